@@ -1,0 +1,1 @@
+//! A reader that makes values up. (Filled below.)

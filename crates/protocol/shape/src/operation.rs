@@ -1,0 +1,86 @@
+//! What is known of an operation and its service before any request arrives. Generated from model and overlay.
+
+use crate::{ErrorSpec, Schema, Shape};
+
+/// A unit type per operation.
+pub trait Operation: 'static {
+    type Input: Shape + Send;
+    type Output: Shape + Send + 'static;
+    const SPEC: &'static OperationSpec;
+}
+
+#[derive(Debug)]
+pub struct OperationSpec {
+    pub service: &'static ServiceSpec,
+    pub name: &'static str,
+    /// What the caller must be allowed to do. Some operations ask for more than their own action.
+    pub action: Action,
+    pub read_only: bool,
+    /// Largest request body in bytes.
+    pub body_limit: usize,
+    pub exposure: Exposure,
+    pub audit: AuditRule,
+    pub input: &'static Schema,
+    pub output: &'static Schema,
+    /// The errors the model declares.
+    pub errors: &'static [ErrorSpec],
+}
+
+/// An IAM action, such as `secretsmanager:CreateSecret`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Action(pub &'static str);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposure {
+    /// Anyone may call it over the network.
+    Public,
+    /// Other services call it through `invoke`; over the network it is not implemented yet.
+    Internal,
+}
+
+/// The members that may appear in an audit record. What is not listed has no path into it.
+#[derive(Debug)]
+pub struct AuditRule {
+    pub request: &'static [&'static str],
+    pub response: &'static [&'static str],
+}
+
+#[derive(Debug)]
+pub struct ServiceSpec {
+    /// The name signatures are scoped to, which is also the prefix of its actions.
+    pub name: &'static str,
+    pub api_version: &'static str,
+    pub protocol: Protocol,
+    /// `secretsmanager.amazonaws.com`: the source in audit records, the service principal in policies.
+    pub event_source: &'static str,
+    pub codes: ServiceCodes,
+    pub operations: &'static [&'static OperationSpec],
+    /// Operations of the model that we do not serve.
+    pub unserved: &'static [&'static str],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// `X-Amz-Target: <target_prefix>.<Operation>`, JSON bodies.
+    AwsJson11 { target_prefix: &'static str },
+    /// `Action=<Operation>&Version=<api_version>`, form in, XML out.
+    Query { namespace: &'static str },
+}
+
+/// The errors of the layer in front of a service, which its model does not declare.
+#[derive(Debug)]
+pub struct ServiceCodes {
+    pub validation: ErrorSpec,
+    pub serialization: ErrorSpec,
+    pub access_denied: ErrorSpec,
+    pub throttling: ErrorSpec,
+    pub internal: ErrorSpec,
+    pub unavailable: ErrorSpec,
+    pub unknown_operation: ErrorSpec,
+}
+
+impl ServiceSpec {
+    pub fn operation(&self, name: &str) -> Option<&'static OperationSpec> {
+        self.operations.iter().copied().find(|operation| operation.name == name)
+    }
+}

@@ -1,0 +1,162 @@
+//! [`Shape`]: a type that can be walked. Structures are generated; the plain types stand here.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use coffer_types::{Secret, Timestamp};
+
+use crate::{Element, Entry, Kind, Read, ReadError, Reader, Schema, Writer, Wrote};
+
+/// A type with a schema, one way in and one way out.
+///
+/// A plain type has many schemas in a model (each string has its own limits), so the walk takes the schema as an
+/// argument; structures ignore it, they know their own.
+pub trait Shape: Sized {
+    const SCHEMA: &'static Schema;
+
+    fn read_as(schema: &'static Schema, from: &mut dyn Reader) -> Read<Self>;
+    fn write_as(&self, schema: &'static Schema, to: &mut dyn Writer) -> Wrote;
+
+    fn read(from: &mut dyn Reader) -> Read<Self> {
+        Self::read_as(Self::SCHEMA, from)
+    }
+
+    fn write(&self, to: &mut dyn Writer) -> Wrote {
+        self.write_as(Self::SCHEMA, to)
+    }
+}
+
+macro_rules! plain {
+    ($type:ty, $name:literal, $kind:ident, $sensitive:literal,
+     |$read_schema:ident, $from:ident| $read:expr, |$this:ident, $write_schema:ident, $to:ident| $write:expr) => {
+        impl Shape for $type {
+            const SCHEMA: &'static Schema = &Schema {
+                name: $name,
+                kind: Kind::$kind,
+                limits: crate::Limits::NONE,
+                sensitive: $sensitive,
+            };
+
+            fn read_as($read_schema: &'static Schema, $from: &mut dyn Reader) -> Read<Self> {
+                $read
+            }
+
+            fn write_as(&self, $write_schema: &'static Schema, $to: &mut dyn Writer) -> Wrote {
+                let $this = self;
+                $write
+            }
+        }
+    };
+}
+
+plain!(String, "String", String, false, |s, from| from.string(s), |this, s, to| to.string(s, this));
+plain!(i64, "Long", Long, false, |s, from| from.long(s), |this, s, to| to.long(s, *this));
+plain!(f64, "Double", Double, false, |s, from| from.double(s), |this, s, to| to.double(s, *this));
+plain!(bool, "Boolean", Boolean, false, |s, from| from.boolean(s), |this, s, to| to.boolean(s, *this));
+plain!(Timestamp, "Timestamp", Timestamp, false, |s, from| from.timestamp(s), |this, s, to| to
+    .timestamp(s, *this));
+plain!(Vec<u8>, "Blob", Blob, false, |s, from| from.blob(s), |this, s, to| to.blob(s, this));
+plain!(
+    Secret<String>,
+    "SecretString",
+    String,
+    true,
+    |s, from| from.string(s).map(Secret::new),
+    |this, s, to| { to.string(s, this.expose()) }
+);
+plain!(Secret<Vec<u8>>, "SecretBlob", Blob, true, |s, from| from.blob(s).map(Secret::new), |this, s, to| {
+    to.blob(s, this.expose())
+});
+plain!(Arc<str>, "String", String, false, |s, from| from.string(s).map(Arc::from), |this, s, to| to
+    .string(s, this));
+
+/// Absent is null. In a structure the reader passes over nulls, so `read_as` only meets what is there.
+impl<T: Shape> Shape for Option<T> {
+    const SCHEMA: &'static Schema = T::SCHEMA;
+
+    fn read_as(schema: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        if from.is_null()? { Ok(None) } else { T::read_as(schema, from).map(Some) }
+    }
+
+    fn write_as(&self, schema: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        match self {
+            Some(value) => value.write_as(schema, to),
+            None => to.null(),
+        }
+    }
+}
+
+impl<T: Shape> Shape for Vec<T> {
+    const SCHEMA: &'static Schema =
+        &Schema::plain("List", Kind::List(&Element { schema: T::SCHEMA, wire: "member", flat: false }));
+
+    fn read_as(schema: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let Kind::List(element) = schema.kind else { return Err(mismatch(schema)) };
+        let mut values = Self::new();
+        from.list(schema, &mut |from| {
+            values.push(T::read_as(element.schema, from)?);
+            Ok(())
+        })?;
+        Ok(values)
+    }
+
+    fn write_as(&self, schema: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        let Kind::List(element) = schema.kind else { return Err(crate::WriteError::new(schema.name)) };
+        to.list(schema, self.len(), &mut |to| {
+            self.iter().try_for_each(|value| value.write_as(element.schema, to))
+        })
+    }
+}
+
+impl<T: Shape> Shape for BTreeMap<String, T> {
+    const SCHEMA: &'static Schema = &Schema::plain(
+        "Map",
+        Kind::Map(&Entry {
+            key: String::SCHEMA,
+            value: T::SCHEMA,
+            key_wire: "key",
+            value_wire: "value",
+            flat: false,
+        }),
+    );
+
+    fn read_as(schema: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let Kind::Map(entry) = schema.kind else { return Err(mismatch(schema)) };
+        let mut values = Self::new();
+        from.map(schema, &mut |key, from| {
+            values.insert(key, T::read_as(entry.value, from)?);
+            Ok(())
+        })?;
+        Ok(values)
+    }
+
+    fn write_as(&self, schema: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        let Kind::Map(entry) = schema.kind else { return Err(crate::WriteError::new(schema.name)) };
+        to.map(schema, self.len(), &mut |to| {
+            self.iter().try_for_each(|(key, value)| {
+                to.key(key)?;
+                value.write_as(entry.value, to)
+            })
+        })
+    }
+}
+
+fn mismatch(schema: &Schema) -> ReadError {
+    ReadError::new(format!("{} is not of the kind its type expects", schema.name))
+}
+
+/// The input or output of an operation that has none.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Empty {}
+
+impl Shape for Empty {
+    const SCHEMA: &'static Schema = &Schema::plain("Empty", Kind::Structure(&[]));
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        from.structure(Self::SCHEMA, &mut |_, _| Ok(()))?;
+        Ok(Self {})
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(Self::SCHEMA, &mut |_| Ok(()))
+    }
+}
