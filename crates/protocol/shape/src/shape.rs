@@ -26,8 +26,7 @@ pub trait Shape: Sized {
 }
 
 macro_rules! plain {
-    ($type:ty, $name:literal, $kind:ident, $sensitive:literal,
-     |$read_schema:ident, $from:ident| $read:expr, |$this:ident, $write_schema:ident, $to:ident| $write:expr) => {
+    ($type:ty, $name:literal, $kind:ident, $sensitive:literal, $method:ident, $wrap:expr, |$this:ident| $unwrap:expr) => {
         impl Shape for $type {
             const SCHEMA: &'static Schema = &Schema {
                 name: $name,
@@ -36,38 +35,27 @@ macro_rules! plain {
                 sensitive: $sensitive,
             };
 
-            fn read_as($read_schema: &'static Schema, $from: &mut dyn Reader) -> Read<Self> {
-                $read
+            fn read_as(schema: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+                from.$method(schema).map($wrap)
             }
 
-            fn write_as(&self, $write_schema: &'static Schema, $to: &mut dyn Writer) -> Wrote {
+            fn write_as(&self, schema: &'static Schema, to: &mut dyn Writer) -> Wrote {
                 let $this = self;
-                $write
+                to.$method(schema, $unwrap)
             }
         }
     };
 }
 
-plain!(String, "String", String, false, |s, from| from.string(s), |this, s, to| to.string(s, this));
-plain!(i64, "Long", Long, false, |s, from| from.long(s), |this, s, to| to.long(s, *this));
-plain!(f64, "Double", Double, false, |s, from| from.double(s), |this, s, to| to.double(s, *this));
-plain!(bool, "Boolean", Boolean, false, |s, from| from.boolean(s), |this, s, to| to.boolean(s, *this));
-plain!(Timestamp, "Timestamp", Timestamp, false, |s, from| from.timestamp(s), |this, s, to| to
-    .timestamp(s, *this));
-plain!(Vec<u8>, "Blob", Blob, false, |s, from| from.blob(s), |this, s, to| to.blob(s, this));
-plain!(
-    Secret<String>,
-    "SecretString",
-    String,
-    true,
-    |s, from| from.string(s).map(Secret::new),
-    |this, s, to| { to.string(s, this.expose()) }
-);
-plain!(Secret<Vec<u8>>, "SecretBlob", Blob, true, |s, from| from.blob(s).map(Secret::new), |this, s, to| {
-    to.blob(s, this.expose())
-});
-plain!(Arc<str>, "String", String, false, |s, from| from.string(s).map(Arc::from), |this, s, to| to
-    .string(s, this));
+plain!(String, "String", String, false, string, |value| value, |value| value.as_str());
+plain!(Arc<str>, "String", String, false, string, Self::from, |value| value);
+plain!(i64, "Long", Long, false, long, |value| value, |value| *value);
+plain!(f64, "Double", Double, false, double, |value| value, |value| *value);
+plain!(bool, "Boolean", Boolean, false, boolean, |value| value, |value| *value);
+plain!(Timestamp, "Timestamp", Timestamp, false, timestamp, |value| value, |value| *value);
+plain!(Vec<u8>, "Blob", Blob, false, blob, |value| value, |value| value.as_slice());
+plain!(Secret<String>, "SecretString", String, true, string, Self::new, |value| value.expose().as_str());
+plain!(Secret<Vec<u8>>, "SecretBlob", Blob, true, blob, Self::new, |value| value.expose().as_slice());
 
 /// Absent is null. In a structure the reader passes over nulls, so `read_as` only meets what is there.
 impl<T: Shape> Shape for Option<T> {
