@@ -1,1 +1,70 @@
-fn main() {}
+//! The repository's chores: `cargo xtask model import` and `cargo xtask codegen`.
+//!
+//! Only the command line is read here; what the chores do is in the library, where the tests can reach it.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use xtask::{Tree, codegen, import};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of the Coffer repository")]
+struct Chores {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// The facts about AWS services in models/*.json.
+    #[command(subcommand)]
+    Model(Model),
+    /// Writes crates/protocol/model from models/*.json and models/*.toml.
+    Codegen {
+        /// Only compare; fail when something would change.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Model {
+    /// Takes service models out of PyPI's botocore and keeps names, types and constraints.
+    Import {
+        /// Names as botocore spells its directories, such as `secretsmanager`.
+        #[arg(required_unless_present = "all")]
+        services: Vec<String>,
+        /// Every service that has an overlay.
+        #[arg(long, conflicts_with = "services")]
+        all: bool,
+        /// A wheel or an unpacked botocore; without it the newest one is downloaded with pip.
+        #[arg(long, value_name = "DIR|WHEEL")]
+        botocore: Option<PathBuf>,
+    },
+}
+
+#[expect(clippy::print_stdout, reason = "a chore reports to the person who started it")]
+fn main() -> Result<()> {
+    let tree = Tree::here();
+    match Chores::parse().chore {
+        Chore::Model(Model::Import { services, all, botocore }) => {
+            let services = if all { tree.services()? } else { services };
+            for line in import::import(&tree, &services, botocore.as_deref())? {
+                println!("{line}");
+            }
+        }
+        Chore::Codegen { check: false } => {
+            for path in codegen::write(&tree)? {
+                println!("wrote {}", path.display());
+            }
+        }
+        Chore::Codegen { check: true } => {
+            let stale = codegen::stale(&tree)?;
+            if !stale.is_empty() {
+                bail!("out of date: {}\n  try: cargo xtask codegen", stale.join(", "));
+            }
+        }
+    }
+    Ok(())
+}

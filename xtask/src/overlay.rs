@@ -1,0 +1,135 @@
+//! `models/<service>.toml`: what the model does not say and we decided.
+//!
+//! Which operations are served and to whom, what may appear in an audit record, which strings are secret, and what the layer
+//! in front of the service answers. Protocol details that AWS publishes (target prefix, XML namespace) are facts and
+//! stay in the JSON.
+//!
+//! Unknown keys are refused here; names that the model does not have are refused where the two are joined.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overlay {
+    /// The name in signatures and the prefix of actions.
+    pub name: String,
+    pub protocol: Protocol,
+    /// The source in audit records and the principal in policies.
+    pub event_source: String,
+    /// Actions that policies may name although no operation carries them.
+    #[serde(default)]
+    pub actions_without_operation: Vec<String>,
+    pub codes: Codes,
+    #[serde(default)]
+    pub operations: BTreeMap<String, Operation>,
+    #[serde(default)]
+    pub shapes: BTreeMap<String, Shape>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Protocol {
+    #[serde(rename = "awsJson1.1")]
+    AwsJson11,
+    #[serde(rename = "query")]
+    Query,
+}
+
+/// The errors of the layer in front of the service, one for each job.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codes {
+    pub validation: Code,
+    pub serialization: Code,
+    pub access_denied: Code,
+    pub throttling: Code,
+    pub internal: Code,
+    pub unavailable: Code,
+    pub unknown_operation: Code,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Code {
+    pub code: String,
+    pub status: u16,
+    /// How the message member is spelt.
+    #[serde(default = "lower_case_message")]
+    pub message: String,
+}
+
+fn lower_case_message() -> String {
+    String::from("message")
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// `<name>:<Operation>` unless said otherwise.
+    pub action: Option<String>,
+    pub exposure: Exposure,
+    #[serde(default)]
+    pub read_only: bool,
+    /// Bytes of a request body; the protocol has a default.
+    pub body_limit: Option<u32>,
+    pub audit: Audit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Exposure {
+    Public,
+    Internal,
+}
+
+/// Names of top-level members. What is not listed stays out of audit records.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    pub request: Vec<String>,
+    pub response: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// Becomes a `Secret<..>`, whatever the model says.
+    #[serde(default)]
+    pub secret: bool,
+    #[serde(default)]
+    pub length_in: LengthIn,
+    /// What the published pattern means, in the syntax of the `regex` crate. Messages go on printing the published text.
+    pub pattern: Option<String>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LengthIn {
+    #[default]
+    Characters,
+    Bytes,
+}
+
+impl Overlay {
+    pub fn parse(text: &str) -> Result<Self> {
+        // toml's own message shows the line and the key; the caller adds the file.
+        toml::from_str(text).map_err(|error| anyhow!("{error}"))
+    }
+}
+
+impl Codes {
+    /// Each error with the name of its constructor.
+    pub fn named(&self) -> [(&'static str, &Code); 7] {
+        [
+            ("validation", &self.validation),
+            ("serialization", &self.serialization),
+            ("access_denied", &self.access_denied),
+            ("throttling", &self.throttling),
+            ("internal", &self.internal),
+            ("unavailable", &self.unavailable),
+            ("unknown_operation", &self.unknown_operation),
+        ]
+    }
+}

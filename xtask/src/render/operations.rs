@@ -1,0 +1,121 @@
+//! `operations.rs`: a unit type with its specification per served operation, and an action per operation of the model.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::{
+    names,
+    overlay::{Exposure, Operation},
+    service::Service,
+};
+
+pub(super) fn render(service: &Service) -> Result<String> {
+    let mut served = String::new();
+    for (name, ours) in &service.overlay.operations {
+        served += &operation(service, name, ours)?;
+    }
+
+    let mut text = super::header(service, "The operations that are served, and the actions of all.");
+    if !service.overlay.operations.is_empty() {
+        // `Shape` is never written out, but `SCHEMA` is its constant.
+        text += &super::import(
+            "coffer_shape",
+            &["Action", "AuditRule", "Empty", "Exposure", "Operation", "OperationSpec", "Shape"],
+            &format!("{served} Shape"),
+        );
+        let mut types: Vec<&str> = service
+            .overlay
+            .operations
+            .keys()
+            .filter_map(|name| service.operation(name).ok())
+            .flat_map(|operation| operation.input.iter().chain(&operation.output))
+            .map(String::as_str)
+            .collect();
+        types.sort_unstable();
+        types.dedup();
+        let err = if served.contains("err::") { "err, " } else { "" };
+        text += &format!("\nuse super::{{SERVICE, {err}shapes::{{{}}}}};\n", types.join(", "));
+    }
+    Ok(text + &served + &actions(service))
+}
+
+fn operation(service: &Service, name: &str, ours: &Operation) -> Result<String> {
+    let facts = service.operation(name)?;
+    let input = facts.input.as_deref().unwrap_or("Empty");
+    let output = facts.output.as_deref().unwrap_or("Empty");
+    let screaming = names::screaming(name);
+    let action = match &ours.action {
+        Some(action) => format!("Action({action:?})"),
+        None => format!("action::{screaming}"),
+    };
+    let exposure = match ours.exposure {
+        Exposure::Public => "Public",
+        Exposure::Internal => "Internal",
+    };
+    // A declared error that is also the front layer's has the constant of the latter under its own name as well.
+    let framework = service.overlay.codes.named().map(|(name, _)| name);
+    let errors: Vec<String> = facts
+        .errors
+        .iter()
+        .map(|shape| names::error(shape))
+        .filter(|error| service.declared.contains_key(error) || framework.contains(&error.as_str()))
+        .map(|error| format!("err::{}", names::screaming(&error)))
+        .collect();
+    Ok(format!(
+        "
+#[derive(Debug, Clone, Copy)]
+pub struct {name};
+
+impl Operation for {name} {{
+    type Input = {input};
+    type Output = {output};
+    const SPEC: &'static OperationSpec = &{screaming};
+}}
+
+pub(super) static {screaming}: OperationSpec = OperationSpec {{
+    service: &SERVICE,
+    name: {name:?},
+    action: {action},
+    read_only: {},
+    body_limit: {},
+    exposure: Exposure::{exposure},
+    audit: AuditRule {{ request: &{:?}, response: &{:?} }},
+    input: {input}::SCHEMA,
+    output: {output}::SCHEMA,
+    errors: &[{}],
+}};
+",
+        ours.read_only,
+        grouped(service.body_limit(ours.body_limit)),
+        ours.audit.request,
+        ours.audit.response,
+        errors.join(", "),
+    ))
+}
+
+/// `262144` -> `262_144`.
+fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Policies name every action, also of operations that we do not serve.
+fn actions(service: &Service) -> String {
+    let mut actions: BTreeMap<String, String> = BTreeMap::new();
+    for name in service.facts.operations.keys().chain(&service.overlay.actions_without_operation) {
+        actions.insert(names::screaming(name), format!("{}:{name}", service.overlay.name));
+    }
+    let mut text = String::from("\npub mod action {\nuse coffer_shape::Action;\n\n");
+    for (name, action) in actions {
+        text += &format!("pub const {name}: Action = Action({action:?});\n");
+    }
+    text + "}\n"
+}

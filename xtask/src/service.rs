@@ -1,0 +1,335 @@
+//! A service as we serve it: facts and overlay joined, checked against each other, reduced to what is reached.
+//!
+//! Everything a renderer could stumble over is found here and said with the file and the key, so that the renderers are
+//! plain text templates. The important promise: a sensitive value cannot get onto an audit allow-list.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{
+    Tree,
+    facts::{Facts, Operation, Shape, Type},
+    names,
+    overlay::{Code, Overlay, Protocol},
+};
+
+/// Request bodies in bytes, unless an operation says otherwise: the largest secret value in base64 with room around it.
+const JSON_BODY_BYTES_MAX: u32 = 256 * 1024;
+const QUERY_BODY_BYTES_MAX: u32 = 64 * 1024;
+
+#[derive(Debug)]
+pub struct Service {
+    /// The name of its files and of its module.
+    pub module: String,
+    pub facts: Facts,
+    pub overlay: Overlay,
+    /// Shapes that the inputs and outputs of served operations reach.
+    pub reached: BTreeSet<String>,
+    /// Constructor name -> error, for the errors that served operations declare.
+    pub declared: BTreeMap<String, Code>,
+}
+
+impl Service {
+    pub fn load(tree: &Tree, module: &str) -> Result<Self> {
+        let read =
+            |path: &std::path::Path| fs::read_to_string(path).with_context(|| path.display().to_string());
+        let facts =
+            Facts::parse(&read(&tree.facts(module))?).with_context(|| format!("models/{module}.json"))?;
+        let overlay =
+            Overlay::parse(&read(&tree.overlay(module))?).with_context(|| format!("models/{module}.toml"))?;
+        Self::join(module, facts, overlay)
+    }
+
+    pub fn join(module: &str, facts: Facts, overlay: Overlay) -> Result<Self> {
+        let mut service = Self {
+            module: module.to_owned(),
+            facts,
+            overlay,
+            reached: BTreeSet::new(),
+            declared: BTreeMap::new(),
+        };
+        service.check_protocol().with_context(|| format!("models/{module}.toml"))?;
+        service.reach().with_context(|| format!("models/{module}.json"))?;
+        service.check_shapes().with_context(|| format!("models/{module}.toml"))?;
+        service.check_operations().with_context(|| format!("models/{module}.toml"))?;
+        service.declare().with_context(|| format!("models/{module}.json"))?;
+        service.check_names().with_context(|| format!("models/{module}.json"))?;
+        Ok(service)
+    }
+
+    pub fn shape(&self, name: &str) -> Result<&Shape> {
+        self.facts.shapes.get(name).with_context(|| format!("shapes.{name}: the model has no such shape"))
+    }
+
+    pub fn operation(&self, name: &str) -> Result<&Operation> {
+        let operation = self.facts.operations.get(name);
+        operation.with_context(|| format!("operations.{name}: the model has no such operation"))
+    }
+
+    /// Operations of the model that the overlay does not list.
+    pub fn unserved(&self) -> impl Iterator<Item = &str> {
+        self.facts
+            .operations
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !self.overlay.operations.contains_key(*name))
+    }
+
+    pub fn body_limit(&self, asked: Option<u32>) -> u32 {
+        asked.unwrap_or(match self.overlay.protocol {
+            Protocol::AwsJson11 => JSON_BODY_BYTES_MAX,
+            Protocol::Query => QUERY_BODY_BYTES_MAX,
+        })
+    }
+
+    pub fn is_sensitive(&self, name: &str) -> bool {
+        self.facts.shapes.get(name).is_some_and(|shape| shape.sensitive)
+            || self.overlay.shapes.get(name).is_some_and(|shape| shape.secret)
+    }
+
+    /// Whether a secret is somewhere inside; such a type has no `Clone` and no `PartialEq`.
+    pub fn holds_a_secret(&self, name: &str) -> bool {
+        let mut shapes = BTreeSet::new();
+        self.follow(name, &mut shapes).is_err() || shapes.iter().any(|name| self.is_sensitive(name))
+    }
+
+    fn check_protocol(&self) -> Result<()> {
+        let metadata = &self.facts.metadata;
+        let published = match self.overlay.protocol {
+            Protocol::AwsJson11 => {
+                ensure!(
+                    metadata.target_prefix.is_some() && metadata.json_version.as_deref() == Some("1.1"),
+                    "protocol: the model has no target prefix or is not JSON 1.1"
+                );
+                "json"
+            }
+            Protocol::Query => {
+                ensure!(metadata.xml_namespace.is_some(), "protocol: the model has no XML namespace");
+                "query"
+            }
+        };
+        ensure!(
+            metadata.protocols.iter().any(|protocol| protocol == published),
+            "protocol: the model offers {:?}",
+            metadata.protocols
+        );
+        Ok(())
+    }
+
+    fn reach(&mut self) -> Result<()> {
+        let mut reached = BTreeSet::new();
+        for name in self.overlay.operations.keys() {
+            let operation = self.operation(name)?;
+            for shape in operation.input.iter().chain(&operation.output) {
+                self.follow(shape, &mut reached)?;
+                ensure!(
+                    self.shape(shape)?.kind == Type::Structure,
+                    "shapes.{shape}: an input or output that is no structure"
+                );
+            }
+            if self.overlay.protocol == Protocol::Query && operation.output.is_some() {
+                // The codec writes `<Op>Result` around every answer; a model that differs needs a field for it.
+                ensure!(
+                    operation.result_wrapper.as_deref() == Some(&format!("{name}Result")),
+                    "operations.{name}: the result wrapper is not {name}Result"
+                );
+            }
+            ensure!(operation.http.is_none(), "operations.{name}: not POST /, which needs a REST binding");
+        }
+        self.reached = reached;
+        for name in &self.reached {
+            self.ensure_finite(name, &mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    fn follow(&self, name: &str, reached: &mut BTreeSet<String>) -> Result<()> {
+        if !reached.insert(name.to_owned()) {
+            return Ok(());
+        }
+        self.targets(name)?.into_iter().try_for_each(|target| self.follow(target, reached))
+    }
+
+    fn targets(&self, name: &str) -> Result<Vec<&str>> {
+        let shape = self.shape(name)?;
+        let parts = shape.key.iter().chain(&shape.value).chain(&shape.member);
+        Ok(shape
+            .members
+            .iter()
+            .map(|(_, target)| target)
+            .chain(parts)
+            .map(|target| target.shape.as_str())
+            .collect())
+    }
+
+    /// A type that contains itself would need a box somewhere; none of what we serve does.
+    fn ensure_finite(&self, name: &str, above: &mut Vec<String>) -> Result<()> {
+        ensure!(
+            !above.iter().any(|outer| outer == name),
+            "shapes.{name}: contains itself, which needs a Box"
+        );
+        above.push(name.to_owned());
+        for target in self.targets(name)? {
+            self.ensure_finite(target, above)?;
+        }
+        above.pop();
+        Ok(())
+    }
+
+    fn check_shapes(&self) -> Result<()> {
+        for (name, ours) in &self.overlay.shapes {
+            let shape = self.shape(name)?;
+            ensure!(
+                ours.pattern.is_none() || shape.pattern.is_some(),
+                "shapes.{name}.pattern: the model publishes no pattern"
+            );
+            ensure!(
+                ours.length_in == crate::overlay::LengthIn::Characters || shape.kind == Type::String,
+                "shapes.{name}.length_in: only strings are counted either way"
+            );
+        }
+        let sensitive = self.facts.shapes.keys().filter(|name| self.is_sensitive(name));
+        for name in
+            sensitive.filter(|name| self.reached.contains(*name) || self.overlay.shapes.contains_key(*name))
+        {
+            let shape = self.shape(name)?;
+            ensure!(
+                matches!(shape.kind, Type::String | Type::Blob) && shape.values.is_empty(),
+                "shapes.{name}: sensitive, but only free strings and blobs can be a Secret"
+            );
+        }
+        Ok(())
+    }
+
+    fn check_operations(&self) -> Result<()> {
+        for (name, ours) in &self.overlay.operations {
+            let operation = self.operation(name)?;
+            let key = format!("operations.{name}");
+            self.check_audit(&ours.audit.request, operation.input.as_deref())
+                .with_context(|| format!("{key}.audit.request"))?;
+            self.check_audit(&ours.audit.response, operation.output.as_deref())
+                .with_context(|| format!("{key}.audit.response"))?;
+            ensure!(
+                !ours.read_only || ours.audit.response.is_empty(),
+                "{key}.audit.response: the record of a read has no answer in it"
+            );
+            if let Some(action) = &ours.action {
+                ensure!(action.contains(':'), "{key}.action: {action:?} is not <service>:<Action>");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_audit(&self, allowed: &[String], shape: Option<&str>) -> Result<()> {
+        let members = shape.map(|name| self.shape(name)).transpose()?.map_or(&[][..], |shape| &shape.members);
+        let mut seen = BTreeSet::new();
+        for name in allowed {
+            let Some((_, target)) = members.iter().find(|(member, _)| member == name) else {
+                bail!("{name:?} is not a member");
+            };
+            ensure!(!self.holds_a_secret(&target.shape), "{name:?} holds a secret");
+            ensure!(seen.insert(name), "{name:?} stands there twice");
+        }
+        Ok(())
+    }
+
+    fn declare(&mut self) -> Result<()> {
+        let mut declared: BTreeMap<String, Code> = BTreeMap::new();
+        for name in self.overlay.operations.keys() {
+            for shape in &self.operation(name)?.errors {
+                declared.insert(names::error(shape), self.error(shape)?);
+            }
+        }
+        for (name, code) in self.overlay.codes.named() {
+            ensure!(
+                declared.get(name).is_none_or(|declared| declared == code),
+                "the declared error {name} differs from codes.{name} of the overlay"
+            );
+            declared.remove(name);
+        }
+        self.declared = declared;
+        Ok(())
+    }
+
+    /// A declared error: the code is the shape's name unless the model has another, the fault is ours or the caller's.
+    fn error(&self, name: &str) -> Result<Code> {
+        let shape = self.shape(name)?;
+        let message = shape.members.iter().find(|(member, _)| member.eq_ignore_ascii_case("message"));
+        let status = if shape.fault { 500 } else { 400 };
+        Ok(Code {
+            code: shape.error.as_ref().map_or(name, |error| &error.code).to_owned(),
+            status: shape.error.as_ref().map_or(status, |error| error.http_status_code),
+            message: message
+                .map_or("message", |(member, target)| target.location_name.as_ref().unwrap_or(member))
+                .to_owned(),
+        })
+    }
+
+    /// Two names that become one in Rust would not compile; say so here, where the model is at hand.
+    fn check_names(&self) -> Result<()> {
+        const TAKEN: &[&str] = &[
+            "Action",
+            "AuditRule",
+            "BTreeMap",
+            "Element",
+            "Empty",
+            "Entry",
+            "Err",
+            "Exposure",
+            "Kind",
+            "Limits",
+            "Member",
+            "None",
+            "Ok",
+            "Operation",
+            "OperationSpec",
+            "Option",
+            "Pattern",
+            "Protocol",
+            "Read",
+            "Reader",
+            "Result",
+            "Schema",
+            "Secret",
+            "Self",
+            "ServiceCodes",
+            "ServiceSpec",
+            "Shape",
+            "Some",
+            "String",
+            "Timestamp",
+            "TryFrom",
+            "UnknownValue",
+            "Vec",
+            "Writer",
+            "Wrote",
+        ];
+        let mut types: BTreeSet<&str> = TAKEN.iter().copied().collect();
+        let mut statics = BTreeSet::new();
+        for name in &self.reached {
+            let shape = self.shape(name)?;
+            ensure!(
+                statics.insert(names::screaming(name)),
+                "shapes.{name}: its static has the name of another"
+            );
+            if shape.kind == Type::Structure || !shape.values.is_empty() {
+                ensure!(types.insert(name), "shapes.{name}: its type has a name that is taken");
+            }
+            let mut fields = BTreeSet::new();
+            for (member, _) in &shape.members {
+                ensure!(
+                    fields.insert(names::field(member)),
+                    "shapes.{name}.{member}: its field has the name of another"
+                );
+            }
+        }
+        for name in self.overlay.operations.keys() {
+            ensure!(types.insert(name), "operations.{name}: its type has a name that is taken");
+        }
+        Ok(())
+    }
+}
