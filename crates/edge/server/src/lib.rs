@@ -1,0 +1,37 @@
+//! The server: where HTTP, signatures and the store meet.
+//!
+//! Two halves. The HTTP path turns one request into one answer: `listener` and `tls` accept, `exchange` walks a request from
+//! its head to its last byte, `authenticate` says who asks, `limits` says how much, `health` and `metrics` tell the machine
+//! next door how it goes. The life of a node is the other: [`config`] is what the operator wants, [`open`] makes a [`Core`]
+//! of a data directory, [`lifecycle`] starts, drains and stops, [`control`] takes commands on this machine, [`verify`] and
+//! [`doctor`] look at it from outside. [`Node`] is what the two halves share.
+//!
+//! Invariant: this is the only crate that reads the configuration, the environment, the clock and the generator of random
+//! numbers, and the only one where the protocol and the core meet.
+//!
+//! [`Core`]: coffer_core::Core
+
+pub mod complaint;
+pub mod config;
+pub mod control;
+pub mod data_dir;
+pub mod doctor;
+pub mod lifecycle;
+pub mod open;
+pub mod units;
+pub mod verify;
+pub mod world;
+
+mod authenticate;
+mod exchange;
+mod health;
+mod limits;
+mod listener;
+mod metrics;
+mod node;
+pub mod tls;
+
+pub use complaint::Complaint;
+pub use listener::serve;
+pub use metrics::Metrics;
+pub use node::{Mode, Node, Sealed, Settings, Trouble};

@@ -1,0 +1,465 @@
+//! The configuration: a TOML file, flags over it, and defaults under both.
+//!
+//! This is the only place that reads the environment, and it reads five names: where the user's files lie. Everything below
+//! gets values. The doc comment of a key is its manual entry. Unknown keys are refused, because a key that is
+//! misspelt and ignored is a setting that somebody believes in.
+//!
+//! No key holds a secret; keys hold the *paths* of files that do.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use coffer_types::{AccountId, Region};
+use serde::Deserialize;
+
+use crate::{
+    complaint::Complaint,
+    units::{Size, Span},
+};
+
+const PORT: u16 = 4566;
+const REGION: &str = "us-east-1";
+/// A configuration is a page of text; a larger file is a mistake in the path.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// Address and port to listen on. Default `"127.0.0.1:4566"`; port 0 takes a free one. Anything but a loopback
+    /// address needs `[tls]`.
+    pub listen: Option<SocketAddr>,
+    /// Where the store lives: a directory that belongs to the server's user alone. Default `/var/lib/coffer` for root, else
+    /// `$XDG_DATA_HOME/coffer` or `~/.local/share/coffer`.
+    pub data_dir: Option<PathBuf>,
+    /// The file with the key that opens the store. Keep it away from the data directory and its backups. Default
+    /// `/etc/coffer/keyfile` for root, else `$XDG_CONFIG_HOME/coffer/keyfile` or `~/.config/coffer/keyfile`.
+    pub keyfile: Option<PathBuf>,
+    /// The account of the administrator: 12 digits. Default: chosen at the first start, and the same ever after.
+    pub account: Option<String>,
+    /// The region that clients are told to use. Any region is served. Default `"us-east-1"`.
+    pub region: Option<String>,
+    pub tls: TlsSection,
+    pub log: LogSection,
+    pub limits: LimitsSection,
+    pub signature: SignatureSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsSection {
+    /// A PEM file with the certificate and those that lead to its authority. Needs `key`.
+    pub certificate: Option<PathBuf>,
+    /// A PEM file with the private key of `certificate`, readable by the server's user only.
+    pub key: Option<PathBuf>,
+    /// `true` makes a certificate authority in the data directory, and with it a certificate that is renewed in time.
+    pub automatic: bool,
+    /// More names and addresses for the automatic certificate, beside `localhost`, the loopback addresses and `listen`.
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// `"text"` or `"json"`. Default: text.
+    pub format: LogFormat,
+    /// `"error"`, `"warn"`, `"info"` or `"debug"`. Default: info.
+    pub level: LogLevel,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSection {
+    /// Connections at the same time. Default 10000.
+    pub connections: Option<usize>,
+    /// Connections at the same time from one address. Default 512.
+    pub connections_per_address: Option<usize>,
+    /// How long a client may take to send the head of a request. Default `"5s"`.
+    pub head_timeout: Option<Span>,
+    /// How long a connection may be idle. Default `"75s"`.
+    pub idle_timeout: Option<Span>,
+    /// How long a request may take from its head to its answer. Default `"30s"`.
+    pub request_timeout: Option<Span>,
+    /// The longest request body. A service may allow less. Default `"256 KiB"`.
+    pub body: Option<Size>,
+    /// How long the server is "not ready" before it stops accepting, so that a load balancer notices. Default `"1s"`.
+    pub drain_wait: Option<Span>,
+    /// How long requests that have begun may take to finish when the server stops. Default `"30s"`.
+    pub drain: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignatureSection {
+    /// How far the clock of a client may be from ours. Default `"15m"`, as on AWS.
+    pub window: Option<Span>,
+}
+
+/// What flags say; each wins over the file.
+#[derive(Debug, Default, Clone)]
+pub struct Flags {
+    pub config: Option<PathBuf>,
+    pub data_dir: Option<PathBuf>,
+    pub keyfile: Option<PathBuf>,
+    pub listen: Option<SocketAddr>,
+}
+
+/// Where the certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsConfig {
+    Given {
+        certificate: PathBuf,
+        key: PathBuf,
+    },
+    /// An authority of our own. `names` are the names and addresses of the certificate, `directory` holds it all.
+    Automatic {
+        directory: PathBuf,
+        names: Vec<String>,
+    },
+}
+
+/// Bounds of the HTTP path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    pub connections_max: usize,
+    pub connections_per_address_max: usize,
+    pub head_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub request_timeout: Duration,
+    pub body_bytes_max: u64,
+    pub drain_wait: Duration,
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            connections_per_address_max: 512,
+            head_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(75),
+            request_timeout: Duration::from_secs(30),
+            body_bytes_max: 256 << 10,
+            drain_wait: Duration::from_secs(1),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How far the clock of a client may be from ours, in either direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window(pub Duration);
+
+impl Default for Window {
+    fn default() -> Self {
+        Self(Duration::from_secs(15 * 60))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: LogLevel,
+}
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub keyfile: PathBuf,
+    /// `None` lets the first start choose.
+    pub account: Option<AccountId>,
+    pub region: Region,
+    pub tls: Option<TlsConfig>,
+    pub log: Log,
+    pub limits: Limits,
+    pub signature: Window,
+}
+
+impl Config {
+    /// Reads the file, lays the flags over it and checks the whole.
+    pub fn read(flags: &Flags, home: &Home) -> Result<Self, Complaint> {
+        let file = match &flags.config {
+            Some(path) => read_file(path)?.ok_or_else(|| {
+                Complaint::new(format!("the configuration {} does not exist", path.display()))
+                    .next("give the path of an existing file, or leave --config out")
+            })?,
+            None => read_file(&home.config_directory.join("coffer.toml"))?.unwrap_or_default(),
+        };
+        Self::merge(file, flags, home)
+    }
+
+    fn merge(file: ConfigFile, flags: &Flags, home: &Home) -> Result<Self, Complaint> {
+        let listen = flags.listen.or(file.listen).unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT));
+        let data_dir =
+            flags.data_dir.clone().or(file.data_dir).unwrap_or_else(|| home.data_directory.clone());
+        let keyfile =
+            flags.keyfile.clone().or(file.keyfile).unwrap_or_else(|| home.config_directory.join("keyfile"));
+        let account = file
+            .account
+            .map(|text| text.parse::<AccountId>().map_err(|error| refused("account", error)))
+            .transpose()?;
+        let region = file.region.as_deref().unwrap_or(REGION);
+        let region = region.parse().map_err(|error| refused("region", error))?;
+        let tls = tls(file.tls, &data_dir, listen.ip())?;
+        if tls.is_none() && !listen.ip().is_loopback() {
+            return Err(Complaint::new(format!("{listen} can be reached from other machines and needs TLS"))
+                .because("clear text is served on loopback addresses only")
+                .next("set `tls.automatic = true`, or `tls.certificate` and `tls.key`, in the configuration"));
+        }
+        Ok(Self {
+            listen,
+            data_dir,
+            keyfile,
+            account,
+            region,
+            tls,
+            log: Log { format: file.log.format, level: file.log.level },
+            limits: limits(&file.limits),
+            signature: file.signature.window.map_or_else(Window::default, |Span(window)| Window(window)),
+        })
+    }
+
+    /// The configuration of `coffer dev`: nothing is read, and the address is a loopback one.
+    pub fn dev(listen: Option<SocketAddr>) -> Result<Self, Complaint> {
+        let listen = listen.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT));
+        if !listen.ip().is_loopback() {
+            return Err(Complaint::new(format!("{listen} is not a loopback address"))
+                .because("coffer dev accepts any credentials, so it serves this machine only")
+                .next("coffer server, which asks for real credentials"));
+        }
+        Ok(Self {
+            listen,
+            data_dir: PathBuf::new(),
+            keyfile: PathBuf::new(),
+            account: Some(AccountId::DEV),
+            region: REGION.parse().map_err(|error| refused("region", error))?,
+            tls: None,
+            log: Log { format: LogFormat::Text, level: LogLevel::Warn },
+            limits: Limits::default(),
+            signature: Window::default(),
+        })
+    }
+}
+
+fn refused(key: &str, error: impl std::fmt::Display) -> Complaint {
+    Complaint::new(format!("the configuration key `{key}` has a value that cannot be used")).because(error)
+}
+
+/// The parsed file, or nothing if there is none.
+fn read_file(path: &Path) -> Result<Option<ConfigFile>, Complaint> {
+    let cannot = |reason: &dyn std::fmt::Display| {
+        Complaint::new(format!("the configuration {} cannot be read", path.display())).because(reason)
+    };
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(cannot(&error)),
+        Ok(found) if found.len() > FILE_BYTES_MAX => return Err(cannot(&"it is longer than 1 MiB")),
+        Ok(_) => {}
+    }
+    let text = fs::read_to_string(path).map_err(|error| cannot(&error))?;
+    toml::from_str(&text).map(Some).map_err(|error| {
+        // The first line says where; what follows draws the place, which a terminal shows well enough.
+        cannot(&error.to_string().trim_end().replace('\n', "\n  ")).next("correct that line")
+    })
+}
+
+fn tls(section: TlsSection, data_dir: &Path, listen: IpAddr) -> Result<Option<TlsConfig>, Complaint> {
+    match (section.certificate, section.key, section.automatic) {
+        (None, None, false) => Ok(None),
+        (Some(certificate), Some(key), false) => Ok(Some(TlsConfig::Given { certificate, key })),
+        (None, None, true) => {
+            let mut names = vec![String::from("localhost"), String::from("127.0.0.1"), String::from("::1")];
+            if !listen.is_unspecified() {
+                names.push(listen.to_string());
+            }
+            names.extend(section.names);
+            names.sort();
+            names.dedup();
+            Ok(Some(TlsConfig::Automatic { directory: data_dir.join("tls"), names }))
+        }
+        (Some(_), Some(_), true) => Err(Complaint::new("`tls.automatic` and `tls.certificate` exclude each other")
+            .next("leave one of them out of the configuration")),
+        (Some(_), None, _) | (None, Some(_), _) => {
+            Err(Complaint::new("`tls.certificate` and `tls.key` belong together")
+                .next("give both in the configuration, or `tls.automatic = true`"))
+        }
+    }
+}
+
+fn limits(section: &LimitsSection) -> Limits {
+    let plain = Limits::default();
+    let span = |given: Option<Span>, otherwise| given.map_or(otherwise, |Span(span)| span);
+    Limits {
+        connections_max: section.connections.unwrap_or(plain.connections_max),
+        connections_per_address_max: section
+            .connections_per_address
+            .unwrap_or(plain.connections_per_address_max),
+        head_timeout: span(section.head_timeout, plain.head_timeout),
+        idle_timeout: span(section.idle_timeout, plain.idle_timeout),
+        request_timeout: span(section.request_timeout, plain.request_timeout),
+        body_bytes_max: section.body.map_or(plain.body_bytes_max, |Size(bytes)| bytes),
+        drain_wait: span(section.drain_wait, plain.drain_wait),
+        drain_timeout: span(section.drain, plain.drain_timeout),
+    }
+}
+
+/// Where the files of a user lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    pub data_directory: PathBuf,
+    pub config_directory: PathBuf,
+    pub aws_config: PathBuf,
+    pub aws_credentials: PathBuf,
+}
+
+impl Home {
+    pub fn from_environment() -> Result<Self, Complaint> {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+        let variable = |name: &str| std::env::var(name).ok().map(OsString::from);
+        Self::new(coffer_sys::effective_uid() == 0, variable)
+    }
+
+    fn new(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Complaint> {
+        // A relative path in one of these variables means another place for each working directory.
+        let path = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = path("HOME");
+        let under = |name: &str, tail: &str| path(name).or_else(|| home.as_ref().map(|home| home.join(tail)));
+        let homeless = || {
+            Complaint::new("it is unknown where your files lie, because HOME is not set")
+                .next("give --data-dir and --keyfile, or set HOME to an absolute path")
+        };
+        let (data_directory, config_directory) = if is_root {
+            (PathBuf::from("/var/lib/coffer"), PathBuf::from("/etc/coffer"))
+        } else {
+            let data = under("XDG_DATA_HOME", ".local/share").ok_or_else(homeless)?;
+            let config = under("XDG_CONFIG_HOME", ".config").ok_or_else(homeless)?;
+            (data.join("coffer"), config.join("coffer"))
+        };
+        let aws = |name: &str, file: &str| {
+            let named = variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+            named.or_else(|| home.as_ref().map(|home| home.join(".aws").join(file))).unwrap_or_default()
+        };
+        Ok(Self {
+            data_directory,
+            config_directory,
+            aws_config: aws("AWS_CONFIG_FILE", "config"),
+            aws_credentials: aws("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> Home {
+        Home::new(false, |name| (name == "HOME").then(|| OsString::from("/home/ann"))).unwrap()
+    }
+
+    fn merged(text: &str, flags: &Flags) -> Result<Config, String> {
+        let file: ConfigFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        Config::merge(file, flags, &home()).map_err(|complaint| complaint.to_string())
+    }
+
+    fn refusal(text: &str) -> String {
+        merged(text, &Flags::default()).unwrap_err()
+    }
+
+    #[test]
+    fn without_file_and_flags_everything_has_a_value() {
+        let config = merged("", &Flags::default()).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:4566");
+        assert_eq!(config.data_dir, Path::new("/home/ann/.local/share/coffer"));
+        assert_eq!(config.keyfile, Path::new("/home/ann/.config/coffer/keyfile"));
+        assert_eq!((config.account, config.region.as_str()), (None, "us-east-1"));
+        assert_eq!((config.tls, config.limits), (None, Limits::default()));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let text = "listen = '127.0.0.1:1'\ndata_dir = '/from/file'\n[signature]\nwindow = '5m'\n[limits]\nbody = '1 MiB'";
+        let flags = Flags { data_dir: Some(PathBuf::from("/from/flag")), ..Flags::default() };
+        let config = merged(text, &flags).unwrap();
+        assert_eq!((config.listen.port(), config.data_dir.as_path()), (1, Path::new("/from/flag")));
+        assert_eq!(config.signature, Window(Duration::from_secs(300)));
+        assert_eq!(config.limits.body_bytes_max, 1 << 20);
+    }
+
+    #[test]
+    fn what_is_unknown_or_cannot_be_used_is_refused() {
+        for (text, part) in [
+            ("liston = '127.0.0.1:1'", "unknown field `liston`"),
+            ("[tls]\ncert = 'x'", "unknown field `cert`"),
+            ("[limits]\nhead_timeout = 5", "expected a string"),
+            ("[limits]\nhead_timeout = '5 seconds'", "such as \"30s\""),
+            ("account = '12'", "12 digits"),
+            ("region = 'mars'", "eu-west-1"),
+            ("[log]\nlevel = 'chatty'", "unknown variant `chatty`"),
+            ("[tls]\ncertificate = 'c.pem'", "belong together"),
+            ("[tls]\nautomatic = true\ncertificate = 'c.pem'\nkey = 'k.pem'", "exclude each other"),
+            ("listen = '0.0.0.0:4566'", "needs TLS"),
+            ("listen = '192.0.2.1:4566'", "needs TLS"),
+        ] {
+            let refusal = refusal(text);
+            assert!(refusal.contains(part), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn other_addresses_are_served_with_tls() {
+        let config = merged("listen = '192.0.2.1:443'\n[tls]\nautomatic = true\nnames = ['vault.example']", &Flags::default());
+        let Some(TlsConfig::Automatic { directory, names }) = config.unwrap().tls else { panic!("no TLS") };
+        assert!(directory.ends_with("coffer/tls"));
+        assert_eq!(names, ["127.0.0.1", "192.0.2.1", "::1", "localhost", "vault.example"]);
+    }
+
+    #[test]
+    fn dev_stays_on_this_machine() {
+        assert!(Config::dev(Some("0.0.0.0:0".parse().unwrap())).is_err());
+        assert_eq!(Config::dev(None).unwrap().account, Some(AccountId::DEV));
+    }
+
+    #[test]
+    fn files_lie_where_the_variables_say() {
+        let variables = |name: &str| match name {
+            "HOME" => Some(OsString::from("/home/ann")),
+            "XDG_DATA_HOME" => Some(OsString::from("/data")),
+            "XDG_CONFIG_HOME" => Some(OsString::from("relative")),
+            "AWS_CONFIG_FILE" => Some(OsString::from("/aws/config")),
+            _ => None,
+        };
+        let home = Home::new(false, variables).unwrap();
+        assert_eq!(home.data_directory, Path::new("/data/coffer"));
+        assert_eq!(home.config_directory, Path::new("/home/ann/.config/coffer"));
+        assert_eq!(home.aws_config, Path::new("/aws/config"));
+        assert_eq!(home.aws_credentials, Path::new("/home/ann/.aws/credentials"));
+        assert!(Home::new(false, |_| None).unwrap_err().to_string().contains("HOME"));
+        assert_eq!(Home::new(true, |_| None).unwrap().data_directory, Path::new("/var/lib/coffer"));
+    }
+}

@@ -1,0 +1,264 @@
+//! One running node: what it is open for, and why not if it is not.
+//!
+//! Listeners, the control socket and the health pages share one [`Node`]. It holds the [`Core`] while the store is open and
+//! lets go of it when the store is sealed; the keys live in there and nowhere else, so a sealed node has none. Everybody
+//! asks for the core per request, uses it and drops it: whoever keeps it longer keeps the keys in memory.
+//!
+//! What it deliberately does not know: sockets, HTTP, where files lie.
+
+use std::{
+    io,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use coffer_barrier::SlotKey;
+use coffer_core::{Core, World};
+use coffer_types::{AccountId, Region};
+
+use crate::{
+    complaint::Complaint,
+    config::{Limits, Window},
+    metrics::Metrics,
+    open::{Store, dev_core},
+};
+
+/// A sealed node is without keys after this long, unless a request is still using them; then we say so.
+const SEAL_WAIT: Duration = Duration::from_millis(100);
+const SEAL_LOOK_EVERY: Duration = Duration::from_millis(1);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A store on disk, real credentials.
+    Production,
+    /// A store in memory, any credentials.
+    Dev,
+}
+
+/// What of the configuration a request depends on.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The account of the administrator, and in [`Mode::Dev`] of everybody.
+    pub account: AccountId,
+    /// The region of a request that names none.
+    pub region: Region,
+    pub limits: Limits,
+    pub signature: Window,
+}
+
+#[derive(Debug)]
+enum State {
+    Starting,
+    Sealed,
+    Open(Arc<Core>),
+    /// Drained: nothing runs any more and nothing will.
+    Stopped,
+}
+
+/// Conditions that come and go while the store stays open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    Draining,
+    /// The audit log cannot be synced.
+    Audit,
+    /// So little room is left that the store refuses to grow.
+    Disk,
+}
+
+#[derive(Debug, Default)]
+struct Troubles {
+    draining: AtomicBool,
+    audit: AtomicBool,
+    disk: AtomicBool,
+}
+
+impl Troubles {
+    const fn flag(&self, trouble: Trouble) -> &AtomicBool {
+        match trouble {
+            Trouble::Draining => &self.draining,
+            Trouble::Audit => &self.audit,
+            Trouble::Disk => &self.disk,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Node {
+    mode: Mode,
+    world: World,
+    settings: Settings,
+    metrics: Metrics,
+    state: RwLock<State>,
+    troubles: Troubles,
+    /// The files, which stay open and locked while the node is sealed. A node in memory has none.
+    store: Option<Store>,
+    /// Sealing, unsealing and emptying take turns.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// What sealing achieved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sealed {
+    /// No key is left in memory.
+    KeysWiped,
+    /// Requests that had begun are finishing; the keys go with the last of them.
+    StillInUse,
+    /// The store was sealed before.
+    Already,
+}
+
+impl Node {
+    pub fn new(mode: Mode, world: World, settings: Settings, store: Option<Store>) -> Self {
+        Self {
+            mode,
+            world,
+            settings,
+            metrics: Metrics::default(),
+            state: RwLock::new(State::Starting),
+            troubles: Troubles::default(),
+            store,
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub const fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub const fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// The open store, or nothing while the node is starting, sealed or stopped. Ask when the request is ready to run and
+    /// let go when it has: sealing waits for whoever holds this.
+    pub fn core(&self) -> Option<Arc<Core>> {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(core) => Some(Arc::clone(core)),
+            State::Starting | State::Sealed | State::Stopped => None,
+        }
+    }
+
+    /// Why this node should get no requests; empty when it is ready.
+    pub fn reasons(&self) -> Vec<&'static str> {
+        let mut reasons = Vec::new();
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Starting => reasons.push("starting"),
+            State::Sealed => reasons.push("sealed"),
+            State::Open(core) if core.db().engine().fatal().is_some() => reasons.push("engine"),
+            State::Open(_) => {}
+            State::Stopped => reasons.push("stopped"),
+        }
+        for (trouble, word) in
+            [(Trouble::Draining, "draining"), (Trouble::Audit, "audit"), (Trouble::Disk, "disk")]
+        {
+            if self.has(trouble) {
+                reasons.push(word);
+            }
+        }
+        reasons
+    }
+
+    pub fn has(&self, trouble: Trouble) -> bool {
+        self.troubles.flag(trouble).load(Ordering::Acquire)
+    }
+
+    /// Notes that a condition came or went, and answers whether that is news.
+    pub fn set(&self, trouble: Trouble, present: bool) -> bool {
+        self.troubles.flag(trouble).swap(present, Ordering::AcqRel) != present
+    }
+
+    /// From here on requests are answered.
+    pub fn open(&self, core: Core) {
+        self.change(State::Open(Arc::new(core)));
+    }
+
+    /// The node waits for somebody who opens the store.
+    pub fn wait_sealed(&self) {
+        self.change(State::Sealed);
+    }
+
+    fn change(&self, next: State) -> State {
+        std::mem::replace(&mut *self.state.write().unwrap_or_else(PoisonError::into_inner), next)
+    }
+
+    /// Closes the store and wipes its keys. The files stay locked, so that nobody else opens them meanwhile.
+    pub async fn seal(&self) -> Sealed {
+        let _turn = self.turn.lock().await;
+        match self.change(State::Sealed) {
+            State::Open(core) => self.let_go(core).await,
+            State::Starting | State::Sealed => Sealed::Already,
+            State::Stopped => {
+                self.change(State::Stopped);
+                Sealed::Already
+            }
+        }
+    }
+
+    /// Opens a sealed store. With the wrong key nothing changes.
+    pub async fn unseal(&self, key: &SlotKey<'_>) -> Result<(), Complaint> {
+        let _turn = self.turn.lock().await;
+        if self.core().is_some() {
+            return Ok(());
+        }
+        let Some(store) = &self.store else {
+            return Err(Complaint::new("this node keeps its store in memory and is never sealed"));
+        };
+        let core = tokio::task::block_in_place(|| store.open_core(&self.world, key))?;
+        self.open(core);
+        Ok(())
+    }
+
+    /// Forgets everything that a node in memory holds, and answers whether there was such a node.
+    pub async fn reset(&self) -> bool {
+        if self.mode != Mode::Dev {
+            return false;
+        }
+        let _turn = self.turn.lock().await;
+        let old = self.change(State::Open(Arc::new(dev_core(&self.world))));
+        if let State::Open(core) = old {
+            self.let_go(core).await;
+        }
+        true
+    }
+
+    /// Finishes queued commits, syncs the audit log, and closes the store for good.
+    pub async fn stop(&self) -> io::Result<()> {
+        let _turn = self.turn.lock().await;
+        let State::Open(core) = self.change(State::Stopped) else { return Ok(()) };
+        shut_down(core).await
+    }
+
+    async fn let_go(&self, core: Arc<Core>) -> Sealed {
+        if let Err(error) = shut_down(Arc::clone(&core)).await {
+            tracing::error!(%error, "the audit log could not be synced while closing the store; check the disk");
+        }
+        let begun = self.world.clock.monotonic();
+        while Arc::strong_count(&core) > 1 {
+            if self.world.clock.monotonic().saturating_sub(begun) >= SEAL_WAIT {
+                return Sealed::StillInUse;
+            }
+            tokio::time::sleep(SEAL_LOOK_EVERY).await;
+        }
+        Sealed::KeysWiped
+    }
+}
+
+/// Waits for the last commit, which blocks, where blocking is allowed.
+async fn shut_down(core: Arc<Core>) -> io::Result<()> {
+    tokio::task::spawn_blocking(move || core.shut_down()).await.map_err(io::Error::other)?
+}
