@@ -12,7 +12,7 @@ use aws_lc_rs::{
     hkdf,
     kdf::{KbkdfCtrHmacAlgorithm, KbkdfCtrHmacAlgorithmId, get_kbkdf_ctr_hmac_algorithm, kbkdf_ctr_hmac},
 };
-use coffer_types::{Secret, zeroize::Zeroize};
+use coffer_types::Secret;
 
 use crate::{certain, constant_time_eq};
 
@@ -71,12 +71,6 @@ impl From<Secret<[u8; 64]>> for CommittedKey {
         split.key.expose_mut().copy_from_slice(key);
         split.commitment.copy_from_slice(commitment);
         split
-    }
-}
-
-impl Drop for CommittedKey {
-    fn drop(&mut self) {
-        self.commitment.zeroize();
     }
 }
 

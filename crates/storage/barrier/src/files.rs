@@ -1,0 +1,169 @@
+//! The few files that the barrier touches, written so that a crash leaves the old one or the new one.
+//!
+//! A new version goes to a file of its own, is synced, takes the old one's name in one step, and the directory is synced
+//! so that the name survives too. All paths of this crate to the disk are in this module.
+
+use std::{
+    ffi::OsString,
+    fs::{File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use coffer_types::Secret;
+
+/// Owner may read and write, nobody else anything.
+const PRIVATE_MODE: u32 = 0o600;
+
+/// What becomes of the version that is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Previous {
+    /// It stays beside the new one as `<name>.previous`, for the day the new one turns out unreadable.
+    Keep,
+    /// No older version stays, because it would open with a key that was just taken away.
+    Forget,
+}
+
+/// Replaces the file at `path`, or makes it.
+pub(crate) fn replace(path: &Path, bytes: &[u8], previous: Previous) -> io::Result<()> {
+    let kept = beside(path, ".previous");
+    if previous == Previous::Keep && path.try_exists()? {
+        // A copy and not a rename: the name itself must never be missing.
+        let mut old = Vec::new();
+        File::open(path)?.read_to_end(&mut old)?;
+        write_and_rename(&kept, &old)?;
+    }
+    write_and_rename(path, bytes)?;
+    if previous == Previous::Forget {
+        forget(&kept)?;
+    }
+    sync_directory(path)
+}
+
+/// Makes a file that must not exist yet.
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = private().create_new(true).write(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    sync_directory(path)
+}
+
+/// Reads an open file of at most `len_max` bytes into memory that is wiped. A longer file is an error.
+pub(crate) fn read_at_most(file: &File, len_max: usize) -> io::Result<Secret<Vec<u8>>> {
+    // One byte more than allowed, at once: the buffer must not grow, and one byte too many must be seen.
+    let mut bytes = Secret::new(vec![0; len_max.saturating_add(1)]);
+    let mut filled = 0_usize;
+    let mut file = file;
+    while let Some(room) = bytes.expose_mut().get_mut(filled..).filter(|room| !room.is_empty()) {
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(count) => filled = filled.saturating_add(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if filled > len_max {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "the file is longer than any file of this kind",
+        ));
+    }
+    bytes.expose_mut().truncate(filled);
+    Ok(bytes)
+}
+
+fn write_and_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = beside(path, ".tmp");
+    // What an interrupted attempt left is worth nothing; making the file anew also keeps us from following a link.
+    forget(&temporary)?;
+    let mut file = private().create_new(true).write(true).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
+}
+
+fn forget(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(PRIVATE_MODE);
+    options
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn read(path: &Path) -> Option<Vec<u8>> {
+        std::fs::read(path).ok()
+    }
+
+    #[test]
+    fn replacing_keeps_one_older_version_and_no_temporary_file() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("keyring");
+        for text in [b"one", b"two", b"six"] {
+            replace(&path, text, Previous::Keep).unwrap();
+        }
+        assert_eq!(read(&path).unwrap(), b"six");
+        assert_eq!(read(&beside(&path, ".previous")).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+        replace(&path, b"ten", Previous::Forget).unwrap();
+        assert_eq!(read(&path).unwrap(), b"ten");
+        assert_eq!(read(&beside(&path, ".previous")), None);
+    }
+
+    #[test]
+    fn what_a_crash_left_is_written_over_and_a_link_is_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("keyring");
+        let elsewhere = place.path().join("elsewhere");
+        create(&elsewhere, b"untouched").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, beside(&path, ".tmp")).unwrap();
+        replace(&path, b"one", Previous::Keep).unwrap();
+        assert_eq!(
+            (read(&path).unwrap(), read(&elsewhere).unwrap()),
+            (b"one".to_vec(), b"untouched".to_vec())
+        );
+    }
+
+    #[test]
+    fn creating_does_not_replace() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("keyfile");
+        create(&path, b"one").unwrap();
+        assert_eq!(create(&path, b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read(&path).unwrap(), b"one");
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit_and_not_beyond() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        create(&path, b"12345").unwrap();
+        let open = || File::open(&path).unwrap();
+        assert_eq!(read_at_most(&open(), 5).unwrap().expose(), b"12345");
+        assert!(read_at_most(&open(), 4).is_err());
+    }
+}
