@@ -23,7 +23,8 @@ impl<'a> Authorization<'a> {
         let (scheme, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
         if scheme == ALGORITHM {
-            for piece in rest.split([',', ' ', '\t']).filter(|piece| !piece.is_empty()) {
+            // A blank inside a pair makes two pieces of it, as for AWS; the second is then reported.
+            for piece in rest.split(',').flat_map(str::split_ascii_whitespace) {
                 let Some((name, value)) = piece.split_once('=') else {
                     return Err(SignatureError::NotAPair { piece: piece.into(), header: text.into() });
                 };

@@ -95,7 +95,7 @@ fn write_header(out: &mut Vec<u8>, head: &Head<'_>, name: &str) -> Result<(), Un
     let mut values = 0_usize;
     for value in head.values(name) {
         // A line break inside a value could forge the next canonical line. Servers refuse it; so do we.
-        if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        if value.iter().fold(false, |seen, byte| seen | matches!(byte, b'\r' | b'\n' | 0)) {
             return Err(Uncanonical);
         }
         if values > 0 {
@@ -110,8 +110,18 @@ fn write_header(out: &mut Vec<u8>, head: &Head<'_>, name: &str) -> Result<(), Un
 
 /// Trims, and shortens inner runs of blanks to one space. Quotes do not protect their content.
 fn write_value(out: &mut Vec<u8>, value: &[u8]) {
+    let value = trim(value);
+    // Nearly every value is canonical already. Folding without an early exit lets the compiler look at many bytes at
+    // a time, and saves a third of the canonical request.
+    let followers = value.iter().skip(1);
+    let doubled = value.iter().zip(followers).fold(false, |seen, pair| seen | matches!(pair, (b' ', b' ')));
+    let tabs = value.iter().fold(false, |seen, byte| seen | (*byte == b'\t'));
+    if !doubled && !tabs {
+        out.extend_from_slice(value);
+        return;
+    }
     let mut blank = false;
-    for byte in trim(value) {
+    for byte in value {
         match byte {
             b' ' | b'\t' => blank = true,
             _ => {

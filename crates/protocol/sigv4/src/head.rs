@@ -6,7 +6,8 @@ use crate::{SignatureError, limits};
 
 /// Headers that decide who calls and what is done. With two of one kind, two readers could pick different ones,
 /// so such a request is refused before anything else is looked at.
-const AT_MOST_ONCE: [&str; 7] = [
+const AT_MOST_ONCE: [&str; 8] = [
+    "authorization",
     "host",
     "x-amz-date",
     "date",
@@ -57,13 +58,19 @@ impl<'a> Head<'a> {
     }
 
     pub(crate) fn check_duplicates(&self) -> Result<(), SignatureError> {
-        if self.values("authorization").count() > 1 {
-            return Err(SignatureError::DuplicateAuthorization);
+        let mut seen = AT_MOST_ONCE.map(|name| (name, false));
+        for (name, _) in self.headers {
+            let Some((name, seen)) = seen.iter_mut().find(|(once, _)| once.eq_ignore_ascii_case(name)) else {
+                continue;
+            };
+            if std::mem::replace(seen, true) {
+                return Err(match *name {
+                    "authorization" => SignatureError::DuplicateAuthorization,
+                    name => SignatureError::DuplicateHeader { name },
+                });
+            }
         }
-        match AT_MOST_ONCE.into_iter().find(|name| self.values(name).count() > 1) {
-            Some(name) => Err(SignatureError::DuplicateHeader { name }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
