@@ -1,9 +1,9 @@
 //! Random bytes from the crypto library.
 //!
-//! Asking the library's generator costs about a microsecond however few bytes are wanted, and that microsecond was
-//! most of the price of sealing a record. So short requests (salts, nonces, identifiers) are cut from a block drawn in
-//! advance, one block per thread. Requests of 32 bytes and more are keys: they come straight from the library and have
-//! never stood in any buffer of ours.
+//! Asking the library's generator costs over half a microsecond however few bytes are wanted, and sealing a record asks
+//! twice. So short requests (salts, nonces, identifiers) are cut from a block drawn in advance, one block per thread, at
+//! less than half the price. Requests of 32 bytes and more are keys: they come straight from the library and have never
+//! stood in any buffer of ours.
 //!
 //! Bytes handed out are wiped from the block at once. The block remembers the process that drew it, so a forked child
 //! does not repeat its parent. A clone of a running virtual machine does repeat what is left of a block (at most
