@@ -21,8 +21,14 @@ pub enum DecodeError {
 
 /// Reads a shape and checks it against its model.
 pub fn decode<S: Shape>(from: &mut dyn Reader) -> Result<S, DecodeError> {
+    decode_as(S::SCHEMA, from)
+}
+
+/// The same for a type that has many schemas, such as a generated value.
+pub fn decode_as<S: Shape>(schema: &'static Schema, from: &mut dyn Reader) -> Result<S, DecodeError> {
     let mut log = Log::default();
-    let value = S::read(&mut Checked { inner: from, log: &mut log }).map_err(DecodeError::Malformed)?;
+    let mut checked = Checked { inner: from, log: &mut log };
+    let value = S::read_as(schema, &mut checked).map_err(DecodeError::Malformed)?;
     if log.violations.is_empty() { Ok(value) } else { Err(DecodeError::Invalid(log.violations)) }
 }
 

@@ -21,7 +21,7 @@ mod shape;
 pub mod stored;
 mod writer;
 
-pub use checked::{DecodeError, Violation, decode, validation_message};
+pub use checked::{DecodeError, Violation, decode, decode_as, validation_message};
 pub use describe::describe;
 pub use error::{ApiError, ErrorSpec};
 pub use fingerprint::fingerprint;
