@@ -95,7 +95,7 @@ fn complaints(made: &Made) -> String {
             String::new()
         }
         Err(DecodeError::Invalid(violations)) => validation_message(&violations),
-        Err(DecodeError::Malformed(error)) => panic!("{error}"),
+        Err(DecodeError::Malformed(error)) => error.message,
     }
 }
 

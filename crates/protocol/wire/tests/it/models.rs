@@ -1,0 +1,149 @@
+//! The real models through the real codecs: every served operation, there and back.
+
+use coffer_model::SERVICES;
+use coffer_shape::{
+    DecodeError, OperationSpec, Protocol, Schema, Shape, decode_as,
+    generate::{Made, Mode},
+    validation_message,
+};
+use coffer_wire::{Head, conformance::check_against_model, encode_output, encode_request, route};
+
+use crate::fixture::{Seed, request_id};
+
+fn operations() -> impl Iterator<Item = &'static OperationSpec> {
+    SERVICES.iter().flat_map(|service| service.operations.iter().copied())
+}
+
+/// Sends an input through request, route and body to the value it becomes.
+fn arrived(operation: &'static OperationSpec, made: &Made) -> Result<Made, String> {
+    let request = encode_request(operation, &|to| made.write_as(operation.input, to)).unwrap();
+    let headers: Vec<(&str, &[u8])> =
+        request.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    let route = route(&Head { method: "POST", path: "/", query: "", headers: &headers }, SERVICES);
+    let body = request.body.expose();
+    if let Ok(found) = route.operation(body) {
+        assert!(std::ptr::eq(found, operation));
+    } else {
+        assert_eq!(operation.exposure, coffer_shape::Exposure::Internal, "{}", operation.name);
+    }
+    let mut input = route.input(operation, body).map_err(|error| error.message)?;
+    let decoded = decode_as::<Made>(operation.input, &mut *input.reader());
+    decoded.map_err(|error| match error {
+        DecodeError::Malformed(error) => error.message,
+        DecodeError::Invalid(violations) => validation_message(&violations),
+    })
+}
+
+fn made(schema: &'static Schema, mode: Mode, seed: u64) -> Made {
+    let made = Made::new(schema, mode, &Seed(seed));
+    assert_ne!(made, Made::Null, "{}: a pattern needs another stem", schema.name);
+    made
+}
+
+#[test]
+fn valid_and_boundary_requests_arrive_as_they_were_sent() {
+    for operation in operations() {
+        for mode in [Mode::Valid, Mode::Boundary] {
+            for seed in 0..20 {
+                let sent = made(operation.input, mode, seed);
+                match arrived(operation, &sent) {
+                    Ok(arrived) => assert_eq!(arrived, sent, "{} {mode:?} {seed}", operation.name),
+                    Err(message) => {
+                        let limits = ["The request holds too many parameters."];
+                        assert!(
+                            limits.contains(&message.as_str()),
+                            "{} {mode:?} {seed}: {message}",
+                            operation.name
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_that_breaks_one_constraint_is_told_which() {
+    let mut checked = 0;
+    for operation in operations() {
+        for seed in 0..60 {
+            let Some((sent, broken)) = Made::broken(operation.input, &Seed(seed)) else { continue };
+            let message = arrived(operation, &sent).expect_err(operation.name);
+            let place = format!(" at '{}' failed to satisfy constraint: {}", broken.path, broken.constraint);
+            assert!(
+                message.starts_with("1 validation error detected: Value "),
+                "{}: {message}",
+                operation.name
+            );
+            assert!(message.ends_with(&place), "{} {seed}: {message} is not {place}", operation.name);
+            checked += 1;
+        }
+    }
+    assert!(checked > 500, "only {checked} requests had something to break");
+}
+
+#[test]
+fn outputs_conform_to_the_model_and_read_back() {
+    for operation in operations() {
+        for seed in 0..20 {
+            let sent = made(operation.output, Mode::Valid, seed);
+            let write = &|to: &mut dyn coffer_shape::Writer| sent.write_as(operation.output, to);
+            let response = encode_output(operation, write, request_id()).unwrap();
+            if matches!(operation.service.protocol, Protocol::AwsJson11 { .. }) {
+                let answer = serde_json::from_slice(response.body.expose()).unwrap();
+                assert_eq!(check_against_model(operation.output, &answer), [""; 0], "{}", operation.name);
+                let back = Made::read_as(
+                    operation.output,
+                    &mut coffer_wire::json::JsonBody::parse(response.body.expose()).unwrap().reader(),
+                );
+                assert_eq!(back.unwrap(), sent, "{}", operation.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_models_do_not_serve_is_called_not_implemented() {
+    for service in SERVICES {
+        for name in service.unserved {
+            let target;
+            let (headers, body): (Vec<(&str, &[u8])>, String) = match service.protocol {
+                Protocol::AwsJson11 { target_prefix } => {
+                    target = format!("{target_prefix}.{name}");
+                    (vec![("x-amz-target", target.as_bytes())], String::new())
+                }
+                Protocol::Query { .. } => (
+                    vec![("content-type", b"application/x-www-form-urlencoded")],
+                    format!("Action={name}&Version={}", service.api_version),
+                ),
+            };
+            let route = route(&Head { method: "POST", path: "/", query: "", headers: &headers }, SERVICES);
+            let error = route.operation(body.as_bytes()).unwrap_err();
+            assert_eq!(error.message, format!("The operation {name} is not implemented."));
+        }
+    }
+}
+
+/// Requests and the exact sentence AWS has for each.
+#[test]
+fn secrets_manager_words_its_violations_as_recorded() {
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../data/validation-vectors.json")).unwrap();
+    for vector in vectors.as_array().unwrap() {
+        let target = format!("secretsmanager.{}", vector["operation"].as_str().unwrap());
+        let headers: &[(&str, &[u8])] = &[("x-amz-target", target.as_bytes())];
+        let route = route(&Head { method: "POST", path: "/", query: "", headers }, SERVICES);
+        let body = vector["params"].to_string();
+        let Ok(operation) = route.operation(body.as_bytes()) else {
+            let service = route.service().unwrap();
+            let name = vector["operation"].as_str().unwrap();
+            assert!(service.unserved.contains(&name), "{name} is an operation of the model");
+            continue;
+        };
+        let mut input = route.input(operation, body.as_bytes()).unwrap();
+        let error = decode_as::<Made>(operation.input, &mut *input.reader()).unwrap_err();
+        let error = coffer_wire::rejected(operation.service, error);
+        assert_eq!(error.code(), "ValidationException");
+        assert_eq!(error.message, vector["message"], "{}", vector["id"]);
+    }
+}
