@@ -1,0 +1,36 @@
+//! The path of a request between the protocols above and the storage below.
+//!
+//! A service is a set of plain functions over a [`Cx`]; this crate runs them: it finds the handler ([`Registry`]), gives
+//! it a snapshot and collects its changes ([`Cx`]), asks whether the caller may ([`Guarded`], [`Resource`]), writes changes
+//! and audit record in one commit ([`Db`]) or the record of a read before the answer leaves ([`AuditLog`]), and runs the
+//! handler again when somebody else was faster. Everything the outside decides comes through [`World`].
+//!
+//! Invariants: no stage calls back into an earlier one; no answer leaves without its audit record ([`Recorded`]); nothing
+//! here knows HTTP, a protocol or a service; clock, randomness and files come from [`World`] alone.
+
+mod audit;
+mod cx;
+mod db;
+mod guarded;
+mod pipeline;
+mod principal;
+mod record;
+mod registry;
+mod task;
+mod token;
+mod world;
+
+pub use audit::{AuditLog, EventKind, Recorded, SegmentReport, ServiceEvent, verify_segment};
+pub use cx::Cx;
+pub use db::{CommitError, Db, DbMetrics, Found, LoadError};
+pub use guarded::{Guarded, Permit, Resource, Unscoped};
+pub use pipeline::{Answer, Body, Core};
+pub use principal::{Caller, Principal, PrincipalKind};
+pub use record::{First, Past, Record, Table, open_record};
+pub use registry::{Handler, Registry, Reply};
+pub use task::{Next, Task, TaskState};
+pub use token::SealedToken;
+pub use world::{AppendFile, Files, World};
+
+/// Where a record lives: one account in one region.
+pub use coffer_store::Partition;

@@ -1,0 +1,18 @@
+//! The record of who did what.
+//!
+//! Every call, allowed or refused, becomes one event in the shape of CloudTrail. An event of a change is a row of the same commit;
+//! an event of a read is appended to a segment file before the answer leaves. [`Recorded`] is the proof of either, and an answer
+//! cannot be made without one.
+//!
+//! What may appear is the allow-list of the operation; values, passwords and tokens have no path here.
+
+mod event;
+mod segment;
+
+pub(crate) use event::{Event, Outcome};
+pub use event::{EventKind, ServiceEvent};
+pub use segment::{AuditLog, SegmentReport, verify_segment};
+
+/// Proof that the audit record of an answer exists. Only this crate makes it.
+#[derive(Debug)]
+pub struct Recorded(pub(crate) ());

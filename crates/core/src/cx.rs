@@ -1,0 +1,361 @@
+//! What one call may see and do.
+//!
+//! A handler reads records, asks permission, records changes and answers. It never commits, encodes, sleeps or asks a clock; so it
+//! can be run again after a write conflict, and gives the same answer in a simulation. Everything it read becomes a check of the
+//! commit: if any of it has changed meanwhile, nothing is written and the handler runs again.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use coffer_shape::{Action, ApiError, Operation, OperationSpec, ServiceSpec, Shape, describe, fingerprint};
+use coffer_store::{Expect, Key, Partition};
+use coffer_types::{AccountId, Arn, Entropy, Region, Secret, Timestamp, Uuid};
+
+use crate::{
+    Caller, Db, Guarded, Permit, Principal, Record, Registry, Resource, SealedToken,
+    audit::{Event, ServiceEvent},
+    db::{Change, Found},
+    record::{encode, physical_key},
+};
+
+/// How deep services may call each other. Today the depth is one; a loop must not eat the stack.
+const CALLS_DEPTH_MAX: usize = 8;
+
+pub struct Cx<'a> {
+    db: &'a Db,
+    registry: &'a Registry,
+    entropy: &'a dyn Entropy,
+    now: Timestamp,
+    caller: &'a Caller,
+    home: Partition,
+    calls: Vec<&'static OperationSpec>,
+    /// What was read, and at which revision: the checks of the commit.
+    reads: RefCell<HashMap<Key, Expect>>,
+    changes: BTreeMap<Key, Change>,
+    /// No change was made but such that may be dropped.
+    only_optional: bool,
+    resources: RefCell<Vec<String>>,
+    asked: RefCell<bool>,
+    request: Option<String>,
+    response: Option<String>,
+    nested: Vec<Event>,
+    events: Vec<ServiceEvent>,
+    activated: Vec<&'static str>,
+}
+
+impl std::fmt::Debug for Cx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cx").field("home", &self.home).field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// What a handler leaves behind.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub reads: HashMap<Key, Expect>,
+    pub changes: BTreeMap<Key, Change>,
+    pub only_optional: bool,
+    pub resources: Vec<String>,
+    pub asked: bool,
+    pub request: Option<String>,
+    pub response: Option<String>,
+    pub nested: Vec<Event>,
+    pub events: Vec<ServiceEvent>,
+    pub activated: Vec<&'static str>,
+}
+
+impl<'a> Cx<'a> {
+    pub(crate) fn new(
+        db: &'a Db,
+        registry: &'a Registry,
+        entropy: &'a dyn Entropy,
+        now: Timestamp,
+        caller: &'a Caller,
+        spec: Option<&'static OperationSpec>,
+    ) -> Self {
+        Self {
+            db,
+            registry,
+            entropy,
+            now,
+            caller,
+            home: Partition::new(caller.principal.account, caller.region.clone()),
+            calls: spec.into_iter().collect(),
+            reads: RefCell::default(),
+            changes: BTreeMap::new(),
+            only_optional: true,
+            resources: RefCell::default(),
+            asked: RefCell::default(),
+            request: None,
+            response: None,
+            nested: Vec::new(),
+            events: Vec::new(),
+            activated: Vec::new(),
+        }
+    }
+
+    pub(crate) fn into_effects(self) -> Effects {
+        Effects {
+            reads: self.reads.into_inner(),
+            changes: self.changes,
+            only_optional: self.only_optional,
+            resources: self.resources.into_inner(),
+            asked: self.asked.into_inner(),
+            request: self.request,
+            response: self.response,
+            nested: self.nested,
+            events: self.events,
+            activated: self.activated,
+        }
+    }
+
+    /// One instant per call.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub fn uuid(&self) -> Uuid {
+        Uuid::random(self.entropy)
+    }
+
+    pub const fn entropy(&self) -> &dyn Entropy {
+        self.entropy
+    }
+
+    pub const fn caller(&self) -> &Principal {
+        &self.caller.principal
+    }
+
+    pub const fn account(&self) -> AccountId {
+        self.home.account
+    }
+
+    pub const fn region(&self) -> &Region {
+        &self.home.region
+    }
+
+    /// Names the request in error texts that quote it.
+    pub fn request_id(&self) -> String {
+        self.caller.request_id.to_string()
+    }
+
+    /// The service that called the running operation, if it was not the caller himself.
+    pub fn via(&self) -> Option<&'static ServiceSpec> {
+        let index = self.calls.len().checked_sub(2)?;
+        self.calls.get(index).map(|spec| spec.service)
+    }
+
+    /// An ARN in the account and region of this call.
+    pub fn arn(&self, service: &str, resource: &str) -> Arn {
+        Arn::regional(service, self.region(), self.account(), resource)
+    }
+
+    /// A record that is a resource of its own.
+    pub fn find<R: Record + Resource>(&self, key: &[&str]) -> Result<Option<Guarded<Arc<R>>>, ApiError> {
+        Ok(self.load::<R>(key)?.map(Guarded::new))
+    }
+
+    /// A record that belongs to a resource, which has been permitted before anybody could name its key.
+    pub fn part<R: Record>(&self, key: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
+        self.load(key)
+    }
+
+    /// A record that may be missing, locked together with the fact whether it exists.
+    ///
+    /// A caller without permission must not learn which names are taken, so the guard covers both cases.
+    pub fn find_as<R: Record, G: Resource>(
+        &self,
+        key: &[&str],
+        wrap: impl FnOnce(Option<Arc<R>>) -> G,
+    ) -> Result<Guarded<G>, ApiError> {
+        Ok(Guarded::new(wrap(self.load::<R>(key)?)))
+    }
+
+    fn load<R: Record>(&self, parts: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
+        let key = physical_key(self.db.barrier(), &self.home, R::TABLE, parts);
+        if let Some(change) = self.changes.get(&key) {
+            return Ok(change.record().and_then(|record| record.downcast().ok()));
+        }
+        let found = self.db.load::<R>(&self.home, &key).map_err(|error| self.internal(error))?;
+        self.reads
+            .borrow_mut()
+            .insert(key, found.as_ref().map_or(Expect::Absent, |found| Expect::AtRev(found.rev)));
+        Ok(found.and_then(|found| found.record()))
+    }
+
+    /// Walks all records of a table that are listed in memory, in no particular order.
+    ///
+    /// A listing is not a check of the commit: a record that a handler is going to change must be read by its key.
+    pub fn each<R: Record>(&self, _permit: Permit, visit: &mut dyn FnMut(&Arc<R>)) -> Result<(), ApiError> {
+        self.db.each(&self.home, visit).map_err(|error| self.internal(error))
+    }
+
+    pub fn save<R: Record>(&mut self, record: R) -> Result<(), ApiError> {
+        self.only_optional = false;
+        self.change(record)
+    }
+
+    /// Saves what may as well be lost, such as the day of the last access: if the store cannot take it now, the answer goes
+    /// out without it.
+    pub fn save_if_possible<R: Record>(&mut self, record: R) -> Result<(), ApiError> {
+        self.change(record)
+    }
+
+    fn change<R: Record>(&mut self, record: R) -> Result<(), ApiError> {
+        let key = physical_key(self.db.barrier(), &self.home, R::TABLE, &record.key());
+        let revision = self.next_revision::<R>(&key)?;
+        let bytes = encode(&record).map_err(|error| self.internal(error))?;
+        let record: Arc<dyn Any + Send + Sync> = Arc::new(record);
+        self.changes
+            .insert(key, Change::Put { table: R::TABLE.id, version: R::VERSION, revision, bytes, record });
+        Ok(())
+    }
+
+    pub fn erase<R: Record>(&mut self, key: &[&str]) -> Result<(), ApiError> {
+        self.only_optional = false;
+        let key = physical_key(self.db.barrier(), &self.home, R::TABLE, key);
+        self.next_revision::<R>(&key)?;
+        self.changes.insert(key, Change::Delete { table: R::TABLE.id });
+        Ok(())
+    }
+
+    /// A record's own counter goes up with every write, so that old bytes cannot stand in for new ones.
+    fn next_revision<R: Record>(&self, key: &Key) -> Result<u64, ApiError> {
+        if let Some(Change::Put { revision, .. }) = self.changes.get(key) {
+            return Ok(*revision);
+        }
+        let found: Option<Found> =
+            self.db.load::<R>(&self.home, key).map_err(|error| self.internal(error))?;
+        // The check stays the one of the first read: if the record has moved since, the commit must fail.
+        self.reads
+            .borrow_mut()
+            .entry(key.clone())
+            .or_insert_with(|| found.as_ref().map_or(Expect::Absent, |found| Expect::AtRev(found.rev)));
+        Ok(found.map_or(1, |found| found.revision.saturating_add(1)))
+    }
+
+    /// Asks for something that does not exist yet, or that has no resource.
+    pub fn ask(&self, action: Action, resource: &dyn Resource) -> Result<Permit, ApiError> {
+        self.permit(action, resource)?;
+        Ok(Permit(()))
+    }
+
+    /// For the few operations that need no permission. The reason is for the reader.
+    pub fn needs_no_permission(&self, _reason: &'static str) -> Permit {
+        *self.asked.borrow_mut() = true;
+        Permit(())
+    }
+
+    pub(crate) fn permit(&self, action: Action, resource: &dyn Resource) -> Result<(), ApiError> {
+        *self.asked.borrow_mut() = true;
+        let arn = resource.arn();
+        if arn != "*" {
+            let mut resources = self.resources.borrow_mut();
+            if !resources.contains(&arn) {
+                resources.push(arn);
+            }
+        }
+        if self.caller.principal.administrator || resource.grants(self, action) {
+            return Ok(());
+        }
+        Err(self.denied(action, resource))
+    }
+
+    fn denied(&self, action: Action, resource: &dyn Resource) -> ApiError {
+        let on = resource.shown().map(|shown| format!(" on resource: {shown}")).unwrap_or_default();
+        let Action(action) = action;
+        let message = format!(
+            "User: {} is not authorized to perform: {action}{on} because no identity-based policy allows the {action} action",
+            self.caller.principal.arn
+        );
+        match self.calls.last() {
+            Some(spec) => ApiError::new(spec.service.codes.access_denied, message),
+            None => ApiError::new(INTERNAL, message),
+        }
+    }
+
+    /// Calls another service: same caller, same transaction, an audit record of its own.
+    pub fn invoke<O: Operation>(&mut self, input: O::Input) -> Result<O::Output, ApiError> {
+        let handler = self
+            .registry
+            .handler::<O>()
+            .ok_or_else(|| self.internal(format!("{} is not registered", O::SPEC.name)))?;
+        if self.calls.len() >= CALLS_DEPTH_MAX {
+            return Err(self.internal(format!("services call each other in a loop at {}", O::SPEC.name)));
+        }
+        let via = self.calls.last().map(|spec| spec.service);
+        let request = describe(&input, O::SPEC.audit.request);
+        let resources = self.resources.replace(Vec::new());
+        self.calls.push(O::SPEC);
+        let outcome = handler(self, input);
+        self.calls.pop();
+        let asked_about = self.resources.replace(resources);
+        self.nested.push(Event {
+            spec: O::SPEC,
+            via,
+            request,
+            response: outcome.as_ref().ok().and_then(|output| describe(output, O::SPEC.audit.response)),
+            error: outcome.as_ref().err().map(|error| (error.code(), error.message.clone())),
+            resources: asked_about,
+        });
+        outcome
+    }
+
+    /// Something the service did by itself, for the audit trail.
+    pub fn record_event(&mut self, event: ServiceEvent) {
+        self.events.push(event);
+    }
+
+    /// A hint that a task has work.
+    pub fn activate(&mut self, task: &'static str) {
+        if !self.activated.contains(&task) {
+            self.activated.push(task);
+        }
+    }
+
+    /// Seals a page token that opens only for the same operation, account, region and `query`.
+    pub fn seal_token<Q: Shape>(&self, query: &Q, content: &[u8]) -> String {
+        SealedToken::seal(self.db.barrier(), self.entropy, "next-token", &self.token_context(query), content)
+            .0
+    }
+
+    /// The content of a page token; nothing for a token that is not ours, or not for this query.
+    pub fn open_token<Q: Shape>(&self, query: &Q, token: &str) -> Option<Secret<Vec<u8>>> {
+        SealedToken::open(self.db.barrier(), "next-token", &self.token_context(query), token)
+    }
+
+    fn token_context<Q: Shape>(&self, query: &Q) -> Vec<u8> {
+        let mut context = Vec::new();
+        let operation = self.calls.last().map_or("", |spec| spec.name);
+        for part in [operation, self.account().as_str(), self.region().as_str()] {
+            context.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            context.extend_from_slice(part.as_bytes());
+        }
+        context.extend_from_slice(fingerprint(query).expose());
+        context
+    }
+
+    pub(crate) fn note_request(&mut self, request: Option<String>) {
+        self.request = request;
+    }
+
+    pub(crate) fn note_response(&mut self, response: Option<String>) {
+        self.response = response;
+    }
+
+    /// An answer for what is our fault. The cause goes to the log, not to the caller.
+    pub fn internal(&self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ApiError {
+        let spec = self.calls.last().map_or(INTERNAL, |spec| spec.service.codes.internal);
+        ApiError::new(spec, INTERNAL_MESSAGE).because(cause)
+    }
+}
+
+pub(crate) const INTERNAL: coffer_shape::ErrorSpec =
+    coffer_shape::ErrorSpec { code: "InternalFailure", status: 500, message_member: "message" };
+
+/// AWS's sentence for an internal error.
+pub(crate) const INTERNAL_MESSAGE: &str = "An error occurred on the server side.";

@@ -1,0 +1,386 @@
+//! Runs one request to its end: handler, commit with audit, or audit and answer.
+//!
+//! The handler is a function of its snapshot, so a conflict simply runs it again. An answer is made in one of two places, both
+//! of which hold the proof that its audit record exists.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use coffer_shape::{ApiError, OperationSpec, ReadError, Reader};
+use coffer_store::{EngineError, Partition};
+use coffer_types::{RequestId, Timestamp, Uuid};
+use tokio::sync::Notify;
+
+use crate::{
+    AuditLog, Caller, CommitError, Cx, Db, Next, Recorded, Registry, Reply, TaskState, World,
+    audit::{Event, Outcome},
+    cx::{Effects, INTERNAL, INTERNAL_MESSAGE},
+    record::{AUDIT_TABLE, seal_bytes},
+};
+
+/// A handler that loses this many races in a row gives up; each loss means that somebody else made progress.
+const ATTEMPTS_MAX: usize = 64;
+/// A task that always says "now" yields to the others after this many steps.
+const TASK_STEPS_MAX: usize = 256;
+/// How long a task that failed waits before it looks again.
+const TASK_RETRY: Duration = Duration::from_secs(30);
+
+/// A request body that can be read once per attempt.
+pub trait Body: Send + Sync {
+    fn read(&self, walk: &mut dyn FnMut(&mut dyn Reader)) -> Result<(), ReadError>;
+}
+
+/// What leaves the core: the outcome, and the proof that it is on record.
+pub struct Answer {
+    pub outcome: Result<Box<dyn Reply>, ApiError>,
+    pub recorded: Recorded,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("error", &self.outcome.as_ref().err()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+pub struct Core {
+    registry: Registry,
+    db: Db,
+    audit: AuditLog,
+    world: World,
+    tasks: Tasks,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    next: Mutex<HashMap<(&'static str, Partition), Next>>,
+    states: Mutex<HashMap<&'static str, TaskState>>,
+    wake: Notify,
+}
+
+impl Core {
+    pub fn new(registry: Registry, db: Db, audit: AuditLog, world: World) -> Self {
+        Self { registry, db, audit, world, tasks: Tasks::default() }
+    }
+
+    pub const fn db(&self) -> &Db {
+        &self.db
+    }
+
+    pub const fn audit(&self) -> &AuditLog {
+        &self.audit
+    }
+
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub const fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Runs an operation for an authenticated caller. `None` is the one case without an answer: nothing could be recorded,
+    /// so nothing may be told but that the service is unavailable.
+    pub async fn call(
+        &self,
+        caller: &Caller,
+        spec: &'static OperationSpec,
+        body: &dyn Body,
+    ) -> Option<Answer> {
+        let home = Partition::new(caller.principal.account, caller.region.clone());
+        for _ in 0..ATTEMPTS_MAX {
+            let now = self.world.clock.now();
+            let (outcome, mut effects) = self.attempt(caller, spec, body, now);
+            let outcome =
+                outcome.and_then(|reply| if effects.asked { Ok(reply) } else { Err(nobody_asked(spec)) });
+            let reply = match outcome {
+                Ok(reply) => reply,
+                Err(error) => return self.answer_unchanged(caller, spec, now, &effects, Err(error)),
+            };
+            let changes = std::mem::take(&mut effects.changes);
+            if changes.is_empty() {
+                return self.answer_unchanged(caller, spec, now, &effects, Ok(reply));
+            }
+            let reads = std::mem::take(&mut effects.reads);
+            let rows = self.audit_rows(&home, caller, Some(spec), now, &effects, None);
+            match self.db.commit(&home, reads, changes, rows).await {
+                Ok(_) => {
+                    self.activate(&effects, &home);
+                    return Some(Answer { outcome: Ok(reply), recorded: Recorded(()) });
+                }
+                Err(CommitError::Conflict) => {}
+                Err(error) if effects.only_optional => {
+                    tracing::debug!(%error, "an optional change was dropped");
+                    return self.answer_unchanged(caller, spec, now, &effects, Ok(reply));
+                }
+                Err(error) => {
+                    return self.answer_unchanged(
+                        caller,
+                        spec,
+                        now,
+                        &effects,
+                        Err(cannot_store(spec, error)),
+                    );
+                }
+            }
+        }
+        let now = self.world.clock.now();
+        let error = ApiError::new(spec.service.codes.internal, INTERNAL_MESSAGE)
+            .because(format!("{} lost {ATTEMPTS_MAX} races in a row", spec.name));
+        self.answer_unchanged(caller, spec, now, &Effects::default(), Err(error))
+    }
+
+    fn attempt(
+        &self,
+        caller: &Caller,
+        spec: &'static OperationSpec,
+        body: &dyn Body,
+        now: Timestamp,
+    ) -> (Result<Box<dyn Reply>, ApiError>, Effects) {
+        let mut cx = Cx::new(&self.db, &self.registry, self.world.entropy.as_ref(), now, caller, Some(spec));
+        let mut outcome = None;
+        let read = body.read(&mut |from| outcome = Some(self.registry.run(spec, &mut cx, from)));
+        let outcome = match (read, outcome) {
+            (Ok(()), Some(outcome)) => outcome,
+            (Ok(()), None) => Err(ApiError::new(spec.service.codes.serialization, "")),
+            (Err(error), _) => Err(ApiError::new(spec.service.codes.serialization, error.message)),
+        };
+        (outcome, cx.into_effects())
+    }
+
+    /// An answer that changed nothing: its events go to the segment file before it leaves.
+    fn answer_unchanged(
+        &self,
+        caller: &Caller,
+        spec: &'static OperationSpec,
+        now: Timestamp,
+        effects: &Effects,
+        outcome: Result<Box<dyn Reply>, ApiError>,
+    ) -> Option<Answer> {
+        let events = self.events(caller, Some(spec), now, effects, outcome.as_ref().err());
+        match self.audit.append(&events) {
+            Ok(()) => Some(Answer { outcome, recorded: Recorded(()) }),
+            Err(error) => {
+                tracing::error!(%error, "the audit log cannot be written, so requests are refused; check the disk");
+                None
+            }
+        }
+    }
+
+    fn events(
+        &self,
+        caller: &Caller,
+        spec: Option<&'static OperationSpec>,
+        at: Timestamp,
+        effects: &Effects,
+        error: Option<&ApiError>,
+    ) -> Vec<String> {
+        let outcome = Outcome { caller, at };
+        let id = || Uuid::random(self.world.entropy.as_ref());
+        let nested = effects.nested.iter().map(|event| outcome.call(event, id()));
+        let own = spec.map(|spec| {
+            let event = Event {
+                spec,
+                via: None,
+                request: effects.request.clone(),
+                response: effects.response.clone().filter(|_| error.is_none() && !spec.read_only),
+                error: error.map(|error| (error.code(), error.message.clone())),
+                resources: effects.resources.clone(),
+            };
+            outcome.call(&event, id())
+        });
+        let service = effects.events.iter().map(|event| outcome.service(event, id()));
+        own.into_iter().chain(nested).chain(service).collect()
+    }
+
+    /// Events as sealed rows for the commit of the change they tell of.
+    fn audit_rows(
+        &self,
+        home: &Partition,
+        caller: &Caller,
+        spec: Option<&'static OperationSpec>,
+        at: Timestamp,
+        effects: &Effects,
+        error: Option<&ApiError>,
+    ) -> Vec<Bytes> {
+        self.events(caller, spec, at, effects, error)
+            .iter()
+            .map(|event| {
+                let key = Uuid::random(self.world.entropy.as_ref());
+                let mut row = key.as_bytes().to_vec();
+                row.extend(seal_bytes(
+                    self.db.barrier(),
+                    home,
+                    AUDIT_TABLE,
+                    key.as_bytes(),
+                    1,
+                    1,
+                    event.as_bytes(),
+                ));
+                Bytes::from(row)
+            })
+            .collect()
+    }
+
+    /// Runs something Coffer does for itself: a bootstrap, a command given on the machine, a step of a task.
+    pub async fn run_local<T>(
+        &self,
+        caller: &Caller,
+        run: impl Fn(&mut Cx<'_>) -> Result<T, ApiError> + Sync,
+    ) -> Result<T, ApiError> {
+        let home = Partition::new(caller.principal.account, caller.region.clone());
+        for _ in 0..ATTEMPTS_MAX {
+            let now = self.world.clock.now();
+            let (outcome, mut effects) = {
+                let mut cx =
+                    Cx::new(&self.db, &self.registry, self.world.entropy.as_ref(), now, caller, None);
+                (run(&mut cx), cx.into_effects())
+            };
+            let outcome = outcome?;
+            let changes = std::mem::take(&mut effects.changes);
+            if changes.is_empty() {
+                let events = self.events(caller, None, now, &effects, None);
+                if !events.is_empty() {
+                    self.audit
+                        .append(&events)
+                        .map_err(|error| ApiError::new(INTERNAL, INTERNAL_MESSAGE).because(error))?;
+                }
+                return Ok(outcome);
+            }
+            let reads = std::mem::take(&mut effects.reads);
+            let rows = self.audit_rows(&home, caller, None, now, &effects, None);
+            match self.db.commit(&home, reads, changes, rows).await {
+                Ok(_) => {
+                    self.activate(&effects, &home);
+                    return Ok(outcome);
+                }
+                Err(CommitError::Conflict) => {}
+                Err(error) => return Err(ApiError::new(INTERNAL, INTERNAL_MESSAGE).because(error)),
+            }
+        }
+        Err(ApiError::new(INTERNAL, INTERNAL_MESSAGE).because("too many conflicts"))
+    }
+
+    fn activate(&self, effects: &Effects, home: &Partition) {
+        if effects.activated.is_empty() {
+            return;
+        }
+        let mut next = self.tasks.next.lock().unwrap_or_else(PoisonError::into_inner);
+        for &name in &effects.activated {
+            next.insert((name, home.clone()), Next::Now);
+        }
+        drop(next);
+        self.tasks.wake.notify_one();
+    }
+
+    /// Waits for a hint that a task has work.
+    pub async fn task_hint(&self) {
+        self.tasks.wake.notified().await;
+    }
+
+    /// Steps every task that is due, in every partition, and says when to come back.
+    pub async fn run_due_tasks(&self) -> Result<Next, EngineError> {
+        let mut soonest = Next::Idle;
+        for (partition, _) in self.db.engine().partitions()? {
+            for task in self.registry.tasks() {
+                let next = self.run_task(task, &partition).await;
+                soonest = soonest.sooner(next);
+            }
+        }
+        Ok(soonest)
+    }
+
+    async fn run_task(&self, task: &Arc<dyn crate::task::AnyTask>, partition: &Partition) -> Next {
+        let place = (task.name(), partition.clone());
+        let due = self
+            .tasks
+            .next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&place)
+            .copied()
+            .unwrap_or(Next::Now);
+        let is_due = match due {
+            Next::Now => true,
+            Next::At(at) => at <= self.world.clock.now(),
+            Next::Idle => false,
+        };
+        if !is_due {
+            return due;
+        }
+        // Taken as done before it runs: a hint that arrives meanwhile must not be lost under our own result.
+        self.set_next(&place, Next::Idle);
+        let caller = Caller::service(
+            partition.account,
+            partition.region.clone(),
+            "coffer.internal",
+            RequestId::random(self.world.entropy.as_ref()),
+        );
+        let mut next = Next::Now;
+        let mut error = None;
+        let mut steps = 0;
+        while next == Next::Now && steps < TASK_STEPS_MAX {
+            steps += 1;
+            match self.run_local(&caller, |cx| task.step(cx)).await {
+                Ok(after) => next = after,
+                Err(failed) => {
+                    tracing::warn!(task = task.name(), error = %failed, cause = ?failed.cause, "a task failed and will be tried again");
+                    error = Some(failed.to_string());
+                    next = Next::At(self.world.clock.now().plus(TASK_RETRY));
+                }
+            }
+        }
+        let mut times = self.tasks.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = times.get(&place).copied().unwrap_or(Next::Idle).sooner(next);
+        times.insert(place, next);
+        drop(times);
+        let mut states = self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = states.entry(task.name()).or_insert_with(|| TaskState {
+            name: task.name(),
+            steps: 0,
+            last_error: None,
+            next,
+        });
+        state.steps += steps as u64;
+        state.last_error = error;
+        state.next = next;
+        next
+    }
+
+    fn set_next(&self, place: &(&'static str, Partition), next: Next) {
+        self.tasks.next.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), next);
+    }
+
+    pub fn task_states(&self) -> Vec<TaskState> {
+        let mut states: Vec<_> =
+            self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        states.sort_by_key(|state| state.name);
+        states
+    }
+
+    /// Finishes queued commits and syncs the audit log.
+    pub fn shut_down(&self) -> std::io::Result<()> {
+        self.db.shut_down();
+        self.audit.sync()
+    }
+}
+
+/// A handler that answers without having asked is a defect of ours, and is treated as a refusal.
+fn nobody_asked(spec: &'static OperationSpec) -> ApiError {
+    ApiError::new(spec.service.codes.internal, INTERNAL_MESSAGE)
+        .because(format!("{} answered without asking for permission", spec.name))
+}
+
+fn cannot_store(spec: &'static OperationSpec, error: CommitError) -> ApiError {
+    let codes = &spec.service.codes;
+    match error {
+        CommitError::Engine(EngineError::TooLarge { .. }) => {
+            ApiError::new(codes.internal, INTERNAL_MESSAGE).because(error)
+        }
+        _ => ApiError::new(codes.unavailable, "Changes cannot be stored at the moment.").because(error),
+    }
+}

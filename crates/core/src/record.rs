@@ -1,0 +1,131 @@
+//! What services store, and how it finds its place.
+//!
+//! A record is a shape with a table and a key. Its bytes are sealed before an engine sees them and its key is a keyed
+//! hash, so that neither a value nor a name reaches the disk. A record type that replaces another names it as its
+//! predecessor; old bytes are read by the type that wrote them and walked forward.
+
+use coffer_barrier::{Barrier, Location};
+use coffer_crypto::sha256;
+use coffer_shape::{Read, ReadError, Shape, WriteError, stored};
+use coffer_store::{Key, Partition};
+use coffer_types::Secret;
+
+/// A typed collection. Ids are for ever: they are part of keys and of associated data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Table {
+    pub id: u16,
+    pub name: &'static str,
+}
+
+/// Audit rows are sealed like records, in a table of their own.
+pub(crate) const AUDIT_TABLE: u16 = 1;
+
+pub trait Record: Shape + Send + Sync + 'static {
+    const TABLE: Table;
+    /// The version of the stored form. A new version is a new type with this one as its `Previous`.
+    const VERSION: u16;
+    type Previous: Past;
+
+    /// What identifies the record within its partition and table.
+    fn key(&self) -> Vec<&str>;
+    fn from_previous(previous: Self::Previous) -> Self;
+}
+
+/// Reads stored bytes of this or any earlier version.
+pub trait Past: Sized {
+    fn from_stored(version: u16, bytes: &[u8]) -> Read<Self>;
+}
+
+impl<R: Record> Past for R {
+    fn from_stored(version: u16, bytes: &[u8]) -> Read<Self> {
+        if version == Self::VERSION {
+            stored::from_bytes(bytes)
+        } else {
+            <Self as Record>::Previous::from_stored(version, bytes).map(Self::from_previous)
+        }
+    }
+}
+
+/// The predecessor of the first version of a record: there is none.
+#[derive(Debug)]
+pub enum First {}
+
+impl Past for First {
+    fn from_stored(version: u16, _: &[u8]) -> Read<Self> {
+        Err(ReadError::new(format!(
+            "no record of version {version} is known; it was written by a newer Coffer"
+        )))
+    }
+}
+
+/// Where a record lies: two bytes of table, then a hash under the index key. Account and region are part of the hash.
+pub(crate) fn physical_key(barrier: &Barrier, partition: &Partition, table: Table, parts: &[&str]) -> Key {
+    let mut key = Vec::with_capacity(34);
+    key.extend_from_slice(&table.id.to_be_bytes());
+    let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+    key.extend_from_slice(&barrier.hash_name(partition.account, partition.region.as_str(), table.id, &parts));
+    Key::new(key)
+}
+
+pub(crate) fn encode<R: Record>(record: &R) -> Result<Secret<Vec<u8>>, WriteError> {
+    stored::to_bytes(record)
+}
+
+fn location<'a>(partition: &'a Partition, table: u16, key: &'a [u8], schema: u16) -> Location<'a> {
+    Location {
+        account: partition.account,
+        partition: partition.region.as_str().as_bytes(),
+        table,
+        key,
+        schema,
+    }
+}
+
+/// Seals a record for its place. The version stands in clear before the envelope and is bound by it.
+pub(crate) fn seal_bytes(
+    barrier: &Barrier,
+    partition: &Partition,
+    table: u16,
+    key: &[u8],
+    version: u16,
+    revision: u64,
+    plaintext: &[u8],
+) -> Vec<u8> {
+    let sealed = barrier.seal(&location(partition, table, key, version), revision, plaintext);
+    let mut value = Vec::with_capacity(sealed.len() + 2);
+    value.extend_from_slice(&version.to_be_bytes());
+    value.extend_from_slice(&sealed);
+    value
+}
+
+/// A stored value that does not open: damaged, moved, or another key's.
+#[derive(Debug, thiserror::Error)]
+#[error("a record of table {table} does not open: {reason}")]
+pub struct Damaged {
+    pub table: u16,
+    pub reason: String,
+}
+
+/// Opens what [`seal_bytes`] made: the version, the record's own revision, and the plaintext.
+pub fn open_record(
+    barrier: &Barrier,
+    partition: &Partition,
+    table: u16,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(u16, u64, Secret<Vec<u8>>), Damaged> {
+    let damaged = |reason: String| Damaged { table, reason };
+    let (version, sealed) =
+        value.split_first_chunk::<2>().ok_or_else(|| damaged(String::from("it is too short")))?;
+    let version = u16::from_be_bytes(*version);
+    let opened = barrier
+        .open(&location(partition, table, key, version), sealed)
+        .map_err(|error| damaged(error.to_string()))?;
+    Ok((version, opened.revision, opened.plaintext))
+}
+
+/// A short name for a key in logs: it identifies, and tells nothing.
+pub(crate) fn short_id(key: &Key) -> String {
+    let digest = sha256(key.as_bytes());
+    coffer_types::encoding::HEXLOWER.encode(digest.get(..6).unwrap_or_default())
+}

@@ -1,0 +1,117 @@
+//! Which function serves which operation.
+//!
+//! A handler is registered under the type of its operation, so input and output cannot be mixed up, and is found again in two
+//! ways: by name for a request from outside, by type for a call from another service.
+
+use std::{any::Any, collections::HashMap, fmt, sync::Arc};
+
+use coffer_shape::{
+    ApiError, DecodeError, Exposure, Operation, OperationSpec, Reader, ServiceSpec, Shape, Writer, Wrote,
+    decode, describe, validation_message,
+};
+
+use crate::{Cx, Task, task::AnyTask};
+
+pub type Handler<O> = fn(&mut Cx<'_>, <O as Operation>::Input) -> Result<<O as Operation>::Output, ApiError>;
+
+/// An output whose type is forgotten; it can only be written.
+pub trait Reply: Send {
+    fn write_to(&self, to: &mut dyn Writer) -> Wrote;
+}
+
+impl<S: Shape + Send> Reply for S {
+    fn write_to(&self, to: &mut dyn Writer) -> Wrote {
+        self.write(to)
+    }
+}
+
+type Run = dyn Fn(&mut Cx<'_>, &mut dyn Reader) -> Result<Box<dyn Reply>, ApiError> + Send + Sync;
+
+struct Entry {
+    spec: &'static OperationSpec,
+    run: Box<Run>,
+    /// The `Handler<O>` itself, for calls by type.
+    typed: Box<dyn Any + Send + Sync>,
+}
+
+#[derive(Default)]
+pub struct Registry {
+    entries: HashMap<(&'static str, &'static str), Entry>,
+    tasks: Vec<Arc<dyn AnyTask>>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.entries.keys()).finish()
+    }
+}
+
+impl Registry {
+    pub fn serve<O: Operation>(&mut self, handler: Handler<O>) {
+        let run = move |cx: &mut Cx<'_>, from: &mut dyn Reader| -> Result<Box<dyn Reply>, ApiError> {
+            let input: O::Input = decode(from).map_err(|error| refuse(O::SPEC.service, error))?;
+            cx.note_request(describe(&input, O::SPEC.audit.request));
+            let output = handler(cx, input)?;
+            cx.note_response(describe(&output, O::SPEC.audit.response));
+            Ok(Box::new(output))
+        };
+        let entry = Entry { spec: O::SPEC, run: Box::new(run), typed: Box::new(handler) };
+        self.entries.insert((O::SPEC.service.name, O::SPEC.name), entry);
+    }
+
+    pub fn task<T: Task>(&mut self, task: T) {
+        self.tasks.push(Arc::new(task));
+    }
+
+    pub(crate) fn tasks(&self) -> &[Arc<dyn AnyTask>] {
+        &self.tasks
+    }
+
+    pub(crate) fn handler<O: Operation>(&self) -> Option<Handler<O>> {
+        let entry = self.entries.get(&(O::SPEC.service.name, O::SPEC.name))?;
+        entry.typed.downcast_ref::<Handler<O>>().copied()
+    }
+
+    pub(crate) fn run(
+        &self,
+        spec: &'static OperationSpec,
+        cx: &mut Cx<'_>,
+        from: &mut dyn Reader,
+    ) -> Result<Box<dyn Reply>, ApiError> {
+        match self.entries.get(&(spec.service.name, spec.name)) {
+            Some(entry) => (entry.run)(cx, from),
+            None => Err(ApiError::new(
+                spec.service.codes.unknown_operation,
+                format!("The operation {} is not implemented.", spec.name),
+            )),
+        }
+    }
+
+    /// Operations of the models that nobody registered; a test keeps this empty.
+    pub fn missing(&self, services: &[&'static ServiceSpec]) -> Vec<&'static str> {
+        services
+            .iter()
+            .flat_map(|service| service.operations)
+            .filter(|spec| !self.entries.contains_key(&(spec.service.name, spec.name)))
+            .map(|spec| spec.name)
+            .collect()
+    }
+
+    /// What is served over the network, in the order of the names.
+    pub fn public(&self) -> Vec<&'static OperationSpec> {
+        let mut specs: Vec<_> = self.entries.values().map(|entry| entry.spec).collect();
+        specs.retain(|spec| spec.exposure == Exposure::Public);
+        specs.sort_by_key(|spec| (spec.service.name, spec.name));
+        specs
+    }
+}
+
+/// A request that does not fit its model, in the words of its service.
+fn refuse(service: &'static ServiceSpec, error: DecodeError) -> ApiError {
+    match error {
+        DecodeError::Malformed(error) => ApiError::new(service.codes.serialization, error.message),
+        DecodeError::Invalid(violations) => {
+            ApiError::new(service.codes.validation, validation_message(&violations))
+        }
+    }
+}

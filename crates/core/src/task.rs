@@ -1,0 +1,63 @@
+//! Work in the background.
+//!
+//! A task takes no instructions. It looks at the store, does one bounded piece, and says when to be called again. Waking it is
+//! a hint; losing the hint costs time, never correctness. After a crash the task simply runs.
+
+use coffer_shape::ApiError;
+use coffer_types::Timestamp;
+
+use crate::Cx;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// There is more to do.
+    Now,
+    At(Timestamp),
+    /// Nothing to do until somebody activates the task.
+    Idle,
+}
+
+impl Next {
+    /// The earlier of two.
+    #[must_use]
+    pub fn sooner(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Now, _) | (_, Self::Now) => Self::Now,
+            (Self::At(left), Self::At(right)) => Self::At(left.min(right)),
+            (Self::At(at), Self::Idle) | (Self::Idle, Self::At(at)) => Self::At(at),
+            (Self::Idle, Self::Idle) => Self::Idle,
+        }
+    }
+}
+
+pub trait Task: Send + Sync + 'static {
+    const NAME: &'static str;
+
+    /// One bounded piece of work in one account and region.
+    fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError>;
+}
+
+/// What `coffer doctor` shows of a task.
+#[derive(Debug, Clone)]
+pub struct TaskState {
+    pub name: &'static str,
+    pub steps: u64,
+    pub last_error: Option<String>,
+    pub next: Next,
+}
+
+/// A task whose type is forgotten, for the runner.
+pub(crate) trait AnyTask: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError>;
+}
+
+impl<T: Task> AnyTask for T {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
+
+    fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError> {
+        Task::step(self, cx)
+    }
+}

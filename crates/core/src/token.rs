@@ -1,0 +1,51 @@
+//! Page tokens and other things we hand out and want back unchanged.
+//!
+//! A token is sealed: the client can neither read nor make one, and it opens only in the context it was made for (account,
+//! region, operation, the rest of the request). Anything else is "not recognised", with no detail.
+
+use coffer_barrier::{Barrier, Purpose};
+use coffer_crypto::{NONCE_LEN, open, seal};
+use coffer_types::{Entropy, Secret, encoding::BASE64URL_NOPAD};
+
+/// The shortest sealed token: nonce and tag around nothing.
+const OVERHEAD: usize = NONCE_LEN + coffer_crypto::TAG_LEN;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedToken(pub String);
+
+impl SealedToken {
+    pub(crate) fn seal(
+        barrier: &Barrier,
+        entropy: &dyn Entropy,
+        purpose: &str,
+        context: &[u8],
+        content: &[u8],
+    ) -> Self {
+        let key = barrier.derive(Purpose::Token, purpose.as_bytes());
+        let mut nonce = [0; NONCE_LEN];
+        entropy.fill(&mut nonce);
+        let mut bytes = content.to_vec();
+        seal(key.expose(), &nonce, context, &mut bytes);
+        let mut token = nonce.to_vec();
+        token.append(&mut bytes);
+        Self(BASE64URL_NOPAD.encode(&token))
+    }
+
+    /// The content, or nothing for every kind of wrong token.
+    pub(crate) fn open(
+        barrier: &Barrier,
+        purpose: &str,
+        context: &[u8],
+        token: &str,
+    ) -> Option<Secret<Vec<u8>>> {
+        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+        if bytes.len() < OVERHEAD {
+            return None;
+        }
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;
+        let key = barrier.derive(Purpose::Token, purpose.as_bytes());
+        let mut content = sealed.to_vec();
+        open(key.expose(), nonce, context, &mut content).ok()?;
+        Some(Secret::new(content))
+    }
+}

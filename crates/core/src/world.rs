@@ -1,0 +1,38 @@
+//! Everything the outside world decides: time, chance and files.
+//!
+//! A server makes one from the real things, a simulation from one seed. Nothing below the server reads a clock, a random
+//! generator or a directory in any other way.
+
+use std::{fmt, io, sync::Arc};
+
+use coffer_types::{Clock, Entropy};
+
+#[derive(Clone)]
+pub struct World {
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Where audit segments live.
+    pub audit_files: Arc<dyn Files>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("World")
+    }
+}
+
+/// A flat directory of files that only grow.
+pub trait Files: Send + Sync {
+    /// Makes a new file, readable by the owner only; its name is durable when this returns.
+    fn create(&self, name: &str) -> io::Result<Box<dyn AppendFile>>;
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// All names, sorted.
+    fn list(&self) -> io::Result<Vec<String>>;
+}
+
+pub trait AppendFile: Send {
+    /// The bytes survive the death of the process when this returns.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Everything appended survives the loss of power when this returns.
+    fn sync(&mut self) -> io::Result<()>;
+}

@@ -1,0 +1,75 @@
+//! Users. For now there is one: the administrator that the first start makes.
+
+use coffer_core::{Cx, Db, First, LoadError, Partition, Record, ServiceEvent, Table};
+use coffer_shape::{ApiError, record};
+use coffer_types::{AccountId, Arn, Region, Secret, Timestamp};
+
+use crate::access_key::{AccessKeyRecord, new_id, new_secret, unique_id};
+
+record! {
+    pub struct UserRecord {
+        pub name: String,
+        pub user_id: String,
+        pub arn: String,
+        pub created_at: Timestamp,
+        /// May do everything in the account, as if the policy `AdministratorAccess` were attached.
+        pub administrator: bool,
+    }
+}
+
+impl Record for UserRecord {
+    const TABLE: Table = Table { id: 0x10, name: "iam-user" };
+    const VERSION: u16 = 1;
+    type Previous = First;
+
+    fn key(&self) -> Vec<&str> {
+        vec![&self.name]
+    }
+
+    fn from_previous(previous: First) -> Self {
+        match previous {}
+    }
+}
+
+/// A fresh key pair. The secret is shown once, to whoever writes it into a file.
+#[derive(Debug)]
+pub struct NewCredentials {
+    pub user_arn: String,
+    pub access_key_id: String,
+    pub secret_access_key: Secret<String>,
+}
+
+/// Makes a user who may do everything, with one access key.
+pub fn create_administrator(cx: &mut Cx<'_>, name: &str) -> Result<NewCredentials, ApiError> {
+    let account = cx.account();
+    let user = UserRecord {
+        name: name.to_owned(),
+        user_id: unique_id(cx.entropy(), "AIDA"),
+        arn: Arn::global("iam", account, &format!("user/{name}")).to_string(),
+        created_at: cx.now(),
+        administrator: true,
+    };
+    let id = new_id(cx.entropy(), account);
+    let secret = new_secret(cx.entropy());
+    let credentials = NewCredentials {
+        user_arn: user.arn.clone(),
+        access_key_id: id.clone(),
+        secret_access_key: Secret::new(secret.expose().clone()),
+    };
+    cx.record_event(ServiceEvent {
+        kind: coffer_core::EventKind::Local,
+        source: "iam.amazonaws.com",
+        name: "CreateAdministrator",
+        details: vec![("userArn", user.arn.clone()), ("accessKeyId", id.clone())],
+    });
+    let created_at = cx.now();
+    cx.save(user)?;
+    cx.save(AccessKeyRecord { id, user_name: name.to_owned(), secret, active: true, created_at })?;
+    Ok(credentials)
+}
+
+/// Whether the account has been set up: its administrator exists.
+pub fn has_users(db: &Db, account: AccountId, administrator: &str) -> Result<bool, LoadError> {
+    let partition = Partition::new(account, Region::global());
+    Ok(db.read::<UserRecord>(&partition, &[administrator])?.is_some())
+}

@@ -1,0 +1,183 @@
+//! Keys and aliases as stored, and how a key id is understood.
+
+use std::sync::Arc;
+
+use coffer_core::{Cx, First, Guarded, Record, Resource, Table};
+use coffer_shape::{Action, ApiError, record};
+use coffer_types::{Arn, Secret, Timestamp, Uuid};
+
+use crate::{
+    blob::{material_id, material_prefix},
+    error::KmsError,
+};
+
+/// Keys that a service manages for its account: the alias, and the one service that may use the key.
+const SERVICE_KEYS: [(&str, &str); 1] = [("alias/aws/secretsmanager", "secretsmanager")];
+
+record! {
+    /// One generation of key material. Old ones are kept: they open what they closed.
+    pub struct Material {
+        /// Hex, as the API shows it.
+        pub id: String,
+        pub bytes: Secret<Vec<u8>>,
+    }
+}
+
+record! {
+    pub struct KeyRecord {
+        pub key_id: String,
+        pub arn: String,
+        /// The service whose callers may use the key, for keys that AWS calls "AWS managed".
+        pub managed_by: Option<String>,
+        pub created_at: Timestamp,
+        pub enabled: bool,
+        /// Newest last; the last one wraps.
+        pub materials: Vec<Material>,
+    }
+}
+
+impl Record for KeyRecord {
+    const TABLE: Table = Table { id: 0x20, name: "kms-key" };
+    const VERSION: u16 = 1;
+    type Previous = First;
+
+    fn key(&self) -> Vec<&str> {
+        vec![&self.key_id]
+    }
+
+    fn from_previous(previous: First) -> Self {
+        match previous {}
+    }
+}
+
+record! {
+    pub struct AliasRecord {
+        pub name: String,
+        pub key_id: String,
+    }
+}
+
+impl Record for AliasRecord {
+    const TABLE: Table = Table { id: 0x21, name: "kms-alias" };
+    const VERSION: u16 = 1;
+    type Previous = First;
+
+    fn key(&self) -> Vec<&str> {
+        vec![&self.name]
+    }
+
+    fn from_previous(previous: First) -> Self {
+        match previous {}
+    }
+}
+
+impl KeyRecord {
+    pub(crate) fn ensure_enabled(&self) -> Result<(), KmsError> {
+        if self.enabled { Ok(()) } else { Err(KmsError::Disabled { arn: self.arn.clone() }) }
+    }
+
+    /// The material that wraps now.
+    pub(crate) fn current_material(&self) -> Option<&[u8; 32]> {
+        self.materials.last()?.bytes.expose().as_slice().try_into().ok()
+    }
+
+    pub(crate) fn material(&self, prefix: &[u8; 16]) -> Option<&[u8; 32]> {
+        self.materials
+            .iter()
+            .filter_map(|material| <&[u8; 32]>::try_from(material.bytes.expose().as_slice()).ok())
+            .find(|material| material_prefix(material) == *prefix)
+    }
+
+    fn service_key(cx: &Cx<'_>, service: &str) -> Self {
+        let key_id = cx.uuid();
+        let mut bytes = Secret::new(vec![0; 32]);
+        cx.entropy().fill(bytes.expose_mut());
+        let id = bytes.expose().as_slice().try_into().map_or_else(
+            |_| String::new(),
+            |bytes| coffer_types::encoding::HEXLOWER.encode(&material_id(bytes)),
+        );
+        Self {
+            arn: cx.arn("kms", &format!("key/{key_id}")).to_string(),
+            key_id: key_id.to_string(),
+            managed_by: Some(service.to_owned()),
+            created_at: cx.now(),
+            enabled: true,
+            materials: vec![Material { id, bytes }],
+        }
+    }
+}
+
+/// A key on its way to being permitted. `Arc`, because the record is shared with the cache.
+#[derive(Debug)]
+pub(crate) struct Key(pub(crate) Arc<KeyRecord>);
+
+impl Resource for Key {
+    fn arn(&self) -> String {
+        self.0.arn.clone()
+    }
+
+    /// A managed key admits whoever comes through its service, as its policy on AWS does.
+    fn grants(&self, cx: &Cx<'_>, _: Action) -> bool {
+        match (&self.0.managed_by, cx.via()) {
+            (Some(service), Some(via)) => service == via.name,
+            _ => false,
+        }
+    }
+}
+
+/// Finds a key by what a caller may write: key id, key ARN, alias or alias ARN.
+pub(crate) fn find(cx: &mut Cx<'_>, written: &str) -> Result<Guarded<Key>, ApiError> {
+    let name = match written.parse::<Arn>() {
+        Ok(arn) if is_here(cx, &arn) => arn.resource().to_owned(),
+        Ok(arn) => return Err(KmsError::KeyNotFound { arn: arn.to_string() }.into()),
+        Err(_) => written.to_owned(),
+    };
+    if name.starts_with("alias/") {
+        return find_by_alias(cx, &name);
+    }
+    let key_id = name.strip_prefix("key/").unwrap_or(&name);
+    match cx.part::<KeyRecord>(&[key_id])? {
+        Some(record) => Ok(Guarded::new(Key(record))),
+        None => {
+            let arn = cx.arn("kms", &format!("key/{key_id}")).to_string();
+            Err(KmsError::KeyNotFound { arn }.into())
+        }
+    }
+}
+
+/// Finds a key by the id inside a ciphertext.
+pub(crate) fn find_by_id(cx: &Cx<'_>, key_id: Uuid) -> Result<Guarded<Key>, ApiError> {
+    let record = cx.part::<KeyRecord>(&[&key_id.to_string()])?;
+    // A ciphertext is chosen by the caller: what it names is never told.
+    record.map(|record| Guarded::new(Key(record))).ok_or_else(|| KmsError::InvalidCiphertext.into())
+}
+
+fn is_here(cx: &Cx<'_>, arn: &Arn) -> bool {
+    arn.service() == "kms" && arn.region() == cx.region().as_str() && arn.account() == cx.account().as_str()
+}
+
+fn find_by_alias(cx: &mut Cx<'_>, name: &str) -> Result<Guarded<Key>, ApiError> {
+    if let Some(alias) = cx.part::<AliasRecord>(&[name])?
+        && let Some(record) = cx.part::<KeyRecord>(&[&alias.key_id])?
+    {
+        return Ok(Guarded::new(Key(record)));
+    }
+    let service = SERVICE_KEYS.iter().find(|(alias, _)| *alias == name).map(|(_, service)| *service);
+    match (service, cx.via()) {
+        // Made on first use, by the service it belongs to and in the transaction that uses it.
+        (Some(service), Some(via)) if via.name == service => {
+            let record = KeyRecord::service_key(cx, service);
+            let key_id = record.key_id.clone();
+            cx.save(record)?;
+            cx.save(AliasRecord { name: name.to_owned(), key_id: key_id.clone() })?;
+            let record = cx.part::<KeyRecord>(&[&key_id])?;
+            record
+                .map(|record| Guarded::new(Key(record)))
+                .ok_or_else(|| cx.internal("the new key is missing"))
+        }
+        _ => {
+            let arn = cx.arn("kms", name).to_string();
+            Err(KmsError::AliasNotFound { arn }.into())
+        }
+    }
+}
