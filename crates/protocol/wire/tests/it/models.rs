@@ -124,9 +124,10 @@ fn what_the_models_do_not_serve_is_called_not_implemented() {
     }
 }
 
-/// Requests and the exact sentence AWS has for each.
+/// Requests with the exact sentence for each, some reported from AWS and some derived from its model.
 #[test]
-fn secrets_manager_words_its_violations_as_recorded() {
+fn secrets_manager_words_its_violations_as_the_vectors_do() {
+    let mut checked = 0;
     let vectors: serde_json::Value =
         serde_json::from_str(include_str!("../data/validation-vectors.json")).unwrap();
     for vector in vectors.as_array().unwrap() {
@@ -145,5 +146,8 @@ fn secrets_manager_words_its_violations_as_recorded() {
         let error = coffer_wire::rejected(operation.service, error);
         assert_eq!(error.code(), "ValidationException");
         assert_eq!(error.message, vector["message"], "{}", vector["id"]);
+        checked += 1;
     }
+    assert!(checked > 0);
+    println!("{checked} of the vectors are of served operations");
 }
