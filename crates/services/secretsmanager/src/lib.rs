@@ -1,0 +1,36 @@
+//! AWS Secrets Manager: secrets, their versions, and the labels that move between them.
+//!
+//! The whole service at a glance: an operation is a function in [`ops`], the rules it follows sit on [`Secret`](secret::SecretRecord)
+//! and its versions, and every sentence a client can read as an error stands in `error.rs`.
+
+mod error;
+mod filter;
+mod identifier;
+mod ops;
+mod secret;
+mod tags;
+mod tasks;
+mod value;
+
+use coffer_core::Registry;
+use coffer_model::secretsmanager as model;
+
+pub fn register(registry: &mut Registry) {
+    registry.serve::<model::CreateSecret>(ops::create_secret);
+    registry.serve::<model::GetSecretValue>(ops::get_secret_value);
+    registry.serve::<model::PutSecretValue>(ops::put_secret_value);
+    registry.serve::<model::UpdateSecret>(ops::update_secret);
+    registry.serve::<model::DescribeSecret>(ops::describe_secret);
+    registry.serve::<model::ListSecrets>(ops::list_secrets);
+    registry.serve::<model::ListSecretVersionIds>(ops::list_secret_version_ids);
+    registry.serve::<model::UpdateSecretVersionStage>(ops::update_secret_version_stage);
+    registry.serve::<model::DeleteSecret>(ops::delete_secret);
+    registry.serve::<model::RestoreSecret>(ops::restore_secret);
+    registry.serve::<model::TagResource>(ops::tag_resource);
+    registry.serve::<model::UntagResource>(ops::untag_resource);
+    registry.task(tasks::DeletionReaper);
+}
+
+/// The tables of this service, for offline verification.
+pub use secret::SecretRecord;
+pub use value::VersionRecord;

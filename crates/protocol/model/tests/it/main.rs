@@ -181,7 +181,7 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
     }
     let covered = all! {
         kms: Decrypt GenerateDataKey;
-        secretsmanager: CreateSecret DeleteSecret DescribeSecret GetRandomPassword GetSecretValue ListSecretVersionIds
+        secretsmanager: CreateSecret DeleteSecret DescribeSecret GetSecretValue ListSecretVersionIds
             ListSecrets PutSecretValue RestoreSecret TagResource UntagResource UpdateSecret UpdateSecretVersionStage;
         sts: GetCallerIdentity;
     };

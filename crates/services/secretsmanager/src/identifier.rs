@@ -1,0 +1,171 @@
+//! How callers name a secret, and how a name becomes an ARN.
+
+use std::sync::Arc;
+
+use coffer_core::{Cx, Guarded, Resource};
+use coffer_shape::ApiError;
+use coffer_types::{Arn, Entropy};
+
+use crate::{error::SecretError, secret::SecretRecord};
+
+pub(crate) const SERVICE: &str = "secretsmanager";
+const SUFFIX_LEN: usize = 6;
+const SUFFIX_ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// Refuses a name with characters that AWS does not admit.
+pub(crate) fn check_name(name: &str) -> Result<(), SecretError> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-/_+=.@!".contains(&byte);
+    if !name.is_empty() && name.bytes().all(good) { Ok(()) } else { Err(SecretError::InvalidName) }
+}
+
+/// What a `SecretId` means: the name to look up and, if the caller gave it, the ARN that must be the secret's.
+#[derive(Debug, PartialEq, Eq)]
+enum Reference {
+    Name(String),
+    /// A complete ARN. It is never tried as a name.
+    Arn {
+        name: String,
+        arn: String,
+    },
+    /// An ARN of somewhere else, or of something else.
+    Elsewhere,
+}
+
+fn parse(cx: &Cx<'_>, secret_id: &str) -> Result<Reference, SecretError> {
+    if !secret_id.starts_with("arn:") {
+        check_name(secret_id)?;
+        return Ok(Reference::Name(secret_id.to_owned()));
+    }
+    let Ok(arn) = secret_id.parse::<Arn>() else { return Ok(Reference::Elsewhere) };
+    let here = arn.partition() == coffer_types::PARTITION
+        && arn.service() == SERVICE
+        && arn.region() == cx.region().as_str()
+        && arn.account() == cx.account().as_str();
+    let Some(rest) = arn.resource().strip_prefix("secret:").filter(|_| here) else {
+        return Ok(Reference::Elsewhere);
+    };
+    Ok(match without_suffix(rest) {
+        // An ARN that looks complete is taken as complete, even when a name happens to end like a suffix.
+        Some(name) => Reference::Arn { name: name.to_owned(), arn: secret_id.to_owned() },
+        None => Reference::Name(rest.to_owned()),
+    })
+}
+
+/// `db/password-k3X9aQ` -> `db/password`; nothing for what has no suffix.
+fn without_suffix(rest: &str) -> Option<&str> {
+    let (name, suffix) = rest.rsplit_once('-')?;
+    let looks_random = suffix.len() == SUFFIX_LEN && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (looks_random && !name.is_empty()).then_some(name)
+}
+
+/// The ARN of a new secret: its name and six random letters, so that a deleted and re-created name is another secret.
+pub(crate) fn new_arn(cx: &Cx<'_>, name: &str) -> String {
+    cx.arn(SERVICE, &format!("secret:{name}-{}", random_suffix(cx.entropy()))).to_string()
+}
+
+fn random_suffix(entropy: &dyn Entropy) -> String {
+    let mut suffix = String::with_capacity(SUFFIX_LEN);
+    while suffix.len() < SUFFIX_LEN {
+        let mut random = [0; 16];
+        entropy.fill(&mut random);
+        // The masked byte is below 64; 62 and 63 are drawn again, so that every letter is equally likely.
+        let letters = random.iter().filter_map(|byte| SUFFIX_ALPHABET.get(usize::from(byte & 63)));
+        suffix.extend(letters.copied().map(char::from).take(SUFFIX_LEN - suffix.len()));
+    }
+    suffix
+}
+
+/// A secret somebody asked for, locked: whether it exists is part of what permission opens.
+#[derive(Debug)]
+pub(crate) struct Target {
+    secret_id: String,
+    arn: String,
+    record: Option<Arc<SecretRecord>>,
+}
+
+impl Target {
+    pub(crate) fn existing(self) -> Result<Arc<SecretRecord>, SecretError> {
+        self.record.ok_or(SecretError::NotFound)
+    }
+
+    /// The secret as a value of one's own, to change and save.
+    pub(crate) fn into_record(self) -> Result<SecretRecord, SecretError> {
+        self.existing().map(Arc::unwrap_or_clone)
+    }
+
+    pub(crate) fn if_any(self) -> Option<Arc<SecretRecord>> {
+        self.record
+    }
+}
+
+impl Resource for Target {
+    /// For a secret that does not exist, AWS evaluates what the caller wrote.
+    fn arn(&self) -> String {
+        self.arn.clone()
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(self.secret_id.clone())
+    }
+}
+
+/// Finds a secret by name, complete ARN or partial ARN.
+pub(crate) fn secret(cx: &Cx<'_>, secret_id: &str) -> Result<Guarded<Target>, ApiError> {
+    let target = |record: Option<Arc<SecretRecord>>, secret_id: &str| {
+        let arn = match &record {
+            Some(record) => record.arn.clone(),
+            None if secret_id.starts_with("arn:") => secret_id.to_owned(),
+            None => cx.arn(SERVICE, &format!("secret:{secret_id}")).to_string(),
+        };
+        Target { secret_id: secret_id.to_owned(), arn, record }
+    };
+    match parse(cx, secret_id)? {
+        Reference::Name(name) => cx.find_as::<SecretRecord, _>(&[&name], |record| target(record, secret_id)),
+        Reference::Arn { name, arn } => cx.find_as::<SecretRecord, _>(&[&name], |record| {
+            target(record.filter(|record| record.arn == arn), secret_id)
+        }),
+        Reference::Elsewhere => Ok(Guarded::new(target(None, secret_id))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for good in ["a", "/path/name", "a-b_c+d=e.f@g!h", "Invalid/_+=.@-Name-a1b2c3"] {
+            assert_eq!(check_name(good), Ok(()), "{good}");
+        }
+        for bad in ["", " ", "Inv Name", " Inv", "Inv ", "Inv*Name?", "naïve", "a\n", "a:b", "\\"] {
+            assert_eq!(check_name(bad), Err(SecretError::InvalidName), "{bad}");
+        }
+    }
+
+    #[test]
+    fn suffixes() {
+        for (rest, name) in [
+            ("db/password-k3X9aQ", Some("db/password")),
+            ("Invalid/_+=.@-Name-a1b2c3", Some("Invalid/_+=.@-Name")),
+            ("name-a1b2", None),
+            ("name-a1b2c3-", None),
+            ("name", None),
+            ("-a1b2c3", None),
+            ("name-a1b2c_", None),
+        ] {
+            assert_eq!(without_suffix(rest), name, "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_random_suffix_has_six_letters_of_the_alphabet() {
+        struct AllOnesThenCount(std::sync::atomic::AtomicU8);
+        impl Entropy for AllOnesThenCount {
+            fn fill(&self, bytes: &mut [u8]) {
+                let round = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                bytes.fill(if round == 0 { 0xff } else { round });
+            }
+        }
+        assert_eq!(random_suffix(&AllOnesThenCount(0.into())), "BBBBBB");
+    }
+}

@@ -1,0 +1,118 @@
+//! CreateSecret.
+
+use coffer_core::{Cx, Resource};
+use coffer_model::secretsmanager::{CreateSecretRequest, CreateSecretResponse, action};
+use coffer_shape::ApiError;
+
+use crate::{
+    error::SecretError,
+    identifier::{SERVICE, check_name, new_arn},
+    secret::{SecretRecord, Token},
+    tags,
+    value::{SecretValue, check_key, chosen_key, open_version, store_version},
+};
+
+/// Makes a secret, with its first version if a value is given.
+pub(crate) fn create_secret(
+    cx: &mut Cx<'_>,
+    input: CreateSecretRequest,
+) -> Result<CreateSecretResponse, ApiError> {
+    check_name(&input.name)?;
+    let has_value = input.secret_string.is_some() || input.secret_binary.is_some();
+    if has_value && input.client_request_token.is_none() {
+        return Err(SecretError::TokenMissing.into());
+    }
+    let value = SecretValue::from_parts(input.secret_string, input.secret_binary)?;
+    let tags = input.tags.map(tags::from_request).transpose()?;
+    if input.add_replica_regions.is_some() || input.cross_account_primary_arn.is_some() {
+        return Err(SecretError::ReplicationUnavailable.into());
+    }
+
+    let name = NewName::new(cx, &input.name);
+    cx.ask(action::CREATE_SECRET, &name)?;
+    if tags.is_some() {
+        cx.ask(action::TAG_RESOURCE, &name)?;
+    }
+    if let Some(existing) = cx.part::<SecretRecord>(&[&input.name])? {
+        return repeated(cx, &existing, input.client_request_token, value.as_ref());
+    }
+
+    let now = cx.now();
+    let mut secret = SecretRecord {
+        arn: new_arn(cx, &input.name),
+        name: input.name,
+        created_at: now,
+        changed_at: now,
+        description: input.description.filter(|text| !text.is_empty()),
+        kms_key_id: chosen_key(cx, input.kms_key_id),
+        kind: input.r#type.filter(|kind| !kind.is_empty()),
+        tags,
+        ..SecretRecord::default()
+    };
+    let version_id = match (value, input.client_request_token) {
+        (Some(value), Some(token)) => {
+            let version = store_version(cx, &secret, &token, &value)?;
+            secret.add_version(version, None, now)?;
+            Some(token)
+        }
+        _ => {
+            if secret.kms_key_id.is_some() {
+                check_key(cx, &secret)?;
+            }
+            None
+        }
+    };
+    let (arn, name) = (secret.arn.clone(), secret.name.clone());
+    cx.save(secret)?;
+
+    Ok(CreateSecretResponse { arn: Some(arn), name: Some(name), version_id, replication_status: None })
+}
+
+/// The name is taken. The same request once more is a success; anything else says why not.
+fn repeated(
+    cx: &mut Cx<'_>,
+    existing: &SecretRecord,
+    token: Option<String>,
+    value: Option<&SecretValue>,
+) -> Result<CreateSecretResponse, ApiError> {
+    if existing.deletion_due_at.is_some() {
+        return Err(SecretError::NameScheduledForDeletion.into());
+    }
+    let (Some(token), Some(value)) = (token, value) else {
+        return Err(SecretError::NameTaken { name: existing.name.clone() }.into());
+    };
+    if existing.token(&token) != Token::Version {
+        return Err(SecretError::NameTaken { name: existing.name.clone() }.into());
+    }
+    if !open_version(cx, existing, &token)?.equals(value) {
+        return Err(SecretError::TokenReused { token, arn: existing.arn.clone() }.into());
+    }
+    Ok(CreateSecretResponse {
+        arn: Some(existing.arn.clone()),
+        name: Some(existing.name.clone()),
+        version_id: Some(token),
+        replication_status: None,
+    })
+}
+
+/// The resource that does not exist yet. AWS evaluates and prints its name.
+struct NewName {
+    name: String,
+    arn: String,
+}
+
+impl NewName {
+    fn new(cx: &Cx<'_>, name: &str) -> Self {
+        Self { name: name.to_owned(), arn: cx.arn(SERVICE, &format!("secret:{name}")).to_string() }
+    }
+}
+
+impl Resource for NewName {
+    fn arn(&self) -> String {
+        self.arn.clone()
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+}

@@ -1,0 +1,105 @@
+//! DeleteSecret.
+
+use coffer_core::{Cx, Task};
+use coffer_model::secretsmanager::{DeleteSecretRequest, DeleteSecretResponse, action};
+use coffer_shape::ApiError;
+
+use crate::{
+    error::SecretError,
+    identifier::{new_arn, secret},
+    secret::erase,
+    tasks::DeletionReaper,
+};
+
+/// How a secret goes: at once, or after a time in which it can be restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deletion {
+    Now,
+    After(RecoveryWindow),
+}
+
+/// 7 to 30 days, or no value at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RecoveryWindow(u8);
+
+impl RecoveryWindow {
+    const DEFAULT: Self = Self(30);
+
+    fn from_days(days: i64) -> Result<Self, SecretError> {
+        match u8::try_from(days) {
+            Ok(days @ 7..=30) => Ok(Self(days)),
+            _ => Err(SecretError::RecoveryWindowOutOfRange),
+        }
+    }
+}
+
+impl Deletion {
+    fn from_request(days: Option<i64>, force: Option<bool>) -> Result<Self, SecretError> {
+        let window = days.map(RecoveryWindow::from_days).transpose()?;
+        match (window, force.unwrap_or(false)) {
+            (Some(_), true) => Err(SecretError::RecoveryWindowWithForce),
+            (None, true) => Ok(Self::Now),
+            (window, false) => Ok(Self::After(window.unwrap_or(RecoveryWindow::DEFAULT))),
+        }
+    }
+}
+
+/// Schedules a secret for deletion, or deletes it at once.
+pub(crate) fn delete_secret(
+    cx: &mut Cx<'_>,
+    input: DeleteSecretRequest,
+) -> Result<DeleteSecretResponse, ApiError> {
+    let deletion =
+        Deletion::from_request(input.recovery_window_in_days, input.force_delete_without_recovery)?;
+
+    let target = secret(cx, &input.secret_id)?.permit(cx, action::DELETE_SECRET)?;
+    let now = cx.now();
+    let Deletion::After(RecoveryWindow(days)) = deletion else {
+        let answer = match target.if_any() {
+            Some(secret) => {
+                erase(cx, &secret)?;
+                (secret.arn.clone(), secret.name.clone())
+            }
+            // Deleting by force what does not exist succeeds on AWS, so that scripts can repeat it.
+            None if input.secret_id.starts_with("arn:") => (input.secret_id.clone(), input.secret_id),
+            None => (new_arn(cx, &input.secret_id), input.secret_id),
+        };
+        let (arn, name) = answer;
+        return Ok(DeleteSecretResponse { arn: Some(arn), name: Some(name), deletion_date: Some(now) });
+    };
+
+    let mut secret = target.into_record()?;
+    secret.ensure_live()?;
+    let due = now.plus_days(i64::from(days));
+    secret.deletion_asked_at = Some(now);
+    secret.deletion_due_at = Some(due);
+    secret.changed_at = now;
+    let (arn, name) = (secret.arn.clone(), secret.name.clone());
+    cx.save(secret)?;
+    cx.activate(DeletionReaper::NAME);
+
+    Ok(DeleteSecretResponse { arn: Some(arn), name: Some(name), deletion_date: Some(due) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_and_force() {
+        let after = |days| Ok(Deletion::After(RecoveryWindow(days)));
+        for (days, force, expected) in [
+            (None, None, after(30)),
+            (Some(7), None, after(7)),
+            (Some(30), Some(false), after(30)),
+            (None, Some(true), Ok(Deletion::Now)),
+            (Some(7), Some(true), Err(SecretError::RecoveryWindowWithForce)),
+            (Some(6), None, Err(SecretError::RecoveryWindowOutOfRange)),
+            (Some(31), None, Err(SecretError::RecoveryWindowOutOfRange)),
+            (Some(31), Some(true), Err(SecretError::RecoveryWindowOutOfRange)),
+            (Some(i64::MIN), None, Err(SecretError::RecoveryWindowOutOfRange)),
+        ] {
+            assert_eq!(Deletion::from_request(days, force), expected, "{days:?} {force:?}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! DescribeSecret.
+
+use std::collections::BTreeMap;
+
+use coffer_core::Cx;
+use coffer_model::secretsmanager::{DescribeSecretRequest, DescribeSecretResponse, action};
+use coffer_shape::ApiError;
+
+use crate::{identifier::secret, secret::SecretRecord, tags};
+
+/// Tells everything about a secret but its values. Works in every state, and needs no KMS permission.
+pub(crate) fn describe_secret(
+    cx: &mut Cx<'_>,
+    input: DescribeSecretRequest,
+) -> Result<DescribeSecretResponse, ApiError> {
+    let secret = secret(cx, &input.secret_id)?.permit(cx, action::DESCRIBE_SECRET)?.existing()?;
+
+    Ok(DescribeSecretResponse {
+        arn: Some(secret.arn.clone()),
+        name: Some(secret.name.clone()),
+        r#type: secret.kind.clone(),
+        description: secret.description.clone(),
+        kms_key_id: secret.kms_key_id.clone(),
+        last_changed_date: Some(secret.changed_at),
+        last_accessed_date: secret.accessed_on,
+        deleted_date: secret.deletion_asked_at,
+        tags: tags::to_answer(secret.tags.as_ref()),
+        version_ids_to_stages: labelled_versions(&secret),
+        created_date: Some(secret.created_at),
+        ..DescribeSecretResponse::default()
+    })
+}
+
+/// The labelled versions, or nothing: AWS leaves an empty map out.
+pub(super) fn labelled_versions(secret: &SecretRecord) -> Option<BTreeMap<String, Vec<String>>> {
+    let versions: BTreeMap<_, _> = secret
+        .versions
+        .iter()
+        .filter(|version| !version.labels.is_empty())
+        .map(|version| (version.id.clone(), version.labels.clone()))
+        .collect();
+    (!versions.is_empty()).then_some(versions)
+}

@@ -1,0 +1,56 @@
+//! PutSecretValue.
+
+use coffer_core::Cx;
+use coffer_model::secretsmanager::{PutSecretValueRequest, PutSecretValueResponse, action};
+use coffer_shape::ApiError;
+
+use crate::{
+    error::SecretError,
+    identifier::secret,
+    secret::{SecretRecord, Token},
+    value::{SecretValue, VersionRecord, open_version, store_version},
+};
+
+/// Adds a version to a secret and moves the requested staging labels onto it.
+pub(crate) fn put_secret_value(
+    cx: &mut Cx<'_>,
+    input: PutSecretValueRequest,
+) -> Result<PutSecretValueResponse, ApiError> {
+    let version_id = input.client_request_token.ok_or(SecretError::TokenMissing)?;
+    let value = SecretValue::from_parts(input.secret_string, input.secret_binary)?
+        .ok_or(SecretError::NeitherValue)?;
+
+    let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::PUT_SECRET_VALUE)?.into_record()?;
+    secret.ensure_live()?;
+
+    if !is_repeated(cx, &secret, &version_id, &value)? {
+        let version = store_version(cx, &secret, &version_id, &value)?;
+        for dropped in secret.add_version(version, input.version_stages, cx.now())? {
+            cx.erase::<VersionRecord>(&[&secret.arn, &dropped])?;
+        }
+        cx.save(secret.clone())?;
+    }
+
+    Ok(PutSecretValueResponse {
+        version_stages: Some(secret.labels_of(&version_id)),
+        arn: Some(secret.arn),
+        name: Some(secret.name),
+        version_id: Some(version_id),
+    })
+}
+
+/// Whether the token already names a version with this very value: then nothing changes, labels included.
+pub(super) fn is_repeated(
+    cx: &mut Cx<'_>,
+    secret: &SecretRecord,
+    token: &str,
+    value: &SecretValue,
+) -> Result<bool, ApiError> {
+    match secret.token(token) {
+        Token::Unused | Token::Placeholder => Ok(false),
+        Token::Version if open_version(cx, secret, token)?.equals(value) => Ok(true),
+        Token::Version => {
+            Err(SecretError::TokenReused { token: token.to_owned(), arn: secret.arn.clone() }.into())
+        }
+    }
+}

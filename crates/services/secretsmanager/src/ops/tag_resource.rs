@@ -1,0 +1,33 @@
+//! TagResource and UntagResource.
+
+use coffer_core::Cx;
+use coffer_model::secretsmanager::{TagResourceRequest, UntagResourceRequest, action};
+use coffer_shape::{ApiError, Empty};
+
+use crate::{identifier::secret, tags};
+
+/// Sets tags; a key that is there keeps its place and takes the new value.
+pub(crate) fn tag_resource(cx: &mut Cx<'_>, input: TagResourceRequest) -> Result<Empty, ApiError> {
+    let new = tags::from_request(input.tags)?;
+
+    let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::TAG_RESOURCE)?.into_record()?;
+    secret.ensure_live()?;
+
+    if !new.is_empty() {
+        secret.set_tags(new)?;
+        secret.changed_at = cx.now();
+        cx.save(secret)?;
+    }
+    Ok(Empty {})
+}
+
+/// Removes tags. Keys that are not there are passed over.
+pub(crate) fn untag_resource(cx: &mut Cx<'_>, input: UntagResourceRequest) -> Result<Empty, ApiError> {
+    let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::UNTAG_RESOURCE)?.into_record()?;
+    secret.ensure_live()?;
+
+    secret.remove_tags(&input.tag_keys);
+    secret.changed_at = cx.now();
+    cx.save(secret)?;
+    Ok(Empty {})
+}

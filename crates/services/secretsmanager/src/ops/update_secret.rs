@@ -1,0 +1,60 @@
+//! UpdateSecret.
+
+use coffer_core::Cx;
+use coffer_model::secretsmanager::{UpdateSecretRequest, UpdateSecretResponse, action};
+use coffer_shape::ApiError;
+
+use super::put_secret_value::is_repeated;
+use crate::{
+    error::SecretError,
+    identifier::secret,
+    value::{SecretValue, VersionRecord, check_key, chosen_key, store_version},
+};
+
+/// Changes what is said about a secret, and adds a version if a value is given. Only members that are present change anything.
+pub(crate) fn update_secret(
+    cx: &mut Cx<'_>,
+    input: UpdateSecretRequest,
+) -> Result<UpdateSecretResponse, ApiError> {
+    let has_value = input.secret_string.is_some() || input.secret_binary.is_some();
+    if has_value && input.client_request_token.is_none() {
+        return Err(SecretError::TokenMissing.into());
+    }
+    let value = SecretValue::from_parts(input.secret_string, input.secret_binary)?;
+
+    let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::UPDATE_SECRET)?.into_record()?;
+    secret.ensure_live()?;
+
+    let describes = input.description.is_some() || input.kms_key_id.is_some() || input.r#type.is_some();
+    if let Some(description) = input.description {
+        secret.description = Some(description).filter(|text| !text.is_empty());
+    }
+    if let Some(kind) = input.r#type {
+        secret.kind = Some(kind).filter(|kind| !kind.is_empty());
+    }
+    if let Some(key) = input.kms_key_id {
+        secret.kms_key_id = chosen_key(cx, Some(key));
+        if secret.kms_key_id.is_some() {
+            check_key(cx, &secret)?;
+        }
+    }
+    let version_id = input.client_request_token.filter(|_| value.is_some());
+    let mut repeated = false;
+    if let (Some(value), Some(token)) = (&value, &version_id) {
+        repeated = is_repeated(cx, &secret, token, value)?;
+        if !repeated {
+            let version = store_version(cx, &secret, token, value)?;
+            for dropped in secret.add_version(version, None, cx.now())? {
+                cx.erase::<VersionRecord>(&[&secret.arn, &dropped])?;
+            }
+        }
+    }
+    let (arn, name) = (secret.arn.clone(), secret.name.clone());
+    // The same request once more changes nothing; a request without anything to change still counts as a modification.
+    if describes || !repeated {
+        secret.changed_at = cx.now();
+        cx.save(secret)?;
+    }
+
+    Ok(UpdateSecretResponse { arn: Some(arn), name: Some(name), version_id })
+}

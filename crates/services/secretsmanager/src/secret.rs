@@ -1,0 +1,321 @@
+//! A secret and the rules of its versions and staging labels.
+//!
+//! Labels are what clients follow, so their rules are the heart of the service. They are plain functions of the record: no store, no
+//! caller, no clock but the instant that is passed in.
+
+use coffer_core::{Cx, First, Record, Table};
+use coffer_shape::{ApiError, record};
+use coffer_types::Timestamp;
+
+use crate::{error::SecretError, value::VersionRecord};
+
+pub(crate) const CURRENT: &str = "AWSCURRENT";
+pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
+pub(crate) const PENDING: &str = "AWSPENDING";
+
+/// AWS's quota of versions. Deprecated ones beyond it are removed, oldest first.
+const VERSIONS_MAX: usize = 100;
+/// AWS keeps a deprecated version at least this long.
+const DEPRECATED_KEPT_HOURS: u64 = 24;
+/// AWS's quota of labels over all versions of a secret.
+const LABELS_MAX: usize = 20;
+
+record! {
+    #[derive(Clone)]
+    pub struct TagRecord {
+        pub key: String,
+        pub value: String,
+    }
+}
+
+record! {
+    /// What is known of a version without opening it.
+    #[derive(Clone)]
+    pub struct VersionEntry {
+        pub id: String,
+        pub created_at: Timestamp,
+        /// The day of the last retrieval.
+        pub accessed_on: Option<Timestamp>,
+        /// Sorted. Empty means deprecated: readable by id, no longer listed.
+        pub labels: Vec<String>,
+        /// False for the placeholder a rotation makes.
+        pub has_value: bool,
+        /// The customer's key it is encrypted under, as an ARN; none for the default key.
+        pub kms_key_arn: Option<String>,
+    }
+}
+
+record! {
+    #[derive(Clone)]
+    pub struct SecretRecord {
+        pub name: String,
+        pub arn: String,
+        pub created_at: Timestamp,
+        pub changed_at: Timestamp,
+        pub accessed_on: Option<Timestamp>,
+        pub description: Option<String>,
+        /// As the caller wrote it; none for the default key.
+        pub kms_key_id: Option<String>,
+        /// The partner scheme of an external secret.
+        pub kind: Option<String>,
+        /// None until the secret is tagged for the first time: AWS shows the difference.
+        pub tags: Option<Vec<TagRecord>>,
+        pub deletion_asked_at: Option<Timestamp>,
+        pub deletion_due_at: Option<Timestamp>,
+        /// Oldest first.
+        pub versions: Vec<VersionEntry>,
+    }
+}
+
+impl Record for SecretRecord {
+    const TABLE: Table = Table { id: 0x30, name: "secret" };
+    const VERSION: u16 = 1;
+    type Previous = First;
+
+    fn key(&self) -> Vec<&str> {
+        vec![&self.name]
+    }
+
+    fn from_previous(previous: First) -> Self {
+        match previous {}
+    }
+}
+
+/// What a client request token stands for in a secret.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    Unused,
+    /// The placeholder of a rotation, waiting for its value.
+    Placeholder,
+    /// A version with a value; the caller compares.
+    Version,
+}
+
+impl SecretRecord {
+    pub(crate) fn ensure_live(&self) -> Result<(), SecretError> {
+        if self.deletion_due_at.is_some() { Err(SecretError::MarkedForDeletion) } else { Ok(()) }
+    }
+
+    pub(crate) fn version(&self, id: &str) -> Option<&VersionEntry> {
+        self.versions.iter().find(|version| version.id == id)
+    }
+
+    pub(crate) fn holder(&self, label: &str) -> Option<&VersionEntry> {
+        self.versions.iter().find(|version| version.labels.iter().any(|held| held == label))
+    }
+
+    pub(crate) fn labels_of(&self, id: &str) -> Vec<String> {
+        self.version(id).map(|version| version.labels.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn token(&self, token: &str) -> Token {
+        match self.version(token) {
+            None => Token::Unused,
+            Some(version) if version.has_value => Token::Version,
+            Some(_) => Token::Placeholder,
+        }
+    }
+
+    /// Finds the version a reader asks for: by id, by label, by both, or the current one.
+    pub(crate) fn select(&self, id: Option<&str>, label: Option<&str>) -> Result<&VersionEntry, SecretError> {
+        let no_label = |label: &str| SecretError::NoValueForLabel { label: label.to_owned() };
+        let no_version = |id: &str| SecretError::NoValueForVersion { version_id: id.to_owned() };
+        let version = match (id, label) {
+            (None, label) => {
+                let label = label.unwrap_or(CURRENT);
+                self.holder(label).ok_or_else(|| no_label(label))?
+            }
+            (Some(id), None) => self.version(id).ok_or_else(|| no_version(id))?,
+            (Some(id), Some(label)) => {
+                let version = self.version(id).ok_or_else(|| no_version(id))?;
+                if !version.labels.iter().any(|held| held == label) {
+                    return Err(SecretError::LabelNotOnVersion);
+                }
+                version
+            }
+        };
+        if version.has_value {
+            return Ok(version);
+        }
+        // Rotation functions rely on an empty placeholder being "not found".
+        Err(match (id, label) {
+            (Some(id), None) => no_version(id),
+            (_, label) => no_label(label.unwrap_or(CURRENT)),
+        })
+    }
+
+    /// Adds a version with its labels, or gives a placeholder its value. Answers with the ids of versions that fell out.
+    ///
+    /// INVARIANT: exactly one version carries AWSCURRENT once the secret has any version with a value.
+    pub(crate) fn add_version(
+        &mut self,
+        mut version: VersionEntry,
+        labels: Option<Vec<String>>,
+        now: Timestamp,
+    ) -> Result<Vec<String>, SecretError> {
+        let mut wanted = labels.unwrap_or_else(|| vec![CURRENT.to_owned()]);
+        if self.holder(CURRENT).is_none() && !wanted.iter().any(|label| label == CURRENT) {
+            // The first version is current, whatever the caller asked for.
+            wanted.push(CURRENT.to_owned());
+        }
+        let id = version.id.clone();
+        let dropped = match self.versions.iter_mut().find(|known| known.id == id) {
+            Some(placeholder) => {
+                placeholder.has_value = true;
+                placeholder.kms_key_arn = version.kms_key_arn;
+                Vec::new()
+            }
+            None => {
+                version.labels.clear();
+                let dropped = self.make_room(now)?;
+                self.versions.push(version);
+                dropped
+            }
+        };
+        for label in &wanted {
+            if label == CURRENT {
+                self.make_current(&id);
+                // A rotation under way is abandoned when another version becomes current.
+                self.detach_from_others(PENDING, &id);
+            } else {
+                self.attach(label, &id);
+            }
+        }
+        self.check_labels()?;
+        self.changed_at = now;
+        Ok(dropped)
+    }
+
+    /// Moves, attaches or removes one label, by AWS's table of cases.
+    pub(crate) fn move_label(
+        &mut self,
+        label: &str,
+        remove_from: Option<&str>,
+        move_to: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), SecretError> {
+        for id in [move_to, remove_from].into_iter().flatten() {
+            if self.version(id).is_none() {
+                return Err(SecretError::NoValueForVersion { version_id: id.to_owned() });
+            }
+        }
+        let holder = self.holder(label).map(|version| version.id.clone());
+        match (remove_from, move_to, holder.as_deref()) {
+            (None, None, _) => return Err(SecretError::NeitherVersion),
+            (Some(from), _, holder) if holder != Some(from) => {
+                return Err(SecretError::LabelElsewhere { label: label.to_owned() });
+            }
+            (None, Some(to), Some(holder)) if holder != to => {
+                return Err(SecretError::LabelNeedsRemoveFrom {
+                    label: label.to_owned(),
+                    holder: holder.to_owned(),
+                });
+            }
+            (_, Some(to), _) => self.relabel(label, to)?,
+            (Some(_), None, _) if label == CURRENT => return Err(SecretError::CurrentCannotBeRemoved),
+            (Some(from), None, _) => self.detach(label, from),
+        }
+        self.check_labels()?;
+        self.changed_at = now;
+        Ok(())
+    }
+
+    fn relabel(&mut self, label: &str, to: &str) -> Result<(), SecretError> {
+        if label != CURRENT {
+            self.attach(label, to);
+            return Ok(());
+        }
+        if !self.version(to).is_some_and(|version| version.has_value) {
+            return Err(SecretError::CurrentOnEmptyVersion);
+        }
+        // AWSPENDING stays where it is: after a promotion the version shows both labels.
+        self.make_current(to);
+        Ok(())
+    }
+
+    /// Moves AWSCURRENT, and AWSPREVIOUS to where AWSCURRENT was: AWS moves the pair even when only the one is named.
+    fn make_current(&mut self, id: &str) {
+        let before = self.holder(CURRENT).map(|version| version.id.clone());
+        if before.as_deref() == Some(id) {
+            return;
+        }
+        self.attach(CURRENT, id);
+        if let Some(before) = before {
+            self.attach(PREVIOUS, &before);
+        }
+    }
+
+    fn attach(&mut self, label: &str, id: &str) {
+        self.detach_from_others(label, id);
+        if let Some(version) = self.versions.iter_mut().find(|version| version.id == id)
+            && let Err(place) = version.labels.binary_search_by(|held| held.as_str().cmp(label))
+        {
+            version.labels.insert(place, label.to_owned());
+        }
+    }
+
+    fn detach(&mut self, label: &str, id: &str) {
+        if let Some(version) = self.versions.iter_mut().find(|version| version.id == id) {
+            version.labels.retain(|held| held != label);
+        }
+    }
+
+    fn detach_from_others(&mut self, label: &str, id: &str) {
+        for version in self.versions.iter_mut().filter(|version| version.id != id) {
+            version.labels.retain(|held| held != label);
+        }
+    }
+
+    fn check_labels(&self) -> Result<(), SecretError> {
+        let labels: usize = self.versions.iter().map(|version| version.labels.len()).sum();
+        if labels > LABELS_MAX { Err(SecretError::TooManyLabels) } else { Ok(()) }
+    }
+
+    /// Drops deprecated versions, oldest first, until one more fits. Labelled and young ones stay.
+    fn make_room(&mut self, now: Timestamp) -> Result<Vec<String>, SecretError> {
+        let excess = (self.versions.len() + 1).saturating_sub(VERSIONS_MAX);
+        let kept_since = now.minus(std::time::Duration::from_secs(DEPRECATED_KEPT_HOURS * 3600));
+        let mut old: Vec<(Timestamp, String)> = self
+            .versions
+            .iter()
+            .filter(|version| version.labels.is_empty() && version.created_at <= kept_since)
+            .map(|version| (version.created_at, version.id.clone()))
+            .collect();
+        old.sort();
+        let dropped: Vec<String> = old.into_iter().take(excess).map(|(_, id)| id).collect();
+        if dropped.len() < excess {
+            return Err(SecretError::TooManyVersions);
+        }
+        self.versions.retain(|version| !dropped.contains(&version.id));
+        Ok(dropped)
+    }
+
+    /// Notes a retrieval, to the day. Whether anything changed.
+    pub(crate) fn note_access(&mut self, version_id: &str, now: Timestamp) -> bool {
+        let today = Some(now.start_of_day());
+        let mut changed = self.accessed_on != today;
+        self.accessed_on = today;
+        if let Some(version) = self.versions.iter_mut().find(|version| version.id == version_id) {
+            changed |= version.accessed_on != today;
+            version.accessed_on = today;
+        }
+        changed
+    }
+
+    pub(crate) fn was_accessed_today(&self, version_id: &str, now: Timestamp) -> bool {
+        let today = Some(now.start_of_day());
+        self.accessed_on == today
+            && self.version(version_id).is_some_and(|version| version.accessed_on == today)
+    }
+}
+
+/// Removes a secret and every value it has.
+pub(crate) fn erase(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiError> {
+    for version in secret.versions.iter().filter(|version| version.has_value) {
+        cx.erase::<VersionRecord>(&[&secret.arn, &version.id])?;
+    }
+    cx.erase::<SecretRecord>(&[&secret.name])
+}
+
+#[cfg(test)]
+mod tests;
