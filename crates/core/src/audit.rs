@@ -6,9 +6,12 @@
 //!
 //! What may appear is the allow-list of the operation; values, passwords and tokens have no path here.
 
+mod appender;
 mod event;
 mod segment;
 
+pub(crate) use appender::move_rows;
+pub use appender::{MoveError, open_row};
 pub(crate) use event::{Event, Outcome};
 pub use event::{EventKind, ServiceEvent};
 pub use segment::{AuditLog, SegmentReport, verify_segment};

@@ -20,7 +20,9 @@ mod task;
 mod token;
 mod world;
 
-pub use audit::{AuditLog, EventKind, Recorded, SegmentReport, ServiceEvent, verify_segment};
+pub use audit::{
+    AuditLog, EventKind, MoveError, Recorded, SegmentReport, ServiceEvent, open_row, verify_segment,
+};
 pub use cx::Cx;
 pub use db::{CommitError, Db, DbMetrics, Found, LoadError};
 pub use guarded::{Guarded, Permit, Resource, Unscoped};

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::{
     AuditLog, Caller, CommitError, Cx, Db, Next, Recorded, Registry, Reply, TaskState, World,
-    audit::{Event, Outcome},
+    audit::{Event, MoveError, Outcome, move_rows},
     cx::{Effects, INTERNAL, INTERNAL_MESSAGE},
     record::{AUDIT_TABLE, seal_bytes},
 };
@@ -360,6 +360,11 @@ impl Core {
             self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         states.sort_by_key(|state| state.name);
         states
+    }
+
+    /// Moves the events of committed changes into the segment files. Blocks on disk; call it from a thread that may.
+    pub fn move_audit_rows(&self) -> Result<u64, MoveError> {
+        move_rows(&self.db, &self.audit)
     }
 
     /// Finishes queued commits and syncs the audit log.

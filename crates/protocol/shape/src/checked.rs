@@ -39,6 +39,9 @@ pub fn validation_message(violations: &[Violation]) -> String {
     format!("{} validation {noun} detected: {}", texts.len(), texts.join("; "))
 }
 
+/// A request with more violations than this is answered with the first ones: a hostile list must not make a huge answer.
+const VIOLATIONS_TOLD_MAX: usize = 100;
+
 #[derive(Default)]
 struct Log {
     path: Vec<String>,
@@ -50,10 +53,16 @@ impl Log {
         self.path.join(".")
     }
 
+    fn tell(&mut self, text: String) {
+        if self.violations.len() < VIOLATIONS_TOLD_MAX {
+            self.violations.push(Violation { text });
+        }
+    }
+
     fn null(&mut self) {
         let text =
             format!("Value null at '{}' failed to satisfy constraint: Member must not be null", self.path());
-        self.violations.push(Violation { text });
+        self.tell(text);
     }
 
     /// `shown` is what AWS quotes; `None` where it must not or cannot be quoted.
@@ -65,7 +74,7 @@ impl Log {
             }
             _ => format!("Value at '{path}' failed to satisfy constraint: {constraint}"),
         };
-        self.violations.push(Violation { text });
+        self.tell(text);
     }
 
     fn length(&mut self, schema: &Schema, shown: Option<&str>, length: usize) {
