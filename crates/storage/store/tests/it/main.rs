@@ -12,7 +12,6 @@
 mod contract;
 mod crash;
 mod model;
-mod speed;
 
 use std::{
     path::Path,
