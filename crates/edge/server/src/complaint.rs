@@ -11,11 +11,14 @@
 
 use std::fmt;
 
+use coffer_barrier::{KeyringError, ShareError};
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Complaint {
     what: String,
     reasons: Vec<String>,
     next: Option<String>,
+    is_damage: bool,
 }
 
 impl Complaint {
@@ -35,6 +38,30 @@ impl Complaint {
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
+    }
+
+    /// Reads the form that [`fmt::Display`] writes, which errors of other crates have too.
+    pub fn from_text(text: &str) -> Self {
+        let mut lines = text.lines();
+        let mut complaint = Self::new(lines.next().unwrap_or_default());
+        for line in lines.map(str::trim_start) {
+            complaint = match line.strip_prefix("try: ") {
+                Some(next) => complaint.next(next),
+                None => complaint.because(line),
+            };
+        }
+        complaint
+    }
+
+    /// Something stored is not as it was written, which scripts tell from other failures.
+    #[must_use]
+    pub const fn as_damage(mut self) -> Self {
+        self.is_damage = true;
+        self
+    }
+
+    pub const fn is_damage(&self) -> bool {
+        self.is_damage
     }
 
     pub fn what(&self) -> &str {
@@ -65,6 +92,19 @@ impl fmt::Display for Complaint {
 
 impl std::error::Error for Complaint {}
 
+impl From<KeyringError> for Complaint {
+    fn from(error: KeyringError) -> Self {
+        let complaint = Self::from_text(&error.to_string());
+        if matches!(error, KeyringError::Damaged { .. }) { complaint.as_damage() } else { complaint }
+    }
+}
+
+impl From<ShareError> for Complaint {
+    fn from(error: ShareError) -> Self {
+        Self::from_text(&error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +118,7 @@ mod tests {
             complaint.to_string(),
             "the store is sealed\n  2 of 3 recovery shares given; 1 more is needed\n  try: coffer unseal --share <file>"
         );
+        assert_eq!(Complaint::from_text(&complaint.to_string()), complaint);
         assert_eq!(Complaint::new("alone").to_string(), "alone");
     }
 }

@@ -1,6 +1,6 @@
 //! The configuration: a TOML file, flags over it, and defaults under both.
 //!
-//! This is the only place that reads the environment, and it reads five names: where the user's files lie. Everything below
+//! This is the only place that reads the environment, and it reads six names: where files of the user lie. Everything below
 //! gets values. The doc comment of a key is its manual entry. Unknown keys are refused, because a key that is
 //! misspelt and ignored is a setting that somebody believes in.
 //!
@@ -25,6 +25,10 @@ use crate::{
 
 const PORT: u16 = 4566;
 const REGION: &str = "us-east-1";
+/// The name under which a unit file loads the key: `LoadCredentialEncrypted=coffer.keyfile`.
+const CREDENTIAL: &str = "coffer.keyfile";
+/// Enough for the store to delete and to tidy up.
+const FREE_FLOOR_BYTES: u64 = 128 << 20;
 /// A configuration is a page of text; a larger file is a mistake in the path.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -49,6 +53,7 @@ pub struct ConfigFile {
     pub log: LogSection,
     pub limits: LimitsSection,
     pub signature: SignatureSection,
+    pub store: StoreSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -109,7 +114,14 @@ pub struct LimitsSection {
     /// How long the server is "not ready" before it stops accepting, so that a load balancer notices. Default `"1s"`.
     pub drain_wait: Option<Span>,
     /// How long requests that have begun may take to finish when the server stops. Default `"30s"`.
-    pub drain: Option<Span>,
+    pub drain_timeout: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSection {
+    /// With less free space than this on its disk, the store accepts nothing but deletions. Default `"128 MiB"`.
+    pub free_space: Option<Size>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -142,7 +154,7 @@ pub enum TlsConfig {
     },
 }
 
-/// Bounds of the HTTP path.
+/// Bounds of the HTTP path that an operator may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     pub connections_max: usize,
@@ -151,6 +163,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
     pub request_timeout: Duration,
     pub body_bytes_max: u64,
+    /// How long the node is "not ready" before it stops accepting.
     pub drain_wait: Duration,
     pub drain_timeout: Duration,
 }
@@ -164,6 +177,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
             body_bytes_max: 256 << 10,
+            // Load balancers commonly look once a second.
             drain_wait: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(30),
         }
@@ -199,6 +213,9 @@ pub struct Config {
     pub log: Log,
     pub limits: Limits,
     pub signature: Window,
+    pub free_floor_bytes: u64,
+    /// The key of the store as systemd hands it over, if it does.
+    pub credential: Option<PathBuf>,
 }
 
 impl Config {
@@ -220,6 +237,7 @@ impl Config {
             flags.data_dir.clone().or(file.data_dir).unwrap_or_else(|| home.data_directory.clone());
         let keyfile =
             flags.keyfile.clone().or(file.keyfile).unwrap_or_else(|| home.config_directory.join("keyfile"));
+        let (data_dir, keyfile) = (absolute(&data_dir)?, absolute(&keyfile)?);
         let account = file
             .account
             .map(|text| text.parse::<AccountId>().map_err(|error| refused("account", error)))
@@ -242,6 +260,8 @@ impl Config {
             log: Log { format: file.log.format, level: file.log.level },
             limits: limits(&file.limits),
             signature: file.signature.window.map_or_else(Window::default, |Span(window)| Window(window)),
+            free_floor_bytes: file.store.free_space.map_or(FREE_FLOOR_BYTES, |Size(bytes)| bytes),
+            credential: home.credential.clone(),
         })
     }
 
@@ -261,10 +281,18 @@ impl Config {
             region: REGION.parse().map_err(|error| refused("region", error))?,
             tls: None,
             log: Log { format: LogFormat::Text, level: LogLevel::Warn },
-            limits: Limits::default(),
+            limits: Limits { drain_wait: Duration::ZERO, ..Limits::default() },
             signature: Window::default(),
+            free_floor_bytes: 0,
+            credential: None,
         })
     }
+}
+
+/// A path that means the same wherever the next command is typed.
+fn absolute(path: &Path) -> Result<PathBuf, Complaint> {
+    std::path::absolute(path)
+        .map_err(|error| Complaint::new(format!("the path {} cannot be used", path.display())).because(error))
 }
 
 fn refused(key: &str, error: impl std::fmt::Display) -> Complaint {
@@ -325,7 +353,7 @@ fn limits(section: &LimitsSection) -> Limits {
         request_timeout: span(section.request_timeout, plain.request_timeout),
         body_bytes_max: section.body.map_or(plain.body_bytes_max, |Size(bytes)| bytes),
         drain_wait: span(section.drain_wait, plain.drain_wait),
-        drain_timeout: span(section.drain, plain.drain_timeout),
+        drain_timeout: span(section.drain_timeout, plain.drain_timeout),
     }
 }
 
@@ -336,6 +364,8 @@ pub struct Home {
     pub config_directory: PathBuf,
     pub aws_config: PathBuf,
     pub aws_credentials: PathBuf,
+    /// The systemd credential `coffer.keyfile`, if there is one.
+    pub credential: Option<PathBuf>,
 }
 
 impl Home {
@@ -370,6 +400,9 @@ impl Home {
             config_directory,
             aws_config: aws("AWS_CONFIG_FILE", "config"),
             aws_credentials: aws("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+            credential: path("CREDENTIALS_DIRECTORY")
+                .map(|directory| directory.join(CREDENTIAL))
+                .filter(|path| path.exists()),
         })
     }
 }
@@ -403,12 +436,12 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let text = "listen = '127.0.0.1:1'\ndata_dir = '/from/file'\n[signature]\nwindow = '5m'\n[limits]\nbody = '1 MiB'";
+        let text = "listen = '127.0.0.1:1'\ndata_dir = '/from/file'\n[signature]\nwindow = '5m'\n[limits]\nidle_timeout = '2m'";
         let flags = Flags { data_dir: Some(PathBuf::from("/from/flag")), ..Flags::default() };
         let config = merged(text, &flags).unwrap();
         assert_eq!((config.listen.port(), config.data_dir.as_path()), (1, Path::new("/from/flag")));
         assert_eq!(config.signature, Window(Duration::from_secs(300)));
-        assert_eq!(config.limits.body_bytes_max, 1 << 20);
+        assert_eq!(config.limits.idle_timeout, Duration::from_secs(120));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::{
 use coffer_barrier::SlotKey;
 use coffer_core::{Core, World};
 use coffer_types::{AccountId, Region};
+use tokio::sync::{Notify, futures::Notified};
 
 use crate::{
     complaint::Complaint,
@@ -94,7 +95,9 @@ pub struct Node {
     state: RwLock<State>,
     troubles: Troubles,
     /// The files, which stay open and locked while the node is sealed. A node in memory has none.
-    store: Option<Store>,
+    store: Option<Arc<Store>>,
+    /// Tells those who wait with a core in their hands to let go of it.
+    closing: Notify,
     /// Sealing, unsealing and emptying take turns.
     turn: tokio::sync::Mutex<()>,
 }
@@ -111,7 +114,7 @@ pub enum Sealed {
 }
 
 impl Node {
-    pub fn new(mode: Mode, world: World, settings: Settings, store: Option<Store>) -> Self {
+    pub fn new(mode: Mode, world: World, settings: Settings, store: Option<Arc<Store>>) -> Self {
         Self {
             mode,
             world,
@@ -120,6 +123,7 @@ impl Node {
             state: RwLock::new(State::Starting),
             troubles: Troubles::default(),
             store,
+            closing: Notify::new(),
             turn: tokio::sync::Mutex::default(),
         }
     }
@@ -140,7 +144,7 @@ impl Node {
         &self.metrics
     }
 
-    pub const fn store(&self) -> Option<&Store> {
+    pub const fn store(&self) -> Option<&Arc<Store>> {
         self.store.as_ref()
     }
 
@@ -210,7 +214,7 @@ impl Node {
     }
 
     /// Opens a sealed store. With the wrong key nothing changes.
-    pub async fn unseal(&self, key: &SlotKey<'_>) -> Result<(), Complaint> {
+    pub async fn unseal(&self, key: SlotKey) -> Result<(), Complaint> {
         let _turn = self.turn.lock().await;
         if self.core().is_some() {
             return Ok(());
@@ -218,7 +222,10 @@ impl Node {
         let Some(store) = &self.store else {
             return Err(Complaint::new("this node keeps its store in memory and is never sealed"));
         };
-        let core = tokio::task::block_in_place(|| store.open_core(&self.world, key))?;
+        let (store, world) = (Arc::clone(store), self.world.clone());
+        // A passphrase takes a second of hard work, which must not hold up the other commands.
+        let opening = tokio::task::spawn_blocking(move || store.open_core(&world, &key)).await;
+        let core = opening.map_err(|error| Complaint::new("the store could not be opened").because(error))??;
         self.open(core);
         Ok(())
     }
@@ -229,7 +236,14 @@ impl Node {
             return false;
         }
         let _turn = self.turn.lock().await;
-        let old = self.change(State::Open(Arc::new(dev_core(&self.world))));
+        let core = match dev_core(&self.world) {
+            Ok(core) => Arc::new(core),
+            Err(error) => {
+                tracing::error!(%error, "the store in memory could not be made anew");
+                return false;
+            }
+        };
+        let old = self.change(State::Open(core));
         if let State::Open(core) = old {
             self.let_go(core).await;
         }
@@ -240,10 +254,17 @@ impl Node {
     pub async fn stop(&self) -> io::Result<()> {
         let _turn = self.turn.lock().await;
         let State::Open(core) = self.change(State::Stopped) else { return Ok(()) };
+        self.closing.notify_waiters();
         shut_down(core).await
     }
 
+    /// Resolves when the core is about to be closed. Wait for it beside anything else that takes long.
+    pub(crate) fn closing(&self) -> Notified<'_> {
+        self.closing.notified()
+    }
+
     async fn let_go(&self, core: Arc<Core>) -> Sealed {
+        self.closing.notify_waiters();
         if let Err(error) = shut_down(Arc::clone(&core)).await {
             tracing::error!(%error, "the audit log could not be synced while closing the store; check the disk");
         }

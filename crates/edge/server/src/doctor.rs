@@ -1,0 +1,289 @@
+//! What somebody should look at, found before it hurts.
+//!
+//! Three looks: at the process, at the files, at the running node. The first two work without a server, so that `coffer
+//! doctor` has something to say on the day that nothing starts. A finding names the thing, says how it is, and when it is not
+//! good says what to do. It repairs nothing.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
+
+use coffer_barrier::{KeyringFile, SlotKind, keyfile};
+use coffer_core::{Next, World};
+use coffer_sys::{HardeningLine, LockedBytes};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::Config,
+    data_dir::{DataDir, parent},
+    node::Node,
+    units::Size,
+    world::timestamp,
+};
+
+/// Below this somebody should make room this week.
+const FREE_WARNING_BYTES: u64 = 1 << 30;
+/// File systems round times, and clocks are nudged.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    Good,
+    /// Look this week.
+    Warning,
+    /// Look now.
+    Bad,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub about: String,
+    pub grade: Grade,
+    pub says: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Finding {
+    fn good(about: &str, says: impl Into<String>) -> Self {
+        Self { about: about.to_owned(), grade: Grade::Good, says: says.into(), next: None }
+    }
+
+    fn warning(about: &str, says: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { about: about.to_owned(), grade: Grade::Warning, says: says.into(), next: Some(next.into()) }
+    }
+
+    fn bad(about: &str, says: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { grade: Grade::Bad, ..Self::warning(about, says, next) }
+    }
+}
+
+/// Which process gave something up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Server,
+    /// The command itself, because no server runs: what a server started here would get.
+    Command,
+}
+
+/// What the process has given up, and whether keys stay in memory.
+pub fn hardening(lines: &[HardeningLine], whose: Whose) -> Vec<Finding> {
+    let suffix = match whose {
+        Whose::Server => "",
+        Whose::Command => " (tried by this command, no server runs)",
+    };
+    let mut findings: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let says = format!("{}{suffix}", line.outcome);
+            if line.outcome.is_done() {
+                Finding::good(line.line, says)
+            } else {
+                Finding::bad(line.line, says, "run coffer where the kernel allows this")
+            }
+        })
+        .collect();
+    let protection = LockedBytes::zeroed(1).protection();
+    findings.push(if protection.is_full() {
+        Finding::good("memory of keys", "locked, guarded, left out of dumps and of forked processes")
+    } else {
+        Finding::warning(
+            "memory of keys",
+            format!("the kernel grants only a part: {protection:?}"),
+            "raise the limit of locked memory (LimitMEMLOCK)",
+        )
+    });
+    findings
+}
+
+/// What can be seen from outside: directory, keyring, keyfile, disk, clock.
+pub fn of_files(config: &Config, directory: &DataDir, world: &World) -> Vec<Finding> {
+    let mut findings = vec![match DataDir::existing(directory.path()) {
+        Ok(_) => Finding::good("data directory", directory.path().display().to_string()),
+        Err(complaint) => Finding::bad("data directory", complaint.what(), complaint.next_step().unwrap_or_default()),
+    }];
+    match KeyringFile::read(&directory.keyring()) {
+        Ok(keyring) => findings.extend(of_keyring(&keyring, config, directory)),
+        Err(error) => {
+            let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+            findings.push(Finding::bad("keyring", first, "put the keyring back from a backup"));
+        }
+    }
+    findings.push(of_disk(config, directory.path()));
+    findings.push(of_clock(&directory.store(), world));
+    findings.push(of_swap());
+    findings
+}
+
+fn of_keyring(keyring: &KeyringFile, config: &Config, directory: &DataDir) -> Vec<Finding> {
+    let slots = keyring.slots();
+    let kinds: Vec<_> = slots.iter().map(|slot| slot.kind.to_string()).collect();
+    let has = |kind| slots.iter().any(|slot| slot.kind == kind);
+    let mut findings = vec![Finding::good("seal slots", kinds.join(", "))];
+    if !has(SlotKind::Recovery) {
+        findings.push(Finding::warning(
+            "recovery",
+            "there are no recovery shares: if the key is lost, so is the store",
+            "coffer key shares create",
+        ));
+    }
+    if has(SlotKind::Keyfile) {
+        findings.push(of_keyfile(&config.keyfile, directory));
+    }
+    findings
+}
+
+fn of_keyfile(path: &Path, directory: &DataDir) -> Finding {
+    let shown = path.display();
+    if let Err(error) = keyfile::read(path) {
+        let text = error.to_string();
+        let mut lines = text.lines();
+        let says = format!("{}: {}", lines.next().unwrap_or_default(), lines.next().unwrap_or_default().trim());
+        return Finding::bad("keyfile", says, format!("put the keyfile back to {shown}, or give --keyfile"));
+    }
+    if path.starts_with(directory.path()) {
+        return Finding::bad(
+            "keyfile",
+            format!("{shown} lies in the data directory: whoever copies the one has the other"),
+            "move it out of the directory and give its new path with --keyfile",
+        );
+    }
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+    if device(parent(path)) == device(directory.path()) {
+        return Finding::warning(
+            "keyfile",
+            format!("{shown} lies on the same file system as the store"),
+            "in production keep it on another volume, or as a systemd credential",
+        );
+    }
+    Finding::good("keyfile", shown.to_string())
+}
+
+fn of_disk(config: &Config, path: &Path) -> Finding {
+    match coffer_sys::free_space_bytes(path) {
+        Ok(free) if free < config.free_floor_bytes => Finding::bad(
+            "free space",
+            format!("{}: only deletions are accepted", Size(free)),
+            "free some space on the disk of the data directory",
+        ),
+        Ok(free) if free < FREE_WARNING_BYTES => Finding::warning(
+            "free space",
+            Size(free).to_string(),
+            "free some space on the disk of the data directory",
+        ),
+        Ok(free) => Finding::good("free space", Size(free).to_string()),
+        Err(error) => Finding::bad("free space", error.to_string(), "check the mount of the data directory"),
+    }
+}
+
+/// A clock that is behind the store makes expired things valid again.
+fn of_clock(store: &Path, world: &World) -> Finding {
+    let now = world.clock.now();
+    let written = fs::metadata(store).and_then(|found| found.modified()).map(timestamp);
+    match written {
+        Ok(written) if written.since(now) > CLOCK_TOLERANCE => Finding::bad(
+            "clock",
+            format!("it is {now}, but the store was written at {written}"),
+            "set the clock of this machine",
+        ),
+        _ => Finding::good("clock", now.to_string()),
+    }
+}
+
+/// Keys are locked in memory, but what passes through in requests may be swapped out.
+fn of_swap() -> Finding {
+    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    if swaps.lines().count() > 1 {
+        Finding::warning("swap", "in use", "encrypt it, or set MemorySwapMax=0 for the service")
+    } else {
+        Finding::good("swap", "none")
+    }
+}
+
+/// What only the running server knows.
+pub fn of_node(node: &Node) -> Vec<Finding> {
+    let reasons = node.reasons();
+    let mut findings = vec![if reasons.is_empty() {
+        Finding::good("ready", "yes")
+    } else {
+        let next = if reasons.contains(&"sealed") { "coffer unseal" } else { "look into the log of the server" };
+        Finding::bad("ready", reasons.join(", "), next)
+    }];
+    let states = node.core().map(|core| core.task_states()).unwrap_or_default();
+    for state in states {
+        let next = match state.next {
+            Next::Now => String::from("now"),
+            Next::At(at) => at.to_string(),
+            Next::Idle => String::from("when there is something to do"),
+        };
+        let about = format!("task {}", state.name);
+        findings.push(match state.last_error {
+            None => Finding::good(&about, format!("{} steps, next {next}", state.steps)),
+            Some(error) => {
+                Finding::warning(&about, format!("{error}; next {next}"), "look into the log of the server")
+            }
+        });
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use coffer_barrier::{Keyring, NewSlot, Previous};
+    use coffer_crypto::SystemEntropy;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        config::{Flags, Home},
+        world,
+    };
+
+    fn grade(findings: &[Finding], about: &str) -> Grade {
+        findings.iter().find(|finding| finding.about == about).unwrap().grade
+    }
+
+    #[test]
+    fn each_thing_that_is_not_good_says_what_to_do() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home {
+            data_directory: place.path().join("data"),
+            config_directory: place.path().to_owned(),
+            aws_config: Default::default(),
+            aws_credentials: Default::default(),
+            credential: None,
+        };
+        let mut config = Config::read(&Flags::default(), &home).unwrap();
+        let directory = DataDir::prepare(&config.data_dir).unwrap();
+        let world = world::ephemeral();
+        let look = |config: &Config| of_files(config, &directory, &world);
+
+        assert_eq!(grade(&look(&config), "keyring"), Grade::Bad);
+
+        let entropy = Arc::new(SystemEntropy);
+        let key = keyfile::create(&config.keyfile, &*entropy).unwrap();
+        let mut keyring = Keyring::create(NewSlot::Keyfile(&key), entropy);
+        keyring.save(&directory.keyring(), Previous::Keep).unwrap();
+        let findings = look(&config);
+        for (about, expected) in [
+            ("data directory", Grade::Good),
+            ("keyfile", Grade::Warning),
+            ("recovery", Grade::Warning),
+            ("clock", Grade::Good),
+        ] {
+            assert_eq!(grade(&findings, about), expected, "{about}");
+        }
+        assert!(findings.iter().all(|finding| (finding.grade == Grade::Good) == finding.next.is_none()));
+
+        keyring.add_recovery(2, 3).unwrap();
+        keyring.save(&directory.keyring(), Previous::Keep).unwrap();
+        assert!(look(&config).iter().all(|finding| finding.about != "recovery"));
+
+        let inside = directory.path().join("keyfile");
+        fs::rename(&config.keyfile, &inside).unwrap();
+        assert_eq!(grade(&look(&config), "keyfile"), Grade::Bad);
+        config.keyfile = inside;
+        assert_eq!(grade(&look(&config), "keyfile"), Grade::Bad);
+        config.free_floor_bytes = u64::MAX;
+        assert_eq!(grade(&look(&config), "free space"), Grade::Bad);
+    }
+}

@@ -1,0 +1,495 @@
+//! From a data directory to an open store, and the first start.
+//!
+//! The first start is a row of steps, each durable before the next begins, and each finished by the next start if the power
+//! goes in between:
+//!
+//! 1. the engine takes the lock and makes an empty store;
+//! 2. the keyfile, unless one is there: it may open other stores too, so it is used and never replaced;
+//! 3. the keyring, in one rename. A store that holds anything and has no keyring is never given a new one;
+//! 4. the administrator's key as `bootstrap/credentials.new`, synced;
+//! 5. the administrator in the store: one commit;
+//! 6. `credentials.new` becomes `credentials`.
+//!
+//! Stopped before 5, the next start throws `credentials.new` away, which no store ever accepted. Stopped after 5, it
+//! does step 6. So there is never an administrator whose key nobody has, and never a file with a key that does not work.
+//!
+//! A store with an administrator is never given another one.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use coffer_barrier::{Barrier, Keyring, KeyringError, KeyringFile, NewSlot, Previous, SlotKey, SlotKind, keyfile};
+use coffer_core::{AuditLog, Caller, Core, Db, Registry, World};
+use coffer_crypto::sha256;
+use coffer_iam::{create_administrator, find_access_key, has_users};
+use coffer_shape::ApiError;
+use coffer_store::{Engine, EngineError, MemoryEngine, SqliteEngine, SqliteOptions};
+use coffer_types::{AccountId, Region, RequestId, Secret};
+
+use crate::{
+    complaint::Complaint,
+    config::Config,
+    data_dir::{self, DataDir},
+};
+
+/// Written into the store, so that it is never opened as another kind of store.
+const MARK: &str = "production";
+pub const ADMINISTRATOR: &str = "administrator";
+/// Who acts when a command is given on this machine.
+pub const LOCAL: &str = "coffer.local";
+/// Account ids of AWS do not begin with a zero, and some tools drop one.
+const ACCOUNT_FIRST: u64 = 100_000_000_000;
+const ACCOUNTS: u64 = 900_000_000_000;
+
+/// Everything we serve.
+pub fn registry() -> Registry {
+    let mut registry = Registry::default();
+    coffer_iam::register(&mut registry);
+    coffer_kms::register(&mut registry);
+    coffer_secretsmanager::register(&mut registry);
+    registry
+}
+
+/// A new, empty store in memory, with keys that nobody else ever has.
+pub fn dev_core(world: &World) -> io::Result<Core> {
+    let barrier = Arc::new(Barrier::ephemeral(Arc::clone(&world.entropy)));
+    assemble(Arc::new(MemoryEngine::new()), barrier, world)
+}
+
+fn assemble(engine: Arc<dyn Engine>, barrier: Arc<Barrier>, world: &World) -> io::Result<Core> {
+    let audit =
+        AuditLog::open(Arc::clone(&world.audit_files), Arc::clone(&barrier), Arc::clone(&world.entropy))?;
+    let db = Db::new(engine, barrier, Arc::clone(&world.entropy))?;
+    Ok(Core::new(registry(), db, audit, world.clone()))
+}
+
+/// The files of a store: locked, and still sealed.
+pub struct Store {
+    directory: DataDir,
+    engine: Arc<SqliteEngine>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Takes the directory for this process, making the store if there is none.
+    pub fn take(directory: DataDir, free_floor_bytes: u64, world: &World) -> Result<Self, Complaint> {
+        directory.ensure_free()?;
+        let free_space = Arc::new(|path: &Path| coffer_sys::free_space_bytes(path));
+        let mut options = SqliteOptions::new(MARK, Arc::clone(&world.clock), free_space);
+        options.free_floor_bytes = free_floor_bytes;
+        let engine = SqliteEngine::open(directory.path(), options, world.entropy.as_ref())
+            .map_err(|error| unopened(&directory, &error))?;
+        directory.furnish()?;
+        Ok(Self { directory, engine: Arc::new(engine) })
+    }
+
+    pub const fn directory(&self) -> &DataDir {
+        &self.directory
+    }
+
+    pub fn engine(&self) -> Arc<dyn Engine> {
+        Arc::clone(&self.engine) as Arc<dyn Engine>
+    }
+
+    pub fn keyring(&self) -> Result<KeyringFile, KeyringError> {
+        KeyringFile::read(&self.directory.keyring())
+    }
+
+    /// Opens the keyring with a key and puts the core on top.
+    pub fn open_core(&self, world: &World, key: &SlotKey) -> Result<Core, Complaint> {
+        let keyring = self.keyring()?.unseal(key, Arc::clone(&world.entropy))?;
+        assemble(self.engine(), Arc::new(keyring.barrier()), world).map_err(|error| {
+            Complaint::new(format!("the audit log in {} cannot be opened", self.directory.audit().display()))
+                .because(error)
+                .next("check the disk, then start again")
+        })
+    }
+
+    /// Adds a recovery slot and returns the text of its shares, which is then nowhere else.
+    pub fn add_recovery(
+        &self,
+        world: &World,
+        key: &SlotKey,
+        threshold: u8,
+        shares: u8,
+    ) -> Result<Vec<Secret<String>>, Complaint> {
+        let mut keyring = self.keyring()?.unseal(key, Arc::clone(&world.entropy))?;
+        let (_, made) = keyring.add_recovery(threshold, shares)?;
+        keyring.save(&self.directory.keyring(), Previous::Keep)?;
+        Ok(made.iter().map(coffer_barrier::RecoveryShare::to_text).collect())
+    }
+
+    fn is_empty(&self) -> Result<bool, Complaint> {
+        self.engine.partitions().map(|found| found.is_empty()).map_err(|error| unopened(&self.directory, &error))
+    }
+
+    /// The account of this store: the one it was set up for, the configured one, or one that follows from its id.
+    pub fn account(&self, configured: Option<AccountId>, store_id: &[u8; 16]) -> Result<AccountId, Complaint> {
+        let partitions = self.engine.partitions().map_err(|error| unopened(&self.directory, &error))?;
+        let global = Region::global();
+        let present: Vec<_> =
+            partitions.iter().filter(|(place, _)| place.region == global).map(|(place, _)| place.account).collect();
+        match (configured, present.as_slice()) {
+            (Some(account), []) => Ok(account),
+            (Some(account), present) if present.contains(&account) => Ok(account),
+            (Some(account), [present, ..]) => Err(Complaint::new(format!("the store is not of account {account}"))
+                .because(format!("it was set up for account {present}"))
+                .next(format!("account = \"{present}\" in the configuration, or another --data-dir"))),
+            (None, [present, ..]) => Ok(*present),
+            (None, []) => Ok(account_of(store_id)),
+        }
+    }
+}
+
+/// What stands in the way of opening the engine, as a person should hear it.
+fn unopened(directory: &DataDir, error: &EngineError) -> Complaint {
+    let next = match error {
+        EngineError::Full { .. } => "free some space on its disk, then start again",
+        EngineError::Corrupt { .. } => "restore the last good backup into another directory",
+        EngineError::IncompatibleFormat { .. } => "the version of coffer that wrote the store",
+        _ => "check owner, mode and mount of the directory, then start again",
+    };
+    let complaint = Complaint::new(format!("the store at {} cannot be opened", directory.path().display()));
+    let complaint = complaint.because(error).next(next);
+    if matches!(error, EngineError::Corrupt { .. }) { complaint.as_damage() } else { complaint }
+}
+
+/// Looks random, and is the same for the same store.
+fn account_of(store_id: &[u8; 16]) -> AccountId {
+    let mut text = b"coffer account ".to_vec();
+    text.extend_from_slice(store_id);
+    let number = sha256(&text).first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    AccountId::from_number(ACCOUNT_FIRST + number % ACCOUNTS).unwrap_or(AccountId::DEV)
+}
+
+/// How a start ended.
+#[derive(Debug)]
+pub enum Opened {
+    Core(Box<Core>),
+    /// Only people can open this store: with a passphrase, or with recovery shares.
+    Sealed,
+}
+
+/// An open or sealed store, and what the start did.
+#[derive(Debug)]
+pub struct Start {
+    pub opened: Opened,
+    pub account: AccountId,
+    /// This start made the administrator.
+    pub is_first: bool,
+}
+
+/// Opens the store with the key that lies on this machine; makes what a new store lacks.
+pub async fn start(store: &Store, config: &Config, world: &World) -> Result<Start, Complaint> {
+    let keyring = match store.keyring() {
+        Ok(keyring) => keyring,
+        Err(KeyringError::Missing { path }) if !store.is_empty()? => {
+            return Err(Complaint::new(format!("there is no keyring at {}", path.display()))
+                .because("the store beside it holds records that nothing but its keyring opens")
+                .next("put the keyring back from keyring.previous or from a backup"));
+        }
+        Err(KeyringError::Missing { path }) => make_keyring(&path, config, world)?,
+        Err(error) => return Err(error.into()),
+    };
+    let account = store.account(config.account, keyring.store_id())?;
+    let Some(key) = key_on_this_machine(&keyring, config)? else {
+        return Ok(Start { opened: Opened::Sealed, account, is_first: false });
+    };
+    let core = store.open_core(world, &key)?;
+    let is_first = make_administrator(&core, store.directory(), account, &config.region).await?;
+    Ok(Start { opened: Opened::Core(Box::new(core)), account, is_first })
+}
+
+/// The key that a machine can give without a person: a systemd credential, or the keyfile.
+pub fn key_on_this_machine(keyring: &KeyringFile, config: &Config) -> Result<Option<SlotKey>, Complaint> {
+    let has = |kind| keyring.slots().iter().any(|slot| slot.kind == kind);
+    if let Some(credential) = &config.credential
+        && has(SlotKind::Systemd)
+    {
+        return Ok(Some(SlotKey::Systemd(keyfile::read_credential(credential)?)));
+    }
+    if has(SlotKind::Keyfile) {
+        return Ok(Some(SlotKey::Keyfile(keyfile::read(&config.keyfile)?)));
+    }
+    Ok(None)
+}
+
+fn make_keyring(path: &Path, config: &Config, world: &World) -> Result<KeyringFile, Complaint> {
+    let entropy = || Arc::clone(&world.entropy);
+    let keyring = match &config.credential {
+        Some(credential) => {
+            Keyring::create(NewSlot::Systemd(&keyfile::read_credential(credential)?), entropy())
+        }
+        None => Keyring::create(NewSlot::Keyfile(&keyfile_or_new(&config.keyfile, world)?), entropy()),
+    };
+    keyring.save(path, Previous::Keep)?;
+    Ok(KeyringFile::read(path)?)
+}
+
+fn keyfile_or_new(path: &Path, world: &World) -> Result<Secret<[u8; 32]>, Complaint> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(keyfile::read(path)?);
+    }
+    let parent = data_dir::parent(path);
+    data_dir::make(parent).map_err(|error| {
+        Complaint::new(format!("the directory {} for the keyfile cannot be made", parent.display()))
+            .because(error)
+            .next("choose another place with --keyfile")
+    })?;
+    Ok(keyfile::create(path, world.entropy.as_ref())?)
+}
+
+/// A caller for what Coffer does on behalf of whoever works on this machine.
+pub fn local_caller(world: &World, account: AccountId, region: Region) -> Caller {
+    Caller::service(account, region, LOCAL, RequestId::random(world.entropy.as_ref()))
+}
+
+/// Steps 4 to 6; answers whether an administrator was made.
+async fn make_administrator(
+    core: &Core,
+    directory: &DataDir,
+    account: AccountId,
+    region: &Region,
+) -> Result<bool, Complaint> {
+    let (place, pending) = (directory.credentials(), directory.bootstrap().join("credentials.new"));
+    let file_trouble = |error: io::Error| {
+        Complaint::new(format!("the administrator's key cannot be written to {}", place.display()))
+            .because(error)
+            .next("make room, or check the mount of the data directory, then start again")
+    };
+    let unreadable = |error: &dyn fmt::Display| {
+        Complaint::new("the administrator cannot be looked up").because(error).next("coffer verify")
+    };
+    if has_users(core.db(), account, ADMINISTRATOR).map_err(|error| unreadable(&error))? {
+        finish_credentials(core, &pending, &place)?;
+        return Ok(false);
+    }
+    if fs::symlink_metadata(&place).is_ok() {
+        return Err(Complaint::new(format!("{} is there already", place.display()))
+            .because("the store has no administrator yet, so this file is of another store")
+            .next("move the file away, then start again"));
+    }
+    let caller = local_caller(core.world(), account, Region::global());
+    let made = core
+        .run_local(&caller, |cx| {
+            let new = create_administrator(cx, ADMINISTRATOR)?;
+            // Here and not later: when the commit stands, the file has to be there. If the closure runs again,
+            // the key of the earlier run was never committed, and neither was its file renamed.
+            forget(&pending)
+                .and_then(|()| {
+                    let text = credentials_file(account, region, &new.access_key_id, &new.secret_access_key);
+                    data_dir::write_new(&pending, text.expose().as_bytes())
+                })
+                .map_err(|error| ApiError::new(coffer_model::iam::SERVICE.codes.internal, "").because(error))
+        })
+        .await;
+    made.map_err(|error| {
+        Complaint::new("the administrator cannot be made")
+            .because(error.cause.as_deref().map_or_else(|| error.to_string(), ToString::to_string))
+            .next("make room on the disk of the data directory, then start again")
+    })?;
+    data_dir::rename(&pending, &place).map_err(file_trouble)?;
+    Ok(true)
+}
+
+/// An earlier start may have stopped between the commit and the final name of the file.
+fn finish_credentials(core: &Core, pending: &PathBuf, place: &Path) -> Result<(), Complaint> {
+    let Ok(text) = data_dir::read_small(pending) else { return Ok(()) };
+    let id = text.expose().lines().find_map(|line| line.strip_prefix(ACCESS_KEY_ID));
+    let is_valid = id.is_some_and(|id| find_access_key(core.db(), id.trim()).is_ok_and(|found| found.is_some()));
+    let finished = if is_valid && fs::symlink_metadata(place).is_err() {
+        data_dir::rename(pending, place)
+    } else {
+        forget(pending)
+    };
+    finished.map_err(|error| {
+        Complaint::new(format!("{} cannot be given its final name", pending.display()))
+            .because(error)
+            .next("check the mount of the data directory, then start again")
+    })
+}
+
+const ACCESS_KEY_ID: &str = "aws_access_key_id = ";
+
+fn credentials_file(account: AccountId, region: &Region, id: &str, secret: &Secret<String>) -> Secret<String> {
+    let mut text = Secret::new(String::with_capacity(512));
+    let to = text.expose_mut();
+    for part in [
+        "# The administrator of this Coffer, made at its first start.\n# account = ",
+        account.as_str(),
+        "\n# region = ",
+        region.as_str(),
+        "\n[default]\n",
+        ACCESS_KEY_ID,
+        id,
+        "\naws_secret_access_key = ",
+        secret.expose(),
+        "\n",
+    ] {
+        to.push_str(part);
+    }
+    text
+}
+
+fn forget(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coffer_crypto::SystemEntropy;
+
+    use super::*;
+    use crate::{
+        config::{Flags, Home},
+        world,
+    };
+
+    struct Place {
+        root: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            Self { root: tempfile::tempdir().unwrap() }
+        }
+
+        fn config(&self) -> Config {
+            let root = self.root.path();
+            let home = Home {
+                data_directory: root.join("data"),
+                config_directory: root.join("config"),
+                aws_config: PathBuf::new(),
+                aws_credentials: PathBuf::new(),
+                credential: None,
+            };
+            Config::read(&Flags::default(), &home).unwrap()
+        }
+
+        fn store(&self) -> (Store, World) {
+            let directory = DataDir::prepare(&self.config().data_dir).unwrap();
+            let world = world::system(&directory.audit());
+            (Store::take(directory, 0, &world).unwrap(), world)
+        }
+
+        async fn start(&self) -> Result<Start, String> {
+            let (store, world) = self.store();
+            start(&store, &self.config(), &world).await.map_err(|complaint| complaint.to_string())
+        }
+
+        fn credentials(&self) -> String {
+            fs::read_to_string(self.root.path().join("data/bootstrap/credentials")).unwrap()
+        }
+    }
+
+    fn stop(start: Start) -> AccountId {
+        if let Opened::Core(core) = start.opened {
+            core.shut_down().unwrap();
+        }
+        start.account
+    }
+
+    #[tokio::test]
+    async fn the_first_start_makes_everything_and_later_ones_nothing() {
+        let place = Place::new();
+        let first = place.start().await.unwrap();
+        assert!(first.is_first);
+        let account = stop(first);
+        let credentials = place.credentials();
+        assert!(credentials.contains(&format!("# account = {account}\n")), "{credentials}");
+        for _ in 0..2 {
+            let later = place.start().await.unwrap();
+            assert!(!later.is_first);
+            assert_eq!((stop(later), place.credentials()), (account, credentials.clone()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_start_that_stopped_before_the_commit_is_begun_again() {
+        let place = Place::new();
+        let (store, world) = place.store();
+        make_keyring(&store.directory().keyring(), &place.config(), &world).unwrap();
+        let stale = store.directory().bootstrap().join("credentials.new");
+        data_dir::write_new(&stale, b"aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\n").unwrap();
+        drop(store);
+        let start = place.start().await.unwrap();
+        assert!(start.is_first && !stale.exists());
+        assert!(!place.credentials().contains("AKIAAAAAAAAAAAAAAAAA"));
+        stop(start);
+    }
+
+    #[tokio::test]
+    async fn a_start_that_stopped_after_the_commit_is_finished() {
+        let place = Place::new();
+        stop(place.start().await.unwrap());
+        let credentials = place.credentials();
+        let bootstrap = place.root.path().join("data/bootstrap");
+        fs::rename(bootstrap.join("credentials"), bootstrap.join("credentials.new")).unwrap();
+        let start = place.start().await.unwrap();
+        assert!(!start.is_first);
+        assert_eq!(place.credentials(), credentials);
+        stop(start);
+    }
+
+    #[tokio::test]
+    async fn a_lost_keyring_is_not_replaced() {
+        let place = Place::new();
+        stop(place.start().await.unwrap());
+        let keyring = place.root.path().join("data/keyring");
+        fs::remove_file(&keyring).unwrap();
+        let refusal = place.start().await.unwrap_err();
+        assert!(refusal.contains("no keyring") && refusal.contains("backup"), "{refusal}");
+        assert!(!keyring.exists());
+    }
+
+    #[tokio::test]
+    async fn a_wrong_keyfile_changes_nothing() {
+        let place = Place::new();
+        stop(place.start().await.unwrap());
+        let read = |name: &str| fs::read(place.root.path().join(name)).unwrap();
+        let (keyring, credentials) = (read("data/keyring"), read("data/bootstrap/credentials"));
+        fs::remove_file(place.config().keyfile).unwrap();
+        let missing = place.start().await.unwrap_err();
+        assert!(missing.contains("keyfile") && missing.contains("try:"), "{missing}");
+        assert!(!place.config().keyfile.exists());
+        keyfile::create(&place.config().keyfile, &SystemEntropy).unwrap();
+        let wrong = place.start().await.unwrap_err();
+        assert!(wrong.contains("does not open this store"), "{wrong}");
+        assert_eq!((read("data/keyring"), read("data/bootstrap/credentials")), (keyring, credentials));
+    }
+
+    #[tokio::test]
+    async fn an_account_is_kept_and_another_is_refused() {
+        let place = Place::new();
+        let account = stop(place.start().await.unwrap());
+        assert!(account.number() >= ACCOUNT_FIRST);
+        let (store, world) = place.store();
+        let mut config = place.config();
+        config.account = Some(AccountId::DEV);
+        let refusal = start(&store, &config, &world).await.unwrap_err().to_string();
+        assert!(refusal.contains(account.as_str()), "{refusal}");
+    }
+
+    #[test]
+    fn accounts_follow_from_the_store() {
+        assert_eq!(account_of(&[1; 16]), account_of(&[1; 16]));
+        assert_ne!(account_of(&[1; 16]), account_of(&[2; 16]));
+    }
+
+    #[test]
+    fn everything_in_the_models_is_served() {
+        let missing = registry().missing(coffer_model::SERVICES);
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

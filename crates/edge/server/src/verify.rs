@@ -1,0 +1,167 @@
+//! Reads everything that a store keeps, and says what is not as it was written.
+//!
+//! The engine looks at its own structure; we open every record in its place, every audit row, and every frame of the audit
+//! log. Nothing is shown of what was read, and nothing is repaired: damage is a fact to decide about, and a repair would
+//! destroy the evidence.
+//!
+//! It works on a store that nobody serves, under the lock, so that what it reads stands still.
+
+use std::fmt;
+
+use coffer_barrier::{Barrier, KeyringFile, SlotKey};
+use coffer_core::{Files, World, open_record, open_row, verify_segment};
+use coffer_store::{AuditPlace, Depth, Dir, Engine, EngineError, KeyRange, PAGE_ENTRIES_MAX, Partition, Read};
+use coffer_types::encoding::HEXLOWER;
+use serde::Serialize;
+
+use crate::{
+    complaint::Complaint,
+    config::Config,
+    data_dir::DataDir,
+    open::{Store, key_on_this_machine},
+};
+
+/// Damage that repeats a thousand times is one piece of news.
+const PROBLEMS_MAX: usize = 100;
+
+/// How much was read, and what was wrong.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub partitions: u64,
+    pub records: u64,
+    pub audit_rows: u64,
+    pub segments: u64,
+    pub segment_events: u64,
+    /// Bytes at the ends of segments that a crash cut off: no damage, the events in them were never acknowledged.
+    pub torn_bytes: u64,
+    /// What is damaged, the first hundred.
+    pub problems: Vec<Problem>,
+    pub problem_count: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub place: String,
+    pub says: String,
+}
+
+impl Report {
+    pub const fn is_clean(&self) -> bool {
+        self.problem_count == 0
+    }
+
+    fn problem(&mut self, place: impl Into<String>, says: impl fmt::Display) {
+        self.problem_count += 1;
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(Problem { place: place.into(), says: says.to_string() });
+        }
+    }
+}
+
+/// Verifies the store of a configuration. Without a key, the one that lies on the machine is taken.
+pub fn verify(config: &Config, world: &World, key: Option<SlotKey>) -> Result<Report, Complaint> {
+    let directory = DataDir::existing(&config.data_dir)?;
+    directory.ensure_free()?;
+    let keyring = KeyringFile::read(&directory.keyring())?;
+    // Opening makes a store where there is none, which is not for a command that only looks.
+    if !directory.store().exists() {
+        return Err(Complaint::new(format!("there is a keyring in {}, but no store", directory.path().display()))
+            .next("restore the last good backup")
+            .as_damage());
+    }
+    let Some(key) = key.map_or_else(|| key_on_this_machine(&keyring, config), |key| Ok(Some(key)))? else {
+        return Err(Complaint::new("the store has no key on this machine")
+            .next("coffer verify --share <file> for each share, or --passphrase-file <file>"));
+    };
+    let barrier = keyring.unseal(&key, world.entropy.clone())?.barrier();
+    let store = Store::take(directory, config.free_floor_bytes, world)?;
+
+    let mut report = Report::default();
+    let engine = store.engine();
+    match engine.check(Depth::Deep) {
+        Ok(health) => health.problems.iter().for_each(|problem| report.problem("store.db", problem)),
+        Err(error) => report.problem("store.db", error),
+    }
+    match engine.partitions() {
+        Ok(partitions) => {
+            for (partition, _) in partitions {
+                report.partitions += 1;
+                if let Err(error) = records(&mut report, engine.as_ref(), &barrier, &partition) {
+                    report.problem(format!("records of {partition:?}"), error);
+                }
+                if let Err(error) = rows(&mut report, engine.as_ref(), &barrier, &partition) {
+                    report.problem(format!("audit rows of {partition:?}"), error);
+                }
+            }
+        }
+        Err(error) => report.problem("store.db", error),
+    }
+    segments(&mut report, world.audit_files.as_ref(), &barrier);
+    Ok(report)
+}
+
+fn records(
+    report: &mut Report,
+    engine: &dyn Engine,
+    barrier: &Barrier,
+    partition: &Partition,
+) -> Result<(), EngineError> {
+    let mut rest = Some(KeyRange::all());
+    while let Some(range) = rest {
+        let page = engine.scan(partition, &range, Dir::Forward, PAGE_ENTRIES_MAX, Read::Latest)?;
+        for entry in page.entries {
+            report.records += 1;
+            let key = entry.key.as_bytes();
+            let table = key.first_chunk::<2>().map_or(0, |table| u16::from_be_bytes(*table));
+            if let Err(error) = open_record(barrier, partition, table, key, &entry.value) {
+                report.problem(format!("record {} of {partition:?}", HEXLOWER.encode(key)), error);
+            }
+        }
+        rest = page.rest;
+    }
+    Ok(())
+}
+
+fn rows(
+    report: &mut Report,
+    engine: &dyn Engine,
+    barrier: &Barrier,
+    partition: &Partition,
+) -> Result<(), EngineError> {
+    let mut after = AuditPlace::default();
+    loop {
+        let rows = engine.audit_rows(partition, after, PAGE_ENTRIES_MAX)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.place;
+        for row in &rows {
+            report.audit_rows += 1;
+            if open_row(barrier, partition, row).is_none() {
+                report.problem(
+                    format!("audit row {}.{} of {partition:?}", row.place.rev.0, row.place.ordinal),
+                    "it does not open in its place",
+                );
+            }
+        }
+    }
+}
+
+fn segments(report: &mut Report, files: &dyn Files, barrier: &Barrier) {
+    let names = match files.list() {
+        Ok(names) => names,
+        Err(error) => return report.problem("audit", error),
+    };
+    for name in names {
+        report.segments += 1;
+        match files.read(&name) {
+            Ok(bytes) => {
+                let found = verify_segment(barrier, &bytes, &mut |_| {});
+                report.segment_events += found.events;
+                report.torn_bytes += found.torn_bytes;
+                if let Some(problem) = found.problem {
+                    report.problem(format!("audit/{name}"), problem);
+                }
+            }
+            Err(error) => report.problem(format!("audit/{name}"), error),
+        }
+    }
+}

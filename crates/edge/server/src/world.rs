@@ -1,0 +1,163 @@
+//! The real world: the clock of the machine, the generator of the crypto library, a directory for the audit log.
+//!
+//! Simulations bring their own. This file and the entropy of the crypto crate are the only places that ask the machine.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use coffer_core::{AppendFile, Files, World};
+use coffer_crypto::SystemEntropy;
+use coffer_types::{Clock, Timestamp};
+
+/// The world of a server whose audit segments lie in `audit`.
+pub fn system(audit: &Path) -> World {
+    with_files(Arc::new(AuditDirectory { path: audit.to_owned() }))
+}
+
+/// The world of `coffer dev`, which keeps nothing, the audit log included.
+pub fn ephemeral() -> World {
+    with_files(Arc::new(Forgotten))
+}
+
+fn with_files(audit_files: Arc<dyn Files>) -> World {
+    World { clock: Arc::new(SystemClock::start()), entropy: Arc::new(SystemEntropy), audit_files }
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is given")]
+    pub fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is given")]
+        let now = SystemTime::now();
+        timestamp(now)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// A time of the operating system, such as that of a file. What lies before 1970 is 1970.
+pub fn timestamp(time: SystemTime) -> Timestamp {
+    Timestamp::EPOCH.plus(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Files that only grow, in a directory of their own.
+#[derive(Debug)]
+struct AuditDirectory {
+    path: PathBuf,
+}
+
+impl Files for AuditDirectory {
+    fn create(&self, name: &str) -> io::Result<Box<dyn AppendFile>> {
+        let path = self.path.join(name);
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        // The name has to survive as well as the bytes.
+        File::open(&self.path)?.sync_all()?;
+        Ok(Box::new(Growing(file)))
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        fs::read(self.path.join(name))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+#[derive(Debug)]
+struct Growing(File);
+
+impl AppendFile for Growing {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+/// Accepts everything and keeps nothing.
+#[derive(Debug)]
+struct Forgotten;
+
+impl Files for Forgotten {
+    fn create(&self, _: &str) -> io::Result<Box<dyn AppendFile>> {
+        Ok(Box::new(Self))
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        Err(io::Error::new(io::ErrorKind::NotFound, name.to_owned()))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+impl AppendFile for Forgotten {
+    fn append(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn audit_files_are_private_grow_and_are_never_made_twice() {
+        let place = tempfile::tempdir().unwrap();
+        let files = AuditDirectory { path: place.path().to_owned() };
+        let mut file = files.create("b").unwrap();
+        file.append(b"one").unwrap();
+        file.append(b"two").unwrap();
+        file.sync().unwrap();
+        drop(files.create("a").unwrap());
+        assert_eq!(files.read("b").unwrap(), b"onetwo");
+        assert_eq!(files.list().unwrap(), ["a", "b"]);
+        assert!(files.create("b").is_err());
+        let mode = place.path().join("b").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_clock_of_the_machine_goes_forward() {
+        let clock = SystemClock::start();
+        assert!(clock.now() > Timestamp::parse_iso("2024-01-01T00:00:00Z").unwrap());
+        assert!(clock.monotonic() <= clock.monotonic());
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), Timestamp::EPOCH);
+    }
+}
