@@ -1,1 +1,84 @@
-fn main() {}
+//! `coffer`: the one program.
+//!
+//! This file reads the command line, hands over, and turns the outcome into an exit code. Each command lives in a file of its
+//! own; what they do is in the server crate, what they say is here.
+//!
+//! Two things happen before anything else: freed memory is overwritten from the first allocation on, and the process
+//! gives up what it does not need before it reads its first secret.
+
+mod arguments;
+mod ask;
+mod examine;
+mod ini;
+mod keys;
+mod print;
+mod profile;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use coffer_server::{
+    Complaint,
+    config::{Config, Flags, Home},
+};
+use coffer_sys::WipingAllocator;
+
+use crate::arguments::{Arguments, Command, KeyCommand, ProfileCommand, SharesCommand};
+
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator;
+
+/// How a command ended, as scripts see it. The numbers are listed in `coffer --help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done = 0,
+    Failed = 1,
+    /// Something stored is not as it was written.
+    Damage = 2,
+    /// The command line was not understood.
+    Usage = 64,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+fn main() -> ExitCode {
+    let hardening = coffer_sys::harden();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers, everything else is a mistake; both know where to print themselves.
+            drop(error.print());
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let outcome = match arguments.command {
+        Command::Server(server) => run::server(&server, hardening),
+        Command::Dev(dev) => run::dev(&dev),
+        Command::Profile { command: ProfileCommand::Install(install) } => profile::install(&install),
+        Command::Verify(verify) => examine::verify(&verify),
+        Command::Doctor(doctor) => examine::doctor(&doctor, &hardening),
+        Command::Seal(place) => keys::seal(&place),
+        Command::Unseal(unseal) => keys::unseal(&unseal),
+        Command::Key { command: KeyCommand::Shares { command: SharesCommand::Create(create) } } => {
+            keys::create_shares(&create)
+        }
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(complaint) => {
+            print::complain(&complaint);
+            if complaint.is_damage() { Exit::Damage } else { Exit::Failed }.into()
+        }
+    }
+}
+
+/// The configuration that flags and file make together.
+pub(crate) fn configuration(flags: &Flags) -> Result<(Config, Home), Complaint> {
+    let home = Home::from_environment()?;
+    Ok((Config::read(flags, &home)?, home))
+}

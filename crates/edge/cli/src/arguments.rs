@@ -1,0 +1,216 @@
+//! The command line: what can be typed, and what it means. `coffer --help` is printed from here.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use coffer_server::config::Flags;
+
+const MAP: &str = "\
+Examples:
+  coffer dev                               a server in memory that accepts any credentials
+  coffer server                            a server with a store, made at the first start
+  coffer profile install                   lets `aws --profile coffer` talk to it
+  coffer key shares create                 recovery shares, for the day the keyfile is lost
+  coffer doctor                            what somebody should look at
+
+Exit codes:
+  0   done
+  1   failed; the error says why and what to try
+  2   something stored is damaged
+  64  the command line was not understood";
+
+/// The AWS Secrets Manager you can run yourself.
+#[derive(Debug, Parser)]
+#[command(name = "coffer", version, after_help = MAP, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the service on a store in a directory; the first start makes store, keys and administrator
+    Server(Server),
+    /// Run the service in memory, for laptops and tests: any credentials are accepted, nothing is kept
+    Dev(Dev),
+    /// Profiles for the AWS CLI and the SDKs
+    Profile {
+        #[command(subcommand)]
+        command: ProfileCommand,
+    },
+    /// Read everything a store keeps and report what is not as it was written; the server has to be stopped
+    Verify(Verify),
+    /// Say what somebody should look at, whether or not a server runs
+    Doctor(Doctor),
+    /// Close the store of a running server and wipe its keys from memory
+    Seal(Place),
+    /// Open the store of a sealed server
+    Unseal(Unseal),
+    /// Ways of opening the store
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+}
+
+/// Which store is meant.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Place {
+    /// The configuration file [default: coffer.toml beside the keyfile, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The directory of the store [default: /var/lib/coffer for root, else ~/.local/share/coffer]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The file with the key that opens the store [default: /etc/coffer/keyfile for root, else ~/.config/coffer/keyfile]
+    #[arg(long, value_name = "FILE")]
+    pub keyfile: Option<PathBuf>,
+}
+
+impl Place {
+    pub(crate) fn flags(&self) -> Flags {
+        Flags {
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            keyfile: self.keyfile.clone(),
+            listen: None,
+        }
+    }
+
+    /// The flags again, to be typed behind the next command.
+    pub(crate) fn typed(&self) -> String {
+        let given = [("config", &self.config), ("data-dir", &self.data_dir)];
+        given
+            .iter()
+            .filter_map(|(name, path)| path.as_ref().map(|path| format!(" --{name} {}", path.display())))
+            .collect()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    #[command(flatten)]
+    pub place: Place,
+    /// Where to listen; addresses other than loopback need TLS [default: 127.0.0.1:4566]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Where to listen, on a loopback address [default: 127.0.0.1:4566]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProfileCommand {
+    /// Write a profile with keys, region, endpoint and authority; other profiles stay as they are
+    Install(Install),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    #[command(flatten)]
+    pub place: Place,
+    /// The name of the profile
+    #[arg(long, default_value = "coffer")]
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub place: Place,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Keys are read from files or typed, never given as arguments: those are for everybody on the machine to read.
+#[derive(Debug, Args)]
+pub(crate) struct KeyFiles {
+    /// A file with one recovery share; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
+    pub share: Vec<PathBuf>,
+    /// A file with the passphrase; `-` is the standard input
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without a file, the keyfile of the store is used; if the store has none, the passphrase is asked for."
+)]
+pub(crate) struct Unseal {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Recovery shares: several people open the store together
+    Shares {
+        #[command(subcommand)]
+        command: SharesCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SharesCommand {
+    /// Make a recovery slot and show its shares, once
+    Create(CreateShares),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Give each share to another person, on paper. They are shown once and kept nowhere.")]
+pub(crate) struct CreateShares {
+    #[command(flatten)]
+    pub place: Place,
+    /// How many are needed to open the store, and how many there are
+    #[arg(long, value_name = "M/N", default_value = "3/5", value_parser = quorum)]
+    pub shares: (u8, u8),
+    /// Write each share to a file share-N in this new directory instead of the terminal
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+fn quorum(text: &str) -> Result<(u8, u8), String> {
+    let numbers = text.split_once('/').and_then(|(m, n)| Some((m.parse().ok()?, n.parse().ok()?)));
+    numbers
+        .filter(|(m, n)| *m >= 2 && m <= n)
+        .ok_or_else(|| String::from("give two numbers such as 3/5: any 3 of 5 open the store"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_quorum_is_two_numbers() {
+        assert_eq!(quorum("3/5"), Ok((3, 5)));
+        for bad in ["", "3", "1/5", "5/3", "3/x", "3/256"] {
+            assert!(quorum(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Secrets that people give to a command: from files, from the standard input, or typed.
+//!
+//! Never from arguments or variables, which everybody on the machine can read. What is typed is not shown.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufRead, BufReader, Write},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use coffer_barrier::{KeyringFile, RecoveryShare, SlotKey};
+use coffer_server::{
+    Complaint,
+    data_dir::{self, DataDir},
+};
+use coffer_types::Secret;
+
+use crate::arguments::KeyFiles;
+
+const TERMINAL: &str = "/dev/tty";
+const PASSPHRASE_BYTES_MAX: u64 = 4096;
+
+/// The key in the files of a command that has no server to collect shares for it.
+pub(crate) fn offline_key(files: &KeyFiles, directory: &DataDir) -> Result<Option<SlotKey>, Complaint> {
+    if let Some(path) = &files.passphrase_file {
+        return passphrase_from(path).map(|passphrase| Some(SlotKey::Passphrase(passphrase)));
+    }
+    if files.share.is_empty() {
+        return Ok(None);
+    }
+    let mut shares = KeyringFile::read(&directory.keyring())?.share_collector();
+    for path in &files.share {
+        shares.add(RecoveryShare::parse(share_from(path)?.expose())?)?;
+    }
+    Ok(Some(shares.finish()?))
+}
+
+pub(crate) fn share_from(path: &Path) -> Result<Secret<String>, Complaint> {
+    data_dir::read_small(path).map_err(|error| unreadable(path, &error))
+}
+
+/// One line; the line break is no part of a passphrase.
+pub(crate) fn passphrase_from(path: &Path) -> Result<Secret<String>, Complaint> {
+    let mut text = if path == Path::new("-") {
+        read_line(io::stdin().lock()).map_err(|error| unreadable(path, &error))?
+    } else {
+        data_dir::read_small(path).map_err(|error| unreadable(path, &error))?
+    };
+    cut_line_break(text.expose_mut());
+    Ok(text)
+}
+
+/// Asks on the terminal, wherever the standard streams go.
+pub(crate) fn passphrase_typed() -> Result<Secret<String>, Complaint> {
+    let nobody = |error: &dyn std::fmt::Display| {
+        Complaint::new("the passphrase cannot be asked for")
+            .because(error)
+            .next("coffer unseal --passphrase-file <file>, or --share <file>")
+    };
+    let mut terminal =
+        OpenOptions::new().read(true).write(true).open(TERMINAL).map_err(|error| nobody(&error))?;
+    let mut text = {
+        let _hidden = Hidden::begin(&terminal).map_err(|error| nobody(&error))?;
+        terminal.write_all(b"Passphrase: ").map_err(|error| nobody(&error))?;
+        read_line(BufReader::new(&terminal)).map_err(|error| nobody(&error))?
+    };
+    // The line break that was typed was not shown either.
+    let _ = terminal.write_all(b"\n");
+    cut_line_break(text.expose_mut());
+    Ok(text)
+}
+
+fn read_line(from: impl BufRead) -> io::Result<Secret<String>> {
+    let mut text =
+        Secret::new(String::with_capacity(usize::try_from(PASSPHRASE_BYTES_MAX).unwrap_or_default()));
+    from.take(PASSPHRASE_BYTES_MAX).read_line(text.expose_mut())?;
+    Ok(text)
+}
+
+fn cut_line_break(text: &mut String) {
+    let len = text.trim_end_matches(['\n', '\r']).len();
+    text.truncate(len);
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Complaint {
+    Complaint::new(format!("{} cannot be read", path.display())).because(error)
+}
+
+/// What is typed on a terminal stays invisible while this lives.
+struct Hidden {
+    terminal: File,
+}
+
+impl Hidden {
+    fn begin(terminal: &File) -> io::Result<Self> {
+        let hidden = Self { terminal: terminal.try_clone()? };
+        if hidden.stty("-echo")? {
+            Ok(hidden)
+        } else {
+            Err(io::Error::other("the terminal cannot hide what is typed"))
+        }
+    }
+
+    /// The terminal driver is reached through the program every system has, instead of through unsafe calls.
+    fn stty(&self, argument: &str) -> io::Result<bool> {
+        let stdin = Stdio::from(self.terminal.try_clone()?);
+        Ok(Command::new("stty").arg(argument).stdin(stdin).stderr(Stdio::null()).status()?.success())
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = self.stty("echo");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_is_one_line_without_its_break() {
+        for (typed, expected) in
+            [("two words\n", "two words"), ("crlf\r\nmore", "crlf"), ("none", "none"), ("", "")]
+        {
+            let mut text = read_line(typed.as_bytes()).unwrap();
+            cut_line_break(text.expose_mut());
+            assert_eq!(text.expose(), expected);
+        }
+    }
+}
