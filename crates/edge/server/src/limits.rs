@@ -1,62 +1,72 @@
 //! What one listener lets a stranger use: bytes, time, connections.
 //!
-//! Everything that can grow has its number here, next to its reason. The edge reads nothing else, so a test makes a listener
-//! with small numbers and sees each bound at work. What an operator may change is in the configuration; the rest are
-//! properties of the protocols and of the machine.
+//! Everything that can grow has a number next to its reason. What an operator may want to change is in
+//! [`Limits`]; the constants are properties of the protocols and of our own memory.
 
 use std::time::Duration;
 
-/// Start line and headers together. Requests of the SDKs are below 2 KiB; a session token may add 8.
-pub const HEAD_BYTES_MAX: usize = 16 * 1024;
-pub const HEADERS_MAX: usize = 100;
-/// The longest presigned request is below 4 KiB.
-pub const URI_BYTES_MAX: usize = 8 * 1024;
-/// Longer ones are cut: a user agent goes into every audit event.
-pub const USER_AGENT_BYTES_MAX: usize = 512;
+use crate::config::Limits;
 
-pub const HTTP2_STREAMS_MAX: u32 = 100;
-pub const HTTP2_WINDOW_BYTES: u32 = 64 * 1024;
+/// Start line and headers together. Requests of the SDKs are below 2 KiB; a session token may add 8.
+pub(crate) const HEAD_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const HEADERS_MAX: usize = 100;
+/// The longest presigned request is below 4 KiB.
+pub(crate) const URI_BYTES_MAX: usize = 8 * 1024;
+/// Longer ones are cut: a user agent goes into every audit event.
+pub(crate) const USER_AGENT_BYTES_MAX: usize = 512;
+
+pub(crate) const HTTP2_STREAMS_MAX: u32 = 100;
+pub(crate) const HTTP2_WINDOW_BYTES: u32 = 64 * 1024;
 /// Streams that a client opened and reset before we looked at them; one more ends the connection.
-pub const HTTP2_RESETS_MAX: usize = 20;
+pub(crate) const HTTP2_RESETS_MAX: usize = 20;
 
 /// A body must have brought one KiB more for every second beyond the grace.
-pub const BODY_GRACE: Duration = Duration::from_secs(2);
-pub const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
+pub(crate) const BODY_GRACE: Duration = Duration::from_secs(2);
+pub(crate) const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
 
 /// How long the accept loop rests when the process is out of file descriptors.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a connection that was told to go may still take to say goodbye.
-pub const FAREWELL: Duration = Duration::from_secs(5);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
+/// Requests whose head has arrived and whose answer has not left. Each may hold a body and its parsed form.
+const IN_FLIGHT_MAX: usize = 4_096;
+const HANDSHAKE: Duration = Duration::from_secs(5);
+const BODY: Duration = Duration::from_secs(15);
+
+/// The bounds of one listener, so that a test can make them small.
 #[derive(Debug, Clone, Copy)]
-pub struct EdgeLimits {
-    pub connections_max: usize,
-    pub connections_per_address_max: usize,
-    /// Requests whose head has arrived and whose answer has not left.
-    pub in_flight_max: usize,
-    pub handshake: Duration,
+pub(crate) struct EdgeLimits {
+    pub(crate) connections_max: usize,
+    pub(crate) connections_per_address_max: usize,
+    pub(crate) in_flight_max: usize,
+    pub(crate) handshake: Duration,
     /// From the first byte of a head to its last; a new connection has as long to send that first byte.
-    pub header: Duration,
-    pub idle: Duration,
-    pub body: Duration,
+    pub(crate) header: Duration,
+    pub(crate) idle: Duration,
+    /// From the head of a request to the end of its body.
+    pub(crate) body: Duration,
+    /// A service may allow less.
+    pub(crate) body_bytes_max: usize,
     /// From the complete head to the answer.
-    pub request: Duration,
+    pub(crate) request: Duration,
     /// What requests in flight get when the server goes down.
-    pub drain: Duration,
+    pub(crate) drain: Duration,
 }
 
-impl Default for EdgeLimits {
-    fn default() -> Self {
+impl From<&Limits> for EdgeLimits {
+    fn from(configured: &Limits) -> Self {
         Self {
-            connections_max: 10_000,
-            connections_per_address_max: 512,
-            in_flight_max: 4_096,
-            handshake: Duration::from_secs(5),
-            header: Duration::from_secs(5),
-            idle: Duration::from_secs(75),
-            body: Duration::from_secs(15),
-            request: Duration::from_secs(30),
-            drain: Duration::from_secs(30),
+            connections_max: configured.connections_max,
+            connections_per_address_max: configured.connections_per_address_max,
+            in_flight_max: IN_FLIGHT_MAX,
+            handshake: HANDSHAKE.min(configured.request_timeout),
+            header: configured.head_timeout,
+            idle: configured.idle_timeout,
+            body: BODY.min(configured.request_timeout),
+            body_bytes_max: usize::try_from(configured.body_bytes_max).unwrap_or(usize::MAX),
+            request: configured.request_timeout,
+            drain: configured.drain_timeout,
         }
     }
 }

@@ -14,23 +14,19 @@ use coffer_core::Core;
 use coffer_shape::OperationSpec;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::Histogram,
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
 /// From a cached read to the longest request that is allowed.
-const LATENCY_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
+const LATENCY_BUCKETS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 /// Stands for everything that is not an operation of ours.
 const UNKNOWN: &str = "unknown";
 
 /// What became of a request, seen from far away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ResultClass {
+pub(crate) enum ResultClass {
     Ok,
     /// The caller's doing.
     Refused,
@@ -39,7 +35,7 @@ pub enum ResultClass {
 }
 
 impl ResultClass {
-    pub const fn of_status(status: u16) -> Self {
+    pub(crate) const fn of_status(status: u16) -> Self {
         match status {
             ..400 => Self::Ok,
             400..500 => Self::Refused,
@@ -132,12 +128,24 @@ impl Metrics {
     fn describe(&mut self) {
         let to = &mut self.registry;
         to.register("requests", "Requests answered", self.requests.clone());
-        to.register("request_duration_seconds", "From the head of a request to its answer", self.latency.clone());
+        to.register(
+            "request_duration_seconds",
+            "From the head of a request to its answer",
+            self.latency.clone(),
+        );
         to.register("requests_in_flight", "Requests being answered", self.in_flight.clone());
         to.register("connections", "Open connections", self.connections.clone());
         to.register("connections_refused", "Connections closed at once", self.connections_refused.clone());
-        to.register("signature_failures", "Requests that were not authenticated", self.signature_failures.clone());
-        to.register("audit_append_failures", "Answers withheld for lack of an audit record", self.audit_failures.clone());
+        to.register(
+            "signature_failures",
+            "Requests that were not authenticated",
+            self.signature_failures.clone(),
+        );
+        to.register(
+            "audit_append_failures",
+            "Answers withheld for lack of an audit record",
+            self.audit_failures.clone(),
+        );
         to.register("panics", "Requests that ended in a panic", self.panics.clone());
         to.register("commit_groups", "Transactions of the engine", self.commit_groups.clone());
         to.register("commits", "Transactions of requests and tasks", self.commits.clone());
@@ -147,7 +155,8 @@ impl Metrics {
 
     /// One request answered. Without an operation it was refused before anybody knew what it asked.
     pub(crate) fn answered(&self, operation: Option<&OperationSpec>, status: u16, took: Duration) {
-        let (service, operation) = operation.map_or((UNKNOWN, UNKNOWN), |spec| (spec.service.name, spec.name));
+        let (service, operation) =
+            operation.map_or((UNKNOWN, UNKNOWN), |spec| (spec.service.name, spec.name));
         let result = ResultClass::of_status(status).word();
         self.requests.get_or_create(&OfRequest { service, operation, result }).inc();
         self.latency.get_or_create(&OfOperation { service, operation }).observe(took.as_secs_f64());
@@ -176,6 +185,10 @@ impl Metrics {
 
     pub(crate) fn begin_connection(&self) -> Counted<'_> {
         Counted { gauge: &self.connections, now: self.connections.inc() + 1 }
+    }
+
+    pub(crate) fn open_connections(&self) -> usize {
+        usize::try_from(self.connections.get()).unwrap_or(0)
     }
 
     /// The text that `/metrics` serves. What the core counts by itself is fetched now.
@@ -252,7 +265,9 @@ mod tests {
 
     #[test]
     fn results_fall_into_three_classes() {
-        for (status, class) in [(200, ResultClass::Ok), (400, ResultClass::Refused), (503, ResultClass::Fault)] {
+        for (status, class) in
+            [(200, ResultClass::Ok), (400, ResultClass::Refused), (503, ResultClass::Fault)]
+        {
             assert_eq!(ResultClass::of_status(status), class);
         }
     }

@@ -1,0 +1,346 @@
+//! One request, from its head to the bytes of its answer.
+//!
+//! A request is a value that changes its type as it moves, and each type is made from the one before it:
+//!
+//! ```text
+//! Head -> Sized -> Claimed -> Identified -> Received -> Authenticated -> operation -> answer
+//! ```
+//!
+//! The order is that of cost and of trust: bounds first, then the syntax of the signature, then the key, and only then a
+//! body is read. Nothing parses the body before the signature over it holds. Whatever is refused on the way is refused in
+//! the words of the protocol that the caller speaks, which [`coffer_wire::route`] tells from the head alone.
+//!
+//! The walk runs under a catch: one hostile request must not stop a node, so a panic is an answer, a count and a line for
+//! us. What is logged of a request is its id, its operation, its status, its duration and its key id; never a header, a
+//! body or a name.
+//!
+//! What this module does not know: sockets, and what any operation does.
+
+mod body;
+mod head;
+mod reply;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use coffer_core::Caller;
+use coffer_model::SERVICES;
+use coffer_shape::{ApiError, ErrorSpec, OperationSpec, ReadError, Reader, ServiceSpec};
+use coffer_sigv4::{Family, SignatureError, SigningKeys, Window};
+use coffer_types::RequestId;
+use coffer_wire::{Codec, Response, Route, encode_error, encode_output, route};
+use hyper::{Request, body::Incoming};
+
+use self::{
+    body::{BodyFault, Received, receive},
+    head::Sized,
+    reply::Reply,
+};
+use crate::{
+    Mode,
+    authenticate::{Authenticated, Claimed, Gate, Unidentified},
+    health,
+    limits::{EdgeLimits, USER_AGENT_BYTES_MAX},
+    node::Node,
+};
+
+const BAD_REQUEST: ErrorSpec = refusal("BadRequestException", 400);
+const TOO_LARGE: ErrorSpec = refusal("RequestEntityTooLargeException", 413);
+const TIMED_OUT: ErrorSpec = refusal("RequestTimeoutException", 408);
+const INTERNAL: ErrorSpec = refusal("InternalFailure", 500);
+const UNAVAILABLE: ErrorSpec = refusal("ServiceUnavailable", 503);
+
+const fn refusal(code: &'static str, status: u16) -> ErrorSpec {
+    ErrorSpec { code, status, message_member: "message" }
+}
+
+/// What all requests of a listener share.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    node: Arc<Node>,
+    keys: SigningKeys,
+    window: Window,
+    limits: EdgeLimits,
+}
+
+/// The other end of a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: String,
+    pub(crate) tls_version: Option<&'static str>,
+}
+
+/// What a log line may say of a request.
+#[derive(Debug, Default)]
+struct Trace {
+    operation: Option<&'static OperationSpec>,
+    access_key_id: String,
+}
+
+impl Edge {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        let window = window(node.settings().signature.0);
+        let limits = EdgeLimits::from(&node.settings().limits);
+        Self { node, keys: SigningKeys::default(), window, limits }
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(crate) const fn limits(&self) -> &EdgeLimits {
+        &self.limits
+    }
+
+    /// Answers one request, whatever it is.
+    pub(crate) async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Reply {
+        if let Some(page) = health::page(&self.node, &request) {
+            return reply::page(page);
+        }
+        let world = self.node.world();
+        let begun = world.clock.monotonic();
+        let id = RequestId::random(world.entropy.as_ref());
+        let in_flight = self.node.metrics().begin_request();
+        let mut trace = Trace::default();
+        let answer = if in_flight.now() > self.limits.in_flight_max {
+            busy(&request, id)
+        } else {
+            self.walk_caught(peer, id, request, &mut trace).await
+        };
+        let took = world.clock.monotonic().saturating_sub(begun);
+        let status = answer.status;
+        self.node.metrics().answered(trace.operation, status, took);
+        tracing::debug!(
+            request_id = %id,
+            operation = trace.operation.map(|spec| spec.name),
+            status,
+            duration_us = took.as_micros(),
+            access_key_id = trace.access_key_id,
+            "request answered"
+        );
+        reply::answer(answer)
+    }
+
+    /// The walk, with a panic made into an answer. Locks that it held are poisoned and their users go on with what is there.
+    async fn walk_caught(
+        &self,
+        peer: &Peer,
+        id: RequestId,
+        request: Request<Incoming>,
+        trace: &mut Trace,
+    ) -> Response {
+        let codec = codec_of(&request);
+        let outcome = {
+            let mut walk = pin!(self.walk(peer, id, request, trace));
+            std::future::poll_fn(|cx| {
+                match catch_unwind(AssertUnwindSafe(|| walk.as_mut().poll(cx))) {
+                    Ok(poll) => poll.map(Some),
+                    // What was thrown may hold anything; it is not looked at.
+                    Err(_) => Poll::Ready(None),
+                }
+            })
+            .await
+        };
+        outcome.unwrap_or_else(|| {
+            self.node.metrics().panicked();
+            let operation = trace.operation.map(|spec| spec.name);
+            tracing::error!(request_id = %id, operation, "a request ended in a panic; this is a fault of Coffer, please report it");
+            encode_error(codec, &ApiError::new(INTERNAL, "An error occurred on the server side."), id)
+        })
+    }
+
+    async fn walk(
+        &self,
+        peer: &Peer,
+        id: RequestId,
+        request: Request<Incoming>,
+        trace: &mut Trace,
+    ) -> Response {
+        let (parts, body) = request.into_parts();
+        if self.node.mode() == Mode::Dev && reply::is_reset(&parts) {
+            return reply::reset(self.node.reset().await, id);
+        }
+        let headers = head::flatten(&parts);
+        let head = head::wire(&parts, &headers);
+        let route = route(&head, SERVICES);
+        let outcome = match Sized::check(&parts, &headers) {
+            Ok(sized) => self.run(peer, id, sized, &route, body, trace).await,
+            Err(error) => Err(error),
+        };
+        outcome.unwrap_or_else(|error| {
+            if error.is_fault() {
+                let operation = trace.operation.map(|spec| spec.name);
+                tracing::warn!(request_id = %id, operation, code = error.code(), cause = ?error.cause, "a request failed on our side");
+            }
+            encode_error(route.codec(), &error, id)
+        })
+    }
+
+    async fn run(
+        &self,
+        peer: &Peer,
+        id: RequestId,
+        head: Sized<'_>,
+        route: &Route,
+        body: Incoming,
+        trace: &mut Trace,
+    ) -> Result<Response, ApiError> {
+        let family = family(route.codec());
+        let refuse = |error| self.unauthenticated(family, &error);
+        let claimed =
+            Claimed::read(&head.signed(), self.node.mode(), family == Family::Query).map_err(refuse)?;
+        claimed.access_key_id().clone_into(&mut trace.access_key_id);
+        let Some(service) = route.service() else {
+            return Err(self.no_service(route, body).await);
+        };
+        let begun = tokio::time::Instant::now();
+        // The core is asked for twice and not kept while a body trickles in: sealing waits for whoever holds it.
+        let identified = {
+            let core = self.node.core().ok_or_else(|| closed(service))?;
+            let gate = Gate { node: &self.node, core: &core, keys: &self.keys, window: self.window };
+            gate.identify(claimed, service).map_err(|error| match error {
+                Unidentified::Signature(error) => refuse(error),
+                Unidentified::Store(error) => unavailable(service).because(error),
+            })?
+        };
+        let Received { bytes, sha256 } = self.receive(route, body).await.map_err(cut_short)?;
+        let authenticated = identified.prove(&head.signed(), &sha256).map_err(refuse)?;
+
+        let operation = route.operation(bytes.expose())?;
+        trace.operation = Some(operation);
+        let core = self.node.core().ok_or_else(|| closed(service))?;
+        let caller = caller(authenticated, peer, id, &head);
+        let body = Parsed { route, operation, bytes: bytes.expose() };
+        let deadline = begun + self.limits.request;
+        let answer = tokio::time::timeout_at(deadline, core.call(&caller, operation, &body)).await;
+        let answer = answer.map_err(|_| unavailable(service).because("it took longer than a request may"))?;
+        let Some(answer) = answer else {
+            self.node.metrics().audit_failed();
+            return Err(unavailable(service).because("the audit log cannot be written"));
+        };
+        let reply = answer.outcome?;
+        encode_output(operation, &|to| reply.write_to(to), id)
+    }
+
+    /// A request for nobody we know. The body may name the operation that is missing, so it is read to say which.
+    async fn no_service(&self, route: &Route, body: Incoming) -> ApiError {
+        match self.receive(route, body).await {
+            Err(fault) => cut_short(fault),
+            Ok(received) => match route.operation(received.bytes.expose()) {
+                Err(error) => error,
+                // The operation is ours, but the signature is for a service that is not.
+                Ok(operation) => self.unauthenticated(
+                    family(Codec::of(operation.service)),
+                    &SignatureError::WrongService { expected: operation.service.name.to_owned() },
+                ),
+            },
+        }
+    }
+
+    async fn receive(&self, route: &Route, body: Incoming) -> Result<Received, BodyFault> {
+        receive(body, route.body_limit().min(self.limits.body_bytes_max), self.limits.body).await
+    }
+
+    fn unauthenticated(&self, family: Family, error: &SignatureError) -> ApiError {
+        let code = error.code(family);
+        self.node.metrics().signature_failed(code);
+        // Where AWS's authorisation layer writes the sentence, it writes it with a capital.
+        let message_member = if code == "AccessDeniedException" { "Message" } else { "message" };
+        let spec = ErrorSpec { code, status: error.status(family), message_member };
+        ApiError::new(spec, error.message(family))
+    }
+}
+
+/// The body as the core reads it: parsed anew for every attempt, so that every attempt sees the same.
+#[derive(Debug)]
+struct Parsed<'r> {
+    route: &'r Route,
+    operation: &'static OperationSpec,
+    bytes: &'r [u8],
+}
+
+impl coffer_core::Body for Parsed<'_> {
+    fn read(&self, walk: &mut dyn FnMut(&mut dyn Reader)) -> Result<(), ReadError> {
+        let input = self.route.input(self.operation, self.bytes);
+        let mut input = input.map_err(|error| ReadError::new(error.message))?;
+        walk(&mut *input.reader());
+        Ok(())
+    }
+}
+
+fn caller(authenticated: Authenticated, peer: &Peer, request_id: RequestId, head: &Sized<'_>) -> Caller {
+    let (principal, region) = authenticated.into_parts();
+    let user_agent = head.text("user-agent").unwrap_or_default();
+    let end = user_agent.floor_char_boundary(USER_AGENT_BYTES_MAX);
+    Caller {
+        principal,
+        region,
+        request_id,
+        source_address: peer.address.clone(),
+        user_agent: user_agent.get(..end).unwrap_or_default().to_owned(),
+        tls_version: peer.tls_version,
+    }
+}
+
+fn cut_short(fault: BodyFault) -> ApiError {
+    match fault {
+        BodyFault::TooLarge { limit } => {
+            ApiError::new(TOO_LARGE, format!("The request body exceeds the limit of {limit} bytes."))
+        }
+        BodyFault::TooSlow => ApiError::new(TIMED_OUT, "The request body did not arrive in time."),
+        BodyFault::Broken => ApiError::new(BAD_REQUEST, "The request body is not complete."),
+    }
+}
+
+fn closed(service: &ServiceSpec) -> ApiError {
+    ApiError::new(service.codes.unavailable, "The service is not ready.").because("the store is not open")
+}
+
+fn unavailable(service: &ServiceSpec) -> ApiError {
+    ApiError::new(service.codes.unavailable, "The service is unavailable. Try again.")
+}
+
+/// Full houses turn requests away at once; waiting would only make the house fuller.
+fn busy(request: &Request<Incoming>, id: RequestId) -> Response {
+    let error = ApiError::new(UNAVAILABLE, "The service is at its limit of concurrent requests. Try again.");
+    encode_error(codec_of(request), &error, id)
+}
+
+fn codec_of(request: &Request<Incoming>) -> Codec {
+    // A guess without the whole head, for the two answers that are given without a walk.
+    if request.headers().contains_key("x-amz-target") {
+        Codec::Json
+    } else {
+        Codec::Query { namespace: None }
+    }
+}
+
+const fn family(codec: Codec) -> Family {
+    match codec {
+        Codec::Json => Family::Json,
+        Codec::Query { .. } => Family::Query,
+    }
+}
+
+/// The configured window in the minutes that signatures know, rounded up and held within what AWS allows.
+fn window(configured: Duration) -> Window {
+    let minutes = configured.as_secs().div_ceil(60).clamp(1, 15);
+    u8::try_from(minutes).ok().and_then(Window::from_minutes).unwrap_or(Window::DEFAULT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_whole_minutes_within_what_aws_allows() {
+        for (seconds, minutes) in [(0, 1), (1, 1), (60, 1), (61, 2), (300, 5), (900, 15), (86_400, 15)] {
+            assert_eq!(window(Duration::from_secs(seconds)).minutes(), minutes, "{seconds}");
+        }
+    }
+}

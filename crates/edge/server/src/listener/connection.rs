@@ -1,0 +1,105 @@
+//! One connection: handshake, requests, farewell.
+
+use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc};
+
+use hyper::{Request, Version, body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_rustls::rustls::ProtocolVersion;
+
+use super::{
+    House, Seat,
+    watch::{Activity, Overdue, Patience, Watched},
+};
+use crate::{exchange::Peer, limits::FAREWELL};
+
+/// Both kinds of streams behind one pointer: what is compiled per kind would be all of HTTP.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+pub(super) async fn serve(house: Arc<House>, stream: TcpStream, address: IpAddr, seat: Seat) {
+    let limits = house.edge.limits();
+    let (stream, tls_version): (Box<dyn Stream>, _) = match &house.tls {
+        None => (Box::new(stream), None),
+        Some(tls) => match timeout(limits.handshake, tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let version = version_name(stream.get_ref().1.protocol_version());
+                (Box::new(stream), version)
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                return;
+            }
+            Err(_) => return,
+        },
+    };
+    let peer = Peer { address: address.to_canonical().to_string(), tls_version };
+    let _open = house.edge.node().metrics().begin_connection();
+    converse(&house, stream, peer).await;
+    drop(seat);
+}
+
+async fn converse(house: &Arc<House>, stream: Box<dyn Stream>, peer: Peer) {
+    let limits = house.edge.limits();
+    let patience = Patience { header: limits.header, idle: limits.idle };
+    let activity = Arc::new(Activity::new());
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    let shared = Arc::new((Arc::clone(house), peer, Arc::clone(&activity)));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let (house, peer, activity) = &*shared;
+            let _in_flight = activity.request(request.version() == Version::HTTP_2);
+            Ok::<_, Infallible>(house.edge.answer(peer, request).await)
+        }
+    });
+    let mut connection = pin!(house.protocol.serve_connection(stream, service));
+    let mut told = house.told.clone();
+    let mut leaving = false;
+    let look_every = patience.header.min(patience.idle) / 2;
+    let mut alarm = pin!(sleep_until(Instant::now() + look_every));
+    loop {
+        tokio::select! {
+            outcome = connection.as_mut() => {
+                if let Err(error) = outcome {
+                    // The client went away or spoke something else; both are everyday.
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                return;
+            }
+            () = farewell(&mut told), if !leaving => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = alarm.as_mut() => match activity.overdue(patience) {
+                None => alarm.as_mut().reset(Instant::now() + look_every),
+                Some(Overdue::Head) => return,
+                Some(Overdue::Idle) => {
+                    connection.as_mut().graceful_shutdown();
+                    // Whoever does not take the farewell is left without one.
+                    let _ = timeout(FAREWELL, connection.as_mut()).await;
+                    return;
+                }
+            },
+        }
+    }
+}
+
+/// Waits until the listener goes down, or is gone.
+async fn farewell(told: &mut watch::Receiver<bool>) {
+    let _gone = told.wait_for(|leave| *leave).await.is_err();
+}
+
+const fn version_name(version: Option<ProtocolVersion>) -> Option<&'static str> {
+    match version {
+        Some(ProtocolVersion::TLSv1_3) => Some("TLSv1.3"),
+        Some(ProtocolVersion::TLSv1_2) => Some("TLSv1.2"),
+        _ => None,
+    }
+}

@@ -1,0 +1,142 @@
+//! What connections may cost, and how they end.
+
+use std::time::{Duration, Instant};
+
+use coffer_server::config::Limits;
+use tokio::time::sleep;
+
+use crate::{
+    browser_of_bytes::Connection,
+    house::{House, Plan, WHO_AM_I},
+};
+
+const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+
+async fn limited(limits: Limits) -> House {
+    House::with(Plan { limits, ..Plan::default() }).await
+}
+
+async fn lives(connection: &mut Connection) -> bool {
+    connection.send(LIVE).await;
+    connection.answer().await.is_some_and(|answer| answer.status == 200)
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_seats_and_gets_them_back() {
+    let house = limited(Limits { connections_per_address_max: 2, ..Limits::default() }).await;
+    let mut one = house.connect().await;
+    let mut two = house.connect().await;
+    assert!(lives(&mut one).await && lives(&mut two).await);
+    assert!(!lives(&mut house.connect().await).await, "the third is closed at once");
+    drop(two);
+    let mut again = false;
+    for _ in 0..50 {
+        sleep(Duration::from_millis(20)).await;
+        again = lives(&mut house.connect().await).await;
+        if again {
+            break;
+        }
+    }
+    assert!(again);
+    one.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let body = one.answer().await.unwrap().body;
+    assert!(body.contains("coffer_connections_refused_total{reason=\"address\"}"), "{body}");
+}
+
+#[tokio::test]
+async fn all_addresses_together_have_so_many_seats() {
+    let house = limited(Limits { connections_max: 1, ..Limits::default() }).await;
+    let mut one = house.connect().await;
+    assert!(lives(&mut one).await);
+    assert!(!lives(&mut house.connect().await).await);
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_ends_the_connection() {
+    let house = limited(Limits { head_timeout: Duration::from_millis(300), ..Limits::default() }).await;
+    for first in [b"".as_slice(), b"POST / HTTP/1.1\r\nhost: x\r\n"] {
+        let begun = Instant::now();
+        let mut connection = house.connect().await;
+        connection.send(first).await;
+        assert!(connection.answer().await.is_none());
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+    // A byte now and then does not help.
+    let mut connection = house.connect().await;
+    let begun = Instant::now();
+    for byte in b"POST / HTTP/1.1\r\nx: ".iter().cycle().take(200) {
+        connection.send(&[*byte]).await;
+        sleep(Duration::from_millis(20)).await;
+        if begun.elapsed() > Duration::from_secs(2) {
+            break;
+        }
+    }
+    assert!(connection.answer().await.is_none_or(|answer| answer.status == 400));
+}
+
+#[tokio::test]
+async fn a_connection_may_rest_between_requests_but_not_for_ever() {
+    let house = limited(Limits {
+        head_timeout: Duration::from_millis(200),
+        idle_timeout: Duration::from_millis(900),
+        ..Limits::default()
+    })
+    .await;
+    let mut connection = house.connect().await;
+    assert!(lives(&mut connection).await);
+    sleep(Duration::from_millis(500)).await;
+    assert!(lives(&mut connection).await, "longer than a head may take, shorter than a rest may");
+    let begun = Instant::now();
+    assert!(connection.rest().await.is_empty());
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    let house = limited(Limits { request_timeout: Duration::from_millis(400), ..Limits::default() }).await;
+    let request = house.form(WHO_AM_I);
+    let mut headers = request.signed_headers();
+    headers.push(("content-length".into(), WHO_AM_I.len().to_string()));
+    let mut connection = house.connect().await;
+    connection.send(&request.head_with(&headers)).await;
+    connection.send(b"Action").await;
+    let answer = connection.answer().await.unwrap();
+    assert_eq!((answer.status, answer.code()), (408, "RequestTimeoutException"));
+    assert!(connection.rest().await.is_empty(), "what might still come is not a request");
+}
+
+#[tokio::test]
+async fn stopping_finishes_what_has_begun_and_nothing_else() {
+    let house = House::open().await;
+    let address = house.address;
+    let request = house.form(WHO_AM_I);
+    let mut headers = request.signed_headers();
+    headers.push(("content-length".into(), WHO_AM_I.len().to_string()));
+    let mut busy = house.connect().await;
+    busy.send(&request.head_with(&headers)).await;
+    let mut idle = house.connect().await;
+    assert!(lives(&mut idle).await);
+
+    let serving = house.leave();
+    assert!(idle.rest().await.is_empty(), "an idle connection is closed");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody new is let in");
+    busy.send(WHO_AM_I.as_bytes()).await;
+    let answer = busy.answer().await.unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(serving.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_ever() {
+    let house = limited(Limits { drain_timeout: Duration::from_millis(300), ..Limits::default() }).await;
+    let request = house.form(WHO_AM_I);
+    let mut headers = request.signed_headers();
+    headers.push(("content-length".into(), "100".into()));
+    let mut busy = house.connect().await;
+    busy.send(&request.head_with(&headers)).await;
+    sleep(Duration::from_millis(100)).await;
+    let begun = Instant::now();
+    house.leave().await.unwrap().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(busy.rest().await.is_empty());
+}

@@ -1,0 +1,12 @@
+//! The HTTP path of a running node, from the outside: a socket, bytes in, bytes out.
+//!
+//! Requests are written by hand, because what a client library would never send is half of what is tested here.
+
+mod bad_requests;
+mod browser_of_bytes;
+mod connections;
+mod house;
+mod identity;
+mod pages;
+mod signatures;
+mod tls;
