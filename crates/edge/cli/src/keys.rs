@@ -56,15 +56,16 @@ pub(crate) fn unseal(arguments: &Unseal) -> Result<Exit, Complaint> {
         }
         Some(Reply::Progress { given, needed }) => Err(Complaint::new("the store is sealed")
             .because(format!(
-                "{given} of {needed} recovery shares given; {} more needed",
-                match needed.saturating_sub(given) {
-                    1 => String::from("1 is"),
-                    more => format!("{more} are"),
-                }
+                "{given} of {needed} recovery shares given; {}",
+                missing(needed.saturating_sub(given))
             ))
             .next("coffer unseal --share <file>")),
         _ => Err(unexpected()),
     }
+}
+
+fn missing(count: usize) -> String {
+    if count == 1 { String::from("1 more is needed") } else { format!("{count} more are needed") }
 }
 
 /// One request for each thing that was given.

@@ -1,0 +1,88 @@
+//! Sealing, unsealing, recovery shares, doctor.
+
+use std::fs;
+
+use crate::place::{Place, mode};
+
+#[test]
+fn a_sealed_server_answers_only_that_it_is_sealed_until_it_is_unsealed() {
+    let place = Place::new();
+    let server = place.server();
+    assert!(place.run(&["seal"]).done().contains("no key is left"));
+    let (status, answer) = server.get("/health/ready");
+    assert_eq!((status, answer.contains("sealed")), (503, true), "{answer}");
+    assert_eq!(server.call("ListSecrets", "{}").0, 503);
+    assert_eq!(server.get("/health/live").0, 200);
+    place.run(&["unseal"]).done();
+    assert_eq!(server.get("/health/ready").0, 200);
+    server.stop();
+    place.run(&["verify"]).done();
+}
+
+#[test]
+fn recovery_shares_open_a_store_whose_keyfile_is_lost() {
+    let place = Place::new();
+    let server = place.server();
+    let out = place.path("shares");
+    let out = out.to_str().unwrap();
+    place.run(&["key", "shares", "create", "--shares", "2/3", "--out", out]).done();
+    assert_eq!(mode(&place.path("shares/share-1")), 0o600);
+    place.run(&["seal"]).done();
+    fs::remove_file(place.path("keys/keyfile")).unwrap();
+
+    let lost = place.run(&["unseal"]);
+    assert!(lost.code == 1 && lost.stderr.contains("keyfile"), "{lost:?}");
+    let share = |number: u8| format!("{out}/share-{number}");
+    let first = place.run(&["unseal", "--share", &share(1)]);
+    assert_eq!(first.code, 1);
+    assert!(first.stderr.contains("1 of 2 recovery shares given; 1 more is needed"), "{first:?}");
+    assert_eq!(server.get("/health/ready").0, 503);
+    place.run(&["unseal", "--share", &share(3)]).done();
+    assert_eq!(server.get("/health/ready").0, 200);
+    server.stop();
+    let (one, two) = (share(1), share(2));
+    place.run(&["verify", "--share", &one, "--share", &two]).done();
+}
+
+#[test]
+fn shares_can_be_made_while_no_server_runs() {
+    let place = Place::new();
+    place.server().stop();
+    let shares = place.run(&["key", "shares", "create", "--shares", "2/2"]).done();
+    assert_eq!(shares.lines().count(), 2, "{shares}");
+    place.server().stop();
+}
+
+#[test]
+fn commands_for_a_running_server_say_when_there_is_none() {
+    let place = Place::new();
+    for command in ["seal", "unseal", "doctor", "verify"] {
+        let outcome = place.run(&[command]);
+        assert_eq!(outcome.code, 1);
+        assert!(outcome.stderr.contains("there is no store at"), "{outcome:?}");
+    }
+    place.server().stop();
+    let outcome = place.run(&["seal"]);
+    assert!(outcome.code == 1 && outcome.stderr.contains("no server runs on"), "{outcome:?}");
+}
+
+#[test]
+fn doctor_speaks_with_and_without_a_server() {
+    let place = Place::new();
+    let server = place.server();
+    let graded = |json: &str, about: &str| {
+        let findings: Vec<serde_json::Value> = serde_json::from_str(json).unwrap();
+        findings.into_iter().find(|finding| finding["about"] == about).map(|finding| finding["grade"].clone())
+    };
+    let online = place.run(&["doctor", "--json"]).done();
+    assert_eq!(graded(&online, "ready").unwrap(), "good");
+    assert_eq!(graded(&online, "recovery").unwrap(), "warning");
+    assert_eq!(graded(&online, "not dumpable").unwrap(), "good");
+    server.stop();
+    let offline = place.run(&["doctor", "--json"]).done();
+    assert_eq!(graded(&offline, "ready"), None);
+    assert_eq!(graded(&offline, "keyfile").unwrap(), "warning");
+    fs::remove_file(place.path("keys/keyfile")).unwrap();
+    let outcome = place.run(&["doctor"]);
+    assert!(outcome.code == 1 && outcome.stdout.contains("BAD"), "{outcome:?}");
+}

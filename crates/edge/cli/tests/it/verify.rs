@@ -1,0 +1,79 @@
+//! `coffer verify`: what is damaged is found, what is whole is not complained about.
+
+use crate::place::Place;
+
+/// Version 1 of a record, then envelope version and suite, epoch 1, revision 1.
+const SEALED: [u8; 16] = [0, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+/// From there into the ciphertext.
+const INTO_TEXT: usize = 100;
+
+fn stopped() -> Place {
+    let place = Place::new();
+    place.server().stop();
+    place
+}
+
+fn segment(place: &Place) -> String {
+    let name = std::fs::read_dir(place.path("data/audit")).unwrap().next().unwrap().unwrap().file_name();
+    format!("data/audit/{}", name.into_string().unwrap())
+}
+
+#[test]
+fn a_whole_store_is_clean() {
+    let place = stopped();
+    let report: serde_json::Value = serde_json::from_str(&place.run(&["verify", "--json"]).done()).unwrap();
+    assert_eq!((&report["records"], &report["problem_count"]), (&2.into(), &0.into()), "{report}");
+    assert!(
+        report["segment_events"].as_u64().unwrap() + report["audit_rows"].as_u64().unwrap() >= 1,
+        "{report}"
+    );
+}
+
+#[test]
+fn a_flipped_byte_in_a_record_is_found() {
+    let place = stopped();
+    let mut bytes = place.read("data/store.db");
+    let at = bytes.windows(SEALED.len()).position(|window| window == SEALED).unwrap() + INTO_TEXT;
+    bytes[at] ^= 1;
+    place.write("data/store.db", &bytes);
+    let outcome = place.run(&["verify"]);
+    assert_eq!(outcome.code, 2, "{outcome:?}");
+    assert!(outcome.stdout.contains("DAMAGED") && outcome.stdout.contains("does not open"), "{outcome:?}");
+}
+
+#[test]
+fn a_flipped_byte_in_the_audit_log_is_found() {
+    let place = Place::new();
+    let server = place.server();
+    // Commands are on record: so there is a segment with something in it.
+    place.run(&["doctor"]).done();
+    server.stop();
+    let name = segment(&place);
+    let mut bytes = place.read(&name);
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    place.write(&name, &bytes);
+    let outcome = place.run(&["verify"]);
+    assert_eq!(outcome.code, 2, "{outcome:?}");
+    assert!(outcome.stdout.contains("frame"), "{outcome:?}");
+}
+
+#[test]
+fn a_flipped_byte_in_the_keyring_is_damage_and_not_a_wrong_key() {
+    let place = stopped();
+    let mut bytes = place.read("data/keyring");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    place.write("data/keyring", &bytes);
+    let outcome = place.run(&["verify"]);
+    assert_eq!(outcome.code, 2, "{outcome:?}");
+    assert!(outcome.stderr.contains("is damaged"), "{outcome:?}");
+}
+
+#[test]
+fn a_store_in_use_is_not_verified() {
+    let place = Place::new();
+    let _server = place.server();
+    let outcome = place.run(&["verify"]);
+    assert!(outcome.code == 1 && outcome.stderr.contains("is in use"), "{outcome:?}");
+}

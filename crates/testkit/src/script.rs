@@ -1,0 +1,295 @@
+//! Exchanges on paper: requests and the answers they must get, one after the other, in one file.
+//!
+//! ```text
+//! # Whole-sentence comments say what is shown.
+//!
+//! > secretsmanager.PutSecretValue  in eu-west-1  as administrator
+//! {"SecretId": "db/password", "SecretString": "two"}
+//!
+//! < 400
+//! {"__type": "InvalidRequestException", "Message": "You must provide .."}
+//!
+//! @clock +30d
+//!
+//! @restart
+//! ```
+//!
+//! A body is sent as it stands, so it can also be broken. `${a*2049}` in a request is that letter so many times. An answer
+//! that says `${token}` in place of a string takes any string and gives it that name for later requests: ids and times are
+//! exact, because they follow from the seed, but sealed tokens tell a reader nothing.
+//!
+//! Running a script writes it anew with the answers that came. A test compares the two texts.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use coffer_client::{Client, RawResponse};
+use coffer_model::SERVICES;
+use coffer_shape::ServiceSpec;
+use serde_json::Value;
+
+use crate::{TestServer, json::pretty, server::operations};
+
+/// Between two requests, so that creation times differ.
+const TICK: Duration = Duration::from_secs(1);
+const REGION: &str = "eu-west-1";
+const WHO: &str = "administrator";
+
+#[derive(Debug, PartialEq, Eq)]
+enum Item {
+    Comment(String),
+    Clock(String),
+    Restart,
+    Exchange(Exchange),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Exchange {
+    /// `secretsmanager.GetSecretValue`
+    target: String,
+    region: String,
+    who: String,
+    request: String,
+    /// Empty in a file that has not been run yet.
+    status: String,
+    answer: String,
+}
+
+#[derive(Debug)]
+pub struct Script {
+    items: Vec<Item>,
+}
+
+impl Script {
+    /// Panics where the text does not have the form above.
+    pub fn parse(text: &str) -> Self {
+        let mut lines = text.lines().peekable();
+        let mut items = Vec::new();
+        while let Some(line) = lines.next() {
+            // Takes the lines of a block: up to an empty line or the beginning of something else.
+            let mut block = |first: String, ends: &dyn Fn(&str) -> bool| {
+                let mut block = first;
+                while let Some(next) = lines.next_if(|line| !line.is_empty() && !ends(line)) {
+                    block.push_str(if block.is_empty() { "" } else { "\n" });
+                    block.push_str(next);
+                }
+                block
+            };
+            if line.is_empty() {
+                continue;
+            } else if line.starts_with('#') {
+                items.push(Item::Comment(block(line.to_owned(), &|line| !line.starts_with('#'))));
+            } else if line == "@restart" {
+                items.push(Item::Restart);
+            } else if let Some(time) = line.strip_prefix("@clock +") {
+                items.push(Item::Clock(time.to_owned()));
+            } else if let Some(head) = line.strip_prefix("> ") {
+                let request = block(String::new(), &|line| line.starts_with("< "));
+                items.push(Item::Exchange(Exchange::begin(head, request)));
+            } else if let Some(status) = line.strip_prefix("< ") {
+                let Some(Item::Exchange(exchange)) = items.last_mut() else {
+                    panic!("an answer without a request: {line}")
+                };
+                assert_eq!(exchange.status, "", "a second answer to {}", exchange.target);
+                status.clone_into(&mut exchange.status);
+                exchange.answer = block(String::new(), &|_| false);
+            } else {
+                panic!("not a line of a script: {line}");
+            }
+        }
+        Self { items }
+    }
+
+    /// The operations that it calls and nobody serves yet.
+    pub fn unserved(&self) -> Vec<String> {
+        let served = operations();
+        let is_served = |exchange: &Exchange| {
+            let (service, operation) = exchange.parts();
+            let known = service.operation(operation).is_some() || service.unserved.contains(&operation);
+            !known || served.iter().any(|spec| spec.service.name == service.name && spec.name == operation)
+        };
+        let mut unserved: Vec<String> = self
+            .exchanges()
+            .filter(|exchange| !is_served(exchange))
+            .map(|exchange| exchange.target.clone())
+            .collect();
+        unserved.sort();
+        unserved.dedup();
+        unserved
+    }
+
+    fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Exchange(exchange) => Some(exchange),
+            _ => None,
+        })
+    }
+
+    /// Sends every request and gives the script with the answers that came.
+    pub async fn run(&self, server: &TestServer) -> String {
+        let mut names = BTreeMap::new();
+        let mut blocks = Vec::new();
+        for (number, item) in self.items.iter().enumerate() {
+            server.world().entropy.begin(u64::try_from(number).unwrap());
+            blocks.push(match item {
+                Item::Comment(text) => text.clone(),
+                Item::Clock(time) => {
+                    server.pass(duration(time)).await;
+                    format!("@clock +{time}")
+                }
+                Item::Restart => {
+                    server.restart().await;
+                    String::from("@restart")
+                }
+                Item::Exchange(exchange) => {
+                    server.world().clock.advance(TICK);
+                    exchange.run(server, &mut names).await
+                }
+            });
+        }
+        blocks.join("\n\n") + "\n"
+    }
+}
+
+impl Exchange {
+    fn begin(head: &str, request: String) -> Self {
+        let mut words = head.split_whitespace();
+        let target = words.next().unwrap_or_default().to_owned();
+        let (mut region, mut who) = (REGION.to_owned(), WHO.to_owned());
+        while let Some(word) = words.next() {
+            match (word, words.next()) {
+                ("in", Some(name)) => name.clone_into(&mut region),
+                ("as", Some(name)) => name.clone_into(&mut who),
+                _ => panic!("not the head of a request: {head}"),
+            }
+        }
+        Self { target, region, who, request, status: String::new(), answer: String::new() }
+    }
+
+    fn parts(&self) -> (&'static ServiceSpec, &str) {
+        let (service, operation) = self.target.split_once('.').expect("service.Operation");
+        (SERVICES.iter().find(|known| known.name == service).expect("a service that we know"), operation)
+    }
+
+    async fn run(&self, server: &TestServer, names: &mut BTreeMap<String, String>) -> String {
+        let client = client(server, &self.who).await.with_region(self.region.parse().unwrap());
+        let (service, operation) = self.parts();
+        let body = filled(&self.request, names);
+        let answer = client.call_raw(service, operation, body.as_bytes()).await.unwrap();
+        let mut head = format!("> {}", self.target);
+        if self.region != REGION {
+            head.push_str(&format!("  in {}", self.region));
+        }
+        if self.who != WHO {
+            head.push_str(&format!("  as {}", self.who));
+        }
+        let request = if self.request.is_empty() { String::new() } else { format!("\n{}", self.request) };
+        format!("{head}{request}\n\n< {}\n{}", answer.status, self.shown(&answer, names))
+    }
+
+    fn shown(&self, answer: &RawResponse, names: &mut BTreeMap<String, String>) -> String {
+        match serde_json::from_slice::<Value>(answer.body.expose()) {
+            Ok(mut value) => {
+                if let Ok(expected) = serde_json::from_str(&self.answer) {
+                    take_names(&expected, &mut value, names);
+                }
+                pretty(&value)
+            }
+            Err(_) => String::from_utf8_lossy(answer.body.expose()).into_owned(),
+        }
+    }
+}
+
+async fn client(server: &TestServer, who: &str) -> Client {
+    match who {
+        WHO => server.client().clone(),
+        "stranger" => server.stranger(),
+        account => server.administrator_of(account.parse().expect("administrator, stranger or an account")).await,
+    }
+}
+
+/// Where the script expects a name, the string that came gets it.
+fn take_names(expected: &Value, came: &mut Value, names: &mut BTreeMap<String, String>) {
+    match (expected, came) {
+        (Value::String(expected), came @ Value::String(_)) => {
+            if let Some(name) = expected.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+                names.insert(name.to_owned(), came.as_str().unwrap_or_default().to_owned());
+                *came = Value::from(expected.as_str());
+            }
+        }
+        (Value::Object(expected), Value::Object(came)) => {
+            for (name, expected) in expected {
+                if let Some(came) = came.get_mut(name) {
+                    take_names(expected, came, names);
+                }
+            }
+        }
+        (Value::Array(expected), Value::Array(came)) => {
+            expected.iter().zip(came).for_each(|(expected, came)| take_names(expected, came, names));
+        }
+        _ => {}
+    }
+}
+
+fn filled(request: &str, names: &BTreeMap<String, String>) -> String {
+    let mut out = String::new();
+    let mut rest = request;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (name, after) = after.split_once('}').expect("a closing brace");
+        out.push_str(before);
+        match name.split_once('*') {
+            Some((letters, times)) => out.push_str(&letters.repeat(times.parse().expect("a number"))),
+            None => out.push_str(names.get(name).expect("a name that an earlier answer gave")),
+        }
+        rest = after;
+    }
+    out + rest
+}
+
+fn duration(text: &str) -> Duration {
+    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).expect("a unit"));
+    let number: u64 = number.parse().expect("a number");
+    Duration::from_millis(match unit {
+        "ms" => number,
+        "s" => number * 1000,
+        "m" => number * 60_000,
+        "h" => number * 3_600_000,
+        "d" => number * 86_400_000,
+        other => panic!("not a unit of time: {other}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "# One.\n# Two.\n\n> secretsmanager.ListSecrets  in us-east-1  as stranger\n{\"A\":\n  1}\n\n< 200\n{}\n\n@clock +30d\n\n@restart\n\n> kms.Decrypt\n";
+
+    #[test]
+    fn a_script_comes_apart_into_its_items() {
+        let items = Script::parse(TEXT).items;
+        let [Item::Comment(comment), Item::Exchange(exchange), Item::Clock(time), Item::Restart, Item::Exchange(last)] =
+            items.as_slice()
+        else {
+            panic!("{items:?}")
+        };
+        assert_eq!(comment, "# One.\n# Two.");
+        assert_eq!((exchange.region.as_str(), exchange.who.as_str()), ("us-east-1", "stranger"));
+        assert_eq!(exchange.request, "{\"A\":\n  1}");
+        assert_eq!((exchange.status.as_str(), exchange.answer.as_str()), ("200", "{}"));
+        assert_eq!(duration(time), Duration::from_secs(30 * 86_400));
+        assert_eq!((last.target.as_str(), last.region.as_str(), last.status.as_str()), ("kms.Decrypt", REGION, ""));
+    }
+
+    #[test]
+    fn names_are_taken_from_answers_and_given_to_requests() {
+        let mut names = BTreeMap::new();
+        let mut came = serde_json::json!({"NextToken": "abc", "List": [{"A": "x"}, 1]});
+        take_names(
+            &serde_json::json!({"NextToken": "${next}", "List": [{"A": "${first}"}]}),
+            &mut came,
+            &mut names,
+        );
+        assert_eq!(came, serde_json::json!({"NextToken": "${next}", "List": [{"A": "${first}"}, 1]}));
+        assert_eq!(filled("${next} ${first} ${ab*3} $", &names), "abc x ababab $");
+    }
+}

@@ -1,0 +1,195 @@
+//! The real server on a loopback port, in a simulated world.
+//!
+//! Requests arrive over TCP, signed, and pass every stage that they pass in production; only the world and the way the store
+//! was set up differ. Background loops do not run by themselves, because a test must decide when time passes: see
+//! [`TestServer::pass`].
+
+use std::{sync::Arc, time::Duration};
+
+use coffer_barrier::Barrier;
+use coffer_client::{Client, Credentials, Endpoint};
+use coffer_core::{AuditLog, Caller, Core, Db, Registry};
+use coffer_iam::create_administrator;
+use coffer_server::{Mode, Node, Settings, open};
+use coffer_shape::OperationSpec;
+use coffer_store::{Engine as StoreEngine, MemoryEngine, SqliteEngine, SqliteOptions};
+use coffer_types::{AccountId, Clock, Region, RequestId, Secret, Timestamp};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::{Conformance, SimWorld};
+
+const ACCOUNT: &str = "111122223333";
+const REGION: &str = "eu-west-1";
+
+/// Where a test server keeps its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Memory,
+    /// A database in a directory that goes with the server.
+    Sqlite,
+}
+
+enum Place {
+    Memory(Arc<MemoryEngine>),
+    Sqlite(tempfile::TempDir),
+}
+
+impl Place {
+    fn open(&self, world: &SimWorld) -> Arc<dyn StoreEngine> {
+        match self {
+            Self::Memory(engine) => Arc::clone(engine) as Arc<dyn StoreEngine>,
+            Self::Sqlite(directory) => {
+                let free_space = Arc::new(|path: &std::path::Path| coffer_sys::free_space_bytes(path));
+                let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+                let mut options = SqliteOptions::new("test", clock, free_space);
+                options.free_floor_bytes = 0;
+                let path = directory.path().join("store");
+                Arc::new(SqliteEngine::open(&path, options, world.entropy.as_ref()).unwrap())
+            }
+        }
+    }
+}
+
+/// A running server and its administrator.
+pub struct TestServer {
+    world: SimWorld,
+    node: Arc<Node>,
+    place: Place,
+    barrier: Arc<Barrier>,
+    client: Client,
+    stop: Option<oneshot::Sender<()>>,
+    served: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for TestServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestServer").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl TestServer {
+    /// The same seed gives the same answers, whatever the engine.
+    pub async fn start(engine: Engine, seed: u64) -> Self {
+        let world = SimWorld::seeded(seed);
+        let barrier = Arc::new(Barrier::ephemeral(world.world().entropy));
+        let place = match engine {
+            Engine::Memory => Place::Memory(Arc::new(MemoryEngine::new())),
+            Engine::Sqlite => Place::Sqlite(tempfile::tempdir().unwrap()),
+        };
+        let settings = Settings {
+            account: account(),
+            region: region(),
+            limits: Default::default(),
+            signature: Default::default(),
+        };
+        let node = Arc::new(Node::new(Mode::Production, world.world(), settings, None));
+        // Engines draw different amounts of chance; from here on nobody sees the difference.
+        let core = core(&world, &barrier, place.open(&world));
+        world.entropy.begin(u64::MAX);
+        let credentials = administrator(&core, account()).await;
+        node.open(core);
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let serving = coffer_server::serve(Arc::clone(&node), listener, None, async move {
+            drop(stopped.await);
+        });
+        let served = tokio::spawn(async move { serving.await.unwrap() });
+
+        let endpoint = Endpoint::new(&format!("http://{address}"), None).unwrap();
+        let client = Client::new(endpoint, credentials, region(), world.world().clock)
+            .observed_by(Arc::new(Conformance));
+        Self { world, node, place, barrier, client, stop: Some(stop), served: Some(served) }
+    }
+
+    pub const fn world(&self) -> &SimWorld {
+        &self.world
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.world.clock.now()
+    }
+
+    /// The administrator of the account, in the first region. Every answer it gets is held against the model.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Somebody with a key of the right form that nobody gave out.
+    pub fn stranger(&self) -> Client {
+        let mut credentials = self.client.credentials().clone();
+        let last = credentials.access_key_id.pop();
+        credentials.access_key_id.push(if last == Some('A') { 'B' } else { 'A' });
+        self.client.with_credentials(credentials)
+    }
+
+    /// The administrator of another account on the same server.
+    pub async fn administrator_of(&self, account: AccountId) -> Client {
+        let core = self.node.core().unwrap();
+        self.client.with_credentials(administrator(&core, account).await)
+    }
+
+    /// What is served over the network.
+    pub fn operations(&self) -> Vec<&'static OperationSpec> {
+        operations()
+    }
+
+    /// Lets time pass, and then everything run that is due.
+    pub async fn pass(&self, time: Duration) {
+        self.world.clock.advance(time);
+        let core = self.node.core().unwrap();
+        core.run_due_tasks().await.unwrap();
+        tokio::task::spawn_blocking(move || core.move_audit_rows().unwrap()).await.unwrap();
+    }
+
+    /// Closes the store and opens it again: whatever was only in memory is gone.
+    pub async fn restart(&self) {
+        self.node.stop().await.unwrap();
+        self.node.open(core(&self.world, &self.barrier, self.place.open(&self.world)));
+    }
+
+    /// Stops as a server does. Dropping a server ends it without waiting.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).ok();
+        }
+        if let Some(served) = self.served.take() {
+            served.await.unwrap();
+        }
+        self.node.stop().await.unwrap();
+    }
+}
+
+/// What the server serves over the network, without starting one.
+pub(crate) fn operations() -> Vec<&'static OperationSpec> {
+    let registry: Registry = open::registry();
+    registry.public()
+}
+
+fn account() -> AccountId {
+    ACCOUNT.parse().unwrap()
+}
+
+fn region() -> Region {
+    REGION.parse().unwrap()
+}
+
+fn core(world: &SimWorld, barrier: &Arc<Barrier>, engine: Arc<dyn StoreEngine>) -> Core {
+    let world = world.world();
+    let entropy = || Arc::clone(&world.entropy);
+    let audit = AuditLog::open(Arc::clone(&world.audit_files), Arc::clone(barrier), entropy()).unwrap();
+    let db = Db::new(engine, Arc::clone(barrier), entropy()).unwrap();
+    Core::new(open::registry(), db, audit, world)
+}
+
+async fn administrator(core: &Core, account: AccountId) -> Credentials {
+    let id = RequestId::random(core.world().entropy.as_ref());
+    let caller = Caller::service(account, Region::global(), "coffer.local", id);
+    let made = core.run_local(&caller, |cx| create_administrator(cx, "administrator")).await.unwrap();
+    Credentials {
+        access_key_id: made.access_key_id,
+        secret_access_key: Arc::new(Secret::new(made.secret_access_key.take())),
+        session_token: None,
+    }
+}

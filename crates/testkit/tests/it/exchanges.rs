@@ -1,0 +1,88 @@
+//! The golden exchanges: one file per operation, each against a server of its own.
+//!
+//! `UPDATE_EXPECT=1` writes the answers that came into the files; the difference is the review. The same files run over the
+//! database too, where a restart closes and opens real files: the answers must not tell the engines apart.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use coffer_testkit::{Engine, Script, TestServer};
+use expect_test::expect_file;
+
+use crate::tests_directory;
+
+/// Files whose operation nobody serves yet. This list only shrinks.
+const NOT_SERVED: &[&str] = &["get-random-password.wire: secretsmanager.GetRandomPassword"];
+
+fn files() -> Vec<PathBuf> {
+    let directory = tests_directory().join("wire/secretsmanager");
+    let mut files: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+async fn run_all(engine: Engine, check: impl Fn(&Path, &str)) {
+    let mut skipped = Vec::new();
+    for path in files() {
+        let script = Script::parse(&fs::read_to_string(&path).unwrap());
+        let unserved = script.unserved();
+        if !unserved.is_empty() {
+            println!("skipped: {}: {}", name(&path), unserved.join(", "));
+            skipped.push(format!("{}: {}", name(&path), unserved.join(", ")));
+            continue;
+        }
+        let server = TestServer::start(engine, 1).await;
+        check(&path, &script.run(&server).await);
+        server.stop().await;
+    }
+    assert_eq!(skipped, NOT_SERVED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_exchange_has_the_answer_on_paper() {
+    run_all(Engine::Memory, |path, came| expect_file![path].assert_eq(came)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_gives_the_same_answers_as_the_memory() {
+    run_all(Engine::Sqlite, |path, came| {
+        // One test writes the files; this one would race with it.
+        if std::env::var_os("UPDATE_EXPECT").is_none() {
+            expect_file![path].assert_eq(came);
+        }
+    })
+    .await;
+}
+
+#[test]
+fn every_served_operation_has_its_file() {
+    let files = files();
+    let present: BTreeSet<&str> = files.iter().map(|path| name(path)).collect();
+    let served = coffer_server::open::registry().public();
+    let wanted: Vec<String> = served
+        .iter()
+        .filter(|spec| spec.service.name == "secretsmanager")
+        .map(|spec| format!("{}.wire", kebab(spec.name)))
+        .collect();
+    let missing: Vec<&String> = wanted.iter().filter(|file| !present.contains(file.as_str())).collect();
+    assert_eq!(missing, [] as [&String; 0]);
+}
+
+/// `GetSecretValue` -> `get-secret-value`
+fn kebab(name: &str) -> String {
+    let mut out = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !out.is_empty() {
+            out.push('-');
+        }
+        out.extend(letter.to_lowercase());
+    }
+    out
+}
