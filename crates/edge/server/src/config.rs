@@ -8,8 +8,7 @@
 
 use std::{
     ffi::OsString,
-    fs,
-    io,
+    fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -232,7 +231,8 @@ impl Config {
     }
 
     fn merge(file: ConfigFile, flags: &Flags, home: &Home) -> Result<Self, Complaint> {
-        let listen = flags.listen.or(file.listen).unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT));
+        let listen =
+            flags.listen.or(file.listen).unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT));
         let data_dir =
             flags.data_dir.clone().or(file.data_dir).unwrap_or_else(|| home.data_directory.clone());
         let keyfile =
@@ -248,7 +248,9 @@ impl Config {
         if tls.is_none() && !listen.ip().is_loopback() {
             return Err(Complaint::new(format!("{listen} can be reached from other machines and needs TLS"))
                 .because("clear text is served on loopback addresses only")
-                .next("set `tls.automatic = true`, or `tls.certificate` and `tls.key`, in the configuration"));
+                .next(
+                    "set `tls.automatic = true`, or `tls.certificate` and `tls.key`, in the configuration",
+                ));
         }
         Ok(Self {
             listen,
@@ -331,8 +333,10 @@ fn tls(section: TlsSection, data_dir: &Path, listen: IpAddr) -> Result<Option<Tl
             names.dedup();
             Ok(Some(TlsConfig::Automatic { directory: data_dir.join("tls"), names }))
         }
-        (Some(_), Some(_), true) => Err(Complaint::new("`tls.automatic` and `tls.certificate` exclude each other")
-            .next("leave one of them out of the configuration")),
+        (Some(_), Some(_), true) => {
+            Err(Complaint::new("`tls.automatic` and `tls.certificate` exclude each other")
+                .next("leave one of them out of the configuration"))
+        }
         (Some(_), None, _) | (None, Some(_), _) => {
             Err(Complaint::new("`tls.certificate` and `tls.key` belong together")
                 .next("give both in the configuration, or `tls.automatic = true`"))
@@ -466,7 +470,10 @@ mod tests {
 
     #[test]
     fn other_addresses_are_served_with_tls() {
-        let config = merged("listen = '192.0.2.1:443'\n[tls]\nautomatic = true\nnames = ['vault.example']", &Flags::default());
+        let config = merged(
+            "listen = '192.0.2.1:443'\n[tls]\nautomatic = true\nnames = ['vault.example']",
+            &Flags::default(),
+        );
         let Some(TlsConfig::Automatic { directory, names }) = config.unwrap().tls else { panic!("no TLS") };
         assert!(directory.ends_with("coffer/tls"));
         assert_eq!(names, ["127.0.0.1", "192.0.2.1", "::1", "localhost", "vault.example"]);

@@ -282,7 +282,9 @@ async fn read(stream: &mut UnixStream) -> Result<(u32, Request), Complaint> {
     let uid = stream.peer_cred().map_err(|error| unclear().because(error))?.uid();
     if uid != 0 && uid != effective_uid() {
         tracing::warn!(uid, "a local command of another user was refused");
-        return Err(Complaint::new("this user may not command the server").next("the user that runs it, or root"));
+        return Err(
+            Complaint::new("this user may not command the server").next("the user that runs it, or root")
+        );
     }
     // One buffer from the start: a growing one would leave copies of a key behind.
     let mut line = Secret::new(vec![0; LINE_BYTES_MAX]);

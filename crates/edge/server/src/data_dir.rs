@@ -45,9 +45,12 @@ impl DataDir {
     /// Makes the directory and those in it if they are missing, and checks them.
     pub fn prepare(path: &Path) -> Result<Self, Complaint> {
         if (Self { path: path.to_owned() }).control_socket().as_os_str().len() > SOCKET_PATH_LEN_MAX {
-            return Err(Complaint::new(format!("the path of the data directory {} is too long", path.display()))
-                .because(format!("the socket in it may have at most {SOCKET_PATH_LEN_MAX} bytes of path"))
-                .next("choose a shorter path with --data-dir"));
+            return Err(Complaint::new(format!(
+                "the path of the data directory {} is too long",
+                path.display()
+            ))
+            .because(format!("the socket in it may have at most {SOCKET_PATH_LEN_MAX} bytes of path"))
+            .next("choose a shorter path with --data-dir"));
         }
         make(path).map_err(|error| {
             Complaint::new(format!("the data directory {} cannot be made", path.display()))
@@ -67,7 +70,9 @@ impl DataDir {
                     .next(format!("coffer server --data-dir {shown}")));
             }
             Err(error) => {
-                return Err(Complaint::new(format!("the data directory {shown} cannot be looked at")).because(error));
+                return Err(
+                    Complaint::new(format!("the data directory {shown} cannot be looked at")).because(error)
+                );
             }
         };
         if !found.is_dir() {
@@ -102,7 +107,8 @@ impl DataDir {
                 .because("another coffer process has its lock")
                 .next("stop that process, or give another directory with --data-dir")),
             Err(error) => {
-                Err(Complaint::new(format!("the store at {} cannot be locked", self.path.display())).because(error))
+                Err(Complaint::new(format!("the store at {} cannot be locked", self.path.display()))
+                    .because(error))
             }
         }
     }
@@ -179,7 +185,8 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 pub fn read_small(path: &Path) -> io::Result<Secret<String>> {
     let file = File::open(path)?;
     // All at once, so that no growing buffer leaves copies behind.
-    let mut text = Secret::new(String::with_capacity(usize::try_from(SMALL_FILE_LEN_MAX + 1).unwrap_or_default()));
+    let mut text =
+        Secret::new(String::with_capacity(usize::try_from(SMALL_FILE_LEN_MAX + 1).unwrap_or_default()));
     file.take(SMALL_FILE_LEN_MAX + 1).read_to_string(text.expose_mut())?;
     if text.len() as u64 > SMALL_FILE_LEN_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 KiB"));

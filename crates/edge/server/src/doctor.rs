@@ -99,7 +99,9 @@ pub fn hardening(lines: &[HardeningLine], whose: Whose) -> Vec<Finding> {
 pub fn of_files(config: &Config, directory: &DataDir, world: &World) -> Vec<Finding> {
     let mut findings = vec![match DataDir::existing(directory.path()) {
         Ok(_) => Finding::good("data directory", directory.path().display().to_string()),
-        Err(complaint) => Finding::bad("data directory", complaint.what(), complaint.next_step().unwrap_or_default()),
+        Err(complaint) => {
+            Finding::bad("data directory", complaint.what(), complaint.next_step().unwrap_or_default())
+        }
     }];
     match KeyringFile::read(&directory.keyring()) {
         Ok(keyring) => findings.extend(of_keyring(&keyring, config, directory)),
@@ -137,7 +139,8 @@ fn of_keyfile(path: &Path, directory: &DataDir) -> Finding {
     if let Err(error) = keyfile::read(path) {
         let text = error.to_string();
         let mut lines = text.lines();
-        let says = format!("{}: {}", lines.next().unwrap_or_default(), lines.next().unwrap_or_default().trim());
+        let says =
+            format!("{}: {}", lines.next().unwrap_or_default(), lines.next().unwrap_or_default().trim());
         return Finding::bad("keyfile", says, format!("put the keyfile back to {shown}, or give --keyfile"));
     }
     if path.starts_with(directory.path()) {
@@ -205,7 +208,8 @@ pub fn of_node(node: &Node) -> Vec<Finding> {
     let mut findings = vec![if reasons.is_empty() {
         Finding::good("ready", "yes")
     } else {
-        let next = if reasons.contains(&"sealed") { "coffer unseal" } else { "look into the log of the server" };
+        let next =
+            if reasons.contains(&"sealed") { "coffer unseal" } else { "look into the log of the server" };
         Finding::bad("ready", reasons.join(", "), next)
     }];
     let states = node.core().map(|core| core.task_states()).unwrap_or_default();

@@ -134,7 +134,12 @@ pub fn dev(config: &Config, on_ready: impl FnOnce(&Ready)) -> Result<(), Complai
 }
 
 fn settings(config: &Config, account: AccountId) -> Settings {
-    Settings { account, region: config.region.clone(), limits: config.limits.clone(), signature: config.signature }
+    Settings {
+        account,
+        region: config.region.clone(),
+        limits: config.limits.clone(),
+        signature: config.signature,
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Complaint> {
@@ -155,7 +160,9 @@ struct Listening {
 impl Listening {
     async fn bind(config: &Config, world: &World) -> Result<Self, Complaint> {
         let tls = config.tls.as_ref().map(|tls| tls::acceptor(tls, world)).transpose().map_err(|error| {
-            Complaint::new("TLS cannot be set up").because(format!("{error:#}")).next("check `[tls]` in the configuration")
+            Complaint::new("TLS cannot be set up")
+                .because(format!("{error:#}"))
+                .next("check `[tls]` in the configuration")
         })?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             Complaint::new(format!("cannot listen on {}", config.listen))
@@ -196,12 +203,9 @@ async fn run(
     let stop_accepting = Arc::new(Notify::new());
     let mut serving = {
         let stop = Arc::clone(&stop_accepting);
-        let server = crate::serve(
-            Arc::clone(node),
-            listening.listener,
-            listening.tls,
-            async move { stop.notified().await },
-        );
+        let server = crate::serve(Arc::clone(node), listening.listener, listening.tls, async move {
+            stop.notified().await;
+        });
         tokio::spawn(server)
     };
     let background = [
@@ -224,7 +228,9 @@ async fn run(
         task.abort();
     }
     let closed = node.stop().await.map_err(|error| {
-        Complaint::new("the audit log could not be synced").because(error).next("check the disk, then start again")
+        Complaint::new("the audit log could not be synced")
+            .because(error)
+            .next("check the disk, then start again")
     });
     tracing::info!("stopped");
     outcome.and(closed)
@@ -318,7 +324,9 @@ async fn watch_for_fatal(node: &Node) -> Complaint {
         let Some(core) = node.core() else { continue };
         if let Some(cause) = core.db().engine().fatal() {
             tracing::error!(cause, "the store has failed, the process ends; start it again and it recovers");
-            return Complaint::new("the store has failed").because(cause).next("check the disk, then start again");
+            return Complaint::new("the store has failed")
+                .because(cause)
+                .next("check the disk, then start again");
         }
         let synced = tokio::task::spawn_blocking(move || core.audit().sync()).await;
         if let Err(error) = synced.map_err(std::io::Error::other).flatten() {
@@ -354,7 +362,10 @@ async fn watch_disk(node: Arc<Node>, config: Config) {
             let is_low = free < config.free_floor_bytes;
             if node.set(Trouble::Disk, is_low) {
                 if is_low {
-                    tracing::error!(free_bytes = free, "the disk is nearly full, only deletions are accepted; free some space");
+                    tracing::error!(
+                        free_bytes = free,
+                        "the disk is nearly full, only deletions are accepted; free some space"
+                    );
                 } else if free > config.free_floor_bytes {
                     tracing::info!(free_bytes = free, "there is room on the disk again");
                 }
@@ -372,7 +383,8 @@ fn begin_log(log: &Log) {
         LogLevel::Info => tracing::Level::INFO,
         LogLevel::Debug => tracing::Level::DEBUG,
     };
-    let writer = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let writer =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
     // A second start in the same process, as in tests, keeps the first log.
     drop(match log.format {
         LogFormat::Text => writer.with_ansi(false).try_init(),

@@ -225,7 +225,8 @@ impl Node {
         let (store, world) = (Arc::clone(store), self.world.clone());
         // A passphrase takes a second of hard work, which must not hold up the other commands.
         let opening = tokio::task::spawn_blocking(move || store.open_core(&world, &key)).await;
-        let core = opening.map_err(|error| Complaint::new("the store could not be opened").because(error))??;
+        let core =
+            opening.map_err(|error| Complaint::new("the store could not be opened").because(error))??;
         self.open(core);
         Ok(())
     }

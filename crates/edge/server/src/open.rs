@@ -15,13 +15,11 @@
 //!
 //! A store with an administrator is never given another one.
 
-use std::{
-    fmt, fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, fs, io, path::Path, sync::Arc};
 
-use coffer_barrier::{Barrier, Keyring, KeyringError, KeyringFile, NewSlot, Previous, SlotKey, SlotKind, keyfile};
+use coffer_barrier::{
+    Barrier, Keyring, KeyringError, KeyringFile, NewSlot, Previous, SlotKey, SlotKind, keyfile,
+};
 use coffer_core::{AuditLog, Caller, Core, Db, Registry, World};
 use coffer_crypto::sha256;
 use coffer_iam::{create_administrator, find_access_key, has_users};
@@ -128,21 +126,33 @@ impl Store {
     }
 
     fn is_empty(&self) -> Result<bool, Complaint> {
-        self.engine.partitions().map(|found| found.is_empty()).map_err(|error| unopened(&self.directory, &error))
+        self.engine
+            .partitions()
+            .map(|found| found.is_empty())
+            .map_err(|error| unopened(&self.directory, &error))
     }
 
     /// The account of this store: the one it was set up for, the configured one, or one that follows from its id.
-    pub fn account(&self, configured: Option<AccountId>, store_id: &[u8; 16]) -> Result<AccountId, Complaint> {
+    pub fn account(
+        &self,
+        configured: Option<AccountId>,
+        store_id: &[u8; 16],
+    ) -> Result<AccountId, Complaint> {
         let partitions = self.engine.partitions().map_err(|error| unopened(&self.directory, &error))?;
         let global = Region::global();
-        let present: Vec<_> =
-            partitions.iter().filter(|(place, _)| place.region == global).map(|(place, _)| place.account).collect();
+        let present: Vec<_> = partitions
+            .iter()
+            .filter(|(place, _)| place.region == global)
+            .map(|(place, _)| place.account)
+            .collect();
         match (configured, present.as_slice()) {
             (Some(account), []) => Ok(account),
             (Some(account), present) if present.contains(&account) => Ok(account),
-            (Some(account), [present, ..]) => Err(Complaint::new(format!("the store is not of account {account}"))
-                .because(format!("it was set up for account {present}"))
-                .next(format!("account = \"{present}\" in the configuration, or another --data-dir"))),
+            (Some(account), [present, ..]) => {
+                Err(Complaint::new(format!("the store is not of account {account}"))
+                    .because(format!("it was set up for account {present}"))
+                    .next(format!("account = \"{present}\" in the configuration, or another --data-dir")))
+            }
             (None, [present, ..]) => Ok(*present),
             (None, []) => Ok(account_of(store_id)),
         }
@@ -301,10 +311,11 @@ async fn make_administrator(
 }
 
 /// An earlier start may have stopped between the commit and the final name of the file.
-fn finish_credentials(core: &Core, pending: &PathBuf, place: &Path) -> Result<(), Complaint> {
+fn finish_credentials(core: &Core, pending: &Path, place: &Path) -> Result<(), Complaint> {
     let Ok(text) = data_dir::read_small(pending) else { return Ok(()) };
     let id = text.expose().lines().find_map(|line| line.strip_prefix(ACCESS_KEY_ID));
-    let is_valid = id.is_some_and(|id| find_access_key(core.db(), id.trim()).is_ok_and(|found| found.is_some()));
+    let is_valid =
+        id.is_some_and(|id| find_access_key(core.db(), id.trim()).is_ok_and(|found| found.is_some()));
     let finished = if is_valid && fs::symlink_metadata(place).is_err() {
         data_dir::rename(pending, place)
     } else {
@@ -319,7 +330,12 @@ fn finish_credentials(core: &Core, pending: &PathBuf, place: &Path) -> Result<()
 
 const ACCESS_KEY_ID: &str = "aws_access_key_id = ";
 
-fn credentials_file(account: AccountId, region: &Region, id: &str, secret: &Secret<String>) -> Secret<String> {
+fn credentials_file(
+    account: AccountId,
+    region: &Region,
+    id: &str,
+    secret: &Secret<String>,
+) -> Secret<String> {
     let mut text = Secret::new(String::with_capacity(512));
     let to = text.expose_mut();
     for part in [
@@ -349,6 +365,8 @@ fn forget(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use coffer_crypto::SystemEntropy;
+
+    use std::path::PathBuf;
 
     use super::*;
     use crate::{

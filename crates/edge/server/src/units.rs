@@ -91,10 +91,14 @@ mod tests {
 
     #[test]
     fn durations_are_a_number_and_a_unit() {
-        for (text, millis) in [("0s", 0), ("250ms", 250), ("30s", 30_000), ("5 m", 300_000), ("1d", 86_400_000)] {
+        for (text, millis) in
+            [("0s", 0), ("250ms", 250), ("30s", 30_000), ("5 m", 300_000), ("1d", 86_400_000)]
+        {
             assert_eq!(text.parse(), Ok(Span(Duration::from_millis(millis))), "{text}");
         }
-        for bad in ["", "30", "s", "-1s", "1.5s", "30 seconds", "99999999999999999999s", "18446744073709551615d"] {
+        for bad in
+            ["", "30", "s", "-1s", "1.5s", "30 seconds", "99999999999999999999s", "18446744073709551615d"]
+        {
             assert_eq!(bad.parse::<Span>(), Err(UnitError::Span), "{bad}");
         }
     }
@@ -107,6 +111,9 @@ mod tests {
         for bad in ["64", "64 MB", "MiB", "18446744073709551615 GiB"] {
             assert_eq!(bad.parse::<Size>(), Err(UnitError::Size), "{bad}");
         }
-        assert_eq!((Size(3 << 30).to_string(), Size(5).to_string()), (String::from("3 GiB"), String::from("5 B")));
+        assert_eq!(
+            (Size(3 << 30).to_string(), Size(5).to_string()),
+            (String::from("3 GiB"), String::from("5 B"))
+        );
     }
 }

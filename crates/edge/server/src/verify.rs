@@ -10,7 +10,9 @@ use std::fmt;
 
 use coffer_barrier::{Barrier, KeyringFile, SlotKey};
 use coffer_core::{Files, World, open_record, open_row, verify_segment};
-use coffer_store::{AuditPlace, Depth, Dir, Engine, EngineError, KeyRange, PAGE_ENTRIES_MAX, Partition, Read};
+use coffer_store::{
+    AuditPlace, Depth, Dir, Engine, EngineError, KeyRange, PAGE_ENTRIES_MAX, Partition, Read,
+};
 use coffer_types::encoding::HEXLOWER;
 use serde::Serialize;
 
@@ -65,9 +67,12 @@ pub fn verify(config: &Config, world: &World, key: Option<SlotKey>) -> Result<Re
     let keyring = KeyringFile::read(&directory.keyring())?;
     // Opening makes a store where there is none, which is not for a command that only looks.
     if !directory.store().exists() {
-        return Err(Complaint::new(format!("there is a keyring in {}, but no store", directory.path().display()))
-            .next("restore the last good backup")
-            .as_damage());
+        return Err(Complaint::new(format!(
+            "there is a keyring in {}, but no store",
+            directory.path().display()
+        ))
+        .next("restore the last good backup")
+        .as_damage());
     }
     let Some(key) = key.map_or_else(|| key_on_this_machine(&keyring, config), |key| Ok(Some(key)))? else {
         return Err(Complaint::new("the store has no key on this machine")

@@ -1,7 +1,12 @@
 //! The program as its users meet it: started, stopped, refused, looked at.
 
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
 mod place;
+#[cfg(test)]
 mod profile;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
 mod verify;
