@@ -18,6 +18,12 @@ pub(crate) fn check_name(name: &str) -> Result<(), SecretError> {
     if !name.is_empty() && name.bytes().all(good) { Ok(()) } else { Err(SecretError::InvalidName) }
 }
 
+/// The same for a `SecretId`, which may also be an ARN. AWS refuses a bad name before it looks at anything else that the
+/// model does not check, so operations with such checks ask here first.
+pub(crate) fn check_secret_id(secret_id: &str) -> Result<(), SecretError> {
+    if secret_id.starts_with("arn:") { Ok(()) } else { check_name(secret_id) }
+}
+
 /// What a `SecretId` means: the name to look up and, if the caller gave it, the ARN that must be the secret's.
 #[derive(Debug, PartialEq, Eq)]
 enum Reference {
@@ -32,8 +38,8 @@ enum Reference {
 }
 
 fn parse(cx: &Cx<'_>, secret_id: &str) -> Result<Reference, SecretError> {
+    check_secret_id(secret_id)?;
     if !secret_id.starts_with("arn:") {
-        check_name(secret_id)?;
         return Ok(Reference::Name(secret_id.to_owned()));
     }
     let Ok(arn) = secret_id.parse::<Arn>() else { return Ok(Reference::Elsewhere) };

@@ -172,14 +172,14 @@ impl SecretRecord {
                 dropped
             }
         };
-        for label in &wanted {
-            if label == CURRENT {
-                self.make_current(&id);
-                // A rotation under way is abandoned when another version becomes current.
-                self.detach_from_others(PENDING, &id);
-            } else {
-                self.attach(label, &id);
-            }
+        for label in wanted.iter().filter(|label| *label != CURRENT) {
+            self.attach(label, &id);
+        }
+        // Last, whatever the order of the request: AWSPREVIOUS goes with what AWSCURRENT leaves, even if it was asked for too.
+        if wanted.iter().any(|label| label == CURRENT) {
+            self.make_current(&id);
+            // A rotation under way is abandoned when another version becomes current.
+            self.detach_from_others(PENDING, &id);
         }
         self.check_labels()?;
         self.changed_at = now;

@@ -6,7 +6,7 @@ use coffer_shape::ApiError;
 
 use crate::{
     error::SecretError,
-    identifier::{new_arn, secret},
+    identifier::{check_secret_id, new_arn, secret},
     secret::erase,
     tasks::DeletionReaper,
 };
@@ -49,6 +49,7 @@ pub(crate) fn delete_secret(
     cx: &mut Cx<'_>,
     input: DeleteSecretRequest,
 ) -> Result<DeleteSecretResponse, ApiError> {
+    check_secret_id(&input.secret_id)?;
     let deletion =
         Deletion::from_request(input.recovery_window_in_days, input.force_delete_without_recovery)?;
 

@@ -6,7 +6,7 @@ use coffer_shape::ApiError;
 
 use crate::{
     error::SecretError,
-    identifier::secret,
+    identifier::{check_secret_id, secret},
     secret::{SecretRecord, Token},
     value::{SecretValue, VersionRecord, open_version, store_version},
 };
@@ -16,6 +16,7 @@ pub(crate) fn put_secret_value(
     cx: &mut Cx<'_>,
     input: PutSecretValueRequest,
 ) -> Result<PutSecretValueResponse, ApiError> {
+    check_secret_id(&input.secret_id)?;
     let version_id = input.client_request_token.ok_or(SecretError::TokenMissing)?;
     let value = SecretValue::from_parts(input.secret_string, input.secret_binary)?
         .ok_or(SecretError::NeitherValue)?;

@@ -4,10 +4,14 @@ use coffer_core::Cx;
 use coffer_model::secretsmanager::{TagResourceRequest, UntagResourceRequest, action};
 use coffer_shape::{ApiError, Empty};
 
-use crate::{identifier::secret, tags};
+use crate::{
+    identifier::{check_secret_id, secret},
+    tags,
+};
 
 /// Sets tags; a key that is there keeps its place and takes the new value.
 pub(crate) fn tag_resource(cx: &mut Cx<'_>, input: TagResourceRequest) -> Result<Empty, ApiError> {
+    check_secret_id(&input.secret_id)?;
     let new = tags::from_request(input.tags)?;
 
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::TAG_RESOURCE)?.into_record()?;

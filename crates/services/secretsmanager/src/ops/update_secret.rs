@@ -7,7 +7,7 @@ use coffer_shape::ApiError;
 use super::put_secret_value::is_repeated;
 use crate::{
     error::SecretError,
-    identifier::secret,
+    identifier::{check_secret_id, secret},
     value::{SecretValue, VersionRecord, check_key, chosen_key, store_version},
 };
 
@@ -16,6 +16,7 @@ pub(crate) fn update_secret(
     cx: &mut Cx<'_>,
     input: UpdateSecretRequest,
 ) -> Result<UpdateSecretResponse, ApiError> {
+    check_secret_id(&input.secret_id)?;
     let has_value = input.secret_string.is_some() || input.secret_binary.is_some();
     if has_value && input.client_request_token.is_none() {
         return Err(SecretError::TokenMissing.into());

@@ -48,6 +48,16 @@ fn custom_labels_stay_until_somebody_names_them() {
 }
 
 #[test]
+fn the_order_of_the_labels_asked_for_means_nothing() {
+    for labels in [[CURRENT, PREVIOUS], [PREVIOUS, CURRENT]] {
+        let mut secret = SecretRecord::default();
+        put(&mut secret, "v1", &[]).unwrap();
+        put(&mut secret, "v2", &labels).unwrap();
+        assert_eq!(shown(&secret), "v1{AWSPREVIOUS} v2{AWSCURRENT}", "{labels:?}");
+    }
+}
+
+#[test]
 fn the_first_version_is_current_whatever_was_asked() {
     let mut secret = SecretRecord::default();
     put(&mut secret, "v1", &["blue"]).unwrap();
