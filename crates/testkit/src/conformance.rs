@@ -72,7 +72,9 @@ fn json(operation: &'static OperationSpec, answer: &RawResponse, complaints: &mu
 
 fn refusal(operation: &OperationSpec, status: u16, body: &Value, complaints: &mut Vec<String>) {
     let Value::Object(fields) = body else { return complaints.push(String::from("an error is an object")) };
-    let Some(code) = body["__type"].as_str() else { return complaints.push(String::from("there is no __type")) };
+    let Some(code) = body["__type"].as_str() else {
+        return complaints.push(String::from("there is no __type"));
+    };
     let codes = &operation.service.codes;
     let layer = [
         codes.validation,
@@ -131,7 +133,8 @@ fn times(schema: &'static Schema, value: &Value, path: &str, complaints: &mut Ve
 
 fn xml(operation: &OperationSpec, answer: &RawResponse, complaints: &mut Vec<String>) {
     let body = String::from_utf8_lossy(answer.body.expose());
-    let root = if answer.status == 200 { format!("<{}Response ", operation.name) } else { "<ErrorResponse ".into() };
+    let root =
+        if answer.status == 200 { format!("<{}Response ", operation.name) } else { "<ErrorResponse ".into() };
     if !body.contains(&root) || answer.header("content-type") != Some("text/xml") {
         complaints.push(format!("the body is not a {root}..>"));
     }

@@ -31,6 +31,9 @@ fn write(value: &Value, indent: usize, before: usize, out: &mut String) {
             }
             out.push('}');
         }
+        Value::Array(values) if values.iter().all(|value| !value.is_object()) => {
+            fill(values, indent, before, out);
+        }
         Value::Array(values) => {
             out.push('[');
             for (at, value) in values.iter().enumerate() {
@@ -45,12 +48,30 @@ fn write(value: &Value, indent: usize, before: usize, out: &mut String) {
     }
 }
 
+/// Words side by side, as many as a line takes.
+fn fill(words: &[Value], indent: usize, before: usize, out: &mut String) {
+    let mut column = before + 1;
+    out.push('[');
+    for (at, word) in words.iter().map(inline).enumerate() {
+        if at > 0 && column + word.len() + 2 > WIDTH {
+            out.push_str(&format!(",\n{}", " ".repeat(indent + 1)));
+            column = indent + 1;
+        } else if at > 0 {
+            out.push_str(", ");
+            column += 2;
+        }
+        column += word.len();
+        out.push_str(&word);
+    }
+    out.push(']');
+}
+
 fn inline(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| {
-                format!("{}: {}", Value::from(name.as_str()), inline(value))
-            });
+            let fields = fields
+                .iter()
+                .map(|(name, value)| format!("{}: {}", Value::from(name.as_str()), inline(value)));
             format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
         }
         Value::Array(values) => format!("[{}]", values.iter().map(inline).collect::<Vec<_>>().join(", ")),

@@ -203,7 +203,9 @@ async fn client(server: &TestServer, who: &str) -> Client {
     match who {
         WHO => server.client().clone(),
         "stranger" => server.stranger(),
-        account => server.administrator_of(account.parse().expect("administrator, stranger or an account")).await,
+        account => {
+            server.administrator_of(account.parse().expect("administrator, stranger or an account")).await
+        }
     }
 }
 
@@ -267,8 +269,13 @@ mod tests {
     #[test]
     fn a_script_comes_apart_into_its_items() {
         let items = Script::parse(TEXT).items;
-        let [Item::Comment(comment), Item::Exchange(exchange), Item::Clock(time), Item::Restart, Item::Exchange(last)] =
-            items.as_slice()
+        let [
+            Item::Comment(comment),
+            Item::Exchange(exchange),
+            Item::Clock(time),
+            Item::Restart,
+            Item::Exchange(last),
+        ] = items.as_slice()
         else {
             panic!("{items:?}")
         };
@@ -277,7 +284,10 @@ mod tests {
         assert_eq!(exchange.request, "{\"A\":\n  1}");
         assert_eq!((exchange.status.as_str(), exchange.answer.as_str()), ("200", "{}"));
         assert_eq!(duration(time), Duration::from_secs(30 * 86_400));
-        assert_eq!((last.target.as_str(), last.region.as_str(), last.status.as_str()), ("kms.Decrypt", REGION, ""));
+        assert_eq!(
+            (last.target.as_str(), last.region.as_str(), last.status.as_str()),
+            ("kms.Decrypt", REGION, "")
+        );
     }
 
     #[test]

@@ -152,9 +152,7 @@ impl Connections {
 }
 
 /// Starts the task that moves the bytes of one connection; it ends with the connection.
-async fn drive(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-) -> Result<Idle, std::io::Error> {
+async fn drive(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Idle, std::io::Error> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
     // Whatever ends a connection is told to the request that is on it.
     tokio::spawn(async move { drop(connection.await) });
@@ -166,7 +164,9 @@ async fn read(response: Response<Incoming>) -> Result<RawResponse, ClientError> 
     let headers = response
         .headers()
         .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
         .collect();
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| {
         match error.downcast::<hyper::Error>() {

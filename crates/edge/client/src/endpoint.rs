@@ -142,7 +142,9 @@ mod tests {
 
     #[test]
     fn encryption_without_anybody_to_trust_is_refused() {
-        for authorities in [None, Some(""), Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")] {
+        for authorities in
+            [None, Some(""), Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")]
+        {
             assert!(Endpoint::new("https://localhost", authorities).is_err(), "{authorities:?}");
         }
     }

@@ -12,14 +12,15 @@ use std::{
 use coffer_testkit::{Engine, Script, TestServer};
 use expect_test::expect_file;
 
-use crate::tests_directory;
+use crate::place::tests;
 
 /// Files whose operation nobody serves yet. This list only shrinks.
 const NOT_SERVED: &[&str] = &["get-random-password.wire: secretsmanager.GetRandomPassword"];
 
 fn files() -> Vec<PathBuf> {
-    let directory = tests_directory().join("wire/secretsmanager");
-    let mut files: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let directory = tests("wire/secretsmanager");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }

@@ -1,0 +1,50 @@
+"""What is not served is refused by name and with a client's error, so that nobody mistakes it for a fault or for a success."""
+
+import botocore.session
+import pytest
+
+from expect import refused
+
+SERVED = {
+    "CreateSecret", "DeleteSecret", "DescribeSecret", "GetRandomPassword", "GetSecretValue", "ListSecretVersionIds",
+    "ListSecrets", "PutSecretValue", "RestoreSecret", "TagResource", "UntagResource", "UpdateSecret",
+    "UpdateSecretVersionStage",
+}  # fmt: skip
+MODEL = botocore.session.Session().get_service_model("secretsmanager")
+UNSERVED = sorted(set(MODEL.operation_names) - SERVED)
+
+
+def call(client, operation):
+    """Calls an operation by the name on the wire, with nothing in it."""
+    return getattr(client, botocore.xform_name(operation))()
+
+
+@pytest.mark.parametrize("operation", UNSERVED)
+def test_an_operation_that_is_not_served(unchecked, operation):
+    with refused("UnknownOperationException", operation) as caught:
+        call(unchecked, operation)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+@pytest.mark.parametrize("operation", sorted(SERVED))
+def test_an_operation_that_is_served_is_known(unchecked, operation):
+    try:
+        call(unchecked, operation)
+    except unchecked.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] in ("ValidationException", "InvalidRequestException")
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "code"),
+    [
+        ("kms", "Encrypt", "UnknownOperationException"),
+        ("kms", "GenerateDataKey", "UnknownOperationException"),
+        ("iam", "ListUsers", "InvalidAction"),
+        ("sts", "AssumeRole", "InvalidAction"),
+        ("dynamodb", "ListTables", "UnknownOperationException"),
+    ],
+)
+def test_another_service(client_of, service, operation, code):
+    with refused(code, operation) as caught:
+        call(client_of(service, parameter_validation=False), operation)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
