@@ -34,7 +34,7 @@ use coffer_shape::{ApiError, ErrorSpec, OperationSpec, ReadError, Reader, Servic
 use coffer_sigv4::{Family, SignatureError, SigningKeys, Window};
 use coffer_types::RequestId;
 use coffer_wire::{Codec, Response, Route, encode_error, encode_output, route};
-use hyper::{Request, body::Incoming};
+use hyper::{Request, body::Incoming, header::ORIGIN, http::request::Parts};
 
 use self::{
     body::{BodyFault, Received, receive},
@@ -52,6 +52,7 @@ use crate::{
 const BAD_REQUEST: ErrorSpec = refusal("BadRequestException", 400);
 const TOO_LARGE: ErrorSpec = refusal("RequestEntityTooLargeException", 413);
 const TIMED_OUT: ErrorSpec = refusal("RequestTimeoutException", 408);
+const FROM_A_PAGE: ErrorSpec = refusal("AccessDeniedException", 403);
 const INTERNAL: ErrorSpec = refusal("InternalFailure", 500);
 const UNAVAILABLE: ErrorSpec = refusal("ServiceUnavailable", 503);
 
@@ -95,6 +96,11 @@ impl Edge {
 
     pub(crate) const fn limits(&self) -> &EdgeLimits {
         &self.limits
+    }
+
+    /// Wipes the derived keys of days that no request can be of any more.
+    pub(crate) fn forget_old_keys(&self) {
+        self.keys.forget_before(self.node.world().clock.now().minus(self.window.duration()));
     }
 
     /// Answers one request, whatever it is.
@@ -162,20 +168,29 @@ impl Edge {
         trace: &mut Trace,
     ) -> Response {
         let (parts, body) = request.into_parts();
-        if self.node.mode() == Mode::Dev && reply::is_reset(&parts) {
-            return reply::reset(self.node.reset().await, id);
-        }
         let headers = head::flatten(&parts);
         let head = head::wire(&parts, &headers);
         let route = route(&head, SERVICES);
-        let outcome = match Sized::check(&parts, &headers) {
+        let sized =
+            Sized::check(&parts, &headers).and_then(|sized| self.refuse_pages(&parts).map(|()| sized));
+        let outcome = match sized {
+            Ok(_) if self.node.mode() == Mode::Dev && reply::is_reset(&parts) => {
+                return reply::reset(self.node.reset().await, id);
+            }
             Ok(sized) => self.run(peer, id, sized, &route, body, trace).await,
             Err(error) => Err(error),
         };
         outcome.unwrap_or_else(|error| {
-            if error.is_fault() {
+            // A node that is not ready says so in its health and need not say it again for every request.
+            if error.is_fault() && self.node.core().is_some() {
                 let operation = trace.operation.map(|spec| spec.name);
-                tracing::warn!(request_id = %id, operation, code = error.code(), cause = ?error.cause, "a request failed on our side");
+                tracing::warn!(
+                    request_id = %id,
+                    operation,
+                    code = error.code(),
+                    cause = ?error.cause,
+                    "a request failed on our side"
+                );
             }
             encode_error(route.codec(), &error, id)
         })
@@ -225,6 +240,15 @@ impl Edge {
         };
         let reply = answer.outcome?;
         encode_output(operation, &|to| reply.write_to(to), id)
+    }
+
+    /// Where any credentials will do, any page of the web that a browser on this machine shows could use them. A browser
+    /// says where a request comes from; no client of AWS does.
+    fn refuse_pages(&self, parts: &Parts) -> Result<(), ApiError> {
+        if self.node.mode() == Mode::Dev && parts.headers.contains_key(ORIGIN) {
+            return Err(ApiError::new(FROM_A_PAGE, "A development server does not serve pages of the web."));
+        }
+        Ok(())
     }
 
     /// A request for nobody we know. The body may name the operation that is missing, so it is read to say which.

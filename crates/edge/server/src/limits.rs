@@ -26,6 +26,8 @@ pub(crate) const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
 
 /// How long the accept loop rests when the process is out of file descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Derived signing keys are of a day; soon after midnight those of yesterday are wiped.
+pub(crate) const FORGET_KEYS_EVERY: Duration = Duration::from_secs(30 * 60);
 /// What a connection that was told to go may still take to say goodbye.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 

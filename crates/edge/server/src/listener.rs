@@ -22,13 +22,16 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch as signal,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     exchange::Edge,
-    limits::{ACCEPT_PAUSE, HEAD_BYTES_MAX, HTTP2_RESETS_MAX, HTTP2_STREAMS_MAX, HTTP2_WINDOW_BYTES},
+    limits::{
+        ACCEPT_PAUSE, FORGET_KEYS_EVERY, HEAD_BYTES_MAX, HTTP2_RESETS_MAX, HTTP2_STREAMS_MAX,
+        HTTP2_WINDOW_BYTES,
+    },
     node::Node,
 };
 
@@ -58,11 +61,13 @@ pub async fn serve(
     });
     let mut open = JoinSet::new();
     let mut shutdown = pin!(shutdown);
+    let mut midnight = interval(FORGET_KEYS_EVERY);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             // Tasks that have ended are taken out, or the set would grow for ever.
             Some(_) = open.join_next(), if !open.is_empty() => {}
+            _ = midnight.tick() => house.edge.forget_old_keys(),
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => admit(&house, &mut open, stream, address.ip()),
                 Err(error) => {

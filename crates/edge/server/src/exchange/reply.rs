@@ -6,7 +6,7 @@ use http_body_util::Full;
 use hyper::{
     Method,
     body::Bytes,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
     http::{StatusCode, request::Parts},
 };
 
@@ -52,10 +52,9 @@ pub(super) fn page(page: Page) -> Reply {
     reply
 }
 
-/// Whether this asks a dev node to forget everything. A browser says where a request comes from, and no page of the web
-/// has business with this one.
+/// Whether this asks a dev node to forget everything.
 pub(super) fn is_reset(parts: &Parts) -> bool {
-    parts.method == Method::POST && parts.uri.path() == RESET_PATH && !parts.headers.contains_key(ORIGIN)
+    parts.method == Method::POST && parts.uri.path() == RESET_PATH
 }
 
 pub(super) fn reset(done: bool, id: RequestId) -> Response {

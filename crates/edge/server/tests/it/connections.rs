@@ -1,9 +1,9 @@
 //! What connections may cost, and how they end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coffer_server::config::Limits;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     browser_of_bytes::Connection,

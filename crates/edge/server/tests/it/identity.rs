@@ -120,13 +120,22 @@ async fn a_dev_node_believes_anybody_but_nobody() {
 }
 
 #[tokio::test]
+async fn a_dev_node_does_not_serve_pages_of_the_web() {
+    let house = House::dev().await;
+    let mut request = house.json("ListSecrets", "{}");
+    request.headers.push(("origin".into(), "http://localhost:4566".into()));
+    let answer = house.ask(&request).await;
+    assert_eq!((answer.status, answer.code()), (403, "AccessDeniedException"));
+}
+
+#[tokio::test]
 async fn a_dev_node_forgets_everything_when_asked() {
     let house = House::dev().await;
     let create =
         r#"{"Name":"db","SecretString":"x","ClientRequestToken":"00000000-0000-4000-8000-000000000001"}"#;
     assert_eq!(house.ask(&house.json("CreateSecret", create)).await.status, 200);
     let from_a_page = b"POST /_coffer/reset HTTP/1.1\r\nhost: x\r\norigin: https://evil.example\r\ncontent-length: 0\r\n\r\n";
-    assert_eq!(house.say(from_a_page).await.status, 400);
+    assert_eq!(house.say(from_a_page).await.status, 403);
     assert!(house.ask(&house.json("ListSecrets", "{}")).await.body.contains("db"));
 
     let reset = b"POST /_coffer/reset HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";

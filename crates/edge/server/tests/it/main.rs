@@ -2,6 +2,14 @@
 //!
 //! Requests are written by hand, because what a client library would never send is half of what is tested here.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a step that fails stops the test, also inside the functions that tests share"
+)]
+
 mod bad_requests;
 mod browser_of_bytes;
 mod connections;
