@@ -3,8 +3,11 @@
 //! The way of a model: botocore's JSON -> [`import`] -> `models/<service>.json` (facts, [`facts`]) + `models/<service>.toml`
 //! (our knowledge, [`overlay`]) -> [`service`] (the two joined and checked) -> [`render`] -> `crates/protocol/model`.
 //!
+//! Beside it stands [`bench`], which measures the server that all of this becomes.
+//!
 //! Nothing here is shipped, and nothing that is shipped depends on it: the generated code is checked in.
 
+pub mod bench;
 pub mod codegen;
 pub mod facts;
 pub mod import;

@@ -1,12 +1,12 @@
-//! The repository's chores: `cargo xtask model import` and `cargo xtask codegen`.
+//! The repository's chores: `cargo xtask model import`, `cargo xtask codegen` and `cargo xtask bench`.
 //!
 //! Only the command line is read here; what the chores do is in the library, where the tests can reach it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use xtask::{Tree, codegen, import};
+use xtask::{Tree, bench, codegen, import};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of the Coffer repository")]
@@ -26,6 +26,21 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Measures a release server against a bare HTTP server and prints a table.
+    Bench {
+        /// Also put the table into docs/performance.md.
+        #[arg(long, conflicts_with = "only")]
+        write: bool,
+        /// How long each case is measured.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+        seconds: u64,
+        /// Only these cases.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<bench::Case>,
+    },
+    /// The bare HTTP server of the benchmark.
+    #[command(hide = true)]
+    BenchFloor,
 }
 
 #[derive(Subcommand)]
@@ -65,6 +80,18 @@ fn main() -> Result<()> {
                 bail!("out of date: {}\n  try: cargo xtask codegen", stale.join(", "));
             }
         }
+        // Only a release build is measured, and only a release build measures.
+        Chore::Bench { .. } if cfg!(debug_assertions) => {
+            bench::run_for_release(&tree, std::env::args_os().skip(1))?;
+        }
+        Chore::Bench { write, seconds, only } => {
+            let report = bench::run(&tree, &bench::Options { only, window: Duration::from_secs(seconds) })?;
+            print!("{report}");
+            if write {
+                println!("\nwrote {}", bench::write(&tree, &report)?.display());
+            }
+        }
+        Chore::BenchFloor => bench::run_floor(|endpoint| println!("listening at {endpoint}"))?,
     }
     Ok(())
 }
