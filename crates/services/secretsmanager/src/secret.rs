@@ -194,10 +194,11 @@ impl SecretRecord {
         move_to: Option<&str>,
         now: Timestamp,
     ) -> Result<(), SecretError> {
-        for id in [move_to, remove_from].into_iter().flatten() {
-            if self.version(id).is_none() {
-                return Err(SecretError::NoValueForVersion { version_id: id.to_owned() });
-            }
+        // A version to take the label from that is not there does not hold it either, which the table below covers.
+        if let Some(to) = move_to
+            && self.version(to).is_none()
+        {
+            return Err(SecretError::NoValueForVersion { version_id: to.to_owned() });
         }
         let holder = self.holder(label).map(|version| version.id.clone());
         match (remove_from, move_to, holder.as_deref()) {

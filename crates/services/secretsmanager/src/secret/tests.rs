@@ -94,7 +94,8 @@ fn every_case_of_moving_a_label() {
         ("blue", Some("v1"), None, elsewhere("blue")),
         ("x", Some("v1"), None, elsewhere("x")),
         ("blue", None, Some("v9"), Err(SecretError::NoValueForVersion { version_id: "v9".into() })),
-        ("blue", Some("v9"), None, Err(SecretError::NoValueForVersion { version_id: "v9".into() })),
+        ("blue", Some("v9"), None, elsewhere("blue")),
+        ("blue", Some("v9"), Some("v1"), elsewhere("blue")),
         (CURRENT, Some("v2"), Some("v1"), Ok("v1{AWSCURRENT} v2{AWSPREVIOUS,blue}")),
     ];
     for (label, remove_from, move_to, expected) in cases {
