@@ -4,3 +4,11 @@
 mod exchanges;
 #[cfg(test)]
 mod place;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod twin;
+#[cfg(test)]
+mod vectors;
+#[cfg(test)]
+mod walk;

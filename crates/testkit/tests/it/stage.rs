@@ -1,0 +1,70 @@
+//! A region of its own on a server, and short words for asking it.
+
+use coffer_client::Client;
+use coffer_model::secretsmanager::SERVICE;
+use coffer_testkit::TestServer;
+use serde_json::Value;
+use std::time::Duration;
+
+/// What one test or one vector plays on. Regions share nothing, so many stages stand on one server.
+pub(crate) struct Stage<'s> {
+    pub(crate) server: &'s TestServer,
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Reply {
+    pub(crate) fn code(&self) -> &str {
+        self.body["__type"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        self.body["Message"].as_str().or_else(|| self.body["message"].as_str()).unwrap_or_default()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<&str> {
+        keys(&self.body)
+    }
+}
+
+/// Sorted names of the members of an object.
+pub(crate) fn keys(object: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+impl<'s> Stage<'s> {
+    pub(crate) fn new(server: &'s TestServer, number: usize) -> Self {
+        let region = format!("stage-{number}").parse().unwrap();
+        Self { server, client: server.client().with_region(region) }
+    }
+
+    pub(crate) async fn ask(&self, operation: &str, input: &Value) -> Reply {
+        self.ask_raw(operation, input.to_string().as_bytes()).await
+    }
+
+    pub(crate) async fn ask_raw(&self, operation: &str, body: &[u8]) -> Reply {
+        self.server.world().clock.advance(Duration::from_millis(1));
+        let answer = self.client.call_raw(&SERVICE, operation, body).await.unwrap();
+        let body = serde_json::from_slice(answer.body.expose()).unwrap();
+        Reply { status: answer.status, body }
+    }
+
+    /// Asks for something that must succeed.
+    pub(crate) async fn get(&self, operation: &str, input: Value) -> Value {
+        let reply = self.ask(operation, &input).await;
+        assert_eq!(reply.status, 200, "{operation} {input}: {}", reply.body);
+        reply.body
+    }
+}
+
+/// A client request token for a small number.
+pub(crate) fn token(number: usize) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}

@@ -1,0 +1,166 @@
+//! Errors: a state, one request, and what AWS answers.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{NO_CROSS_ACCOUNT, NO_POLICIES, NO_REPLICAS, Plan, entries, file, if_served, server, text};
+use crate::stage::{Reply, Stage, token};
+
+const NAME: &str = "db/password";
+
+pub(super) fn plan(vector: &Value) -> Plan {
+    let served = if_served(text(&vector["request"]["operation"]));
+    let state = text(&vector["precondition"]);
+    if served != Plan::Run {
+        return served;
+    }
+    let names = vector["request"].to_string();
+    if state.contains("cross-account") || names.contains("CrossAccount") || names.contains("replica-name") {
+        return Plan::Pending(NO_CROSS_ACCOUNT);
+    }
+    if state.contains("replica") {
+        return Plan::Pending(NO_REPLICAS);
+    }
+    if state.contains("another account") || state.contains("KMS permission") {
+        return Plan::Pending(NO_POLICIES);
+    }
+    if state.contains("after a forced delete") {
+        return Plan::Pending(
+            "a forced delete is complete at once here, so the state in between does not exist",
+        );
+    }
+    Plan::Run
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_error_is_the_one_that_aws_gives() {
+    let (file, server) = (file(), server().await);
+    for (number, vector) in entries(&file, "errors").iter().enumerate() {
+        if plan(vector) == Plan::Run {
+            let stage = Stage::new(&server, number);
+            let names = set_up(&stage, text(&vector["precondition"])).await;
+            let reply = stage.ask(text(&vector["request"]["operation"]), &request(vector, &names)).await;
+            check(vector, &names, &reply);
+        }
+    }
+    server.stop().await;
+}
+
+/// Brings the secret into the state that the vector speaks of, and says what its placeholders stand for.
+async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String> {
+    let mut names = BTreeMap::from([
+        ("name", NAME.to_owned()),
+        ("absent-name", String::from("nobody")),
+        ("unknown-id", token(9)),
+        ("existing-id", token(1)),
+        ("label on another version", String::from("AWSCURRENT")),
+        ("used-token", token(1)),
+        ("current-id", token(2)),
+        ("other-id", token(1)),
+        ("uuid", token(7)),
+        ("region", stage.client.region().to_string()),
+        ("account", String::from("111122223333")),
+    ]);
+    let with_value = json!({"Name": NAME, "ClientRequestToken": token(1), "SecretString": "one"});
+    let second = json!({"SecretId": NAME, "ClientRequestToken": token(2), "SecretString": "two"});
+    let mut made = None;
+    if let Some(name) = state.strip_prefix("secret named ").and_then(|rest| rest.strip_suffix(" exists")) {
+        stage
+            .get("CreateSecret", json!({"Name": name, "ClientRequestToken": token(1), "SecretString": "one"}))
+            .await;
+    } else {
+        match state {
+            "none" | "no secret with this name" => {}
+            // These hold without any secret, which shows that nobody looked for one.
+            state if state.starts_with("raw request without ClientRequestToken") => {}
+            "secret created without a value" => {
+                stage.get("CreateSecret", json!({"Name": NAME})).await;
+            }
+            "secret exists"
+            | "secret with one version"
+            | "version id unknown"
+            | "an active secret of this name exists; other token"
+            | "token already names a version with another value" => {
+                made = Some(stage.get("CreateSecret", with_value).await);
+            }
+            "the version exists and does not hold the label" | "AWSCURRENT is on <current-id>" => {
+                made = Some(stage.get("CreateSecret", with_value).await);
+                stage.get("PutSecretValue", second).await;
+            }
+            "secret scheduled for deletion"
+            | "secret is scheduled for deletion"
+            | "a secret of this name is scheduled for deletion" => {
+                stage.get("CreateSecret", with_value).await;
+                stage.get("DeleteSecret", json!({"SecretId": NAME})).await;
+            }
+            other => panic!("nobody knows how to set this up: {other}"),
+        }
+    }
+    if let Some(made) = made {
+        names.insert("complete-arn", text(&made["ARN"]).to_owned());
+    }
+    names
+}
+
+/// The request with its placeholders filled in, and with what an SDK or the note of the vector adds.
+fn request(vector: &Value, names: &BTreeMap<&'static str, String>) -> Value {
+    let mut params = filled(&vector["request"]["params"], names);
+    let (id, operation) = (text(&vector["id"]), text(&vector["request"]["operation"]));
+    let takes_token = ["CreateSecret", "PutSecretValue", "UpdateSecret"].contains(&operation);
+    // Recorded through SDKs, which give every such request a token; E10 is about raw ones, and a bad name (E11) comes first.
+    if takes_token
+        && !id.starts_with("E10")
+        && !id.starts_with("E11")
+        && params.get("ClientRequestToken").is_none()
+    {
+        params["ClientRequestToken"] = token(5).into();
+    }
+    // The vectors about states and names leave out what the model requires.
+    for (of, member, value) in [
+        ("UpdateSecretVersionStage", "VersionStage", json!("AWSCURRENT")),
+        ("TagResource", "Tags", json!([{"Key": "a", "Value": "b"}])),
+        ("UntagResource", "TagKeys", json!(["a"])),
+    ] {
+        if operation == of && params.get(member).is_none() {
+            params[member] = value;
+        }
+    }
+    params
+}
+
+fn check(vector: &Value, names: &BTreeMap<&'static str, String>, reply: &Reply) {
+    let expected = &vector["response"];
+    let id = text(&vector["id"]);
+    let message = filled(&expected["message"], names);
+    let told = json!({"status": reply.status, "code": reply.code(), "message": reply.message()});
+    let wanted = json!({"status": expected["http_status"], "code": expected["code"], "message": message});
+    assert_eq!(told, wanted, "{id}");
+    if let Some(body) = expected.get("wire_body") {
+        assert_eq!(reply.body, filled(body, names), "{id}");
+    }
+    if let Some(modelled) = expected.get("modelled_message_attribute") {
+        let key = if *modelled == json!(true) { "Message" } else { "message" };
+        let mut keys = vec!["__type", key];
+        keys.sort_unstable();
+        assert_eq!(reply.keys(), keys, "{id}");
+    }
+}
+
+fn filled(value: &Value, names: &BTreeMap<&'static str, String>) -> Value {
+    match value {
+        Value::String(text) => {
+            let mut text = text.clone();
+            for (name, value) in names {
+                text = text.replace(&format!("<{name}>"), value);
+            }
+            assert!(!text.contains('<'), "a placeholder that nobody filled in: {text}");
+            Value::from(text)
+        }
+        Value::Array(values) => values.iter().map(|value| filled(value, names)).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), filled(value, names))).collect()
+        }
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,148 @@
+//! Which members an answer has in which situation, and which it has not.
+
+use serde_json::{Value, json};
+
+use super::{NO_CROSS_ACCOUNT, NO_ROTATION, Plan, entries, file, if_served, server, text};
+use crate::stage::{Stage, keys, token};
+
+const NAME: &str = "db/password";
+
+pub(super) fn plan(vector: &Value) -> Plan {
+    let served = if_served(text(&vector["operation"]));
+    if served != Plan::Run {
+        return served;
+    }
+    let context = text(&vector["context"]);
+    if context.contains("cross-account") || context.contains("CrossAccount") {
+        return Plan::Pending(NO_CROSS_ACCOUNT);
+    }
+    if context.contains("otat") {
+        return Plan::Pending(NO_ROTATION);
+    }
+    Plan::Run
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_has_the_members_that_aws_gives_it() {
+    let (file, server) = (file(), server().await);
+    for (number, vector) in entries(&file, "response_fields").iter().enumerate() {
+        if plan(vector) != Plan::Run {
+            continue;
+        }
+        let stage = Stage::new(&server, number);
+        let (operation, context) = (text(&vector["operation"]), text(&vector["context"]));
+        let mut answers = Vec::new();
+        for (operation, input) in steps(operation, context) {
+            answers.push(stage.get(operation, input).await);
+        }
+        let mut last = answers.last().unwrap();
+        if operation.ends_with(".Versions[]") {
+            last = &last["Versions"][0];
+        }
+        if vector["note"] == "equal to the first response" {
+            assert_eq!(Some(last), answers.first());
+        }
+        check(vector, last);
+    }
+    server.stop().await;
+}
+
+/// The requests that lead to the situation; the answer to the last one is looked at.
+fn steps(operation: &str, context: &str) -> Vec<(&'static str, Value)> {
+    let empty = || ("CreateSecret", json!({"Name": NAME}));
+    let create =
+        || ("CreateSecret", json!({"Name": NAME, "ClientRequestToken": token(1), "SecretString": "one"}));
+    let put = |number| {
+        (
+            "PutSecretValue",
+            json!({"SecretId": NAME, "ClientRequestToken": token(number), "SecretString": "more"}),
+        )
+    };
+    let of_it = |operation| (operation, json!({"SecretId": NAME}));
+    let describe = || of_it("DescribeSecret");
+    let read = || of_it("GetSecretValue");
+    let tags = json!({"SecretId": NAME, "Tags": [{"Key": "a", "Value": "1"}]});
+    let tag_keys = json!({"SecretId": NAME, "TagKeys": ["a"]});
+    match (operation, context) {
+        ("CreateSecret", "with SecretString") => vec![create()],
+        ("CreateSecret", "without a value") => vec![empty()],
+        ("CreateSecret", "repeated with same token and same value") => vec![create(), create()],
+        ("DescribeSecret", "created without a value, never tagged") => vec![empty(), describe()],
+        ("DescribeSecret", "with value, Description empty or not given") => {
+            let mut create = create();
+            create.1["Description"] = "".into();
+            vec![create, describe()]
+        }
+        ("DescribeSecret", "with value and description, after GetSecretValue") => {
+            let mut create = create();
+            create.1["Description"] = "d".into();
+            vec![create, read(), describe()]
+        }
+        ("DescribeSecret", "scheduled for deletion") => vec![create(), of_it("DeleteSecret"), describe()],
+        ("DescribeSecret", "all tags removed after having had some") => {
+            vec![empty(), ("TagResource", tags), ("UntagResource", tag_keys), describe()]
+        }
+        ("GetSecretValue", "string secret") => vec![create(), read()],
+        ("GetSecretValue", "binary secret") => {
+            let binary =
+                json!({"Name": NAME, "ClientRequestToken": token(1), "SecretBinary": "Zm9vdGVzdA=="});
+            vec![("CreateSecret", binary), read()]
+        }
+        ("PutSecretValue", "default labels") => vec![create(), put(2)],
+        ("PutSecretValue", "VersionStages [AWSPENDING]") => {
+            let mut put = put(2);
+            put.1["VersionStages"] = json!(["AWSPENDING"]);
+            vec![create(), put]
+        }
+        ("PutSecretValue", "first version of a secret created without a value") => vec![empty(), put(1)],
+        ("UpdateSecret", "with a value") => {
+            let update = json!({"SecretId": NAME, "ClientRequestToken": token(2), "SecretString": "two"});
+            vec![create(), ("UpdateSecret", update)]
+        }
+        ("UpdateSecret", "description only, or nothing") => {
+            let described = ("UpdateSecret", json!({"SecretId": NAME, "Description": "d"}));
+            vec![create(), described, of_it("UpdateSecret")]
+        }
+        ("UpdateSecretVersionStage", "any success") => {
+            let moved = json!({"SecretId": NAME, "VersionStage": "mine", "MoveToVersionId": token(1)});
+            vec![create(), ("UpdateSecretVersionStage", moved)]
+        }
+        ("DeleteSecret", "any success, also forced on a non-existent secret") => {
+            vec![("DeleteSecret", json!({"SecretId": NAME, "ForceDeleteWithoutRecovery": true}))]
+        }
+        ("RestoreSecret", "scheduled secret") => {
+            vec![create(), of_it("DeleteSecret"), of_it("RestoreSecret")]
+        }
+        ("TagResource", "success") => vec![empty(), ("TagResource", tags)],
+        ("UntagResource", "success") => vec![empty(), ("UntagResource", tag_keys)],
+        ("ListSecretVersionIds", "success, one page")
+        | ("ListSecretVersionIds.Versions[]", "labelled, never read, default key") => {
+            vec![create(), of_it("ListSecretVersionIds")]
+        }
+        ("ListSecretVersionIds.Versions[]", "labelled, read") => {
+            vec![create(), read(), of_it("ListSecretVersionIds")]
+        }
+        ("ListSecretVersionIds.Versions[]", "deprecated (IncludeDeprecated=true)") => {
+            let list = json!({"SecretId": NAME, "IncludeDeprecated": true});
+            vec![create(), put(2), put(3), ("ListSecretVersionIds", list)]
+        }
+        ("ListSecrets", "one page") => vec![create(), ("ListSecrets", json!({}))],
+        other => panic!("nobody knows how to come to this: {other:?}"),
+    }
+}
+
+fn check(vector: &Value, answer: &Value) {
+    let names =
+        |list: &Value| list.as_array().unwrap().iter().map(|name| text(name).to_owned()).collect::<Vec<_>>();
+    let what = format!("{} {}: {answer}", vector["operation"], vector["context"]);
+    // No vector of the served operations leaves a member out, so there is nothing beside those named.
+    assert_eq!(keys(answer), names(&vector["fields_present"]), "{what}");
+    for absent in names(&vector["fields_absent"]) {
+        assert!(answer.get(&absent).is_none(), "{what} has {absent}");
+    }
+    for values in ["values", "wire_values"] {
+        for (name, value) in vector[values].as_object().into_iter().flatten() {
+            assert_eq!(&answer[name], value, "{what}: {name}");
+        }
+    }
+}
