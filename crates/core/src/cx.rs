@@ -181,9 +181,7 @@ impl<'a> Cx<'a> {
             return Ok(change.record().and_then(|record| record.downcast().ok()));
         }
         let found = self.db.load::<R>(&self.home, &key).map_err(|error| self.internal(error))?;
-        self.reads
-            .borrow_mut()
-            .insert(key, found.as_ref().map_or(Expect::Absent, |found| Expect::AtRev(found.rev)));
+        self.note_read(&key, found.as_ref());
         Ok(found.and_then(|found| found.record()))
     }
 
@@ -210,8 +208,10 @@ impl<'a> Cx<'a> {
         let revision = self.next_revision::<R>(&key)?;
         let bytes = encode(&record).map_err(|error| self.internal(error))?;
         let record: Arc<dyn Any + Send + Sync> = Arc::new(record);
-        self.changes
-            .insert(key, Change::Put { table: R::TABLE.id, version: R::VERSION, revision, bytes, record });
+        self.changes.insert(
+            key,
+            Change::Put { table: R::TABLE.id, version: R::VERSION, revision, bytes: Arc::new(bytes), record },
+        );
         Ok(())
     }
 
@@ -223,6 +223,12 @@ impl<'a> Cx<'a> {
         Ok(())
     }
 
+    /// The check stays the one of the first read: if the record has moved since, the commit must fail.
+    fn note_read(&self, key: &Key, found: Option<&Found>) {
+        let expect = found.map_or(Expect::Absent, |found| Expect::AtRev(found.rev));
+        self.reads.borrow_mut().entry(key.clone()).or_insert(expect);
+    }
+
     /// A record's own counter goes up with every write, so that old bytes cannot stand in for new ones.
     fn next_revision<R: Record>(&self, key: &Key) -> Result<u64, ApiError> {
         if let Some(Change::Put { revision, .. }) = self.changes.get(key) {
@@ -230,11 +236,7 @@ impl<'a> Cx<'a> {
         }
         let found: Option<Found> =
             self.db.load::<R>(&self.home, key).map_err(|error| self.internal(error))?;
-        // The check stays the one of the first read: if the record has moved since, the commit must fail.
-        self.reads
-            .borrow_mut()
-            .entry(key.clone())
-            .or_insert_with(|| found.as_ref().map_or(Expect::Absent, |found| Expect::AtRev(found.rev)));
+        self.note_read(key, found.as_ref());
         Ok(found.map_or(1, |found| found.revision.saturating_add(1)))
     }
 
@@ -278,7 +280,9 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// Calls another service: same caller, same transaction, an audit record of its own.
+    /// Calls another service: same caller, same transaction, an audit record and a question of its own.
+    ///
+    /// An inner call that fails has changed nothing, even if the outer handler goes on without it.
     pub fn invoke<O: Operation>(&mut self, input: O::Input) -> Result<O::Output, ApiError> {
         let handler = self
             .registry
@@ -289,16 +293,32 @@ impl<'a> Cx<'a> {
         }
         let via = self.calls.last().map(|spec| spec.service);
         let request = describe(&input, O::SPEC.audit.request);
+        let before = (self.changes.clone(), self.only_optional, self.events.len(), self.activated.len());
         let resources = self.resources.replace(Vec::new());
+        let asked = self.asked.replace(false);
         self.calls.push(O::SPEC);
         let outcome = handler(self, input);
         self.calls.pop();
+        let inner_asked = self.asked.replace(asked);
         let asked_about = self.resources.replace(resources);
+        let outcome =
+            outcome.and_then(|output| if inner_asked { Ok(output) } else { Err(nobody_asked(O::SPEC)) });
+        if outcome.is_err() {
+            let (changes, only_optional, events, activated) = before;
+            self.changes = changes;
+            self.only_optional = only_optional;
+            self.events.truncate(events);
+            self.activated.truncate(activated);
+        }
         self.nested.push(Event {
             spec: O::SPEC,
             via,
             request,
-            response: outcome.as_ref().ok().and_then(|output| describe(output, O::SPEC.audit.response)),
+            response: outcome
+                .as_ref()
+                .ok()
+                .filter(|_| !O::SPEC.read_only)
+                .and_then(|output| describe(output, O::SPEC.audit.response)),
             error: outcome.as_ref().err().map(|error| (error.code(), error.message.clone())),
             resources: asked_about,
         });
@@ -359,3 +379,9 @@ pub(crate) const INTERNAL: coffer_shape::ErrorSpec =
 
 /// AWS's sentence for an internal error.
 pub(crate) const INTERNAL_MESSAGE: &str = "An error occurred on the server side.";
+
+/// A handler that answers without having asked is a defect of ours, and is treated as a refusal.
+pub(crate) fn nobody_asked(spec: &'static OperationSpec) -> ApiError {
+    ApiError::new(spec.service.codes.internal, INTERNAL_MESSAGE)
+        .because(format!("{} answered without asking for permission", spec.name))
+}

@@ -5,23 +5,25 @@
 //! data key.
 //!
 //! Lists are served from a directory: all records of one table and partition, opened, in memory. It is loaded when first asked
-//! for and kept by the same hook that keeps the cache.
+//! for and kept by the same hook that keeps the cache. While a commit is being applied a list may be a moment behind a read by
+//! key; once its writer has heard of it, everybody sees it everywhere.
 
 use std::{
     any::Any,
     collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use coffer_barrier::Barrier;
 use coffer_store::{
-    Check, Commit, Committer, Dir, Engine, EngineError, EntityId, Expect, Key, KeyRange, Partition, Read,
-    Rev, Txn, TxnToken, Write,
+    Check, Commit, Committer, Dir, Engine, EngineError, EntityId, Expect, GET_KEYS_MAX, Key, KeyRange,
+    Partition, Read, Rev, Txn, TxnToken, Write,
 };
 use coffer_types::{Entropy, Secret};
 use tokio::sync::oneshot;
@@ -39,6 +41,8 @@ const CACHE_ITEMS_EXPECTED: usize = 65_536;
 /// Keys are spread over this many counters; a commit makes concurrent cache fills of the same counter start over.
 const GENERATIONS: usize = 256;
 const SCAN_PAGE: u32 = 1000;
+/// The hook is at most a few commits behind, unless a large list is just being loaded.
+const HOOK_WAIT: Duration = Duration::from_millis(50);
 
 /// A record as it was found: where the engine and its own counter stood.
 #[derive(Clone)]
@@ -65,12 +69,13 @@ impl fmt::Debug for Found {
 }
 
 /// One change a handler asked for.
+#[derive(Clone)]
 pub(crate) enum Change {
     Put {
         table: u16,
         version: u16,
         revision: u64,
-        bytes: Secret<Vec<u8>>,
+        bytes: Arc<Secret<Vec<u8>>>,
         record: Arc<dyn Any + Send + Sync>,
     },
     Delete {
@@ -114,6 +119,10 @@ pub struct DbMetrics {
     pub transactions: u64,
     pub queue_depth: u64,
     pub cached_records: u64,
+    /// Changes on their way to the engine, whose records wait in memory for the outcome.
+    pub unconfirmed: u64,
+    /// Tables of one account and region that are listed from memory.
+    pub directories: u64,
 }
 
 pub struct Db {
@@ -136,7 +145,8 @@ impl Db {
         barrier: Arc<Barrier>,
         entropy: Arc<dyn Entropy>,
     ) -> std::io::Result<Self> {
-        let memory = Arc::new(Memory::new());
+        let heads = engine.partitions().map_err(std::io::Error::other)?;
+        let memory = Arc::new(Memory::new(heads.into_iter().collect()));
         let observer = Arc::clone(&memory);
         let committer = Committer::start(
             Arc::clone(&engine),
@@ -160,6 +170,8 @@ impl Db {
             transactions: counters.transactions,
             queue_depth: counters.queue_depth,
             cached_records: self.memory.cache.len() as u64,
+            unconfirmed: self.memory.expected().len() as u64,
+            directories: self.memory.directories.read().unwrap_or_else(PoisonError::into_inner).len() as u64,
         }
     }
 
@@ -182,7 +194,7 @@ impl Db {
         let (_, values) = self.engine.get(partition, std::slice::from_ref(key), Read::Latest)?;
         let Some(value) = values.into_iter().flatten().next() else { return Ok(None) };
         let found = self.open::<R>(partition, key, &value.value, value.rev)?;
-        self.memory.fill(key, generation, before, &found);
+        self.memory.fill(partition, key, generation, before, &found);
         Ok(Some(found))
     }
 
@@ -209,21 +221,63 @@ impl Db {
         partition: &Partition,
         visit: &mut dyn FnMut(&Arc<R>),
     ) -> Result<(), LoadError> {
-        let directory = self.memory.directory(partition, R::TABLE.id);
-        if !directory.is_loaded() {
+        let Some(directory) = self.directory(partition, R::TABLE.id)? else { return Ok(()) };
+        loop {
+            let records = directory.records.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(records) = records.as_ref() {
+                records.values().filter_map(Found::record::<R>).for_each(|record| visit(&record));
+                return Ok(());
+            }
+            drop(records);
             // The commit hook waits on this lock, so no change can slip between the scan and the directory.
             let mut records = directory.records.write().unwrap_or_else(PoisonError::into_inner);
             if records.is_none() {
                 *records = Some(self.scan::<R>(partition)?);
             }
         }
-        let records = directory.records.read().unwrap_or_else(PoisonError::into_inner);
-        for found in records.iter().flat_map(HashMap::values) {
-            if let Some(record) = found.record::<R>() {
-                visit(&record);
-            }
+    }
+
+    /// The directory of a table; nothing where nothing was ever written, so that asking for lists of regions that nobody
+    /// uses fills no memory.
+    fn directory(&self, partition: &Partition, table: u16) -> Result<Option<Arc<Directory>>, EngineError> {
+        let place = (partition.clone(), table);
+        if let Some(directory) = self.memory.listed(&place) {
+            return Ok(Some(directory));
         }
-        Ok(())
+        let head = self.engine.head(std::slice::from_ref(partition))?;
+        if head.iter().all(|head| *head == Rev::ZERO) {
+            return Ok(None);
+        }
+        let mut directories = self.memory.directories.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Some(Arc::clone(directories.entry(place).or_default())))
+    }
+
+    /// Whether everything that was read is still as it was, and so was all true at one instant.
+    pub(crate) fn is_unchanged(
+        &self,
+        partition: &Partition,
+        reads: &HashMap<Key, Expect>,
+    ) -> Result<bool, EngineError> {
+        // One record is always of one instant.
+        if reads.len() < 2 {
+            return Ok(true);
+        }
+        if let Some(unchanged) = self.memory.is_unchanged(partition, reads) {
+            return Ok(unchanged);
+        }
+        if reads.len() > GET_KEYS_MAX {
+            // The engine answers no more than this as of one instant. Such a reader walks, and does not compare.
+            return Ok(true);
+        }
+        let (keys, expected): (Vec<_>, Vec<_>) =
+            reads.iter().map(|(key, expect)| (key.clone(), *expect)).unzip();
+        let (head, found) = self.engine.get(partition, &keys, Read::Latest)?;
+        let found = found.iter().map(|value| value.as_ref().map(|value| value.rev));
+        let unchanged = expected.into_iter().zip(found).all(|(expect, rev)| expect.holds(rev));
+        if !unchanged {
+            self.memory.wait_for(partition, head);
+        }
+        Ok(unchanged)
     }
 
     fn scan<R: Record>(&self, partition: &Partition) -> Result<HashMap<Key, Found>, LoadError> {
@@ -243,12 +297,15 @@ impl Db {
     }
 
     /// Seals the changes, commits them with the audit rows, and waits until they are durable.
+    ///
+    /// `applied` is called when they are, also if nobody waits any more: a client may leave in the middle of a commit.
     pub(crate) async fn commit(
         &self,
         partition: &Partition,
         reads: HashMap<Key, Expect>,
         changes: impl IntoIterator<Item = (Key, Change)>,
         audit: Vec<Bytes>,
+        applied: Applied,
     ) -> Result<Rev, CommitError> {
         let mut token = [0; 16];
         self.entropy.fill(&mut token);
@@ -271,7 +328,7 @@ impl Db {
                     );
                     let weight = value.len() as u64 + CACHE_ENTRY_OVERHEAD;
                     txn.writes.push(Write::Put { key: key.clone(), value: value.into() });
-                    (table, Some((revision, weight, record)))
+                    (table, Some(Written { revision, weight, record }))
                 }
                 Change::Delete { table } => {
                     txn.writes.push(Write::Delete { key: key.clone() });
@@ -280,22 +337,31 @@ impl Db {
             };
             typed.push(Effect { key, table, effect });
         }
-        self.memory.expect(txn.token, typed);
-        let token = txn.token;
-        let outcome = self.submit(txn).await;
-        self.memory.forget(token);
+        self.memory.expected().insert(txn.token, typed);
+        let outcome = match self.submit(txn.clone(), Arc::clone(&applied)).await {
+            // Asked again with the same token, the engine tells what became of it.
+            Err(CommitError::Engine(EngineError::OutcomeUnknown { .. })) => self.submit(txn, applied).await,
+            outcome => outcome,
+        };
         match outcome? {
             Commit::Done(rev) | Commit::Duplicate(rev) => Ok(rev),
             Commit::Conflict(_) => Err(CommitError::Conflict),
         }
     }
 
-    async fn submit(&self, txn: Txn) -> Result<Commit, CommitError> {
+    async fn submit(&self, txn: Txn, applied: Applied) -> Result<Commit, CommitError> {
         let (sender, receiver) = oneshot::channel();
+        let memory = Arc::clone(&self.memory);
+        let (partition, token) = (txn.partition.clone(), txn.token);
+        let keys: Vec<Key> = txn.writes.iter().map(|write| write.key().clone()).collect();
         self.committer.submit(
             txn,
             Box::new(move |outcome| {
-                // The receiver is gone only when the whole request is; the commit stands all the same.
+                // All this is done here and not by whoever waits, because the waiting may be given up at any moment.
+                memory.settle(&partition, token, &keys, &outcome);
+                if matches!(outcome, Ok(Commit::Done(_) | Commit::Duplicate(_))) {
+                    applied();
+                }
                 drop(sender.send(outcome));
             }),
         );
@@ -308,12 +374,27 @@ impl Db {
     }
 }
 
+/// Called on the thread of the committer, so it must be quick.
+pub(crate) type Applied = Arc<dyn Fn() + Send + Sync>;
+
 /// The typed side of a write, kept until its transaction is durable.
 struct Effect {
     key: Key,
     table: u16,
-    /// Revision, weight and record; nothing for a deletion.
-    effect: Option<(u64, u64, Arc<dyn Any + Send + Sync>)>,
+    /// Nothing for a deletion.
+    effect: Option<Written>,
+}
+
+struct Written {
+    revision: u64,
+    weight: u64,
+    record: Arc<dyn Any + Send + Sync>,
+}
+
+impl Written {
+    fn found(&self, rev: Rev) -> Found {
+        Found { rev, revision: self.revision, weight: self.weight, record: Arc::clone(&self.record) }
+    }
 }
 
 type Cache = quick_cache::sync::Cache<Key, Found, ByWeight>;
@@ -331,7 +412,12 @@ impl quick_cache::Weighter<Key, Found> for ByWeight {
 struct Memory {
     cache: Cache,
     generations: Vec<AtomicU64>,
+    /// Held while a transaction is applied to the cache, and by whoever fills it or compares with it.
     fills: Mutex<()>,
+    /// How far the hook has come. The engine is a little ahead of it; what is read from there meanwhile is not cached, so
+    /// the cache is of one instant whenever no transaction is being applied to it.
+    applied: Mutex<HashMap<Partition, Rev>>,
+    came_further: Condvar,
     directories: RwLock<HashMap<(Partition, u16), Arc<Directory>>>,
     expected: Mutex<HashMap<TxnToken, Vec<Effect>>>,
 }
@@ -341,18 +427,14 @@ struct Directory {
     records: RwLock<Option<HashMap<Key, Found>>>,
 }
 
-impl Directory {
-    fn is_loaded(&self) -> bool {
-        self.records.read().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-}
-
 impl Memory {
-    fn new() -> Self {
+    fn new(applied: HashMap<Partition, Rev>) -> Self {
         Self {
             cache: Cache::with_weighter(CACHE_ITEMS_EXPECTED, CACHE_BYTES, ByWeight),
             generations: (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect(),
             fills: Mutex::default(),
+            applied: Mutex::new(applied),
+            came_further: Condvar::new(),
             directories: RwLock::default(),
             expected: Mutex::default(),
         }
@@ -364,72 +446,137 @@ impl Memory {
         self.generations.get(usize::from(last)).unwrap_or(&NONE)
     }
 
-    /// Caches what a reader found, unless a commit came between.
-    fn fill(&self, key: &Key, generation: &AtomicU64, before: u64, found: &Found) {
+    fn applied(&self) -> MutexGuard<'_, HashMap<Partition, Rev>> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the hook catch up with what a reader has seen of the engine, for a short while.
+    fn wait_for(&self, partition: &Partition, head: Rev) {
+        let behind =
+            |applied: &mut HashMap<Partition, Rev>| applied.get(partition).is_none_or(|rev| *rev < head);
+        let waited = self.came_further.wait_timeout_while(self.applied(), HOOK_WAIT, behind);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Caches what a reader found, unless a commit came between or is about to come.
+    fn fill(&self, partition: &Partition, key: &Key, generation: &AtomicU64, before: u64, found: &Found) {
         let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
-        if generation.load(Ordering::Acquire) == before {
+        if generation.load(Ordering::Acquire) == before
+            && self.applied().get(partition).is_some_and(|rev| found.rev <= *rev)
+        {
             self.cache.insert(key.clone(), found.clone());
         }
     }
 
-    fn directory(&self, partition: &Partition, table: u16) -> Arc<Directory> {
-        let place = (partition.clone(), table);
-        if let Some(directory) = self.directories.read().unwrap_or_else(PoisonError::into_inner).get(&place) {
-            return Arc::clone(directory);
+    /// Compares with the cache alone; nothing if it does not hold all that was read.
+    fn is_unchanged(&self, partition: &Partition, reads: &HashMap<Key, Expect>) -> Option<bool> {
+        let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
+        let applied = self.applied().get(partition).copied()?;
+        for (key, expect) in reads {
+            let Expect::AtRev(rev) = expect else { return None };
+            if *rev > applied {
+                return None;
+            }
+            if self.cache.peek(key)?.rev != *rev {
+                return Some(false);
+            }
         }
-        let mut directories = self.directories.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(directories.entry(place).or_default())
+        Some(true)
     }
 
-    fn expect(&self, token: TxnToken, effects: Vec<Effect>) {
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(token, effects);
+    fn listed(&self, place: &(Partition, u16)) -> Option<Arc<Directory>> {
+        self.directories.read().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
     }
 
-    fn forget(&self, token: TxnToken) {
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
+    fn expected(&self) -> MutexGuard<'_, HashMap<TxnToken, Vec<Effect>>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs in commit order, after the transaction is durable and before its writer hears of it.
     fn apply(&self, partition: &Partition, rev: Rev, txn: &Txn) {
-        let effects = self.expected.lock().unwrap_or_else(PoisonError::into_inner).remove(&txn.token);
-        let Some(effects) = effects else {
+        let effects = self.expected().remove(&txn.token);
+        {
+            let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
+            for Effect { key, effect, .. } in effects.iter().flatten() {
+                self.generation(key).fetch_add(1, Ordering::AcqRel);
+                match effect {
+                    Some(written) => self.cache.insert(key.clone(), written.found(rev)),
+                    None => drop(self.cache.remove(key)),
+                }
+            }
+            if effects.is_none() {
+                txn.writes.iter().for_each(|write| self.forget_cached(write.key()));
+            }
+            self.applied().insert(partition.clone(), rev);
+        }
+        self.came_further.notify_all();
+        // A directory may be loading, which takes a while. Readers of the cache need not wait for that.
+        match effects {
+            Some(effects) => {
+                for Effect { key, table, effect } in effects {
+                    self.apply_to_directory(partition, key, table, rev, effect);
+                }
+            }
             // Not ours to know in types: forget what it touched.
-            for write in &txn.writes {
-                self.drop_cached(write.key());
-            }
-            return;
-        };
-        for Effect { key, table, effect } in effects {
-            let found = effect.map(|(revision, weight, record)| Found { rev, revision, weight, record });
-            {
-                let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
-                self.generation(&key).fetch_add(1, Ordering::AcqRel);
-                match &found {
-                    Some(found) => self.cache.insert(key.clone(), found.clone()),
-                    None => drop(self.cache.remove(&key)),
-                }
-            }
-            let directory = self
-                .directories
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&(partition.clone(), table))
-                .cloned();
-            if let Some(directory) = directory
-                && let Some(records) =
-                    directory.records.write().unwrap_or_else(PoisonError::into_inner).as_mut()
-            {
-                match found {
-                    Some(found) => drop(records.insert(key, found)),
-                    None => drop(records.remove(&key)),
-                }
-            }
+            None => txn.writes.iter().for_each(|write| self.unload_directory(partition, write.key())),
         }
     }
 
-    fn drop_cached(&self, key: &Key) {
-        let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
+    fn apply_to_directory(
+        &self,
+        partition: &Partition,
+        key: Key,
+        table: u16,
+        rev: Rev,
+        effect: Option<Written>,
+    ) {
+        let Some(directory) = self.listed(&(partition.clone(), table)) else { return };
+        let mut records = directory.records.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(records) = records.as_mut() else { return };
+        // A directory that was loaded between commit and hook is ahead of us, and must not be turned back.
+        if records.get(&key).is_some_and(|present| present.rev > rev) {
+            return;
+        }
+        match effect {
+            Some(written) => drop(records.insert(key, written.found(rev))),
+            None => drop(records.remove(&key)),
+        }
+    }
+
+    /// A transaction has its outcome. If that is not known, or was known before, what we hold of its records is worth nothing.
+    fn settle(
+        &self,
+        partition: &Partition,
+        token: TxnToken,
+        keys: &[Key],
+        outcome: &Result<Commit, EngineError>,
+    ) {
+        self.expected().remove(&token);
+        if matches!(outcome, Err(EngineError::OutcomeUnknown { .. }) | Ok(Commit::Duplicate(_))) {
+            keys.iter().for_each(|key| self.distrust(partition, key));
+        }
+    }
+
+    /// Forgets a record, so that the engine is asked again, and the list that it is in.
+    fn distrust(&self, partition: &Partition, key: &Key) {
+        {
+            let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
+            self.forget_cached(key);
+        }
+        self.unload_directory(partition, key);
+    }
+
+    /// The caller holds the lock of the fills.
+    fn forget_cached(&self, key: &Key) {
         self.generation(key).fetch_add(1, Ordering::AcqRel);
         drop(self.cache.remove(key));
+    }
+
+    fn unload_directory(&self, partition: &Partition, key: &Key) {
+        // Every key begins with its table.
+        let table = key.as_bytes().first_chunk().map(|table| u16::from_be_bytes(*table));
+        if let Some(directory) = table.and_then(|table| self.listed(&(partition.clone(), table))) {
+            *directory.records.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 }

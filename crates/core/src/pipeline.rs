@@ -4,7 +4,7 @@
 //! of which hold the proof that its audit record exists.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,12 +18,15 @@ use tokio::sync::Notify;
 use crate::{
     AuditLog, Caller, CommitError, Cx, Db, Next, Recorded, Registry, Reply, TaskState, World,
     audit::{Event, MoveError, Outcome, move_rows},
-    cx::{Effects, INTERNAL, INTERNAL_MESSAGE},
+    cx::{Effects, INTERNAL, INTERNAL_MESSAGE, nobody_asked},
+    db::Applied,
     record::{AUDIT_TABLE, seal_bytes},
 };
 
 /// A handler that loses this many races in a row gives up; each loss means that somebody else made progress.
 const ATTEMPTS_MAX: usize = 64;
+/// A handler that has lost this many races waits in line, so that those who race most often do not win for ever.
+const ATTEMPTS_BEFORE_LINE: usize = 8;
 /// A task that always says "now" yields to the others after this many steps.
 const TASK_STEPS_MAX: usize = 256;
 /// How long a task that failed waits before it looks again.
@@ -52,19 +55,34 @@ pub struct Core {
     db: Db,
     audit: AuditLog,
     world: World,
-    tasks: Tasks,
+    tasks: Arc<Tasks>,
+    line: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Tasks {
     next: Mutex<HashMap<(&'static str, Partition), Next>>,
-    states: Mutex<HashMap<&'static str, TaskState>>,
+    states: Mutex<HashMap<(&'static str, Partition), TaskState>>,
     wake: Notify,
+}
+
+impl Tasks {
+    fn activate(&self, names: &[&'static str], home: &Partition) {
+        if names.is_empty() {
+            return;
+        }
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        for &name in names {
+            next.insert((name, home.clone()), Next::Now);
+        }
+        drop(next);
+        self.wake.notify_one();
+    }
 }
 
 impl Core {
     pub fn new(registry: Registry, db: Db, audit: AuditLog, world: World) -> Self {
-        Self { registry, db, audit, world, tasks: Tasks::default() }
+        Self { registry, db, audit, world, tasks: Arc::default(), line: tokio::sync::Mutex::default() }
     }
 
     pub const fn db(&self) -> &Db {
@@ -91,28 +109,32 @@ impl Core {
         spec: &'static OperationSpec,
         body: &dyn Body,
     ) -> Option<Answer> {
-        let home = Partition::new(caller.principal.account, caller.region.clone());
-        for _ in 0..ATTEMPTS_MAX {
+        let home = home(caller);
+        let mut lost = Effects::default();
+        let mut turn = None;
+        for attempt in 1..=ATTEMPTS_MAX {
+            if attempt > ATTEMPTS_BEFORE_LINE && turn.is_none() {
+                turn = Some(self.line.lock().await);
+            }
             let now = self.world.clock.now();
             let (outcome, mut effects) = self.attempt(caller, spec, body, now);
             let outcome =
                 outcome.and_then(|reply| if effects.asked { Ok(reply) } else { Err(nobody_asked(spec)) });
             let reply = match outcome {
-                Ok(reply) => reply,
-                Err(error) => return self.answer_unchanged(caller, spec, now, &effects, Err(error)),
+                Ok(reply) if !effects.changes.is_empty() => reply,
+                // Without a commit nobody has checked that what was read was true at one instant. A reader who always
+                // loses is answered all the same, from records that were true one after the other.
+                outcome if attempt == ATTEMPTS_MAX || self.is_unchanged(&home, &effects) => {
+                    return self.answer_unchanged(caller, spec, now, &effects, outcome);
+                }
+                _ => continue,
             };
             let changes = std::mem::take(&mut effects.changes);
-            if changes.is_empty() {
-                return self.answer_unchanged(caller, spec, now, &effects, Ok(reply));
-            }
             let reads = std::mem::take(&mut effects.reads);
             let rows = self.audit_rows(&home, caller, Some(spec), now, &effects, None);
-            match self.db.commit(&home, reads, changes, rows).await {
-                Ok(_) => {
-                    self.activate(&effects, &home);
-                    return Some(Answer { outcome: Ok(reply), recorded: Recorded(()) });
-                }
-                Err(CommitError::Conflict) => {}
+            match self.db.commit(&home, reads, changes, rows, self.applied(&effects, &home)).await {
+                Ok(_) => return Some(Answer { outcome: Ok(reply), recorded: Recorded(()) }),
+                Err(CommitError::Conflict) => lost = effects,
                 Err(error) if effects.only_optional => {
                     tracing::debug!(%error, "an optional change was dropped");
                     return self.answer_unchanged(caller, spec, now, &effects, Ok(reply));
@@ -131,7 +153,12 @@ impl Core {
         let now = self.world.clock.now();
         let error = ApiError::new(spec.service.codes.internal, INTERNAL_MESSAGE)
             .because(format!("{} lost {ATTEMPTS_MAX} races in a row", spec.name));
-        self.answer_unchanged(caller, spec, now, &Effects::default(), Err(error))
+        self.answer_unchanged(caller, spec, now, &lost, Err(error))
+    }
+
+    /// An engine that does not say is no reason to run again: the answer is as good as what was read.
+    fn is_unchanged(&self, home: &Partition, effects: &Effects) -> bool {
+        self.db.is_unchanged(home, &effects.reads).unwrap_or(true)
     }
 
     fn attempt(
@@ -163,7 +190,12 @@ impl Core {
     ) -> Option<Answer> {
         let events = self.events(caller, Some(spec), now, effects, outcome.as_ref().err());
         match self.audit.append(&events) {
-            Ok(()) => Some(Answer { outcome, recorded: Recorded(()) }),
+            Ok(()) => {
+                if outcome.is_ok() {
+                    self.tasks.activate(&effects.activated, &home(caller));
+                }
+                Some(Answer { outcome, recorded: Recorded(()) })
+            }
             Err(error) => {
                 tracing::error!(%error, "the audit log cannot be written, so requests are refused; check the disk");
                 None
@@ -193,7 +225,9 @@ impl Core {
             };
             outcome.call(&event, id())
         });
-        let service = effects.events.iter().map(|event| outcome.service(event, id()));
+        // What a service did by itself was not done if the change it belongs to was not made.
+        let done = if error.is_none() { effects.events.as_slice() } else { &[] };
+        let service = done.iter().map(|event| outcome.service(event, id()));
         own.into_iter().chain(nested).chain(service).collect()
     }
 
@@ -232,7 +266,7 @@ impl Core {
         caller: &Caller,
         run: impl Fn(&mut Cx<'_>) -> Result<T, ApiError> + Sync,
     ) -> Result<T, ApiError> {
-        let home = Partition::new(caller.principal.account, caller.region.clone());
+        let home = home(caller);
         for _ in 0..ATTEMPTS_MAX {
             let now = self.world.clock.now();
             let (outcome, mut effects) = {
@@ -249,15 +283,13 @@ impl Core {
                         .append(&events)
                         .map_err(|error| ApiError::new(INTERNAL, INTERNAL_MESSAGE).because(error))?;
                 }
+                self.tasks.activate(&effects.activated, &home);
                 return Ok(outcome);
             }
             let reads = std::mem::take(&mut effects.reads);
             let rows = self.audit_rows(&home, caller, None, now, &effects, None);
-            match self.db.commit(&home, reads, changes, rows).await {
-                Ok(_) => {
-                    self.activate(&effects, &home);
-                    return Ok(outcome);
-                }
+            match self.db.commit(&home, reads, changes, rows, self.applied(&effects, &home)).await {
+                Ok(_) => return Ok(outcome),
                 Err(CommitError::Conflict) => {}
                 Err(error) => return Err(ApiError::new(INTERNAL, INTERNAL_MESSAGE).because(error)),
             }
@@ -265,16 +297,10 @@ impl Core {
         Err(ApiError::new(INTERNAL, INTERNAL_MESSAGE).because("too many conflicts"))
     }
 
-    fn activate(&self, effects: &Effects, home: &Partition) {
-        if effects.activated.is_empty() {
-            return;
-        }
-        let mut next = self.tasks.next.lock().unwrap_or_else(PoisonError::into_inner);
-        for &name in &effects.activated {
-            next.insert((name, home.clone()), Next::Now);
-        }
-        drop(next);
-        self.tasks.wake.notify_one();
+    /// What happens when the changes are durable, whether or not somebody still waits for the answer.
+    fn applied(&self, effects: &Effects, home: &Partition) -> Applied {
+        let (tasks, names, home) = (Arc::clone(&self.tasks), effects.activated.clone(), home.clone());
+        Arc::new(move || tasks.activate(&names, &home))
     }
 
     /// Waits for a hint that a task has work.
@@ -336,10 +362,10 @@ impl Core {
         }
         let mut times = self.tasks.next.lock().unwrap_or_else(PoisonError::into_inner);
         let next = times.get(&place).copied().unwrap_or(Next::Idle).sooner(next);
-        times.insert(place, next);
+        times.insert(place.clone(), next);
         drop(times);
         let mut states = self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = states.entry(task.name()).or_insert_with(|| TaskState {
+        let state = states.entry(place).or_insert_with(|| TaskState {
             name: task.name(),
             steps: 0,
             last_error: None,
@@ -355,16 +381,21 @@ impl Core {
         self.tasks.next.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), next);
     }
 
+    /// One line for each task: what it did everywhere together, and what went wrong anywhere.
     pub fn task_states(&self) -> Vec<TaskState> {
-        let mut states: Vec<_> =
-            self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        states.sort_by_key(|state| state.name);
-        states
+        let mut states: BTreeMap<&'static str, TaskState> = BTreeMap::new();
+        for state in self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            match states.entry(state.name) {
+                Entry::Vacant(place) => drop(place.insert(state.clone())),
+                Entry::Occupied(mut sum) => sum.get_mut().add(state),
+            }
+        }
+        states.into_values().collect()
     }
 
     /// Moves the events of committed changes into the segment files. Blocks on disk; call it from a thread that may.
     pub fn move_audit_rows(&self) -> Result<u64, MoveError> {
-        move_rows(&self.db, &self.audit)
+        move_rows(&self.db, &self.audit, &self.world)
     }
 
     /// Finishes queued commits and syncs the audit log.
@@ -374,10 +405,9 @@ impl Core {
     }
 }
 
-/// A handler that answers without having asked is a defect of ours, and is treated as a refusal.
-fn nobody_asked(spec: &'static OperationSpec) -> ApiError {
-    ApiError::new(spec.service.codes.internal, INTERNAL_MESSAGE)
-        .because(format!("{} answered without asking for permission", spec.name))
+/// Where the records of a caller live.
+fn home(caller: &Caller) -> Partition {
+    Partition::new(caller.principal.account, caller.region.clone())
 }
 
 fn cannot_store(spec: &'static OperationSpec, error: CommitError) -> ApiError {

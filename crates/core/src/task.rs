@@ -46,6 +46,15 @@ pub struct TaskState {
     pub next: Next,
 }
 
+impl TaskState {
+    /// Adds what the same task did elsewhere.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.last_error = self.last_error.take().or_else(|| other.last_error.clone());
+        self.next = self.next.sooner(other.next);
+    }
+}
+
 /// A task whose type is forgotten, for the runner.
 pub(crate) trait AnyTask: Send + Sync {
     fn name(&self) -> &'static str;

@@ -5,9 +5,11 @@
 
 use coffer_barrier::Barrier;
 use coffer_store::{AuditPlace, AuditRow, EngineError, Partition};
+use coffer_types::{RequestId, Uuid};
 
 use crate::{
-    AuditLog, Db,
+    AuditLog, Caller, Db, EventKind, ServiceEvent, World,
+    audit::Outcome,
     record::{AUDIT_TABLE, open_record},
 };
 
@@ -24,21 +26,47 @@ pub enum MoveError {
 }
 
 /// Moves what there is, and says how many events that was.
-pub(crate) fn move_rows(db: &Db, log: &AuditLog) -> Result<u64, MoveError> {
+pub(crate) fn move_rows(db: &Db, log: &AuditLog, world: &World) -> Result<u64, MoveError> {
     let mut moved = 0;
     for (partition, _) in db.engine().partitions()? {
         loop {
             let rows = db.engine().audit_rows(&partition, AuditPlace::default(), ROWS_PER_MOVE)?;
             let Some(last) = rows.last().map(|row| row.place) else { break };
-            let events: Vec<String> =
-                rows.iter().filter_map(|row| open_row(db.barrier(), &partition, row)).collect();
-            log.append(&events)?;
-            log.sync()?;
+            let event = |row| {
+                open_row(db.barrier(), &partition, row).unwrap_or_else(|| damaged_row(world, &partition, row))
+            };
+            let events: Vec<String> = rows.iter().map(event).collect();
+            log.append_synced(&events)?;
             db.engine().drop_audit_rows(&partition, last)?;
             moved += rows.len() as u64;
+            if events.len() < ROWS_PER_MOVE as usize {
+                break;
+            }
         }
     }
     Ok(moved)
+}
+
+/// What stands in the log where an event cannot be read: the row is dropped, the fact that there was one is not.
+fn damaged_row(world: &World, partition: &Partition, row: &AuditRow) -> String {
+    let caller = Caller::service(
+        partition.account,
+        partition.region.clone(),
+        "coffer.internal",
+        RequestId::random(world.entropy.as_ref()),
+    );
+    let event = ServiceEvent {
+        kind: EventKind::Service,
+        source: "coffer.internal",
+        name: "AuditRowDamaged",
+        details: vec![
+            ("revision", row.place.rev.0.to_string()),
+            ("ordinal", row.place.ordinal.to_string()),
+            ("bytes", row.row.len().to_string()),
+        ],
+    };
+    let outcome = Outcome { caller: &caller, at: world.clock.now() };
+    outcome.service(&event, Uuid::random(world.entropy.as_ref()))
 }
 
 /// The event in a row; nothing if the row does not open, which verification reports as damage.
@@ -47,7 +75,7 @@ pub fn open_row(barrier: &Barrier, partition: &Partition, row: &AuditRow) -> Opt
     match open_record(barrier, partition, AUDIT_TABLE, id, sealed) {
         Ok((_, _, event)) => String::from_utf8(event.take()).ok(),
         Err(error) => {
-            tracing::error!(%error, "an audit row does not open and is left out of the log; run coffer verify");
+            tracing::error!(%error, "an audit row does not open; run coffer verify");
             None
         }
     }

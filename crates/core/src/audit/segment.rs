@@ -8,7 +8,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use coffer_barrier::{Barrier, Purpose};
@@ -31,12 +31,35 @@ pub struct AuditLog {
     files: Arc<dyn Files>,
     barrier: Arc<Barrier>,
     entropy: Arc<dyn Entropy>,
+    segment_bytes_max: u64,
     open: Mutex<Open>,
 }
 
 struct Open {
     number: u64,
     segment: Option<Segment>,
+    /// A sync has failed. The kernel may have dropped what it could not write, so a later success would mean nothing.
+    sync_failed: bool,
+}
+
+impl Open {
+    fn refuse_after_failed_sync(&self) -> io::Result<()> {
+        if self.sync_failed {
+            return Err(io::Error::other(
+                "an earlier sync of the audit log has failed; start the server again",
+            ));
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.refuse_after_failed_sync()?;
+        let Some(segment) = self.segment.as_mut().filter(|segment| segment.unsynced) else { return Ok(()) };
+        segment.unsynced = false;
+        let outcome = segment.file.sync();
+        self.sync_failed = outcome.is_err();
+        outcome
+    }
 }
 
 impl std::fmt::Debug for AuditLog {
@@ -48,40 +71,72 @@ impl std::fmt::Debug for AuditLog {
 impl AuditLog {
     pub fn open(files: Arc<dyn Files>, barrier: Arc<Barrier>, entropy: Arc<dyn Entropy>) -> io::Result<Self> {
         let last = files.list()?.iter().filter_map(|name| segment_number(name)).max().unwrap_or(0);
-        Ok(Self { files, barrier, entropy, open: Mutex::new(Open { number: last, segment: None }) })
+        let segment_bytes_max = SEGMENT_BYTES_MAX;
+        Ok(Self {
+            files,
+            barrier,
+            entropy,
+            segment_bytes_max,
+            open: Mutex::new(Open { number: last, segment: None, sync_failed: false }),
+        })
+    }
+
+    /// Begins a new segment after this many bytes instead of 64 MiB, for stores that are small and for tests.
+    #[must_use]
+    pub fn with_segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes_max = bytes;
+        self
     }
 
     /// Appends events in one write. They survive the death of the process when this returns.
     pub(crate) fn append(&self, events: &[String]) -> io::Result<()> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.segment.as_ref().is_none_or(|segment| segment.written >= SEGMENT_BYTES_MAX) {
-            if let Some(mut full) = open.segment.take() {
-                full.file.sync()?;
-            }
-            let number = open.number + 1;
-            open.segment =
-                Some(Segment::create(self.files.as_ref(), &self.barrier, self.entropy.as_ref(), number)?);
-            open.number = number;
+        self.append_to(&mut self.lock(), events)
+    }
+
+    /// The same, and they survive the loss of power too. Nobody comes between: a write of somebody else that fails in the
+    /// meantime would leave these events in a file that is not synced any more.
+    pub(crate) fn append_synced(&self, events: &[String]) -> io::Result<()> {
+        let mut open = self.lock();
+        self.append_to(&mut open, events)?;
+        open.sync()
+    }
+
+    fn append_to(&self, open: &mut Open, events: &[String]) -> io::Result<()> {
+        open.refuse_after_failed_sync()?;
+        if open.segment.as_ref().is_some_and(|segment| segment.written >= self.segment_bytes_max) {
+            open.sync()?;
+            open.segment = None;
         }
-        let Some(segment) = open.segment.as_mut() else { return Err(io::Error::other("no segment is open")) };
+        let segment = match open.segment.as_mut() {
+            Some(segment) => segment,
+            None => {
+                // Counted before it is made: a name that was half made is never tried again.
+                open.number =
+                    open.number.checked_add(1).ok_or_else(|| io::Error::other("no number is left"))?;
+                let segment =
+                    Segment::create(self.files.as_ref(), &self.barrier, self.entropy.as_ref(), open.number)?;
+                open.segment.insert(segment)
+            }
+        };
         let outcome = segment.append(events);
         if outcome.is_err() {
-            // How much of the write arrived is unknown: nothing may follow it in this file.
+            // How much of the write arrived is unknown, so nothing may follow it in this file. Answers rest on what came
+            // before it, and this is the last moment to sync that.
+            let synced = open.sync();
             open.segment = None;
+            synced?;
         }
         outcome
     }
 
-    /// Makes everything appended so far survive the loss of power.
+    /// Makes everything appended so far survive the loss of power. Once this has failed it fails for ever, as does every
+    /// append: the owner ends the process.
     pub fn sync(&self) -> io::Result<()> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match open.segment.as_mut() {
-            Some(segment) if segment.unsynced => {
-                segment.unsynced = false;
-                segment.file.sync()
-            }
-            _ => Ok(()),
-        }
+        self.lock().sync()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,392 @@
+//! A core with everything around it: a seeded stream for chance, a clock with hands, files and an engine that fail on request.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use coffer_barrier::Barrier;
+use coffer_core::{
+    Answer, AppendFile, AuditLog, Caller, Core, Cx, Db, Files, Partition, Principal, PrincipalKind, Registry,
+    World, open_row, verify_segment,
+};
+use coffer_shape::{ApiError, OperationSpec};
+use coffer_store::{
+    AuditPlace, Dir, Engine, Entry, KeyRange, MemoryEngine, Read, Txn, TxnToken, Write,
+    testing::FailingEngine,
+};
+use coffer_types::{Clock, Entropy, RequestId, Timestamp};
+use serde_json::Value;
+
+use crate::service::{CHANGE, Counter, LOOK, Request, Shipped, TheNumber, register, script};
+
+/// A stream of numbers that a seed determines (SplitMix64).
+pub(crate) struct Seeded(AtomicU64);
+
+impl Seeded {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        let mut z =
+            self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+impl Entropy for Seeded {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.next().to_be_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// 2026-01-02T03:04:05Z, until somebody moves the hands.
+pub(crate) struct Hands(AtomicI64);
+
+impl Default for Hands {
+    fn default() -> Self {
+        Self(AtomicI64::new(1_767_323_045_000))
+    }
+}
+
+impl Hands {
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst).unsigned_abs())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileCall {
+    Create,
+    /// Half of the bytes arrive before it fails.
+    Append,
+    Sync,
+}
+
+#[derive(Default)]
+struct Shelf {
+    /// Bytes, and how many of them were synced.
+    files: BTreeMap<String, (Vec<u8>, usize)>,
+    /// Fails this call when the count of others of its kind before it is used up.
+    faults: Vec<(FileCall, usize)>,
+}
+
+impl Shelf {
+    fn call(&mut self, call: FileCall) -> io::Result<()> {
+        for at in 0..self.faults.len() {
+            if self.faults[at].0 == call {
+                if self.faults[at].1 == 0 {
+                    self.faults.remove(at);
+                    return Err(io::Error::other("no space left on device"));
+                }
+                self.faults[at].1 -= 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Files in memory. Like those on disk, a name is made once.
+#[derive(Default, Clone)]
+pub(crate) struct Cabinet(Arc<Mutex<Shelf>>);
+
+impl Cabinet {
+    /// Lets a call fail after this many others of its kind.
+    pub(crate) fn fail_after(&self, others: usize, call: FileCall) {
+        self.0.lock().unwrap().faults.push((call, others));
+    }
+
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
+        self.0.lock().unwrap().files[name].0.clone()
+    }
+
+    /// What the loss of power would leave.
+    pub(crate) fn synced(&self, name: &str) -> usize {
+        self.0.lock().unwrap().files[name].1
+    }
+
+    pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
+        self.0.lock().unwrap().files.insert(name.to_owned(), (bytes, 0));
+    }
+}
+
+impl Files for Cabinet {
+    fn create(&self, name: &str) -> io::Result<Box<dyn AppendFile>> {
+        let mut shelf = self.0.lock().unwrap();
+        shelf.call(FileCall::Create)?;
+        if shelf.files.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        shelf.files.insert(name.to_owned(), (Vec::new(), 0));
+        Ok(Box::new(Drawn { shelf: Arc::clone(&self.0), name: name.to_owned() }))
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        Ok(self.bytes(name))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.lock().unwrap().files.keys().cloned().collect())
+    }
+}
+
+struct Drawn {
+    shelf: Arc<Mutex<Shelf>>,
+    name: String,
+}
+
+impl AppendFile for Drawn {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut shelf = self.shelf.lock().unwrap();
+        let outcome = shelf.call(FileCall::Append);
+        let arrived = if outcome.is_ok() { bytes.len() } else { bytes.len() / 2 };
+        shelf.files.get_mut(&self.name).unwrap().0.extend_from_slice(&bytes[..arrived]);
+        outcome
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut shelf = self.shelf.lock().unwrap();
+        shelf.call(FileCall::Sync)?;
+        let file = shelf.files.get_mut(&self.name).unwrap();
+        file.1 = file.0.len();
+        Ok(())
+    }
+}
+
+pub(crate) struct House {
+    pub core: Arc<Core>,
+    pub engine: Arc<FailingEngine>,
+    pub files: Cabinet,
+    pub clock: Arc<Hands>,
+    pub barrier: Arc<Barrier>,
+    pub entropy: Arc<Seeded>,
+}
+
+impl House {
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self::over(seed, Box::new(MemoryEngine::new()), |_| ())
+    }
+
+    /// A house whose registry gets more than the service, such as tasks.
+    pub(crate) fn with(seed: u64, more: impl FnOnce(&mut Registry)) -> Self {
+        Self::over(seed, Box::new(MemoryEngine::new()), more)
+    }
+
+    pub(crate) fn over(seed: u64, engine: Box<dyn Engine>, more: impl FnOnce(&mut Registry)) -> Self {
+        let entropy = Arc::new(Seeded::new(seed));
+        let barrier = Arc::new(Barrier::ephemeral(Arc::clone(&entropy) as _));
+        let clock = Arc::new(Hands::default());
+        Self::build(
+            Arc::new(FailingEngine::new(engine)),
+            Cabinet::default(),
+            clock,
+            barrier,
+            entropy,
+            more,
+            u64::MAX,
+        )
+    }
+
+    fn build(
+        engine: Arc<FailingEngine>,
+        files: Cabinet,
+        clock: Arc<Hands>,
+        barrier: Arc<Barrier>,
+        entropy: Arc<Seeded>,
+        more: impl FnOnce(&mut Registry),
+        segment_bytes: u64,
+    ) -> Self {
+        let mut registry = Registry::default();
+        register(&mut registry);
+        more(&mut registry);
+        let db = Db::new(Arc::clone(&engine) as _, Arc::clone(&barrier), Arc::clone(&entropy) as _).unwrap();
+        let audit = AuditLog::open(Arc::new(files.clone()), Arc::clone(&barrier), Arc::clone(&entropy) as _)
+            .unwrap()
+            .with_segment_bytes(segment_bytes);
+        let world = World {
+            clock: Arc::clone(&clock) as _,
+            entropy: Arc::clone(&entropy) as _,
+            audit_files: Arc::new(files.clone()),
+        };
+        let core = Arc::new(Core::new(registry, db, audit, world));
+        Self { core, engine, files, clock, barrier, entropy }
+    }
+
+    /// The same store and files, seen by a process that remembers nothing.
+    pub(crate) fn restarted(&self) -> Self {
+        let _ = self.core.shut_down();
+        Self::build(
+            Arc::clone(&self.engine),
+            self.files.clone(),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.barrier),
+            Arc::clone(&self.entropy),
+            |_| (),
+            u64::MAX,
+        )
+    }
+
+    /// The same house with small segment files.
+    pub(crate) fn with_segments_of(&self, bytes: u64) -> Self {
+        let (engine, files) = (Arc::clone(&self.engine), self.files.clone());
+        let (clock, barrier) = (Arc::clone(&self.clock), Arc::clone(&self.barrier));
+        Self::build(engine, files, clock, barrier, Arc::clone(&self.entropy), |_| (), bytes)
+    }
+
+    pub(crate) async fn call(
+        &self,
+        caller: &Caller,
+        spec: &'static OperationSpec,
+        script: i64,
+    ) -> Option<Answer> {
+        self.core.call(caller, spec, &Request(script, Shipped::Whole)).await
+    }
+
+    /// Runs a handler as the operation that only reads, for the administrator.
+    pub(crate) async fn look(
+        &self,
+        run: impl Fn(&mut Cx<'_>) -> Result<i64, ApiError> + Send + Sync + 'static,
+    ) -> Result<i64, ApiError> {
+        number(self.call(&admin(), &LOOK, script(run)).await.expect("an answer"))
+    }
+
+    /// Runs a handler as the operation that writes, for the administrator.
+    pub(crate) async fn change(
+        &self,
+        run: impl Fn(&mut Cx<'_>) -> Result<i64, ApiError> + Send + Sync + 'static,
+    ) -> Result<i64, ApiError> {
+        number(self.call(&admin(), &CHANGE, script(run)).await.expect("an answer"))
+    }
+
+    pub(crate) async fn set(&self, name: &'static str, count: i64) {
+        self.change(move |cx| save(cx, name, count)).await.unwrap();
+    }
+
+    pub(crate) async fn get(&self, name: &'static str) -> Result<i64, ApiError> {
+        self.look(move |cx| count(cx, name)).await
+    }
+
+    /// Every event of the segment files, file by file.
+    pub(crate) fn logged(&self) -> Vec<Value> {
+        let mut events = Vec::new();
+        for name in self.files.list().unwrap() {
+            verify_segment(&self.barrier, &self.files.bytes(&name), &mut |event| {
+                events.push(serde_json::from_str(event).expect("an event is JSON"));
+            });
+        }
+        events
+    }
+
+    /// Every event that is still a row of the engine.
+    pub(crate) fn rows(&self) -> Vec<Value> {
+        let mut events = Vec::new();
+        for (partition, _) in self.engine.partitions().unwrap() {
+            for row in self.engine.audit_rows(&partition, AuditPlace::default(), 10_000).unwrap() {
+                let text = open_row(&self.barrier, &partition, &row).expect("a row opens");
+                events.push(serde_json::from_str(&text).expect("an event is JSON"));
+            }
+        }
+        events
+    }
+
+    pub(crate) fn events(&self) -> Vec<Value> {
+        let mut events = self.logged();
+        events.extend(self.rows());
+        events
+    }
+
+    /// What the engine holds of a table, below all caches.
+    pub(crate) fn stored(&self, table: u16) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut rest = Some(KeyRange::prefix(&table.to_be_bytes()));
+        while let Some(range) = rest {
+            let page = self.engine.scan(&here(), &range, Dir::Forward, 1000, Read::Latest).unwrap();
+            entries.extend(page.entries);
+            rest = page.rest;
+        }
+        entries
+    }
+
+    /// Changes the engine behind everybody's back.
+    pub(crate) fn tamper(&self, writes: Vec<Write>) {
+        let mut token = [0; 16];
+        self.entropy.fill(&mut token);
+        let mut txn = Txn::new(here(), TxnToken(token));
+        txn.writes = writes;
+        self.engine.commit(&[txn]).unwrap();
+    }
+}
+
+pub(crate) fn number(answer: Answer) -> Result<i64, ApiError> {
+    let reply = answer.outcome?;
+    let mut number = TheNumber::default();
+    reply.write_to(&mut number).unwrap();
+    Ok(number.0)
+}
+
+/// Saves a counter that only administrators may touch.
+pub(crate) fn save(cx: &mut Cx<'_>, name: &str, count: i64) -> Result<i64, ApiError> {
+    cx.needs_no_permission("this test is about something else");
+    cx.save(Counter { name: name.to_owned(), count, public: false })?;
+    Ok(count)
+}
+
+/// The count of a counter; -1 if there is none.
+pub(crate) fn count(cx: &Cx<'_>, name: &str) -> Result<i64, ApiError> {
+    cx.needs_no_permission("this test is about something else");
+    Ok(cx.part::<Counter>(&[name])?.map_or(-1, |counter| counter.count))
+}
+
+pub(crate) fn here() -> Partition {
+    Partition::new("111122223333".parse().unwrap(), "eu-west-1".parse().unwrap())
+}
+
+pub(crate) fn admin() -> Caller {
+    caller("ann", true)
+}
+
+/// Somebody whom no policy allows anything.
+pub(crate) fn guest() -> Caller {
+    caller("bob", false)
+}
+
+fn caller(name: &str, administrator: bool) -> Caller {
+    Caller {
+        principal: Principal {
+            account: here().account,
+            kind: PrincipalKind::User { name: name.to_owned() },
+            arn: format!("arn:aws:iam::111122223333:user/{name}"),
+            user_id: format!("AIDA{}", name.to_uppercase()),
+            access_key_id: Some("AKIAIOSFODNN7EXAMPLE".to_owned()),
+            administrator,
+        },
+        region: here().region,
+        request_id: RequestId::random(&Seeded::new(7)),
+        source_address: "192.0.2.7".to_owned(),
+        user_agent: "aws-cli/2".to_owned(),
+        tls_version: Some("TLSv1.3"),
+    }
+}

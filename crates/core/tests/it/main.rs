@@ -1,0 +1,26 @@
+//! The core from outside: what every operation gets, whatever its handler does.
+//!
+//! The service under test ([`service`]) has operations whose handlers are written in the tests, so that a rule and the handler
+//! that tries to break it stand on one page. The world ([`house`]) is seeded, its clock stands still until it is moved, and its
+//! files and its engine fail when they are told to.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "all of this is a test, also the functions that the tests share"
+)]
+
+mod answers;
+mod audit_log;
+mod coherence;
+mod conflicts;
+mod house;
+mod invoke;
+mod records;
+mod service;
+mod tasks;
+mod tokens;
