@@ -1,7 +1,8 @@
-"""Reads a transcript of shell commands with what they print, runs it, and compares.
+"""Reads transcripts of shell commands with what they print, runs them, and compares.
 
-The transcript is a shell script that a person can run. This module knows its two kinds of comment lines and nothing of what is in
-them. All commands run in one shell, so that variables of one are there for the next.
+There are two kinds: a shell script that a person can run, with what is printed in comments, and a section of a README. What the README
+promises is read from the README itself, so that it cannot promise anything else. All commands run in one shell, so that
+variables of one are there for the next.
 """
 
 import re
@@ -10,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MARK = "@@ end of step"
-SECONDS_MAX = 120
+SECONDS_MAX = 240
+# What differs between two runs of the same command, as a README shows it: ids, accounts, the ends of ARNs.
+DIFFERS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d{12}\b|(?<=-)[A-Za-z0-9]{6}(?=\")")
 
 
 @dataclass
@@ -30,7 +33,23 @@ class Outcome:
     complained: str
 
 
-def read(path: Path) -> list[Step]:
+def read_readme(path: Path, heading: str) -> list[Step]:
+    """The commands of one section: `$ command` with its output in console blocks, and blocks of Python."""
+    section = re.search(rf"^## {re.escape(heading)}\n(.*?)^## ", path.read_text(), re.DOTALL | re.MULTILINE)
+    assert section, f"{path} has no section {heading}"
+    steps = []
+    for language, block in re.findall(r"^```(\w+)\n(.*?)^```", section[1], re.DOTALL | re.MULTILINE):
+        if language == "python":
+            steps.append(Step(f"python - <<'EOF'\n{block}EOF"))
+        elif language == "console":
+            for command, output in re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+                lines = [DIFFERS.sub("[..]", line) for line in output.strip().splitlines()]
+                is_refusal = output.startswith("An error occurred")
+                steps.append(Step(command, *(([], lines) if is_refusal else (lines, []))))
+    return steps
+
+
+def read_script(path: Path) -> list[Step]:
     steps, open_line = [], False
     for line in path.read_text().splitlines():
         if open_line:
@@ -47,14 +66,15 @@ def read(path: Path) -> list[Step]:
     return steps
 
 
-def run(steps: list[Step], prelude: str, environment: dict[str, str]) -> list[Outcome]:
+def run(steps: list[Step], directory: Path, environment: dict[str, str]) -> list[Outcome]:
     """Runs the steps in one shell. The mark after each carries its status on the one stream and splits the other."""
-    lines = [prelude]
+    lines = []
     for step in steps:
         lines += [step.command, f"printf '\\n{MARK} %s\\n' $?; printf '\\n{MARK}\\n' >&2"]
-    # The script is a file of its own, so that no command can read it away from its standard input.
+    # The script is an argument, so that no command can read it away from the standard input.
     shell = subprocess.run(
         ["bash", "-c", "\n".join(lines)],
+        cwd=directory,
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
