@@ -49,10 +49,10 @@ impl Written {
     }
 }
 
-type Cache = quick_cache::sync::Cache<Key, Found, ByWeight>;
+pub(super) type Cache = quick_cache::sync::Cache<Key, Found, ByWeight>;
 
 #[derive(Clone)]
-struct ByWeight;
+pub(super) struct ByWeight;
 
 impl quick_cache::Weighter<Key, Found> for ByWeight {
     fn weight(&self, _: &Key, found: &Found) -> u64 {
