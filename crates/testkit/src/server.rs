@@ -10,7 +10,7 @@ use coffer_barrier::Barrier;
 use coffer_client::{Client, Credentials, Endpoint};
 use coffer_core::{AuditLog, Caller, Core, Db, Registry};
 use coffer_iam::create_administrator;
-use coffer_server::{Mode, Node, Settings, open};
+use coffer_server::{Mode, Node, Settings, config::Window, open};
 use coffer_shape::OperationSpec;
 use coffer_store::{Engine as StoreEngine, MemoryEngine, SqliteEngine, SqliteOptions};
 use coffer_types::{AccountId, Clock, Region, RequestId, Secret, Timestamp};
@@ -20,6 +20,9 @@ use crate::{Conformance, SimWorld};
 
 const ACCOUNT: &str = "111122223333";
 const REGION: &str = "eu-west-1";
+
+/// As on AWS, and so in the vectors.
+const SIGNATURE_WINDOW: Duration = Duration::from_secs(300);
 
 /// Where a test server keeps its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +83,7 @@ impl TestServer {
             account: account(),
             region: region(),
             limits: Default::default(),
-            signature: Default::default(),
+            signature: Window(SIGNATURE_WINDOW),
         };
         let node = Arc::new(Node::new(Mode::Production, world.world(), settings, None));
         // Engines draw different amounts of chance; from here on nobody sees the difference.
@@ -105,6 +108,11 @@ impl TestServer {
 
     pub const fn world(&self) -> &SimWorld {
         &self.world
+    }
+
+    /// The node itself, for tests that serve it in another way as well.
+    pub const fn node(&self) -> &Arc<Node> {
+        &self.node
     }
 
     pub fn now(&self) -> Timestamp {

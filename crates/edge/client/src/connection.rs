@@ -4,6 +4,9 @@
 //! as many connections as there were requests at the same time. A server may close an idle connection at any moment. When
 //! that happens before the request has left, it goes out once more on a fresh connection; when it may have left, the caller
 //! is told, because only the caller knows whether it may be repeated.
+//!
+//! Known limit: the buffers of the HTTP library are not wiped. Our copies are; theirs only are where the program runs on the
+//! wiping allocator.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -22,7 +25,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsConnector;
 
@@ -33,6 +36,8 @@ const CONNECT_WAIT: Duration = Duration::from_secs(5);
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// A page of a hundred secrets with all their versions is well below this.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Servers close idle connections after a minute or so, and a request that crosses with the close is lost.
+const IDLE_WAIT: Duration = Duration::from_secs(20);
 /// More than this many idle connections serve nobody.
 const IDLE_MAX: usize = 128;
 
@@ -61,7 +66,13 @@ impl RawResponse {
     }
 }
 
-type Idle = SendRequest<Full<Bytes>>;
+type Sender = SendRequest<Full<Bytes>>;
+
+#[derive(Debug)]
+struct Idle {
+    sender: Sender,
+    since: Instant,
+}
 
 /// Everything below the signature: an endpoint and its open connections.
 #[derive(Debug, Clone)]
@@ -101,7 +112,11 @@ impl Connections {
     async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<RawResponse, ClientError> {
         loop {
             let (mut connection, is_fresh) = match self.take() {
-                Some(idle) => (idle, false),
+                // The task of the connection may not have noticed yet that the last answer has been read.
+                Some(mut idle) => match idle.ready().await {
+                    Ok(()) => (idle, false),
+                    Err(_) => continue,
+                },
                 None => (self.connect().await?, true),
             };
             match connection.try_send_request(request).await {
@@ -113,26 +128,34 @@ impl Connections {
                 Err(mut error) => match error.take_message() {
                     // Closed while idle, and the request is still ours.
                     Some(unsent) if !is_fresh => request = unsent,
-                    Some(_) => return Err(ClientError::Unreachable(error.into_error().to_string())),
-                    None => return Err(ClientError::Lost(error.into_error().to_string())),
+                    Some(_) => return Err(ClientError::Unreachable(whole(&error.into_error()))),
+                    None => return Err(ClientError::Lost(whole(&error.into_error()))),
                 },
             }
         }
     }
 
-    fn take(&self) -> Option<Idle> {
+    fn take(&self) -> Option<Sender> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        std::iter::from_fn(|| idle.pop()).find(|connection| connection.is_ready())
+        // The youngest first; when it is too old, all of them are.
+        while let Some(Idle { sender, since }) = idle.pop() {
+            if since.elapsed() > IDLE_WAIT {
+                idle.clear();
+            } else if !sender.is_closed() {
+                return Some(sender);
+            }
+        }
+        None
     }
 
-    fn put_back(&self, connection: Idle) {
+    fn put_back(&self, sender: Sender) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_MAX && !connection.is_closed() {
-            idle.push(connection);
+        if idle.len() < IDLE_MAX && !sender.is_closed() {
+            idle.push(Idle { sender, since: Instant::now() });
         }
     }
 
-    async fn connect(&self) -> Result<Idle, ClientError> {
+    async fn connect(&self) -> Result<Sender, ClientError> {
         let open = async {
             let stream = TcpStream::connect(self.endpoint.address()).await?;
             stream.set_nodelay(true)?;
@@ -152,7 +175,9 @@ impl Connections {
 }
 
 /// Starts the task that moves the bytes of one connection; it ends with the connection.
-async fn drive(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Idle, std::io::Error> {
+async fn drive(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<Sender, std::io::Error> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
     // Whatever ends a connection is told to the request that is on it.
     tokio::spawn(async move { drop(connection.await) });
@@ -170,11 +195,23 @@ async fn read(response: Response<Incoming>) -> Result<RawResponse, ClientError> 
         .collect();
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| {
         match error.downcast::<hyper::Error>() {
-            Ok(error) => ClientError::Lost(error.to_string()),
+            Ok(error) => ClientError::Lost(whole(&error)),
             Err(_) => ClientError::TooLarge,
         }
     })?;
     Ok(RawResponse { status, headers, body: Secret::new(body.to_bytes().to_vec()) })
+}
+
+/// An error with what caused it; hyper's own sentence is often only "connection error".
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// A body that is wiped when the last connection lets go of it.

@@ -1,9 +1,17 @@
 //! Coffer as its clients see it: every test speaks HTTP to a running server.
 
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod exchanges;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod made_up;
+#[cfg(test)]
 mod place;
+#[cfg(test)]
+mod signatures;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]
