@@ -31,6 +31,8 @@ pub(crate) enum SecretError {
     FilterWithoutKey,
     FilterWithoutValues { key: String },
     InvalidNextToken,
+    PasswordTooShort,
+    PasswordWithoutCharacters,
     TooManyVersions,
     TooManyLabels,
     TooManyTags,
@@ -123,6 +125,13 @@ impl From<SecretError> for ApiError {
             }
             // E34
             SecretError::InvalidNextToken => err::invalid_next_token("The NextToken value is invalid."),
+            // E33
+            SecretError::PasswordTooShort => {
+                err::invalid_parameter("Password length is too short based on the required types.")
+            }
+            SecretError::PasswordWithoutCharacters => {
+                err::invalid_parameter("You must include at least one character type.")
+            }
             SecretError::TooManyVersions => err::limit_exceeded(
                 "You can't create another version of this secret: the limit is 100 versions, and versions younger than 24 hours aren't cleaned up.",
             ),

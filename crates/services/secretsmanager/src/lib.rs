@@ -7,6 +7,7 @@ mod error;
 mod filter;
 mod identifier;
 mod ops;
+mod password;
 mod secret;
 mod tags;
 mod tasks;
@@ -28,6 +29,7 @@ pub fn register(registry: &mut Registry) {
     registry.serve::<model::RestoreSecret>(ops::restore_secret);
     registry.serve::<model::TagResource>(ops::tag_resource);
     registry.serve::<model::UntagResource>(ops::untag_resource);
+    registry.serve::<model::GetRandomPassword>(ops::get_random_password);
     registry.task(tasks::DeletionReaper);
 }
 

@@ -3,6 +3,7 @@
 mod create_secret;
 mod delete_secret;
 mod describe_secret;
+mod get_random_password;
 mod get_secret_value;
 mod list_secret_version_ids;
 mod list_secrets;
@@ -15,6 +16,7 @@ mod update_secret_version_stage;
 pub(crate) use create_secret::create_secret;
 pub(crate) use delete_secret::delete_secret;
 pub(crate) use describe_secret::describe_secret;
+pub(crate) use get_random_password::get_random_password;
 pub(crate) use get_secret_value::get_secret_value;
 pub(crate) use list_secret_version_ids::list_secret_version_ids;
 pub(crate) use list_secrets::list_secrets;

@@ -15,7 +15,7 @@ use expect_test::expect_file;
 use crate::place::tests;
 
 /// Files whose operation nobody serves yet. This list only shrinks.
-const NOT_SERVED: &[&str] = &["get-random-password.wire: secretsmanager.GetRandomPassword"];
+const NOT_SERVED: &[&str] = &[];
 
 fn files() -> Vec<PathBuf> {
     let directory = tests("wire/secretsmanager");

@@ -8,11 +8,12 @@ use super::{
     SERVICE, err,
     shapes::{
         CreateSecretRequest, CreateSecretResponse, DeleteSecretRequest, DeleteSecretResponse,
-        DescribeSecretRequest, DescribeSecretResponse, GetSecretValueRequest, GetSecretValueResponse,
-        ListSecretVersionIdsRequest, ListSecretVersionIdsResponse, ListSecretsRequest, ListSecretsResponse,
-        PutSecretValueRequest, PutSecretValueResponse, RestoreSecretRequest, RestoreSecretResponse,
-        TagResourceRequest, UntagResourceRequest, UpdateSecretRequest, UpdateSecretResponse,
-        UpdateSecretVersionStageRequest, UpdateSecretVersionStageResponse,
+        DescribeSecretRequest, DescribeSecretResponse, GetRandomPasswordRequest, GetRandomPasswordResponse,
+        GetSecretValueRequest, GetSecretValueResponse, ListSecretVersionIdsRequest,
+        ListSecretVersionIdsResponse, ListSecretsRequest, ListSecretsResponse, PutSecretValueRequest,
+        PutSecretValueResponse, RestoreSecretRequest, RestoreSecretResponse, TagResourceRequest,
+        UntagResourceRequest, UpdateSecretRequest, UpdateSecretResponse, UpdateSecretVersionStageRequest,
+        UpdateSecretVersionStageResponse,
     },
 };
 
@@ -112,6 +113,40 @@ pub(super) static DESCRIBE_SECRET: OperationSpec = OperationSpec {
     input: DescribeSecretRequest::SCHEMA,
     output: DescribeSecretResponse::SCHEMA,
     errors: &[err::RESOURCE_NOT_FOUND, err::INTERNAL_SERVICE_ERROR, err::INVALID_PARAMETER],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetRandomPassword;
+
+impl Operation for GetRandomPassword {
+    type Input = GetRandomPasswordRequest;
+    type Output = GetRandomPasswordResponse;
+    const SPEC: &'static OperationSpec = &GET_RANDOM_PASSWORD;
+}
+
+pub(super) static GET_RANDOM_PASSWORD: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetRandomPassword",
+    action: action::GET_RANDOM_PASSWORD,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "PasswordLength",
+            "ExcludeCharacters",
+            "ExcludeNumbers",
+            "ExcludePunctuation",
+            "ExcludeUppercase",
+            "ExcludeLowercase",
+            "IncludeSpace",
+            "RequireEachIncludedType",
+        ],
+        response: &[],
+    },
+    input: GetRandomPasswordRequest::SCHEMA,
+    output: GetRandomPasswordResponse::SCHEMA,
+    errors: &[err::INVALID_PARAMETER, err::INVALID_REQUEST, err::INTERNAL_SERVICE_ERROR],
 };
 
 #[derive(Debug, Clone, Copy)]

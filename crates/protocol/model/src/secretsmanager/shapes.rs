@@ -654,6 +654,112 @@ impl TryFrom<&str> for FilterNameStringType {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetRandomPasswordRequest {
+    pub password_length: Option<i64>,
+    pub exclude_characters: Option<String>,
+    pub exclude_numbers: Option<bool>,
+    pub exclude_punctuation: Option<bool>,
+    pub exclude_uppercase: Option<bool>,
+    pub exclude_lowercase: Option<bool>,
+    pub include_space: Option<bool>,
+    pub require_each_included_type: Option<bool>,
+}
+
+impl Shape for GetRandomPasswordRequest {
+    const SCHEMA: &'static Schema = &GET_RANDOM_PASSWORD_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_RANDOM_PASSWORD_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.password_length = Some(Shape::read_as(&PASSWORD_LENGTH_TYPE, from)?),
+                1 => value.exclude_characters = Some(Shape::read_as(&EXCLUDE_CHARACTERS_TYPE, from)?),
+                2 => value.exclude_numbers = Some(Shape::read_as(&EXCLUDE_NUMBERS_TYPE, from)?),
+                3 => value.exclude_punctuation = Some(Shape::read_as(&EXCLUDE_PUNCTUATION_TYPE, from)?),
+                4 => value.exclude_uppercase = Some(Shape::read_as(&EXCLUDE_UPPERCASE_TYPE, from)?),
+                5 => value.exclude_lowercase = Some(Shape::read_as(&EXCLUDE_LOWERCASE_TYPE, from)?),
+                6 => value.include_space = Some(Shape::read_as(&INCLUDE_SPACE_TYPE, from)?),
+                7 => {
+                    value.require_each_included_type =
+                        Some(Shape::read_as(&REQUIRE_EACH_INCLUDED_TYPE_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_RANDOM_PASSWORD_REQUEST, &mut |to| {
+            if let Some(value) = &self.password_length {
+                to.member(0, &GET_RANDOM_PASSWORD_REQUEST_MEMBERS[0])?;
+                value.write_as(&PASSWORD_LENGTH_TYPE, to)?;
+            }
+            if let Some(value) = &self.exclude_characters {
+                to.member(1, &GET_RANDOM_PASSWORD_REQUEST_MEMBERS[1])?;
+                value.write_as(&EXCLUDE_CHARACTERS_TYPE, to)?;
+            }
+            if let Some(value) = &self.exclude_numbers {
+                to.member(2, &GET_RANDOM_PASSWORD_REQUEST_MEMBERS[2])?;
+                value.write_as(&EXCLUDE_NUMBERS_TYPE, to)?;
+            }
+            if let Some(value) = &self.exclude_punctuation {
+                to.member(3, &GET_RANDOM_PASSWORD_REQUEST_MEMBERS[3])?;
+                value.write_as(&EXCLUDE_PUNCTUATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.exclude_uppercase {
+                to.member(4, &GET_RANDOM_PASSWORD_REQUEST_MEMBERS[4])?;
+                value.write_as(&EXCLUDE_UPPERCASE_TYPE, to)?;
+            }
+            if let Some(value) = &self.exclude_lowercase {
+                to.member(5, &GET_RANDOM_PASSWORD_REQUEST_MEMBERS[5])?;
+                value.write_as(&EXCLUDE_LOWERCASE_TYPE, to)?;
+            }
+            if let Some(value) = &self.include_space {
+                to.member(6, &GET_RANDOM_PASSWORD_REQUEST_MEMBERS[6])?;
+                value.write_as(&INCLUDE_SPACE_TYPE, to)?;
+            }
+            if let Some(value) = &self.require_each_included_type {
+                to.member(7, &GET_RANDOM_PASSWORD_REQUEST_MEMBERS[7])?;
+                value.write_as(&REQUIRE_EACH_INCLUDED_TYPE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct GetRandomPasswordResponse {
+    pub random_password: Option<Secret<String>>,
+}
+
+impl Shape for GetRandomPasswordResponse {
+    const SCHEMA: &'static Schema = &GET_RANDOM_PASSWORD_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_RANDOM_PASSWORD_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.random_password = Some(Shape::read_as(&RANDOM_PASSWORD_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_RANDOM_PASSWORD_RESPONSE, &mut |to| {
+            if let Some(value) = &self.random_password {
+                to.member(0, &GET_RANDOM_PASSWORD_RESPONSE_MEMBERS[0])?;
+                value.write_as(&RANDOM_PASSWORD_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct GetSecretValueRequest {
     pub secret_id: String,
     pub version_id: Option<String>,
@@ -2122,6 +2228,21 @@ static DURATION_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static EXCLUDE_CHARACTERS_TYPE: Schema = Schema {
+    name: "ExcludeCharactersType",
+    kind: Kind::String,
+    limits: Limits { min: Some(0), max: Some(4096), ..Limits::NONE },
+    sensitive: false,
+};
+
+static EXCLUDE_LOWERCASE_TYPE: Schema = Schema::plain("ExcludeLowercaseType", Kind::Boolean);
+
+static EXCLUDE_NUMBERS_TYPE: Schema = Schema::plain("ExcludeNumbersType", Kind::Boolean);
+
+static EXCLUDE_PUNCTUATION_TYPE: Schema = Schema::plain("ExcludePunctuationType", Kind::Boolean);
+
+static EXCLUDE_UPPERCASE_TYPE: Schema = Schema::plain("ExcludeUppercaseType", Kind::Boolean);
+
 static EXTERNAL_SECRET_ROTATION_METADATA_ITEM_MEMBERS: [Member; 2] = [
     Member {
         name: "Key",
@@ -2199,6 +2320,55 @@ static FILTERS_LIST_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static GET_RANDOM_PASSWORD_REQUEST_MEMBERS: [Member; 8] = [
+    Member { name: "PasswordLength", wire: "PasswordLength", required: false, schema: &PASSWORD_LENGTH_TYPE },
+    Member {
+        name: "ExcludeCharacters",
+        wire: "ExcludeCharacters",
+        required: false,
+        schema: &EXCLUDE_CHARACTERS_TYPE,
+    },
+    Member { name: "ExcludeNumbers", wire: "ExcludeNumbers", required: false, schema: &EXCLUDE_NUMBERS_TYPE },
+    Member {
+        name: "ExcludePunctuation",
+        wire: "ExcludePunctuation",
+        required: false,
+        schema: &EXCLUDE_PUNCTUATION_TYPE,
+    },
+    Member {
+        name: "ExcludeUppercase",
+        wire: "ExcludeUppercase",
+        required: false,
+        schema: &EXCLUDE_UPPERCASE_TYPE,
+    },
+    Member {
+        name: "ExcludeLowercase",
+        wire: "ExcludeLowercase",
+        required: false,
+        schema: &EXCLUDE_LOWERCASE_TYPE,
+    },
+    Member { name: "IncludeSpace", wire: "IncludeSpace", required: false, schema: &INCLUDE_SPACE_TYPE },
+    Member {
+        name: "RequireEachIncludedType",
+        wire: "RequireEachIncludedType",
+        required: false,
+        schema: &REQUIRE_EACH_INCLUDED_TYPE_TYPE,
+    },
+];
+
+static GET_RANDOM_PASSWORD_REQUEST: Schema =
+    Schema::plain("GetRandomPasswordRequest", Kind::Structure(&GET_RANDOM_PASSWORD_REQUEST_MEMBERS));
+
+static GET_RANDOM_PASSWORD_RESPONSE_MEMBERS: [Member; 1] = [Member {
+    name: "RandomPassword",
+    wire: "RandomPassword",
+    required: false,
+    schema: &RANDOM_PASSWORD_TYPE,
+}];
+
+static GET_RANDOM_PASSWORD_RESPONSE: Schema =
+    Schema::plain("GetRandomPasswordResponse", Kind::Structure(&GET_RANDOM_PASSWORD_RESPONSE_MEMBERS));
+
 static GET_SECRET_VALUE_REQUEST_MEMBERS: [Member; 3] = [
     Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
     Member { name: "VersionId", wire: "VersionId", required: false, schema: &SECRET_VERSION_ID_TYPE },
@@ -2230,6 +2400,8 @@ static GET_SECRET_VALUE_RESPONSE_MEMBERS: [Member; 7] = [
 
 static GET_SECRET_VALUE_RESPONSE: Schema =
     Schema::plain("GetSecretValueResponse", Kind::Structure(&GET_SECRET_VALUE_RESPONSE_MEMBERS));
+
+static INCLUDE_SPACE_TYPE: Schema = Schema::plain("IncludeSpaceType", Kind::Boolean);
 
 static KMS_KEY_ID_LIST_TYPE: Schema = Schema::plain(
     "KmsKeyIdListType",
@@ -2331,6 +2503,13 @@ static OWNING_SERVICE_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static PASSWORD_LENGTH_TYPE: Schema = Schema {
+    name: "PasswordLengthType",
+    kind: Kind::Long,
+    limits: Limits { min: Some(1), max: Some(4096), ..Limits::NONE },
+    sensitive: false,
+};
+
 static PUT_SECRET_VALUE_REQUEST_MEMBERS: [Member; 6] = [
     Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
     Member {
@@ -2367,6 +2546,13 @@ static PUT_SECRET_VALUE_RESPONSE_MEMBERS: [Member; 4] = [
 
 static PUT_SECRET_VALUE_RESPONSE: Schema =
     Schema::plain("PutSecretValueResponse", Kind::Structure(&PUT_SECRET_VALUE_RESPONSE_MEMBERS));
+
+static RANDOM_PASSWORD_TYPE: Schema = Schema {
+    name: "RandomPasswordType",
+    kind: Kind::String,
+    limits: Limits { min: Some(0), max: Some(4096), ..Limits::NONE },
+    sensitive: true,
+};
 
 static RECOVERY_WINDOW_IN_DAYS_TYPE: Schema = Schema::plain("RecoveryWindowInDaysType", Kind::Long);
 
@@ -2407,6 +2593,8 @@ static REPLICATION_STATUS_TYPE_MEMBERS: [Member; 5] = [
 
 static REPLICATION_STATUS_TYPE: Schema =
     Schema::plain("ReplicationStatusType", Kind::Structure(&REPLICATION_STATUS_TYPE_MEMBERS));
+
+static REQUIRE_EACH_INCLUDED_TYPE_TYPE: Schema = Schema::plain("RequireEachIncludedTypeType", Kind::Boolean);
 
 static RESTORE_SECRET_REQUEST_MEMBERS: [Member; 1] =
     [Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE }];

@@ -103,7 +103,8 @@ fn audit_names_members_that_are_no_secrets_and_reads_record_no_answer() {
 fn what_must_be_secret_is_secret() {
     let sensitive: BTreeSet<&str> =
         schemas().iter().filter(|schema| schema.sensitive).map(|schema| schema.name).collect();
-    let expected = ["PlaintextType", "RotationTokenType", "SecretBinaryType", "SecretStringType"];
+    let expected =
+        ["PlaintextType", "RandomPasswordType", "RotationTokenType", "SecretBinaryType", "SecretStringType"];
     assert_eq!(sensitive, BTreeSet::from(expected));
 
     let string = secretsmanager::PutSecretValueRequest::SCHEMA.member("SecretString").unwrap().1.schema;
@@ -180,7 +181,7 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
     }
     let covered = all! {
         kms: Decrypt GenerateDataKey;
-        secretsmanager: CreateSecret DeleteSecret DescribeSecret GetSecretValue ListSecretVersionIds
+        secretsmanager: CreateSecret DeleteSecret DescribeSecret GetRandomPassword GetSecretValue ListSecretVersionIds
             ListSecrets PutSecretValue RestoreSecret TagResource UntagResource UpdateSecret UpdateSecretVersionStage;
         sts: GetCallerIdentity;
     };
