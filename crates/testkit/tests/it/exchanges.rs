@@ -3,11 +3,7 @@
 //! `UPDATE_EXPECT=1` writes the answers that came into the files; the difference is the review. The same files run over the
 //! database too, where a restart closes and opens real files: the answers must not tell the engines apart.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use coffer_testkit::{Engine, Script, TestServer};
 use expect_test::expect_file;
@@ -17,26 +13,29 @@ use crate::place::tests;
 /// Files whose operation nobody serves yet. This list only shrinks.
 const NOT_SERVED: &[&str] = &[];
 
-fn files() -> Vec<PathBuf> {
-    let directory = tests("wire/secretsmanager");
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+/// Every file, as `<service>/<operation>.wire`, in order.
+fn files() -> Vec<String> {
+    let mut files = Vec::new();
+    for service in fs::read_dir(tests("wire")).unwrap() {
+        let service = service.unwrap();
+        for file in fs::read_dir(service.path()).unwrap() {
+            let names = [service.file_name(), file.unwrap().file_name()];
+            files.push(names.map(|name| name.into_string().unwrap()).join("/"));
+        }
+    }
     files.sort();
     files
 }
 
-fn name(path: &Path) -> &str {
-    path.file_name().unwrap().to_str().unwrap()
-}
-
 async fn run_all(engine: Engine, check: impl Fn(&Path, &str)) {
     let mut skipped = Vec::new();
-    for path in files() {
+    for file in files() {
+        let path = tests("wire").join(&file);
         let script = Script::parse(&fs::read_to_string(&path).unwrap());
         let unserved = script.unserved();
         if !unserved.is_empty() {
-            println!("skipped: {}: {}", name(&path), unserved.join(", "));
-            skipped.push(format!("{}: {}", name(&path), unserved.join(", ")));
+            println!("skipped: {}: {}", file, unserved.join(", "));
+            skipped.push(format!("{}: {}", file, unserved.join(", ")));
             continue;
         }
         let server = TestServer::start(engine, 1).await;
@@ -64,16 +63,11 @@ async fn the_database_gives_the_same_answers_as_the_memory() {
 
 #[test]
 fn every_served_operation_has_its_file() {
-    let files = files();
-    let present: BTreeSet<&str> = files.iter().map(|path| name(path)).collect();
+    let present = files();
     let served = coffer_server::open::registry().public();
-    let wanted: Vec<String> = served
-        .iter()
-        .filter(|spec| spec.service.name == "secretsmanager")
-        .map(|spec| format!("{}.wire", kebab(spec.name)))
-        .collect();
-    let missing: Vec<&String> = wanted.iter().filter(|file| !present.contains(file.as_str())).collect();
-    assert_eq!(missing, [] as [&String; 0]);
+    let wanted = served.iter().map(|spec| format!("{}/{}.wire", spec.service.name, kebab(spec.name)));
+    let missing: Vec<String> = wanted.filter(|file| !present.contains(file)).collect();
+    assert_eq!(missing, [] as [&str; 0]);
 }
 
 /// `GetSecretValue` -> `get-secret-value`

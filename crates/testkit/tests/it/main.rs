@@ -9,6 +9,8 @@ mod limits;
 #[cfg(test)]
 mod made_up;
 #[cfg(test)]
+mod passwords;
+#[cfg(test)]
 mod place;
 #[cfg(test)]
 mod signatures;

@@ -1,7 +1,8 @@
 //! Facts recorded on AWS, played against a running server.
 //!
 //! Every vector of the file is executed, or belongs to an operation that is not served, or stands with its reason in
-//! `tests/vectors/secretsmanager-pending.txt`. Both lists are compared exactly, and only shrink.
+//! `tests/vectors/secretsmanager-pending.txt`. Both lists are compared exactly, and only shrink. The sections `rotation` and
+//! `cross_account_sequences` are about operations that are not served, and wait for them as a whole.
 
 mod errors;
 mod facts;
