@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Server(Server),
     /// Run the service in memory, for laptops and tests: any credentials are accepted, nothing is kept
     Dev(Dev),
+    /// Make a store that a passphrase opens; `server` then starts sealed and waits for `unseal`
+    Init(Init),
     /// Profiles for the AWS CLI and the SDKs
     Profile {
         #[command(subcommand)]
@@ -101,6 +103,18 @@ pub(crate) struct Dev {
     /// Where to listen, on a loopback address [default: 127.0.0.1:4566]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A store that a keyfile opens needs no init: the first start of `coffer server` makes it."
+)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub place: Place,
+    /// A file with the passphrase, `-` for the standard input [default: it is asked for]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -53,17 +53,28 @@ pub(crate) fn passphrase_from(path: &Path) -> Result<Secret<String>, Complaint> 
 
 /// Asks on the terminal, wherever the standard streams go.
 pub(crate) fn passphrase_typed() -> Result<Secret<String>, Complaint> {
-    let nobody = |error: &dyn std::fmt::Display| {
-        Complaint::new("the passphrase cannot be asked for")
-            .because(error)
-            .next("coffer unseal --passphrase-file <file>, or --share <file>")
+    ask("Passphrase: ")
+}
+
+/// Asks twice, because what is typed is not seen.
+pub(crate) fn new_passphrase_typed() -> Result<Secret<String>, Complaint> {
+    let (first, second) = (ask("New passphrase: ")?, ask("The same again: ")?);
+    if first.expose() == second.expose() {
+        Ok(first)
+    } else {
+        Err(Complaint::new("the two passphrases are not the same").next("the command again"))
+    }
+}
+
+fn ask(question: &str) -> Result<Secret<String>, Complaint> {
+    let nobody = |error: io::Error| {
+        Complaint::new("the passphrase cannot be asked for").because(error).next("--passphrase-file <file>")
     };
-    let mut terminal =
-        OpenOptions::new().read(true).write(true).open(TERMINAL).map_err(|error| nobody(&error))?;
+    let mut terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).map_err(nobody)?;
     let mut text = {
-        let _hidden = Hidden::begin(&terminal).map_err(|error| nobody(&error))?;
-        terminal.write_all(b"Passphrase: ").map_err(|error| nobody(&error))?;
-        read_line(BufReader::new(&terminal)).map_err(|error| nobody(&error))?
+        let _hidden = Hidden::begin(&terminal).map_err(nobody)?;
+        terminal.write_all(question.as_bytes()).map_err(nobody)?;
+        read_line(BufReader::new(&terminal)).map_err(nobody)?
     };
     // The line break that was typed was not shown either.
     let _ = terminal.write_all(b"\n");

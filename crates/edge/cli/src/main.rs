@@ -59,6 +59,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Server(server) => run::server(&server, hardening),
         Command::Dev(dev) => run::dev(&dev),
+        Command::Init(init) => run::init(&init),
         Command::Profile { command: ProfileCommand::Install(install) } => profile::install(&install),
         Command::Verify(verify) => examine::verify(&verify),
         Command::Doctor(doctor) => examine::doctor(&doctor, &hardening),

@@ -1,8 +1,9 @@
-//! `coffer server` and `coffer dev`: what they print once they answer.
+//! `coffer server`, `coffer dev` and `coffer init`: what they print once they are done with their start.
 //!
 //! The first line is for people and for scripts alike: it says that the server is ready, and where. No line has a secret in it;
 //! the administrator's key is in a file, and the line says which.
 
+use coffer_barrier::SlotKey;
 use coffer_server::{
     Complaint,
     config::{Config, Flags},
@@ -12,10 +13,14 @@ use coffer_sys::HardeningLine;
 
 use crate::{
     Exit,
-    arguments::{Dev, Place, Server},
+    arguments::{Dev, Init, Place, Server},
+    ask::{new_passphrase_typed, passphrase_from},
     configuration,
     print::say,
 };
+
+/// Guessing costs a second each, which helps a passphrase and saves no password.
+const PASSPHRASE_BYTES_MIN: usize = 12;
 
 pub(crate) fn server(arguments: &Server, hardening: Vec<HardeningLine>) -> Result<Exit, Complaint> {
     let flags = Flags { listen: arguments.listen, ..arguments.place.flags() };
@@ -26,6 +31,34 @@ pub(crate) fn server(arguments: &Server, hardening: Vec<HardeningLine>) -> Resul
 
 pub(crate) fn dev(arguments: &Dev) -> Result<Exit, Complaint> {
     lifecycle::dev(&Config::dev(arguments.listen)?, |ready| say(&dev_welcome(ready)))?;
+    Ok(Exit::Done)
+}
+
+pub(crate) fn init(arguments: &Init) -> Result<Exit, Complaint> {
+    let (config, _) = configuration(&arguments.place.flags())?;
+    let passphrase = match &arguments.passphrase_file {
+        Some(path) => passphrase_from(path)?,
+        None => new_passphrase_typed()?,
+    };
+    if passphrase.len() < PASSPHRASE_BYTES_MIN {
+        return Err(Complaint::new("the passphrase is too short")
+            .because(format!("it opens everything, so it has at least {PASSPHRASE_BYTES_MIN} characters"))
+            .next("a sentence of five or six words"));
+    }
+    let (account, is_new) = lifecycle::init(&config, SlotKey::Passphrase(passphrase))?;
+    let place = config.data_dir.display();
+    let flags = arguments.place.typed();
+    say(&if is_new {
+        format!(
+            "The store at {place} is set up (account {account})\n  administrator  {place}/bootstrap/credentials\n  \
+             recovery       coffer key shares create{flags} (once it is unsealed)\n  \
+             next           coffer server{flags}, and in another terminal coffer unseal{flags}"
+        )
+    } else {
+        format!(
+            "The store at {place} was set up before (account {account})\n  next           coffer server{flags}"
+        )
+    });
     Ok(Exit::Done)
 }
 

@@ -12,6 +12,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
+use coffer_barrier::SlotKey;
 use coffer_core::{Next, World};
 use coffer_sys::HardeningLine;
 use coffer_types::{AccountId, Region};
@@ -75,7 +76,7 @@ pub fn server(
     let world = world::system(&directory.audit());
     let store = Arc::new(Store::take(directory, config.free_floor_bytes, &world)?);
     runtime()?.block_on(async {
-        let started = open::start(&store, config, &world).await?;
+        let started = open::start(&store, config, &world, None).await?;
         let listening = Listening::bind(config, &world).await?;
         let node = Arc::new(Node::new(
             Mode::Production,
@@ -104,6 +105,25 @@ pub fn server(
         let outcome = run(&node, config, listening, || on_ready(&ready)).await;
         control.close();
         outcome
+    })
+}
+
+/// Makes a store and its administrator and ends, for stores that are opened by people and not by a file. Answers the
+/// account and whether there was something to make.
+pub fn init(config: &Config, key: SlotKey) -> Result<(AccountId, bool), Complaint> {
+    let directory = DataDir::prepare(&config.data_dir)?;
+    let world = world::system(&directory.audit());
+    let store = Store::take(directory, config.free_floor_bytes, &world)?;
+    runtime()?.block_on(async {
+        let started = open::start(&store, config, &world, Some(key)).await?;
+        if let Opened::Core(core) = started.opened {
+            core.shut_down().map_err(|error| {
+                Complaint::new("the audit log could not be synced")
+                    .because(error)
+                    .next("check the disk, then try again")
+            })?;
+        }
+        Ok((started.account, started.is_first))
     })
 }
 

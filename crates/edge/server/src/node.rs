@@ -17,7 +17,8 @@ use std::{
 
 use coffer_barrier::SlotKey;
 use coffer_core::{Core, World};
-use coffer_types::{AccountId, Region};
+use coffer_sigv4::SigningKeys;
+use coffer_types::{AccountId, Region, Timestamp};
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::{
@@ -30,6 +31,9 @@ use crate::{
 /// A sealed node is without keys after this long, unless a request is still using them; then we say so.
 const SEAL_WAIT: Duration = Duration::from_millis(100);
 const SEAL_LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Every signing key is of an earlier day.
+const END_OF_DAYS: Timestamp = Timestamp::from_seconds(253_402_300_799);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -92,6 +96,7 @@ pub struct Node {
     world: World,
     settings: Settings,
     metrics: Metrics,
+    signing_keys: SigningKeys,
     state: RwLock<State>,
     troubles: Troubles,
     /// The files, which stay open and locked while the node is sealed. A node in memory has none.
@@ -120,6 +125,7 @@ impl Node {
             world,
             settings,
             metrics: Metrics::default(),
+            signing_keys: SigningKeys::default(),
             state: RwLock::new(State::Starting),
             troubles: Troubles::default(),
             store,
@@ -142,6 +148,11 @@ impl Node {
 
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What signatures are checked with, derived from the secrets of access keys. It is emptied with the core.
+    pub const fn signing_keys(&self) -> &SigningKeys {
+        &self.signing_keys
     }
 
     pub const fn store(&self) -> Option<&Arc<Store>> {
@@ -266,6 +277,7 @@ impl Node {
 
     async fn let_go(&self, core: Arc<Core>) -> Sealed {
         self.closing.notify_waiters();
+        self.signing_keys.forget_before(END_OF_DAYS);
         if let Err(error) = shut_down(Arc::clone(&core)).await {
             tracing::error!(%error, "the audit log could not be synced while closing the store; check the disk");
         }

@@ -15,13 +15,13 @@
 //!
 //! A store with an administrator is never given another one.
 
-use std::{fmt, fs, io, path::Path, sync::Arc};
+use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
 
 use coffer_barrier::{
     Barrier, Keyring, KeyringError, KeyringFile, NewSlot, Previous, SlotKey, SlotKind, keyfile,
 };
 use coffer_core::{AuditLog, Caller, Core, Db, Registry, World};
-use coffer_crypto::sha256;
+use coffer_crypto::{PassphraseCost, sha256};
 use coffer_iam::{create_administrator, find_access_key, has_users};
 use coffer_shape::ApiError;
 use coffer_store::{Engine, EngineError, MemoryEngine, SqliteEngine, SqliteOptions};
@@ -38,6 +38,8 @@ const MARK: &str = "production";
 pub const ADMINISTRATOR: &str = "administrator";
 /// Who acts when a command is given on this machine.
 pub const LOCAL: &str = "coffer.local";
+/// What a guess at the passphrase costs on this machine, and what opening the store with it does.
+const PASSPHRASE_TIME: Duration = Duration::from_secs(1);
 /// Account ids of AWS do not begin with a zero, and some tools drop one.
 const ACCOUNT_FIRST: u64 = 100_000_000_000;
 const ACCOUNTS: u64 = 900_000_000_000;
@@ -197,8 +199,14 @@ pub struct Start {
     pub is_first: bool,
 }
 
-/// Opens the store with the key that lies on this machine; makes what a new store lacks.
-pub async fn start(store: &Store, config: &Config, world: &World) -> Result<Start, Complaint> {
+/// Opens the store with the key that was given or that lies on this machine; makes what a new store lacks. The first seal
+/// slot is made for that key.
+pub async fn start(
+    store: &Store,
+    config: &Config,
+    world: &World,
+    given: Option<SlotKey>,
+) -> Result<Start, Complaint> {
     let keyring = match store.keyring() {
         Ok(keyring) => keyring,
         Err(KeyringError::Missing { path }) if !store.is_empty()? => {
@@ -206,11 +214,12 @@ pub async fn start(store: &Store, config: &Config, world: &World) -> Result<Star
                 .because("the store beside it holds records that nothing but its keyring opens")
                 .next("put the keyring back from keyring.previous or from a backup"));
         }
-        Err(KeyringError::Missing { path }) => make_keyring(&path, config, world)?,
+        Err(KeyringError::Missing { path }) => make_keyring(&path, config, world, given.as_ref())?,
         Err(error) => return Err(error.into()),
     };
     let account = store.account(config.account, keyring.store_id())?;
-    let Some(key) = key_on_this_machine(&keyring, config)? else {
+    let key = given.map_or_else(|| key_on_this_machine(&keyring, config), |key| Ok(Some(key)))?;
+    let Some(key) = key else {
         return Ok(Start { opened: Opened::Sealed, account, is_first: false });
     };
     let core = store.open_core(world, &key)?;
@@ -232,13 +241,26 @@ pub fn key_on_this_machine(keyring: &KeyringFile, config: &Config) -> Result<Opt
     Ok(None)
 }
 
-fn make_keyring(path: &Path, config: &Config, world: &World) -> Result<KeyringFile, Complaint> {
-    let entropy = || Arc::clone(&world.entropy);
-    let keyring = match &config.credential {
-        Some(credential) => {
-            Keyring::create(NewSlot::Systemd(&keyfile::read_credential(credential)?), entropy())
+fn make_keyring(
+    path: &Path,
+    config: &Config,
+    world: &World,
+    given: Option<&SlotKey>,
+) -> Result<KeyringFile, Complaint> {
+    let make = |slot: NewSlot<'_>| Keyring::create(slot, Arc::clone(&world.entropy));
+    let keyring = match (given, &config.credential) {
+        (Some(SlotKey::Passphrase(passphrase)), _) => {
+            let cost = PassphraseCost::calibrated(world.clock.as_ref(), PASSPHRASE_TIME);
+            make(NewSlot::Passphrase { passphrase, cost })
         }
-        None => Keyring::create(NewSlot::Keyfile(&keyfile_or_new(&config.keyfile, world)?), entropy()),
+        (Some(SlotKey::Keyfile(key)), _) => make(NewSlot::Keyfile(key)),
+        (Some(SlotKey::Systemd(key)), _) => make(NewSlot::Systemd(key)),
+        (Some(SlotKey::Recovery { .. }), _) => {
+            return Err(Complaint::new("recovery shares belong to a store, and there is none yet")
+                .next("make the store first, then coffer key shares create"));
+        }
+        (None, Some(credential)) => make(NewSlot::Systemd(&keyfile::read_credential(credential)?)),
+        (None, None) => make(NewSlot::Keyfile(&keyfile_or_new(&config.keyfile, world)?)),
     };
     keyring.save(path, Previous::Keep)?;
     Ok(KeyringFile::read(path)?)
@@ -403,7 +425,7 @@ mod tests {
 
         async fn start(&self) -> Result<Start, String> {
             let (store, world) = self.store();
-            start(&store, &self.config(), &world).await.map_err(|complaint| complaint.to_string())
+            start(&store, &self.config(), &world, None).await.map_err(|complaint| complaint.to_string())
         }
 
         fn credentials(&self) -> String {
@@ -437,7 +459,7 @@ mod tests {
     async fn a_start_that_stopped_before_the_commit_is_begun_again() {
         let place = Place::new();
         let (store, world) = place.store();
-        make_keyring(&store.directory().keyring(), &place.config(), &world).unwrap();
+        make_keyring(&store.directory().keyring(), &place.config(), &world, None).unwrap();
         let stale = store.directory().bootstrap().join("credentials.new");
         data_dir::write_new(&stale, b"aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\n").unwrap();
         drop(store);
@@ -495,7 +517,7 @@ mod tests {
         let (store, world) = place.store();
         let mut config = place.config();
         config.account = Some(AccountId::DEV);
-        let refusal = start(&store, &config, &world).await.unwrap_err().to_string();
+        let refusal = start(&store, &config, &world, None).await.unwrap_err().to_string();
         assert!(refusal.contains(account.as_str()), "{refusal}");
     }
 

@@ -54,6 +54,36 @@ fn shares_can_be_made_while_no_server_runs() {
 }
 
 #[test]
+fn a_store_with_a_passphrase_starts_sealed_and_waits_for_it() {
+    let place = Place::new();
+    place.write("right", b"five words are much better\n");
+    place.write("wrong", b"four words are not enough\n");
+    place.write("short", b"hunter2\n");
+    let file = |name: &str| place.path(name).to_str().unwrap().to_owned();
+    let (right, wrong, short) = (file("right"), file("wrong"), file("short"));
+    assert_eq!(place.run(&["init", "--passphrase-file", &short]).code, 1);
+    assert!(!place.path("data").exists());
+    place.run(&["init", "--passphrase-file", &right]).done();
+    let credentials = place.read("data/bootstrap/credentials");
+    let again = place.run(&["init", "--passphrase-file", &right]).done();
+    assert!(again.contains("was set up before"), "{again}");
+    assert_eq!(place.read("data/bootstrap/credentials"), credentials);
+
+    let server = place.server();
+    assert!(server.first_line.contains("is sealed on"), "{}", server.first_line);
+    assert_eq!(server.get("/health/ready").0, 503);
+    let refused = place.run(&["unseal", "--passphrase-file", &wrong]);
+    assert!(refused.code == 1 && refused.stderr.contains("does not open"), "{refused:?}");
+    assert_eq!(server.get("/health/ready").0, 503);
+    place.run(&["unseal", "--passphrase-file", &right]).done();
+    assert_eq!(server.get("/health/ready").0, 200);
+    let printed = server.stop();
+    assert!(!printed.contains("words"), "{printed}");
+    assert!(!place.path("keys").exists(), "no keyfile is made for it");
+    place.run(&["verify", "--passphrase-file", &right]).done();
+}
+
+#[test]
 fn commands_for_a_running_server_say_when_there_is_none() {
     let place = Place::new();
     for command in ["seal", "unseal", "doctor", "verify"] {

@@ -150,6 +150,33 @@ fn mistakes_in_the_configuration_are_named() {
 }
 
 #[test]
+fn a_full_disk_is_refused_and_the_first_start_can_be_made_later() {
+    let place = Place::new();
+    place.write("coffer.toml", b"[store]\nfree_space = '9999999 GiB'");
+    let config = place.path("coffer.toml");
+    let refusal = place.refused(&["--config", config.to_str().unwrap()]);
+    assert!(refusal.contains("full") && refusal.contains("room"), "{refusal}");
+    assert!(!place.path("data/bootstrap/credentials").exists());
+    let printed = place.server().stop();
+    assert!(printed.contains("administrator"), "{printed}");
+}
+
+#[test]
+fn an_automatic_certificate_comes_with_its_authority() {
+    let place = Place::new();
+    place.write("coffer.toml", b"[tls]\nautomatic = true");
+    let config = place.path("coffer.toml");
+    let server = place.start(&["server", "--config", config.to_str().unwrap()]);
+    assert!(server.endpoint.starts_with("https://127.0.0.1:"), "{}", server.endpoint);
+    place.run(&["profile", "install"]).done();
+    let authority = place.path("data/tls/ca.pem");
+    assert!(place.text("home/.aws/config").contains(&format!("ca_bundle = {}\n", authority.display())));
+    assert!(place.text("data/tls/ca.pem").starts_with("-----BEGIN CERTIFICATE-----"));
+    let printed = server.stop();
+    assert!(printed.contains(authority.to_str().unwrap()), "{printed}");
+}
+
+#[test]
 fn both_signals_end_it_well() {
     for name in ["TERM", "INT"] {
         let place = Place::new();
