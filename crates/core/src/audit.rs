@@ -7,6 +7,7 @@
 //! What may appear is the allow-list of the operation; values, passwords and tokens have no path here.
 
 mod appender;
+mod batch;
 mod event;
 mod segment;
 

@@ -4,12 +4,7 @@
 //! can be run again after a write conflict, and gives the same answer in a simulation. Everything it read becomes a check of the
 //! commit: if any of it has changed meanwhile, nothing is written and the handler runs again.
 
-use std::{
-    any::Any,
-    cell::RefCell,
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{any::Any, cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use coffer_shape::{Action, ApiError, Operation, OperationSpec, ServiceSpec, Shape, describe, fingerprint};
 use coffer_store::{Expect, Key, Partition};
@@ -34,7 +29,7 @@ pub struct Cx<'a> {
     home: Partition,
     calls: Vec<&'static OperationSpec>,
     /// What was read, and at which revision: the checks of the commit.
-    reads: RefCell<HashMap<Key, Expect>>,
+    reads: RefCell<BTreeMap<Key, Expect>>,
     changes: BTreeMap<Key, Change>,
     /// No change was made but such that may be dropped.
     only_optional: bool,
@@ -56,7 +51,7 @@ impl std::fmt::Debug for Cx<'_> {
 /// What a handler leaves behind.
 #[derive(Default)]
 pub(crate) struct Effects {
-    pub reads: HashMap<Key, Expect>,
+    pub reads: BTreeMap<Key, Expect>,
     pub changes: BTreeMap<Key, Change>,
     pub only_optional: bool,
     pub resources: Vec<String>,

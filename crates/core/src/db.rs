@@ -12,7 +12,7 @@ mod memory;
 
 use std::{
     any::Any,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, PoisonError, atomic::Ordering},
 };
@@ -246,7 +246,7 @@ impl Db {
     pub(crate) fn is_unchanged(
         &self,
         partition: &Partition,
-        reads: &HashMap<Key, Expect>,
+        reads: &BTreeMap<Key, Expect>,
     ) -> Result<bool, EngineError> {
         // One record is always of one instant.
         if reads.len() < 2 {
@@ -292,7 +292,7 @@ impl Db {
     pub(crate) async fn commit(
         &self,
         partition: &Partition,
-        reads: HashMap<Key, Expect>,
+        reads: BTreeMap<Key, Expect>,
         changes: impl IntoIterator<Item = (Key, Change)>,
         audit: Vec<Bytes>,
         applied: Applied,

@@ -125,7 +125,7 @@ impl Core {
                 // Without a commit nobody has checked that what was read was true at one instant. A reader who always
                 // loses is answered all the same, from records that were true one after the other.
                 outcome if attempt == ATTEMPTS_MAX || self.is_unchanged(&home, &effects) => {
-                    return self.answer_unchanged(caller, spec, now, &effects, outcome);
+                    return self.answer_unchanged(caller, spec, now, &effects, outcome).await;
                 }
                 _ => continue,
             };
@@ -137,23 +137,19 @@ impl Core {
                 Err(CommitError::Conflict) => lost = effects,
                 Err(error) if effects.only_optional => {
                     tracing::debug!(%error, "an optional change was dropped");
-                    return self.answer_unchanged(caller, spec, now, &effects, Ok(reply));
+                    return self.answer_unchanged(caller, spec, now, &effects, Ok(reply)).await;
                 }
                 Err(error) => {
-                    return self.answer_unchanged(
-                        caller,
-                        spec,
-                        now,
-                        &effects,
-                        Err(cannot_store(spec, error)),
-                    );
+                    return self
+                        .answer_unchanged(caller, spec, now, &effects, Err(cannot_store(spec, error)))
+                        .await;
                 }
             }
         }
         let now = self.world.clock.now();
         let error = ApiError::new(spec.service.codes.internal, INTERNAL_MESSAGE)
             .because(format!("{} lost {ATTEMPTS_MAX} races in a row", spec.name));
-        self.answer_unchanged(caller, spec, now, &lost, Err(error))
+        self.answer_unchanged(caller, spec, now, &lost, Err(error)).await
     }
 
     /// An engine that does not say is no reason to run again: the answer is as good as what was read.
@@ -180,7 +176,7 @@ impl Core {
     }
 
     /// An answer that changed nothing: its events go to the segment file before it leaves.
-    fn answer_unchanged(
+    async fn answer_unchanged(
         &self,
         caller: &Caller,
         spec: &'static OperationSpec,
@@ -189,7 +185,7 @@ impl Core {
         outcome: Result<Box<dyn Reply>, ApiError>,
     ) -> Option<Answer> {
         let events = self.events(caller, Some(spec), now, effects, outcome.as_ref().err());
-        match self.audit.append(&events) {
+        match self.audit.append_shared(events).await {
             Ok(()) => {
                 if outcome.is_ok() {
                     self.tasks.activate(&effects.activated, &home(caller));

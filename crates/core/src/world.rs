@@ -24,15 +24,16 @@ impl fmt::Debug for World {
 /// A flat directory of files that only grow.
 pub trait Files: Send + Sync {
     /// Makes a new file, readable by the owner only; its name is durable when this returns.
-    fn create(&self, name: &str) -> io::Result<Box<dyn AppendFile>>;
+    fn create(&self, name: &str) -> io::Result<Arc<dyn AppendFile>>;
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// All names, sorted.
     fn list(&self) -> io::Result<Vec<String>>;
 }
 
-pub trait AppendFile: Send {
+/// Appended to by one at a time; synced by anybody meanwhile, because a sync may take long and appending must not wait for it.
+pub trait AppendFile: Send + Sync {
     /// The bytes survive the death of the process when this returns.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
     /// Everything appended survives the loss of power when this returns.
-    fn sync(&mut self) -> io::Result<()>;
+    fn sync(&self) -> io::Result<()>;
 }

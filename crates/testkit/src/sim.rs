@@ -137,14 +137,14 @@ pub struct MemoryFiles {
 }
 
 impl Files for MemoryFiles {
-    fn create(&self, name: &str) -> io::Result<Box<dyn AppendFile>> {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn AppendFile>> {
         let mut files = locked(&self.files);
         if files.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let file = Arc::<Mutex<Vec<u8>>>::default();
         files.insert(name.to_owned(), Arc::clone(&file));
-        Ok(Box::new(MemoryFile(file)))
+        Ok(Arc::new(MemoryFile(file)))
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
@@ -161,12 +161,12 @@ impl Files for MemoryFiles {
 struct MemoryFile(Arc<Mutex<Vec<u8>>>);
 
 impl AppendFile for MemoryFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
         locked(&self.0).extend_from_slice(bytes);
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn files_are_never_made_twice() {
         let files = MemoryFiles::default();
-        let mut file = files.create("a").unwrap();
+        let file = files.create("a").unwrap();
         file.append(b"one").unwrap();
         file.append(b"two").unwrap();
         assert_eq!(files.read("a").unwrap(), b"onetwo");

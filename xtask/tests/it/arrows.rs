@@ -27,7 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("functions", SERVICE),
     ("console", SERVICE),
     // The binary, in crates/edge/cli.
-    ("coffer", &["client", "server", "types", "crypto", "sys"]),
+    ("coffer", &["client", "server", "barrier", "types", "crypto", "sys"]),
 ];
 
 /// `crypto` too: a service owns the formats of its ciphertexts, and the library under them does no I/O.

@@ -121,7 +121,12 @@ mod tests {
         assert_eq!(arn.to_string(), text);
         let account = "111122223333".parse().unwrap();
         assert_eq!(
-            Arn::regional("secretsmanager", &"eu-west-1".parse().unwrap(), account, "secret:db/password-k3X9aQ"),
+            Arn::regional(
+                "secretsmanager",
+                &"eu-west-1".parse().unwrap(),
+                account,
+                "secret:db/password-k3X9aQ"
+            ),
             arn
         );
         assert_eq!(Arn::global("iam", account, "user/ann").as_str(), "arn:aws:iam::111122223333:user/ann");
@@ -129,7 +134,9 @@ mod tests {
 
     #[test]
     fn what_is_not_an_arn_is_refused() {
-        for bad in ["", "arn:", "arn:aws:iam::1", "db/password", "arn::iam::1:x", "arn:aws:::1:x", "arn:aws:iam::1:"] {
+        for bad in
+            ["", "arn:", "arn:aws:iam::1", "db/password", "arn::iam::1:x", "arn:aws:::1:x", "arn:aws:iam::1:"]
+        {
             assert_eq!(bad.parse::<Arn>(), Err(ArnError), "{bad}");
         }
     }

@@ -15,6 +15,7 @@ use coffer_barrier::{Barrier, Purpose};
 use coffer_crypto::{GcmKey, NONCE_LEN, Sha256, TAG_LEN, crc32, sha256};
 use coffer_types::Entropy;
 
+use super::batch::{Waiting, step_aside};
 use crate::{AppendFile, Files};
 
 const MAGIC: &[u8; 8] = b"COFAUD1\n";
@@ -32,6 +33,8 @@ pub struct AuditLog {
     barrier: Arc<Barrier>,
     entropy: Arc<dyn Entropy>,
     segment_bytes_max: u64,
+    waiting: Waiting,
+    syncing: Mutex<()>,
     open: Mutex<Open>,
 }
 
@@ -52,13 +55,22 @@ impl Open {
         Ok(())
     }
 
+    /// For the end of a segment, when nobody may append anyway.
     fn sync(&mut self) -> io::Result<()> {
-        self.refuse_after_failed_sync()?;
-        let Some(segment) = self.segment.as_mut().filter(|segment| segment.unsynced) else { return Ok(()) };
-        segment.unsynced = false;
-        let outcome = segment.file.sync();
+        let Some(file) = self.file_to_sync()? else { return Ok(()) };
+        let outcome = file.sync();
         self.sync_failed = outcome.is_err();
         outcome
+    }
+
+    /// The file with what is not synced yet. Whoever asks must sync it.
+    fn file_to_sync(&mut self) -> io::Result<Option<Arc<dyn AppendFile>>> {
+        self.refuse_after_failed_sync()?;
+        let segment = self.segment.as_mut().filter(|segment| segment.unsynced);
+        Ok(segment.map(|segment| {
+            segment.unsynced = false;
+            Arc::clone(&segment.file)
+        }))
     }
 }
 
@@ -77,6 +89,8 @@ impl AuditLog {
             barrier,
             entropy,
             segment_bytes_max,
+            waiting: Waiting::default(),
+            syncing: Mutex::default(),
             open: Mutex::new(Open { number: last, segment: None, sync_failed: false }),
         })
     }
@@ -88,17 +102,43 @@ impl AuditLog {
         self
     }
 
+    /// Appends events in a write shared with others that end at the same time. They survive the death of the process when
+    /// this returns.
+    pub(crate) async fn append_shared(&self, events: Vec<String>) -> io::Result<()> {
+        let batch = self.waiting.put(events);
+        step_aside().await;
+        if let Some(outcome) = batch.outcome() {
+            return outcome;
+        }
+        let mut open = self.lock();
+        // Somebody else may have written it while this one waited for the lock.
+        batch.outcome().unwrap_or_else(|| self.write_waiting(&mut open))
+    }
+
+    fn write_waiting(&self, open: &mut Open) -> io::Result<()> {
+        let (events, batch) = self.waiting.take();
+        if events.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.append_to(open, &events);
+        batch.settle(outcome.is_ok());
+        outcome
+    }
+
     /// Appends events in one write. They survive the death of the process when this returns.
     pub(crate) fn append(&self, events: &[String]) -> io::Result<()> {
         self.append_to(&mut self.lock(), events)
     }
 
-    /// The same, and they survive the loss of power too. Nobody comes between: a write of somebody else that fails in the
-    /// meantime would leave these events in a file that is not synced any more.
+    /// The same, and they survive the loss of power too.
     pub(crate) fn append_synced(&self, events: &[String]) -> io::Result<()> {
-        let mut open = self.lock();
-        self.append_to(&mut open, events)?;
-        open.sync()
+        let _turn = self.sync_turn();
+        let file = {
+            let mut open = self.lock();
+            self.append_to(&mut open, events)?;
+            open.file_to_sync()?
+        };
+        self.sync_file(file)
     }
 
     fn append_to(&self, open: &mut Open, events: &[String]) -> io::Result<()> {
@@ -132,7 +172,29 @@ impl AuditLog {
     /// Makes everything appended so far survive the loss of power. Once this has failed it fails for ever, as does every
     /// append: the owner ends the process.
     pub fn sync(&self) -> io::Result<()> {
-        self.lock().sync()
+        let _turn = self.sync_turn();
+        let file = {
+            let mut open = self.lock();
+            // A request that was given up has left its event behind.
+            self.write_waiting(&mut open)?;
+            open.file_to_sync()?
+        };
+        self.sync_file(file)
+    }
+
+    /// Syncs while others append: a disk may take its time, and answers must not wait for it.
+    fn sync_file(&self, file: Option<Arc<dyn AppendFile>>) -> io::Result<()> {
+        let Some(file) = file else { return Ok(()) };
+        let outcome = file.sync();
+        if outcome.is_err() {
+            self.lock().sync_failed = true;
+        }
+        outcome
+    }
+
+    /// One sync at a time: a file that somebody is still syncing must not look synced to anybody else.
+    fn sync_turn(&self) -> MutexGuard<'_, ()> {
+        self.syncing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -149,7 +211,7 @@ fn segment_number(name: &str) -> Option<u64> {
 }
 
 struct Segment {
-    file: Box<dyn AppendFile>,
+    file: Arc<dyn AppendFile>,
     key: GcmKey,
     index: u64,
     chain: [u8; 32],
@@ -164,7 +226,7 @@ impl Segment {
         let mut salt = [0; SALT_LEN];
         entropy.fill(&mut salt);
         header.extend_from_slice(&salt);
-        let mut file = files.create(&segment_name(number))?;
+        let file = files.create(&segment_name(number))?;
         file.append(&header)?;
         Ok(Self {
             file,

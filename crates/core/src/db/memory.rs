@@ -7,7 +7,7 @@
 
 use std::{
     any::Any,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -128,7 +128,7 @@ impl Memory {
     }
 
     /// Compares with the cache alone; nothing if it does not hold all that was read.
-    pub(super) fn is_unchanged(&self, partition: &Partition, reads: &HashMap<Key, Expect>) -> Option<bool> {
+    pub(super) fn is_unchanged(&self, partition: &Partition, reads: &BTreeMap<Key, Expect>) -> Option<bool> {
         let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
         let applied = self.applied().get(partition).copied()?;
         for (key, expect) in reads {

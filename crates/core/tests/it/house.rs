@@ -134,14 +134,14 @@ impl Cabinet {
 }
 
 impl Files for Cabinet {
-    fn create(&self, name: &str) -> io::Result<Box<dyn AppendFile>> {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn AppendFile>> {
         let mut shelf = self.0.lock().unwrap();
         shelf.call(FileCall::Create)?;
         if shelf.files.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         shelf.files.insert(name.to_owned(), (Vec::new(), 0));
-        Ok(Box::new(Drawn { shelf: Arc::clone(&self.0), name: name.to_owned() }))
+        Ok(Arc::new(Drawn { shelf: Arc::clone(&self.0), name: name.to_owned() }))
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
@@ -159,7 +159,7 @@ struct Drawn {
 }
 
 impl AppendFile for Drawn {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut shelf = self.shelf.lock().unwrap();
         let outcome = shelf.call(FileCall::Append);
         let arrived = if outcome.is_ok() { bytes.len() } else { bytes.len() / 2 };
@@ -167,7 +167,7 @@ impl AppendFile for Drawn {
         outcome
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         let mut shelf = self.shelf.lock().unwrap();
         shelf.call(FileCall::Sync)?;
         let file = shelf.files.get_mut(&self.name).unwrap();

@@ -126,7 +126,7 @@ pub struct StoreSection {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SignatureSection {
-    /// How far the clock of a client may be from ours. Default `"15m"`, as on AWS.
+    /// How far the clock of a client may be from ours. Default `"5m"`, as on AWS; at most `"15m"`.
     pub window: Option<Span>,
 }
 
@@ -189,7 +189,7 @@ pub struct Window(pub Duration);
 
 impl Default for Window {
     fn default() -> Self {
-        Self(Duration::from_secs(15 * 60))
+        Self(Duration::from_secs(5 * 60))
     }
 }
 

@@ -31,7 +31,7 @@ use std::{
 use coffer_core::Caller;
 use coffer_model::SERVICES;
 use coffer_shape::{ApiError, ErrorSpec, OperationSpec, ReadError, Reader, ServiceSpec};
-use coffer_sigv4::{Family, SignatureError, SigningKeys, Window};
+use coffer_sigv4::{Family, SignatureError, Window};
 use coffer_types::RequestId;
 use coffer_wire::{Codec, Response, Route, encode_error, encode_output, route};
 use hyper::{Request, body::Incoming, header::ORIGIN, http::request::Parts};
@@ -64,7 +64,6 @@ const fn refusal(code: &'static str, status: u16) -> ErrorSpec {
 #[derive(Debug)]
 pub(crate) struct Edge {
     node: Arc<Node>,
-    keys: SigningKeys,
     window: Window,
     limits: EdgeLimits,
 }
@@ -87,7 +86,7 @@ impl Edge {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         let window = window(node.settings().signature.0);
         let limits = EdgeLimits::from(&node.settings().limits);
-        Self { node, keys: SigningKeys::default(), window, limits }
+        Self { node, window, limits }
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -100,7 +99,8 @@ impl Edge {
 
     /// Wipes the derived keys of days that no request can be of any more.
     pub(crate) fn forget_old_keys(&self) {
-        self.keys.forget_before(self.node.world().clock.now().minus(self.window.duration()));
+        let oldest = self.node.world().clock.now().minus(self.window.duration());
+        self.node.signing_keys().forget_before(oldest);
     }
 
     /// Answers one request, whatever it is.
@@ -217,7 +217,8 @@ impl Edge {
         // The core is asked for twice and not kept while a body trickles in: sealing waits for whoever holds it.
         let identified = {
             let core = self.node.core().ok_or_else(|| closed(service))?;
-            let gate = Gate { node: &self.node, core: &core, keys: &self.keys, window: self.window };
+            let gate =
+                Gate { node: &self.node, core: &core, keys: self.node.signing_keys(), window: self.window };
             gate.identify(claimed, service).map_err(|error| match error {
                 Unidentified::Signature(error) => refuse(error),
                 Unidentified::Store(error) => unavailable(service).because(error),

@@ -66,12 +66,12 @@ struct AuditDirectory {
 }
 
 impl Files for AuditDirectory {
-    fn create(&self, name: &str) -> io::Result<Box<dyn AppendFile>> {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn AppendFile>> {
         let path = self.path.join(name);
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         // The name has to survive as well as the bytes.
         File::open(&self.path)?.sync_all()?;
-        Ok(Box::new(Growing(file)))
+        Ok(Arc::new(Growing(file)))
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
@@ -94,11 +94,11 @@ impl Files for AuditDirectory {
 struct Growing(File);
 
 impl AppendFile for Growing {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.0).write_all(bytes)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }
 }
@@ -108,8 +108,8 @@ impl AppendFile for Growing {
 struct Forgotten;
 
 impl Files for Forgotten {
-    fn create(&self, _: &str) -> io::Result<Box<dyn AppendFile>> {
-        Ok(Box::new(Self))
+    fn create(&self, _: &str) -> io::Result<Arc<dyn AppendFile>> {
+        Ok(Arc::new(Self))
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
@@ -122,11 +122,11 @@ impl Files for Forgotten {
 }
 
 impl AppendFile for Forgotten {
-    fn append(&mut self, _: &[u8]) -> io::Result<()> {
+    fn append(&self, _: &[u8]) -> io::Result<()> {
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -141,7 +141,7 @@ mod tests {
     fn audit_files_are_private_grow_and_are_never_made_twice() {
         let place = tempfile::tempdir().unwrap();
         let files = AuditDirectory { path: place.path().to_owned() };
-        let mut file = files.create("b").unwrap();
+        let file = files.create("b").unwrap();
         file.append(b"one").unwrap();
         file.append(b"two").unwrap();
         file.sync().unwrap();

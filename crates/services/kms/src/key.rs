@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use coffer_core::{Cx, First, Guarded, Record, Resource, Table};
 use coffer_shape::{Action, ApiError, record};
-use coffer_types::{Arn, Secret, Timestamp, Uuid};
+use coffer_types::{Arn, Secret, Timestamp, Uuid, encoding::HEXLOWER};
 
-use crate::{
-    blob::{material_id, material_prefix},
-    error::KmsError,
-};
+use crate::{blob::material_id, error::KmsError};
 
 /// Keys that a service manages for its account: the alias, and the one service that may use the key.
 const SERVICE_KEYS: [(&str, &str); 1] = [("alias/aws/secretsmanager", "secretsmanager")];
@@ -81,21 +78,22 @@ impl KeyRecord {
         self.materials.last()?.bytes.expose().as_slice().try_into().ok()
     }
 
+    /// The material that a ciphertext names by the first half of its id.
     pub(crate) fn material(&self, prefix: &[u8; 16]) -> Option<&[u8; 32]> {
-        self.materials
-            .iter()
-            .filter_map(|material| <&[u8; 32]>::try_from(material.bytes.expose().as_slice()).ok())
-            .find(|material| material_prefix(material) == *prefix)
+        let prefix = HEXLOWER.encode(prefix);
+        let material = self.materials.iter().find(|material| material.id.starts_with(&prefix))?;
+        material.bytes.expose().as_slice().try_into().ok()
     }
 
     fn service_key(cx: &Cx<'_>, service: &str) -> Self {
         let key_id = cx.uuid();
         let mut bytes = Secret::new(vec![0; 32]);
         cx.entropy().fill(bytes.expose_mut());
-        let id = bytes.expose().as_slice().try_into().map_or_else(
-            |_| String::new(),
-            |bytes| coffer_types::encoding::HEXLOWER.encode(&material_id(bytes)),
-        );
+        let id = bytes
+            .expose()
+            .as_slice()
+            .try_into()
+            .map_or_else(|_| String::new(), |bytes| HEXLOWER.encode(&material_id(bytes)));
         Self {
             arn: cx.arn("kms", &format!("key/{key_id}")).to_string(),
             key_id: key_id.to_string(),
