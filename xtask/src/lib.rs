@@ -11,6 +11,7 @@ pub mod bench;
 pub mod codegen;
 pub mod facts;
 pub mod import;
+pub mod manual;
 pub mod names;
 pub mod overlay;
 pub mod render;

@@ -1,4 +1,4 @@
-//! The repository's chores: `cargo xtask model import`, `cargo xtask codegen` and `cargo xtask bench`.
+//! The repository's chores: `cargo xtask model import`, `codegen`, `manual` and `bench`.
 //!
 //! Only the command line is read here; what the chores do is in the library, where the tests can reach it.
 
@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use xtask::{Tree, bench, codegen, import};
+use xtask::{Tree, bench, codegen, import, manual};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of the Coffer repository")]
@@ -26,6 +26,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Writes docs/configuration.md from the doc comments of the configuration.
+    Manual,
     /// Measures a release server against a bare HTTP server and prints a table.
     Bench {
         /// Also put the table into docs/performance.md.
@@ -80,6 +82,7 @@ fn main() -> Result<()> {
                 bail!("out of date: {}\n  try: cargo xtask codegen", stale.join(", "));
             }
         }
+        Chore::Manual => println!("wrote {}", manual::write(&tree)?),
         // Only a release build is measured, and only a release build measures.
         Chore::Bench { .. } if cfg!(debug_assertions) => {
             bench::run_for_release(&tree, std::env::args_os().skip(1))?;

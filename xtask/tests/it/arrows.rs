@@ -87,6 +87,8 @@ fn objection(edge: &Edge) -> Option<String> {
     let list = allowed(from);
     let fine = MAY_USE_ANYTHING.contains(&from.as_str())
         || list.contains(&to.as_str())
+        // The tests of the binary open its store from outside, to compare what is there with what was said.
+        || (*kind == DependencyKind::Development && from == "coffer")
         || (*kind == DependencyKind::Development && to == "testkit");
     (!fine).then(|| format!("{from} -> {to} ({kind}): {from} may use {list:?}"))
 }
@@ -115,6 +117,7 @@ fn an_arrow_that_is_not_in_the_table_is_refused() {
         edge("kms", "wire", Normal, true, false),
         edge("kms", "iam", Development, true, true),
         edge("core", "testkit", Normal, false, false),
+        edge("coffer", "store", Normal, false, false),
         edge("newcomer", "types", Normal, false, false),
     ];
     for edge in &refused {

@@ -7,6 +7,8 @@ mod arrows;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod overlays;
 #[cfg(test)]
 mod patterns;

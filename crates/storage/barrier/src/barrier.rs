@@ -2,7 +2,8 @@
 //!
 //! Each record has a key of its own, derived from the key of its table with a random salt, used once and forgotten. So
 //! no counter has to survive a crash and no limit of use is in reach. The place goes into the associated data, field by
-//! field: a record that was moved, swapped with another, or put back from an older copy does not open.
+//! field: a record that was moved or swapped with another does not open. Its own older bytes open in their place, with
+//! the revision they were sealed at: whoever remembers a newer one notices.
 //!
 //! The physical key of the engine stands for the logical one, because `coffer verify` must be able to open every record
 //! without knowing any name. The names are inside that key already, as hashes under the index key.
