@@ -248,6 +248,7 @@ mod tests {
             cpu_micros,
             p50: Duration::ZERO,
             p99: Duration::ZERO,
+            cores_of_others: 0.0,
             groups: None,
         };
         let found = median(vec![row(9.0), row(1.0), row(3.0)]).unwrap();

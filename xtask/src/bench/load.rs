@@ -65,6 +65,8 @@ pub struct Measured {
     pub elapsed: Duration,
     /// What the server's process used of the processors, in user and in kernel mode.
     pub cpu: Duration,
+    /// What everybody else on the machine used meanwhile, the generator aside.
+    pub others: Duration,
     pub latency: Histogram,
 }
 
@@ -73,8 +75,27 @@ impl Measured {
         self.latency.count() as f64 / self.elapsed.as_secs_f64()
     }
 
+    /// How many processors others kept busy.
+    pub fn cores_of_others(&self) -> f64 {
+        self.others.as_secs_f64() / self.elapsed.as_secs_f64()
+    }
+
     pub fn cpu_micros_per_request(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.latency.count().max(1) as f64
+    }
+}
+
+/// Processor time used so far.
+struct Used {
+    server: Duration,
+    others: Duration,
+}
+
+impl Used {
+    fn so_far(pid: u32) -> Result<Self> {
+        let (server, generator) = (process::cpu(pid)?, process::cpu(std::process::id())?);
+        let others = process::cpu_of_all()?.saturating_sub(server).saturating_sub(generator);
+        Ok(Self { server, others })
     }
 }
 
@@ -113,9 +134,9 @@ pub async fn drive(
     }
     wait(phases.warm_up, &shared, &mut connections).await?;
     shared.phase.set(Phase::Measured);
-    let (begun, cpu_before) = (shared.watch.elapsed(), process::cpu(pid)?);
+    let (begun, before) = (shared.watch.elapsed(), Used::so_far(pid)?);
     wait(phases.window, &shared, &mut connections).await?;
-    let (ended, cpu_after) = (shared.watch.elapsed(), process::cpu(pid)?);
+    let (ended, after) = (shared.watch.elapsed(), Used::so_far(pid)?);
     shared.phase.set(Phase::Over);
     while let Some(ended) = connections.join_next().await {
         ended.context("a connection panicked")??;
@@ -124,7 +145,12 @@ pub async fn drive(
     if latency.count() == 0 {
         bail!("no request was answered in the window");
     }
-    Ok(Measured { elapsed: ended.saturating_sub(begun), cpu: cpu_after.saturating_sub(cpu_before), latency })
+    Ok(Measured {
+        elapsed: ended.saturating_sub(begun),
+        cpu: after.server.saturating_sub(before.server),
+        others: after.others.saturating_sub(before.others),
+        latency,
+    })
 }
 
 /// Until the time is over, a connection has nothing left to send, or one fails.

@@ -87,6 +87,23 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     cpu_in(&text).with_context(|| format!("not the state of a process: {text}"))
 }
 
+/// What all processes have used so far, and the kernel beside them, and other guests of the same host.
+pub fn cpu_of_all() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat").context("/proc/stat")?;
+    cpu_of_all_in(&text).context("the kernel does not say what the processors did")
+}
+
+fn cpu_of_all_in(stat: &str) -> Option<Duration> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
+    // user, nice, system, idle, waiting for a disk, interrupts, soft interrupts, stolen; what follows is in the first two already.
+    let mut ticks = 0;
+    for (index, field) in fields.take(8).enumerate() {
+        let field: u64 = field.parse().ok()?;
+        ticks += if matches!(index, 3 | 4) { 0 } else { field };
+    }
+    Some(Duration::from_millis(ticks * (1000 / TICKS_PER_SECOND)))
+}
+
 fn cpu_in(stat: &str) -> Option<Duration> {
     // The name stands in parentheses and may hold spaces and parentheses itself.
     let (_, rest) = stat.rsplit_once(')')?;
@@ -124,6 +141,14 @@ mod tests {
         assert_eq!(cpu_in(stat), Some(Duration::from_secs(3)));
         assert_eq!(cpu_in("42 (a) S 1"), None);
         assert!(cpu(std::process::id()).is_ok());
+    }
+
+    #[test]
+    fn idle_processors_and_waiting_ones_do_not_count() {
+        let stat = "cpu  100 20 30 5000 600 4 5 41 7 8\ncpu0 1 2 3\n";
+        assert_eq!(cpu_of_all_in(stat), Some(Duration::from_secs(2)));
+        assert_eq!(cpu_of_all_in("intr 1\n"), None);
+        assert!(cpu_of_all().unwrap() >= cpu(std::process::id()).unwrap());
     }
 
     #[test]

@@ -9,6 +9,8 @@ use super::{Case, load::Measured, machine::Machine};
 const FLOOR_RATIO_MAX: f64 = 4.0;
 const PUTS_PER_SECOND_MIN: f64 = 2_000.0;
 const READY_MAX: Duration = Duration::from_millis(100);
+/// A machine at rest uses less than this on its own, clock ticks and the generator's share of the kernel included.
+const QUIET_CORES_MAX: f64 = 0.2;
 const IDLE_BYTES_MAX: u64 = 40 << 20;
 
 /// Transactions of requests, and the transactions of the engine that they shared. Each of the latter waits for the disk once.
@@ -38,6 +40,7 @@ pub struct Row {
     pub cpu_micros: f64,
     pub p50: Duration,
     pub p99: Duration,
+    pub cores_of_others: f64,
     pub groups: Option<Groups>,
 }
 
@@ -49,6 +52,7 @@ impl Row {
             cpu_micros: measured.cpu_micros_per_request(),
             p50: measured.latency.quantile(500),
             p99: measured.latency.quantile(990),
+            cores_of_others: measured.cores_of_others(),
             groups,
         }
     }
@@ -178,7 +182,17 @@ impl fmt::Display for Report {
             millis(machine.sync_p50),
             millis(machine.sync_p99)
         )?;
-        writeln!(f, "Windows of {} s.\n", self.window.as_secs())?;
+        writeln!(f, "Windows of {} s.", self.window.as_secs())?;
+        let noise = self.rows.iter().map(|row| row.cores_of_others).fold(0.0, f64::max);
+        if noise > QUIET_CORES_MAX {
+            writeln!(
+                f,
+                "**Not a quiet machine**: other processes kept up to {noise:.1} of {} cores busy in a window; \
+                 measure again before believing any of this.",
+                machine.cores
+            )?;
+        }
+        writeln!(f)?;
         write_table(f, &self.requests_table())?;
         writeln!(f)?;
         write_table(f, &self.process_table())?;
@@ -241,7 +255,7 @@ mod tests {
 
     fn row(case: Case, per_second: f64, cpu_micros: f64) -> Row {
         let (p50, p99) = (Duration::from_micros(150), Duration::from_millis(2));
-        Row { case, per_second, cpu_micros, p50, p99, groups: None }
+        Row { case, per_second, cpu_micros, p50, p99, cores_of_others: 0.0, groups: None }
     }
 
     fn report(rows: Vec<Row>) -> Report {
@@ -280,6 +294,14 @@ mod tests {
         assert!(lengths.iter().all(|length| *length == lengths[0]), "{text}");
         assert!(lines[3].contains("7.20") && lines[3].contains("12.5 |"), "{text}");
         assert!(text.contains("0.60 ms (p50)"), "{text}");
+    }
+
+    #[test]
+    fn a_noisy_machine_is_called_one() {
+        let mut noisy = row(Case::Get, 1.0, 1.0);
+        noisy.cores_of_others = 0.75;
+        assert!(report(vec![noisy]).to_string().contains("up to 0.8 of 2 cores busy"));
+        assert!(!report(vec![row(Case::Get, 1.0, 1.0)]).to_string().contains("quiet"));
     }
 
     #[test]
