@@ -209,11 +209,11 @@ impl Edge {
         let refuse = |error| self.unauthenticated(family, &error);
         let claimed =
             Claimed::read(&head.signed(), self.node.mode(), family == Family::Query).map_err(refuse)?;
-        claimed.access_key_id().clone_into(&mut trace.access_key_id);
         let Some(service) = route.service() else {
             return Err(self.no_service(route, body).await);
         };
         let begun = tokio::time::Instant::now();
+        let access_key_id = claimed.access_key_id().to_owned();
         // The core is asked for twice and not kept while a body trickles in: sealing waits for whoever holds it.
         let identified = {
             let core = self.node.core().ok_or_else(|| closed(service))?;
@@ -226,6 +226,8 @@ impl Edge {
         };
         let Received { bytes, sha256 } = self.receive(route, body).await.map_err(cut_short)?;
         let authenticated = identified.prove(&head.signed(), &sha256).map_err(refuse)?;
+        // Only now is it an id. Before, it is a word of whoever asks: who swaps the halves of a key sends the secret one here.
+        trace.access_key_id = access_key_id;
 
         let operation = route.operation(bytes.expose())?;
         trace.operation = Some(operation);
