@@ -1,7 +1,11 @@
 //! The program as its users meet it: started, stopped, refused, looked at.
 
 #[cfg(test)]
+mod canary;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod kill;
 #[cfg(test)]
 mod place;
 #[cfg(test)]

@@ -1,0 +1,164 @@
+//! Unique words go in everywhere, and come out nowhere.
+//!
+//! A thousand secrets live their lives through the API, with random words as values, names, tags, descriptions, labels and
+//! tokens; each is also part of a request that is refused. The server logs as much as it can be told to. Then every byte that it
+//! has written is searched: the data directory while it runs and after it was killed and stopped, the log, what it printed, its
+//! pages, and what commands say about its store. The administrator's secret key and the key of the store are canaries too, each
+//! with one file where it may be.
+//!
+//! Names are not secret as values are; that they are nowhere in clear text is a promise of the store, and that they are in no
+//! log is our choice.
+
+mod load;
+mod search;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use coffer_barrier::keyfile;
+use load::{Aviary, Keeper};
+use search::{Search, forms};
+
+use crate::kill::{Dice, Ground, Node, is_long_campaign, runtime};
+
+const SECRETS: usize = 1000;
+const SECRETS_LONG: usize = 10_000;
+const KEEPERS: usize = 8;
+/// The most talkative level there is.
+const CONFIGURATION: &str =
+    "[log]\nlevel = \"debug\"\n[tls]\nautomatic = true\n[limits]\ndrain_wait = \"1ms\"\n";
+const PAGES: [&str; 4] = ["/metrics", "/health/live", "/health/ready", "/"];
+const ADMINISTRATOR: &str = "the administrator's secret access key";
+const STORE_KEY: &str = "the key of the store";
+/// The only places where a key may be.
+const AT_HOME: [(&str, &str); 2] =
+    [("data/bootstrap/credentials", ADMINISTRATOR), ("keys/keyfile", STORE_KEY)];
+
+#[test]
+fn no_canary_leaves_its_cage() {
+    let (mut dice, seed) = Dice::of_this_run();
+    let secrets = if is_long_campaign() { SECRETS_LONG } else { SECRETS };
+    let ground = Ground::new(CONFIGURATION);
+    let aviary = Arc::<Aviary>::default();
+
+    let node = ground.start();
+    let mut said = runtime().block_on(async {
+        let keepers: Vec<_> = (0..KEEPERS)
+            .map(|first| {
+                let mut keeper = keeper(&ground, &node, &aviary, &mut dice);
+                tokio::spawn(async move {
+                    for nth in (first..secrets).step_by(KEEPERS) {
+                        keeper.whole_life(nth).await;
+                    }
+                })
+            })
+            .collect();
+        for keeper in keepers {
+            keeper.await.unwrap();
+        }
+        let keeper = keeper(&ground, &node, &aviary, &mut dice);
+        let mut pages = Vec::new();
+        for page in PAGES {
+            pages.push((page.to_owned(), keeper.page(page).await));
+        }
+        pages
+    });
+    assert!(String::from_utf8_lossy(&said[0].1).contains("coffer_requests"));
+
+    let search = cages(&ground, &aviary);
+    let mut found = below(&search, &ground, "while it runs");
+    node.kill();
+    found.extend(below(&search, &ground, "after a kill"));
+    let (status, printed) = ground.start().stop();
+    assert!(status.success());
+    said.push((String::from("what it printed"), printed.into_bytes()));
+    for words in [["verify", "--json"], ["doctor", "--json"]] {
+        let (_, out, complaint) = ground.command(&words, "data");
+        said.push((words.concat(), (out + &complaint).into_bytes()));
+    }
+    found.extend(below(&search, &ground, "after the end"));
+    for (place, bytes) in &said {
+        found.extend(search.hits(bytes).iter().map(|hit| format!("{place}: {hit}")));
+    }
+    found.extend(values_in_refusals(&aviary));
+
+    assert!(search.count() > secrets * 15, "only {} canaries", search.count());
+    let log = ground.log();
+    assert!(log.matches("DEBUG").count() > secrets * 10, "the log says little, so it proves little");
+    assert!(!log.contains("ERROR"), "COFFER_SEED={seed}: {}", ground.log_tail());
+    eprintln!("{} canaries, {} bytes of log", search.count(), log.len());
+    assert!(found.is_empty(), "COFFER_SEED={seed}: {} hits, {:#?}", found.len(), summary(&found));
+    planted(&search, &ground, &aviary);
+}
+
+fn keeper(ground: &Ground, node: &Node, aviary: &Arc<Aviary>, dice: &mut Dice) -> Keeper {
+    let (client, refusable) = (ground.client(node), ground.client(node));
+    Keeper { client, refusable, aviary: Arc::clone(aviary), dice: dice.split() }
+}
+
+/// Everything that must not be found.
+fn cages(ground: &Ground, aviary: &Aviary) -> Search {
+    let mut search = Search::new();
+    for bird in aviary.birds.lock().unwrap().iter() {
+        search.add(bird.what.clone(), &bird.bytes);
+    }
+    search.add(ADMINISTRATOR, ground.administrator().secret_access_key.expose().as_bytes());
+    search.add(STORE_KEY, keyfile::read(&ground.path("keys/keyfile")).unwrap().expose());
+    search
+}
+
+/// Looks at every file of the ground, the log among them. Keys are at home in their files and nowhere else.
+fn below(search: &Search, ground: &Ground, when: &str) -> Vec<String> {
+    let (hits, looked) = search.hits_below(&ground.path(""));
+    assert!(looked > 1 << 20, "only {looked} bytes {when}");
+    let is_at_home = |file: &str, canary: &str| AT_HOME.contains(&(file, canary));
+    let homes: BTreeSet<&str> = hits
+        .iter()
+        .filter(|(file, hit)| is_at_home(file, &hit.canary))
+        .map(|(file, _)| file.as_str())
+        .collect();
+    // That the keys are found at home shows that the search would find them elsewhere.
+    assert_eq!(homes.len(), AT_HOME.len(), "{when}");
+    hits.iter()
+        .filter(|(file, hit)| !is_at_home(file, &hit.canary))
+        .map(|(file, hit)| format!("{file} {when}: {hit}"))
+        .collect()
+}
+
+/// Errors may quote names, as AWS does, and never values.
+fn values_in_refusals(aviary: &Aviary) -> Vec<String> {
+    let mut search = Search::new();
+    for bird in aviary.birds.lock().unwrap().iter().filter(|bird| bird.is_value) {
+        search.add(bird.what.clone(), &bird.bytes);
+    }
+    let refusals = aviary.refusals.lock().unwrap();
+    assert!(refusals.len() > 100);
+    refusals.iter().flat_map(|body| search.hits(body)).map(|hit| format!("an error: {hit}")).collect()
+}
+
+/// The control: one canary, put into a copy of the store in each of its forms, is found each time.
+#[allow(clippy::disallowed_methods, reason = "no test has to survive a loss of power")]
+fn planted(search: &Search, ground: &Ground, aviary: &Aviary) {
+    ground.copy_data("copy");
+    let store = ground.path("copy/store.db");
+    let clean = std::fs::read(&store).unwrap();
+    assert_eq!(search.hits(&clean), []);
+    let bird = aviary.birds.lock().unwrap()[0].clone();
+    for (form, bytes) in forms(&bird.bytes) {
+        let mut dirty = clean.clone();
+        let at = dirty.len() / 2 + 5;
+        dirty[at..at + bytes.len()].copy_from_slice(&bytes);
+        std::fs::write(&store, &dirty).unwrap();
+        let (hits, _) = search.hits_below(&ground.path("copy"));
+        assert!(
+            hits.iter().any(|(file, hit)| file == "store.db" && hit.form == form && hit.at == at),
+            "{form}"
+        );
+    }
+}
+
+/// A thousand hits of one kind are one piece of news.
+fn summary(found: &[String]) -> BTreeSet<String> {
+    let kind =
+        |hit: &String| hit.rsplit_once(" at byte ").map_or_else(|| hit.clone(), |(kind, _)| kind.to_owned());
+    found.iter().map(kind).collect()
+}

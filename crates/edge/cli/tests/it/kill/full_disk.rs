@@ -1,0 +1,132 @@
+//! The disk that takes no more: what could not be written is not acknowledged, and what was acknowledged is there afterwards.
+//!
+//! A limit on the size of files (`ulimit -f`) stands in for the disk. It needs no privileges and hits the store, its log and the
+//! audit log alike, whichever grows over it first. The signal that comes with it is ignored, so that the server sees the error of
+//! the write, as it does on a full disk; without that, the signal kills it in the middle of the write, which is tried too.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{
+    dice::Dice,
+    evidence::Evidence,
+    journal::{Answer, Asker, Fate, Journal},
+    load::{Decided, Writer, create_square},
+    node::{Ground, Node, QUICK_END},
+    pause, runtime,
+};
+
+/// In blocks of 512 bytes, as a POSIX shell counts: from a limit that the first writes meet to one that takes a while.
+const LIMITS: [usize; 6] = [300, 500, 800, 1200, 2000, 4000];
+/// More than fit.
+const READS_MAX: usize = 2000;
+const ENDS_WITHIN_MS: usize = 5000;
+
+#[test]
+fn a_write_that_fails_is_not_acknowledged_and_takes_nothing_with_it() {
+    let (mut dice, seed) = Dice::of_this_run();
+    for (signal, blocks) in
+        ["trap '' XFSZ", "true"].iter().flat_map(|signal| LIMITS.map(|blocks| (signal, blocks)))
+    {
+        let what = format!("COFFER_SEED={seed}, {signal}; ulimit -f {blocks}");
+        runtime().block_on(fill(&what, &format!("{signal}; ulimit -f {blocks}"), &mut dice));
+    }
+}
+
+/// An answer that cannot be recorded does not leave.
+#[test]
+fn a_read_is_answered_only_if_the_audit_log_takes_it() {
+    let (_, seed) = Dice::of_this_run();
+    runtime().block_on(async {
+        let ground = Ground::new(QUICK_END);
+        drop(ground.start().stop());
+        // The log of the store stays far below this, because reading changes it once; the audit log does not.
+        let node = ground.wait_ready(ground.launch_limited("trap '' XFSZ; ulimit -f 400")).unwrap();
+        let journal = Arc::<Journal>::default();
+        let asker = asker(&ground, &node, &journal, 0);
+        create_square(&asker, "square").await.unwrap();
+        let mut refused = None;
+        for _ in 0..READS_MAX {
+            if let Answer::Refused { code, .. } =
+                asker.ask("DescribeSecret", "square", &json!({"SecretId": "square"})).await
+            {
+                refused = Some(code);
+                break;
+            }
+        }
+        assert!(refused.is_some(), "COFFER_SEED={seed}: the audit log never met its limit");
+        node.kill();
+        let (code, report, complaint) = ground.command(&["verify", "--json"], "data");
+        assert_eq!(code, 0, "{report}{complaint}");
+        let mut evidence = Evidence::default();
+        evidence.read(&ground.path("data"), &ground.path("keys/keyfile"));
+        let mut entries = journal.entries();
+        entries.retain(|entry| matches!(entry.fate, Fate::Acknowledged { .. }));
+        assert!(entries.len() > 50, "{}", entries.len());
+        evidence.check(&entries).unwrap();
+        assert!(
+            ground.log().contains("the audit log cannot be written"),
+            "{refused:?} {}",
+            ground.log_tail()
+        );
+    });
+}
+
+async fn fill(what: &str, limits: &str, dice: &mut Dice) {
+    let ground = Ground::new(QUICK_END);
+    drop(ground.start().stop());
+    let journal = Arc::<Journal>::default();
+    let mut node = match ground.wait_ready(ground.launch_limited(limits)) {
+        Ok(node) => node,
+        Err(printed) => panic!("{what}: {printed}{}", ground.log_tail()),
+    };
+    let mut writer = Writer::new(0, dice.split());
+    let asker = asker(&ground, &node, &journal, 0);
+    // On the smallest disks not even the square fits.
+    if create_square(&asker, "square").await.is_ok() {
+        // The writer stops at the first request that does not succeed, and asks nobody why.
+        writer = match writer.work_until_refused(&asker, "square").await {
+            Ok(writer) => writer,
+            Err(found) => panic!("{what}: {found:?}\n{}", ground.log_tail()),
+        };
+    }
+    let code = journal.entries().iter().rev().find_map(|entry| match &entry.fate {
+        Fate::Refused { code, .. } => Some(code.clone()),
+        _ => None,
+    });
+    for _ in 0..ENDS_WITHIN_MS / 50 {
+        if node.has_ended().is_some() {
+            break;
+        }
+        pause(50).await;
+    }
+    eprintln!(
+        "{what}: {} requests, refused as {code:?}, ended as {:?}",
+        journal.entries().len(),
+        node.has_ended()
+    );
+    match node.has_ended() {
+        Some(status) => assert!(!status.success(), "{what}: it ended as if all were well"),
+        // It lives on and says that it cannot.
+        None => assert!(code.is_some(), "{what}: no refusal and no end\n{}", ground.log_tail()),
+    }
+    node.kill();
+
+    let (code, report, complaint) = ground.command(&["verify", "--json"], "data");
+    assert_eq!(code, 0, "{what}: {report}{complaint}");
+    let mut evidence = Evidence::default();
+    evidence.read(&ground.path("data"), &ground.path("keys/keyfile"));
+
+    let node = ground.start();
+    let asker = Asker { client: ground.client(&node), round: 1, ..asker };
+    let mut decided = Decided::default();
+    if let Err(found) = writer.check(&asker, &evidence.tokens(), &mut decided).await {
+        panic!("{what}: {found:?}\n{}\n{}", journal.last_of(&found.secret, 20), ground.log_tail());
+    }
+    assert!(node.stop().0.success(), "{what}");
+}
+
+fn asker(ground: &Ground, node: &Node, journal: &Arc<Journal>, round: usize) -> Asker {
+    Asker { client: ground.client(node), journal: Arc::clone(journal), who: String::from("test"), round }
+}
