@@ -14,7 +14,7 @@ use crate::{
     Caller, Db, Guarded, Permit, Principal, Record, Registry, Resource, SealedToken,
     audit::{Event, ServiceEvent},
     db::{Change, Found},
-    record::{encode, physical_key},
+    record::encode,
 };
 
 /// How deep services may call each other. Today the depth is one; a loop must not eat the stack.
@@ -171,7 +171,7 @@ impl<'a> Cx<'a> {
     }
 
     fn load<R: Record>(&self, parts: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
-        let key = physical_key(self.db.barrier(), &self.home, R::TABLE, parts);
+        let key = self.db.key(&self.home, R::TABLE, parts);
         if let Some(change) = self.changes.get(&key) {
             return Ok(change.record().and_then(|record| record.downcast().ok()));
         }
@@ -199,7 +199,7 @@ impl<'a> Cx<'a> {
     }
 
     fn change<R: Record>(&mut self, record: R) -> Result<(), ApiError> {
-        let key = physical_key(self.db.barrier(), &self.home, R::TABLE, &record.key());
+        let key = self.db.key(&self.home, R::TABLE, &record.key());
         let revision = self.next_revision::<R>(&key)?;
         let bytes = encode(&record).map_err(|error| self.internal(error))?;
         let record: Arc<dyn Any + Send + Sync> = Arc::new(record);
@@ -212,7 +212,7 @@ impl<'a> Cx<'a> {
 
     pub fn erase<R: Record>(&mut self, key: &[&str]) -> Result<(), ApiError> {
         self.only_optional = false;
-        let key = physical_key(self.db.barrier(), &self.home, R::TABLE, key);
+        let key = self.db.key(&self.home, R::TABLE, key);
         self.next_revision::<R>(&key)?;
         self.changes.insert(key, Change::Delete { table: R::TABLE.id });
         Ok(())

@@ -28,11 +28,15 @@ use tokio::sync::oneshot;
 
 use self::memory::{CACHE_ENTRY_OVERHEAD, Directory, Effect, Memory, Written};
 use crate::{
-    Past, Record,
-    record::{Damaged, open_record, seal_bytes, short_id},
+    Past, Record, Table,
+    record::{Damaged, open_record, physical_key, seal_bytes, short_id},
 };
 
 const SCAN_PAGE: u32 = 1000;
+/// Names whose keyed hash is remembered: a few hundred bytes each.
+const KEYS_REMEMBERED: usize = 8192;
+
+type Keys = quick_cache::sync::Cache<Box<[u8]>, Key>;
 
 /// A record as it was found: where the engine and its own counter stood.
 #[derive(Clone)]
@@ -120,6 +124,7 @@ pub struct Db {
     committer: Committer,
     barrier: Arc<Barrier>,
     memory: Arc<Memory>,
+    keys: Keys,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -142,7 +147,7 @@ impl Db {
             Arc::clone(&engine),
             Box::new(move |partition, rev, txn| observer.apply(partition, rev, txn)),
         )?;
-        Ok(Self { engine, committer, barrier, memory, entropy })
+        Ok(Self { engine, committer, barrier, memory, keys: Keys::new(KEYS_REMEMBERED), entropy })
     }
 
     pub fn barrier(&self) -> &Barrier {
@@ -167,8 +172,26 @@ impl Db {
 
     /// Reads one record outside any request, as authentication does.
     pub fn read<R: Record>(&self, partition: &Partition, key: &[&str]) -> Result<Option<Arc<R>>, LoadError> {
-        let key = crate::record::physical_key(&self.barrier, partition, R::TABLE, key);
+        let key = self.key(partition, R::TABLE, key);
         Ok(self.load::<R>(partition, &key)?.and_then(|found| found.record()))
+    }
+
+    /// Where a record lies. The keyed hash of a name is asked for many times a second for the same few names, so it is
+    /// remembered; what the names are is in memory anyway.
+    pub(crate) fn key(&self, partition: &Partition, table: Table, parts: &[&str]) -> Key {
+        let mut name = Vec::with_capacity(128);
+        name.extend_from_slice(&table.id.to_be_bytes());
+        name.extend_from_slice(partition.account.as_str().as_bytes());
+        for part in std::iter::once(partition.region.as_str()).chain(parts.iter().copied()) {
+            name.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            name.extend_from_slice(part.as_bytes());
+        }
+        if let Some(key) = self.keys.get(name.as_slice()) {
+            return key;
+        }
+        let key = physical_key(&self.barrier, partition, table, parts);
+        self.keys.insert(name.into_boxed_slice(), key.clone());
+        key
     }
 
     pub(crate) fn load<R: Record>(
