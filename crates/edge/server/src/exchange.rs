@@ -207,22 +207,27 @@ impl Edge {
     ) -> Result<Response, ApiError> {
         let family = family(route.codec());
         let refuse = |error| self.unauthenticated(family, &error);
-        let claimed =
-            Claimed::read(&head.signed(), self.node.mode(), family == Family::Query).map_err(refuse)?;
+        let claimed = match Claimed::read(&head.signed(), self.node.mode(), family == Family::Query) {
+            Ok(claimed) => claimed,
+            Err(error) => return Err(self.after_body(route, body, refuse(error)).await),
+        };
         let Some(service) = route.service() else {
             return Err(self.no_service(route, body).await);
         };
         let begun = tokio::time::Instant::now();
         let access_key_id = claimed.access_key_id().to_owned();
         // The core is asked for twice and not kept while a body trickles in: sealing waits for whoever holds it.
-        let identified = {
-            let core = self.node.core().ok_or_else(|| closed(service))?;
+        let identified = self.node.core().ok_or_else(|| closed(service)).and_then(|core| {
             let gate =
                 Gate { node: &self.node, core: &core, keys: self.node.signing_keys(), window: self.window };
             gate.identify(claimed, service).map_err(|error| match error {
                 Unidentified::Signature(error) => refuse(error),
                 Unidentified::Store(error) => unavailable(service).because(error),
-            })?
+            })
+        });
+        let identified = match identified {
+            Ok(identified) => identified,
+            Err(error) => return Err(self.after_body(route, body, error).await),
         };
         let Received { bytes, sha256 } = self.receive(route, body).await.map_err(cut_short)?;
         let authenticated = identified.prove(&head.signed(), &sha256).map_err(refuse)?;
@@ -252,6 +257,13 @@ impl Edge {
             return Err(ApiError::new(FROM_A_PAGE, "A development server does not serve pages of the web."));
         }
         Ok(())
+    }
+
+    /// A refusal waits for the body, within the bounds of any body: a connection whose request was not read to its end cannot be
+    /// used again, and its client would find it closed without a word.
+    async fn after_body(&self, route: &Route, body: Incoming, refusal: ApiError) -> ApiError {
+        drop(self.receive(route, body).await);
+        refusal
     }
 
     /// A request for nobody we know. The body may name the operation that is missing, so it is read to say which.

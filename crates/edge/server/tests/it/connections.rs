@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     browser_of_bytes::Connection,
-    house::{House, Plan, WHO_AM_I},
+    house::{FORM, House, Plan, WHO_AM_I},
 };
 
 const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -103,6 +103,33 @@ async fn a_body_that_does_not_come_is_given_up() {
     let answer = connection.answer().await.unwrap();
     assert_eq!((answer.status, answer.code()), (408, "RequestTimeoutException"));
     assert!(connection.rest().await.is_empty(), "what might still come is not a request");
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_its_connection_usable() {
+    let house = House::open().await;
+    for authorization in [
+        // Not well formed, and a key that nobody knows: both are refused from the head alone.
+        String::from("AWS4-HMAC-SHA256 Credential=x"),
+        format!(
+            "AWS4-HMAC-SHA256 Credential=AKIAUNKNOWN/20260102/us-east-1/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature={}",
+            "0".repeat(64)
+        ),
+    ] {
+        let mut connection = house.connect().await;
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: {}\r\nx-amz-date: 20260102T030405Z\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\nauthorization: {authorization}\r\n\r\n",
+            house.host(),
+            WHO_AM_I.len()
+        );
+        connection.send(head.as_bytes()).await;
+        // The body comes later, as it does from a client that writes head and body apart.
+        sleep(Duration::from_millis(50)).await;
+        connection.send(WHO_AM_I.as_bytes()).await;
+        let answer = connection.answer().await.unwrap();
+        assert_eq!(answer.status, 403, "{}", answer.body);
+        assert!(lives(&mut connection).await, "{authorization}");
+    }
 }
 
 #[tokio::test]
