@@ -7,7 +7,7 @@
 use std::{any::Any, cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use coffer_shape::{Action, ApiError, Operation, OperationSpec, ServiceSpec, Shape, describe, fingerprint};
-use coffer_store::{Expect, Key, Partition};
+use coffer_store::{Expect, Key, Partition, Rev};
 use coffer_types::{AccountId, Arn, Entropy, Region, Secret, Timestamp, Uuid};
 
 use crate::{
@@ -176,7 +176,7 @@ impl<'a> Cx<'a> {
             return Ok(change.record().and_then(|record| record.downcast().ok()));
         }
         let found = self.db.load::<R>(&self.home, &key).map_err(|error| self.internal(error))?;
-        self.note_read(&key, found.as_ref());
+        self.note_read(&key, found.as_ref().map(|found| found.rev));
         Ok(found.and_then(|found| found.record()))
     }
 
@@ -213,14 +213,18 @@ impl<'a> Cx<'a> {
     pub fn erase<R: Record>(&mut self, key: &[&str]) -> Result<(), ApiError> {
         self.only_optional = false;
         let key = self.db.key(&self.home, R::TABLE, key);
-        self.next_revision::<R>(&key)?;
+        if !self.changes.contains_key(&key) {
+            // Where it stands is enough: a record that does not open any more can still be erased.
+            let rev = self.db.rev_of(&self.home, &key).map_err(|error| self.internal(error))?;
+            self.note_read(&key, rev);
+        }
         self.changes.insert(key, Change::Delete { table: R::TABLE.id });
         Ok(())
     }
 
     /// The check stays the one of the first read: if the record has moved since, the commit must fail.
-    fn note_read(&self, key: &Key, found: Option<&Found>) {
-        let expect = found.map_or(Expect::Absent, |found| Expect::AtRev(found.rev));
+    fn note_read(&self, key: &Key, found: Option<Rev>) {
+        let expect = found.map_or(Expect::Absent, Expect::AtRev);
         self.reads.borrow_mut().entry(key.clone()).or_insert(expect);
     }
 
@@ -231,7 +235,7 @@ impl<'a> Cx<'a> {
         }
         let found: Option<Found> =
             self.db.load::<R>(&self.home, key).map_err(|error| self.internal(error))?;
-        self.note_read(key, found.as_ref());
+        self.note_read(key, found.as_ref().map(|found| found.rev));
         Ok(found.map_or(1, |found| found.revision.saturating_add(1)))
     }
 
@@ -332,7 +336,7 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// Seals a page token that opens only for the same operation, account, region and `query`.
+    /// Seals a page token that opens only for the same caller, operation, account, region and `query`.
     pub fn seal_token<Q: Shape>(&self, query: &Q, content: &[u8]) -> String {
         SealedToken::seal(self.db.barrier(), self.entropy, "next-token", &self.token_context(query), content)
             .0
@@ -346,7 +350,8 @@ impl<'a> Cx<'a> {
     fn token_context<Q: Shape>(&self, query: &Q) -> Vec<u8> {
         let mut context = Vec::new();
         let operation = self.calls.last().map_or("", |spec| spec.name);
-        for part in [operation, self.account().as_str(), self.region().as_str()] {
+        let caller = self.caller.principal.user_id.as_str();
+        for part in [operation, self.account().as_str(), self.region().as_str(), caller] {
             context.extend_from_slice(&(part.len() as u64).to_be_bytes());
             context.extend_from_slice(part.as_bytes());
         }

@@ -211,6 +211,15 @@ impl Db {
         Ok(Some(found))
     }
 
+    /// Where a record stands, without opening it.
+    pub(crate) fn rev_of(&self, partition: &Partition, key: &Key) -> Result<Option<Rev>, EngineError> {
+        if let Some(found) = self.memory.cache.get(key) {
+            return Ok(Some(found.rev));
+        }
+        let (_, values) = self.engine.get(partition, std::slice::from_ref(key), Read::Latest)?;
+        Ok(values.into_iter().flatten().next().map(|value| value.rev))
+    }
+
     fn open<R: Record>(
         &self,
         partition: &Partition,
@@ -235,11 +244,12 @@ impl Db {
         visit: &mut dyn FnMut(&Arc<R>),
     ) -> Result<(), LoadError> {
         let Some(directory) = self.directory(partition, R::TABLE.id)? else { return Ok(()) };
-        loop {
+        let found = loop {
             let records = directory.records.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(records) = records.as_ref() {
-                records.values().filter_map(Found::record::<R>).for_each(|record| visit(&record));
-                return Ok(());
+                // The visitor may take its time, and commits wait on this lock: it is not held while it does.
+                let found: Vec<Arc<R>> = records.values().filter_map(Found::record::<R>).collect();
+                break found;
             }
             drop(records);
             // The commit hook waits on this lock, so no change can slip between the scan and the directory.
@@ -247,7 +257,9 @@ impl Db {
             if records.is_none() {
                 *records = Some(self.scan::<R>(partition)?);
             }
-        }
+        };
+        found.iter().for_each(visit);
+        Ok(())
     }
 
     /// The directory of a table; nothing where nothing was ever written, so that asking for lists of regions that nobody

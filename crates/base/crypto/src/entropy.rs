@@ -5,9 +5,10 @@
 //! less than half the price. Requests of 32 bytes and more are keys: they come straight from the library and have never
 //! stood in any buffer of ours.
 //!
-//! Bytes handed out are wiped from the block at once. The block remembers the process that drew it, so a forked child
-//! does not repeat its parent. A clone of a running virtual machine does repeat what is left of a block (at most
-//! [`BLOCK_LEN`] bytes); it also holds a copy of all keys, so it must not be run beside its original anyway.
+//! Bytes handed out are wiped from the block at once. Nothing here forks without running another program, so no child ever
+//! repeats its parent; asking for the process id at every draw to prove it cost more than the draw. A clone of a running
+//! virtual machine does repeat what is left of a block (at most [`BLOCK_LEN`] bytes); it also holds a copy of all keys, so
+//! it must not be run beside its original anyway.
 
 use std::cell::RefCell;
 
@@ -39,23 +40,20 @@ impl Entropy for SystemEntropy {
 }
 
 thread_local! {
-    static BLOCK: RefCell<Block> = const { RefCell::new(Block { bytes: [0; BLOCK_LEN], left: 0, process: 0 }) };
+    static BLOCK: RefCell<Block> = const { RefCell::new(Block { bytes: [0; BLOCK_LEN], left: 0 }) };
 }
 
 struct Block {
     bytes: [u8; BLOCK_LEN],
     /// The unused bytes are `bytes[..left]`; they are handed out from the end.
     left: usize,
-    process: u32,
 }
 
 impl Block {
     fn draw(&mut self, out: &mut [u8]) {
-        let process = std::process::id();
-        if self.left < out.len() || self.process != process {
+        if self.left < out.len() {
             certain(rand::fill(&mut self.bytes));
             self.left = BLOCK_LEN;
-            self.process = process;
         }
         // INVARIANT: out is shorter than a key and the block is longer, so the range always exists.
         let from = self.left.saturating_sub(out.len());
@@ -104,19 +102,11 @@ mod tests {
 
     #[test]
     fn what_was_handed_out_is_gone_from_the_block() {
-        let mut block = Block { bytes: [0; BLOCK_LEN], left: 0, process: 0 };
+        let mut block = Block { bytes: [0; BLOCK_LEN], left: 0 };
         let mut out = [0; 24];
         block.draw(&mut out);
         assert_ne!(out, [0; 24]);
         assert_eq!(block.bytes[BLOCK_LEN - 24..], [0; 24]);
         assert_eq!(block.left, BLOCK_LEN - 24);
-    }
-
-    #[test]
-    fn a_block_of_another_process_is_not_used() {
-        let mut block = Block { bytes: [7; BLOCK_LEN], left: BLOCK_LEN, process: 0 };
-        let mut out = [0; 24];
-        block.draw(&mut out);
-        assert_ne!(out, [7; 24]);
     }
 }

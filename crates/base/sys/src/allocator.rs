@@ -8,34 +8,42 @@
 //! It covers what Rust allocates in this process. The C library inside the crypto crate wipes its own blocks, and
 //! stacks are nobody's here.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 
-/// `#[global_allocator] static ALLOCATOR: WipingAllocator = WipingAllocator;`
+/// Wipes what another allocator gets back.
+///
+/// `#[global_allocator] static ALLOCATOR: WipingAllocator<System> = WipingAllocator::over(System);`
 #[derive(Debug, Clone, Copy, Default)]
-pub struct WipingAllocator;
+pub struct WipingAllocator<A>(A);
+
+impl<A> WipingAllocator<A> {
+    pub const fn over(inner: A) -> Self {
+        Self(inner)
+    }
+}
 
 #[allow(
     unsafe_code,
     reason = "an allocator is unsafe to implement: it promises what the compiler cannot check"
 )]
-// SAFETY: every block comes from `System` with the layout that was asked for and returns to it with the same layout.
+// SAFETY: every block comes from the inner allocator with the layout that was asked for and returns to it with the same layout.
 // Overwriting happens only while we still own the block, and nothing here allocates or unwinds.
-unsafe impl GlobalAlloc for WipingAllocator {
+unsafe impl<A: GlobalAlloc> GlobalAlloc for WipingAllocator<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller promises a layout of non-zero size, which is all that `System` asks.
-        unsafe { System.alloc(layout) }
+        // SAFETY: the caller promises a layout of non-zero size, which is all that it asks.
+        unsafe { self.0.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above. The system knows which pages are fresh and need no clearing.
-        unsafe { System.alloc_zeroed(layout) }
+        unsafe { self.0.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller hands over a block of `layout.size()` bytes that nobody uses any more.
         unsafe { wipe(block, layout.size()) };
-        // SAFETY: the block came from `System` with this layout.
-        unsafe { System.dealloc(block, layout) };
+        // SAFETY: the block came from the inner allocator with this layout.
+        unsafe { self.0.dealloc(block, layout) };
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -72,9 +80,12 @@ unsafe fn wipe(block: *mut u8, len: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::alloc::System;
+
     use super::*;
 
     const CANARY: u8 = 0xC5;
+    static WIPING: WipingAllocator<System> = WipingAllocator::over(System);
 
     fn layout(size: usize) -> Layout {
         Layout::from_size_align(size, 8).unwrap()
@@ -85,7 +96,7 @@ mod tests {
     fn wiping_reaches_every_byte() {
         for size in [1, 8, 63, 4096, 100_000] {
             // SAFETY: the size is not zero.
-            let block = unsafe { WipingAllocator.alloc(layout(size)) };
+            let block = unsafe { WIPING.alloc(layout(size)) };
             // SAFETY: the block has `size` bytes.
             unsafe { block.write_bytes(CANARY, size) };
             // SAFETY: as above; the block is still ours afterwards, unlike in `dealloc`.
@@ -94,7 +105,7 @@ mod tests {
             let bytes = unsafe { std::slice::from_raw_parts(block, size) };
             assert!(bytes.iter().all(|byte| *byte == 0), "{size} bytes");
             // SAFETY: allocated above with the same layout and not used again.
-            unsafe { WipingAllocator.dealloc(block, layout(size)) };
+            unsafe { WIPING.dealloc(block, layout(size)) };
         }
     }
 
@@ -103,17 +114,17 @@ mod tests {
     fn growing_and_shrinking_keep_the_common_part_and_always_move() {
         for (old, new) in [(16, 64), (64, 16), (4096, 8192), (32, 32)] {
             // SAFETY: the size is not zero.
-            let block = unsafe { WipingAllocator.alloc(layout(old)) };
+            let block = unsafe { WIPING.alloc(layout(old)) };
             // SAFETY: the block has `old` bytes.
             unsafe { block.write_bytes(CANARY, old) };
             // SAFETY: the block came from this allocator with this layout, and the new size is not zero.
-            let moved = unsafe { WipingAllocator.realloc(block, layout(old), new) };
+            let moved = unsafe { WIPING.realloc(block, layout(old), new) };
             assert_ne!(block, moved);
             // SAFETY: the first `min(old, new)` bytes were copied from initialised ones.
             let bytes = unsafe { std::slice::from_raw_parts(moved, old.min(new)) };
             assert!(bytes.iter().all(|byte| *byte == CANARY), "{old} to {new}");
             // SAFETY: `realloc` returned it with this size.
-            unsafe { WipingAllocator.dealloc(moved, layout(new)) };
+            unsafe { WIPING.dealloc(moved, layout(new)) };
         }
     }
 }

@@ -164,6 +164,10 @@ async fn bytes_that_do_not_belong_there_are_an_error_of_that_record_alone() {
         // It is damaged, so it is neither overwritten nor "not found".
         assert_eq!(fresh.change(|cx| save(cx, "b", 0)).await.unwrap_err().status(), 500, "{what}");
     }
+    // Erasing does not look inside, or a damaged secret could never be deleted.
+    let fresh = house.restarted();
+    fresh.change(|cx| erase(cx, "b").map(|()| 0)).await.unwrap();
+    assert_eq!(house.stored(0x7001).len(), 2);
     house.tamper(vec![Write::Put { key: b.key.clone(), value: b.value.clone() }]);
     assert_eq!(house.restarted().get("b").await.unwrap(), 10);
 }

@@ -23,11 +23,12 @@ use coffer_server::{
     config::{Config, Flags, Home},
 };
 use coffer_sys::WipingAllocator;
+use mimalloc::MiMalloc;
 
 use crate::arguments::{Arguments, Command, KeyCommand, ProfileCommand, SharesCommand};
 
 #[global_allocator]
-static ALLOCATOR: WipingAllocator = WipingAllocator;
+static ALLOCATOR: WipingAllocator<MiMalloc> = WipingAllocator::over(MiMalloc);
 
 /// How a command ended, as scripts see it. The numbers are listed in `coffer --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

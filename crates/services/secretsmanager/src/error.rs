@@ -36,6 +36,7 @@ pub(crate) enum SecretError {
     TooManyVersions,
     TooManyLabels,
     TooManyTags,
+    TagWithoutKey,
     TagKeyTwice { key: String },
     TagKeyReserved { key: String },
     ReplicationUnavailable,
@@ -139,6 +140,7 @@ impl From<SecretError> for ApiError {
                 "You can't attach more than 20 staging labels to the versions of a secret.",
             ),
             SecretError::TooManyTags => err::invalid_parameter("A secret can't have more than 50 tags."),
+            SecretError::TagWithoutKey => err::invalid_parameter("A tag must have a key."),
             SecretError::TagKeyTwice { key } => {
                 err::invalid_parameter(format!("The tag key {key} appears more than once in the request."))
             }

@@ -3,6 +3,8 @@
 //! Names and tags match by prefix. Descriptions and `all` match by words: a value matches a text when each of its words is the
 //! beginning of some word of that text. What counts as a word was found from recordings; see the tokenizer below.
 
+use std::cell::OnceCell;
+
 use coffer_model::secretsmanager::Filter;
 
 use crate::{error::SecretError, secret::SecretRecord};
@@ -65,37 +67,67 @@ impl Matcher {
         Ok(Self { key, values })
     }
 
-    pub(crate) fn matches(&self, secret: &SecretRecord) -> bool {
-        self.values.iter().any(|value| value.negated != self.value_matches(value, secret))
+    pub(crate) fn matches(&self, texts: &Texts<'_>) -> bool {
+        self.values.iter().any(|value| value.negated != self.value_matches(value, texts))
     }
 
-    fn value_matches(&self, value: &Value, secret: &SecretRecord) -> bool {
+    fn value_matches(&self, value: &Value, texts: &Texts<'_>) -> bool {
+        let secret = texts.secret;
         let tags = || secret.tags.iter().flatten();
-        let description = secret.description.as_deref().unwrap_or_default();
         match self.key {
             FilterKey::Name => secret.name.starts_with(&value.text),
-            FilterKey::Description => value.matches_words(description),
+            FilterKey::Description => value.matches_words(texts.description()),
             FilterKey::TagKey => tags().any(|tag| tag.key.starts_with(&value.text)),
             FilterKey::TagValue => tags().any(|tag| tag.value.starts_with(&value.text)),
             // No secret is replicated or owned by another service yet, so none has these attributes.
             FilterKey::PrimaryRegion | FilterKey::OwningService => false,
-            FilterKey::All => {
-                value.matches_words(&secret.name)
-                    || value.matches_words(description)
-                    || tags().any(|tag| value.matches_words(&tag.key) || value.matches_words(&tag.value))
-            }
+            FilterKey::All => texts.all().iter().any(|text| value.matches_words(text)),
         }
     }
 }
 
-impl Value {
-    fn matches_words(&self, text: &str) -> bool {
-        if self.words.is_empty() || text.is_empty() {
-            return false;
-        }
-        let words = words(text);
-        self.words.iter().all(|wanted| words.iter().any(|word| word.starts_with(wanted)))
+/// The texts of one secret, taken apart at most once however many filters look at them.
+#[derive(Debug)]
+pub(crate) struct Texts<'a> {
+    secret: &'a SecretRecord,
+    description: OnceCell<Vec<String>>,
+    all: OnceCell<Vec<Vec<String>>>,
+}
+
+impl<'a> Texts<'a> {
+    pub(crate) const fn of(secret: &'a SecretRecord) -> Self {
+        Self { secret, description: OnceCell::new(), all: OnceCell::new() }
     }
+
+    fn description(&self) -> &[String] {
+        self.description.get_or_init(|| sorted_words(self.secret.description.as_deref().unwrap_or_default()))
+    }
+
+    fn all(&self) -> &[Vec<String>] {
+        self.all.get_or_init(|| {
+            let tags = self.secret.tags.iter().flatten();
+            let mut texts = vec![sorted_words(&self.secret.name), self.description().to_vec()];
+            texts.extend(tags.flat_map(|tag| [sorted_words(&tag.key), sorted_words(&tag.value)]));
+            texts
+        })
+    }
+}
+
+impl Value {
+    /// `text` is sorted, so whether a word begins with another is one look.
+    fn matches_words(&self, text: &[String]) -> bool {
+        let is_there = |wanted: &String| {
+            let place = text.partition_point(|word| word < wanted);
+            text.get(place).is_some_and(|word| word.starts_with(wanted.as_str()))
+        };
+        !self.words.is_empty() && self.words.iter().all(is_there)
+    }
+}
+
+fn sorted_words(text: &str) -> Vec<String> {
+    let mut words = words(text);
+    words.sort_unstable();
+    words
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,7 +230,7 @@ mod tests {
             key: Some(key.into()),
             values: Some(values.iter().map(|value| (*value).into()).collect()),
         };
-        Matcher::new(filter).unwrap().matches(secret)
+        Matcher::new(filter).unwrap().matches(&Texts::of(secret))
     }
 
     #[test]

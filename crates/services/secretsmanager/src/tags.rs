@@ -10,12 +10,12 @@ use crate::{
 const TAGS_MAX: usize = 50;
 const RESERVED_PREFIX: &str = "aws:";
 
-/// Tags as a request gives them. The model admits a tag without key or value; AWS takes an absent value as empty.
+/// Tags as a request gives them. The model admits a tag without key or value; an absent value is an empty one.
 pub(crate) fn from_request(tags: Vec<Tag>) -> Result<Vec<TagRecord>, SecretError> {
     let mut records: Vec<TagRecord> = Vec::with_capacity(tags.len().min(TAGS_MAX));
     for tag in tags {
-        let key = tag.key.unwrap_or_default();
-        if key.starts_with(RESERVED_PREFIX) {
+        let key = tag.key.ok_or(SecretError::TagWithoutKey)?;
+        if key.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX)) {
             return Err(SecretError::TagKeyReserved { key });
         }
         if records.iter().any(|known| known.key == key) {
@@ -94,6 +94,11 @@ mod tests {
             from_request(vec![tag("aws:x", "1")]).err(),
             Some(SecretError::TagKeyReserved { key: "aws:x".into() })
         );
+        assert_eq!(
+            from_request(vec![tag("AWS:x", "1")]).err(),
+            Some(SecretError::TagKeyReserved { key: "AWS:x".into() })
+        );
+        assert_eq!(from_request(vec![Tag::default()]).err(), Some(SecretError::TagWithoutKey));
         let mut secret = SecretRecord::default();
         secret.set_tags(from_request(many(50)).unwrap()).unwrap();
         assert_eq!(

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use std::alloc::System;
+
 use coffer_sys::WipingAllocator;
 
 #[global_allocator]
-static ALLOCATOR: WipingAllocator = WipingAllocator;
+static ALLOCATOR: WipingAllocator<System> = WipingAllocator::over(System);
 
 #[test]
 fn collections_grow_shrink_and_move_between_threads() {

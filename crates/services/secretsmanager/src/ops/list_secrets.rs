@@ -8,7 +8,12 @@ use coffer_shape::ApiError;
 use coffer_types::Timestamp;
 
 use super::describe_secret::labelled_versions;
-use crate::{error::SecretError, filter::Matcher, secret::SecretRecord, tags};
+use crate::{
+    error::SecretError,
+    filter::{Matcher, Texts},
+    secret::SecretRecord,
+    tags,
+};
 
 const PAGE_DEFAULT: usize = 100;
 
@@ -18,7 +23,15 @@ pub(crate) fn list_secrets(
     input: ListSecretsRequest,
 ) -> Result<ListSecretsResponse, ApiError> {
     // The page token holds for this query, whatever page size the next call asks for.
-    let query = ListSecretsRequest { max_results: None, next_token: None, ..input };
+    // A default is the same query whether it is spelt out or not.
+    let query = ListSecretsRequest {
+        max_results: None,
+        next_token: None,
+        include_planned_deletion: Some(input.include_planned_deletion.unwrap_or(false)),
+        filters: input.filters.filter(|filters| !filters.is_empty()),
+        sort_order: input.sort_order.or_else(|| Some(String::from("asc"))),
+        sort_by: input.sort_by.or_else(|| Some(String::from("created-date"))),
+    };
     let matchers = Matcher::all(query.filters.clone())?;
     let order = Order::of(&query);
     let page_size = input.max_results.and_then(|max| usize::try_from(max).ok()).unwrap_or(PAGE_DEFAULT);
@@ -30,7 +43,8 @@ pub(crate) fn list_secrets(
     let mut found: Vec<(Place, Arc<SecretRecord>)> = Vec::new();
     cx.each::<SecretRecord>(permit, &mut |secret| {
         let listed = with_deleted || secret.deletion_due_at.is_none();
-        if listed && matchers.iter().all(|matcher| matcher.matches(secret)) {
+        let texts = Texts::of(secret);
+        if listed && matchers.iter().all(|matcher| matcher.matches(&texts)) {
             let place = order.place(secret);
             if after.as_ref().is_none_or(|after| order.is_after(&place, after)) {
                 found.push((place, Arc::clone(secret)));

@@ -35,6 +35,8 @@ pub(crate) fn update_secret(
     }
     if let Some(key) = input.kms_key_id {
         secret.kms_key_id = chosen_key(cx, Some(key));
+        // Versions that are there keep their data keys under the old key. Wrapping them under the new one as well comes with
+        // the API for customer managed keys; until then no such key exists and this check refuses every one.
         if secret.kms_key_id.is_some() {
             check_key(cx, &secret)?;
         }
