@@ -17,11 +17,12 @@ use std::{
 use crate::EngineError;
 
 const STORE: &str = "store.db";
+const LOG: &str = "store.db-wal";
 const LOCK: &str = "lock";
 /// Written, looked at and removed, to learn as whom we create files.
 const PROBE: &str = "probe";
 /// Everything that may lie in the directory because of us.
-const FILES: [&str; 5] = [STORE, "store.db-wal", "store.db-shm", LOCK, PROBE];
+const FILES: [&str; 5] = [STORE, LOG, "store.db-shm", LOCK, PROBE];
 
 const OTHERS: u32 = 0o077;
 
@@ -51,6 +52,7 @@ impl DataDirectory {
         let complete =
             lock.metadata().map_err(|error| failed(&path, "has no readable lock", &error))?.len() > 0;
         let directory = Self { path, lock, complete };
+        directory.refuse_lost_file()?;
         directory.create_store_file()?;
         Ok(directory)
     }
@@ -75,6 +77,22 @@ impl DataDirectory {
             .map_err(|error| failed(&self.path, "cannot be marked as complete", &error))?;
         sync_directory(&self.path)?;
         self.complete = true;
+        Ok(())
+    }
+
+    /// A log without its file holds what was acknowledged last, and SQLite empties a log that it finds beside an empty file. So
+    /// a file that is gone is noticed before anything is opened or made: with the file put back, nothing is lost.
+    fn refuse_lost_file(&self) -> Result<(), EngineError> {
+        let length = |name: &str| match fs::symlink_metadata(self.path.join(name)) {
+            Ok(found) => Ok(found.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(failed(&self.path.join(name), "cannot be looked at", &error)),
+        };
+        if length(STORE)? == 0 && (self.complete || length(LOG)? > 0) {
+            return Err(EngineError::corrupt(
+                "the store file is missing or empty, but it was not always; nothing was changed, put the file back",
+            ));
+        }
         Ok(())
     }
 
