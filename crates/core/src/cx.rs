@@ -4,14 +4,14 @@
 //! can be run again after a write conflict, and gives the same answer in a simulation. Everything it read becomes a check of the
 //! commit: if any of it has changed meanwhile, nothing is written and the handler runs again.
 
-use std::{any::Any, cell::RefCell, collections::BTreeMap, sync::Arc};
+use std::{any::Any, cell::RefCell, collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use coffer_shape::{Action, ApiError, Operation, OperationSpec, ServiceSpec, Shape, describe, fingerprint};
 use coffer_store::{Expect, Key, Partition, Rev};
 use coffer_types::{AccountId, Arn, Entropy, Region, Secret, Timestamp, Uuid};
 
 use crate::{
-    Caller, Db, Guarded, Permit, Principal, Record, Registry, Resource, SealedToken,
+    Caller, Db, Guarded, Listed, Permit, Principal, Record, Registry, Resource, SealedToken, Walk,
     audit::{Event, ServiceEvent},
     db::{Change, Found},
     record::encode,
@@ -180,11 +180,17 @@ impl<'a> Cx<'a> {
         Ok(found.and_then(|found| found.record()))
     }
 
-    /// Walks all records of a table that are listed in memory, in no particular order.
+    /// Walks the records of a table in one of their orders, until the visitor has enough.
     ///
-    /// A listing is not a check of the commit: a record that a handler is going to change must be read by its key.
-    pub fn each<R: Record>(&self, _permit: Permit, visit: &mut dyn FnMut(&Arc<R>)) -> Result<(), ApiError> {
-        self.db.each(&self.home, visit).map_err(|error| self.internal(error))
+    /// A listing is not a check of the commit: a record that a handler is going to change must be read by its key. A visitor
+    /// must not walk in its turn.
+    pub fn walk<R: Listed>(
+        &self,
+        _permit: Permit,
+        how: Walk<'_>,
+        visit: &mut dyn FnMut(&Arc<R>) -> ControlFlow<()>,
+    ) -> Result<(), ApiError> {
+        self.db.walk(&self.home, how, visit).map_err(|error| self.internal(error))
     }
 
     pub fn save<R: Record>(&mut self, record: R) -> Result<(), ApiError> {

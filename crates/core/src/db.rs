@@ -4,17 +4,20 @@
 //! hears that it is done. Records in the cache are opened once; a secret *value* inside a record stays sealed under its own
 //! data key.
 //!
-//! Lists are served from a directory: all records of one table and partition, opened, in memory. It is loaded when first asked
-//! for and kept by the same hook that keeps the cache. While a commit is being applied a list may be a moment behind a read by
-//! key; once its writer has heard of it, everybody sees it everywhere.
+//! Lists are served from a [`directory`]: all records of one table and partition, opened, in memory. It is loaded when first
+//! walked and kept by the same hook that keeps the cache. While a commit is being applied a list may be a moment behind a read
+//! by key; once its writer has heard of it, everybody sees it everywhere.
 
+mod directory;
 mod memory;
+mod turns;
 
 use std::{
     any::Any,
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering},
 };
 
 use bytes::Bytes;
@@ -26,7 +29,11 @@ use coffer_store::{
 use coffer_types::{Entropy, Secret};
 use tokio::sync::oneshot;
 
-use self::memory::{CACHE_ENTRY_OVERHEAD, Directory, Effect, Memory, Written};
+pub use self::directory::{Listed, Place, Walk};
+use self::{
+    memory::{CACHE_ENTRY_OVERHEAD, Effect, Memory, Written},
+    turns::Turns,
+};
 use crate::{
     Past, Record, Table,
     record::{Damaged, open_record, physical_key, seal_bytes, short_id},
@@ -125,6 +132,7 @@ pub struct Db {
     barrier: Arc<Barrier>,
     memory: Arc<Memory>,
     keys: Keys,
+    turns: Turns,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -147,7 +155,8 @@ impl Db {
             Arc::clone(&engine),
             Box::new(move |partition, rev, txn| observer.apply(partition, rev, txn)),
         )?;
-        Ok(Self { engine, committer, barrier, memory, keys: Keys::new(KEYS_REMEMBERED), entropy })
+        let (keys, turns) = (Keys::new(KEYS_REMEMBERED), Turns::new());
+        Ok(Self { engine, committer, barrier, memory, keys, turns, entropy })
     }
 
     pub fn barrier(&self) -> &Barrier {
@@ -166,7 +175,7 @@ impl Db {
             queue_depth: counters.queue_depth,
             cached_records: self.memory.cache.len() as u64,
             unconfirmed: self.memory.expected().len() as u64,
-            directories: self.memory.directories.read().unwrap_or_else(PoisonError::into_inner).len() as u64,
+            directories: self.memory.directories() as u64,
         }
     }
 
@@ -204,6 +213,10 @@ impl Db {
         }
         let generation = self.memory.generation(key);
         let before = generation.load(Ordering::Acquire);
+        if let Some(found) = self.memory.in_directory(partition, key) {
+            self.memory.fill(partition, key, generation, before, &found);
+            return Ok(Some(found));
+        }
         let (_, values) = self.engine.get(partition, std::slice::from_ref(key), Read::Latest)?;
         let Some(value) = values.into_iter().flatten().next() else { return Ok(None) };
         let found = self.open::<R>(partition, key, &value.value, value.rev)?;
@@ -237,44 +250,24 @@ impl Db {
         Ok(Found { rev, revision, weight, record: Arc::new(record) })
     }
 
-    /// Walks the directory of a table, loading it first if need be.
-    pub(crate) fn each<R: Record>(
+    /// Walks the directory of a table, loading it first if need be, until the visitor has enough.
+    ///
+    /// That may take a while, so it is done in turns, and not on the threads that answer everybody else.
+    pub(crate) fn walk<R: Listed>(
         &self,
         partition: &Partition,
-        visit: &mut dyn FnMut(&Arc<R>),
+        how: Walk<'_>,
+        visit: &mut dyn FnMut(&Arc<R>) -> ControlFlow<()>,
     ) -> Result<(), LoadError> {
-        let Some(directory) = self.directory(partition, R::TABLE.id)? else { return Ok(()) };
-        let found = loop {
-            let records = directory.records.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(records) = records.as_ref() {
-                // The visitor may take its time, and commits wait on this lock: it is not held while it does.
-                let found: Vec<Arc<R>> = records.values().filter_map(Found::record::<R>).collect();
-                break found;
+        // Where nothing was ever written there is no list, so asking for those of regions that nobody uses fills no memory.
+        if !self.memory.is_listed(partition, R::TABLE.id) {
+            let head = self.engine.head(std::slice::from_ref(partition))?;
+            if head.iter().all(|head| *head == Rev::ZERO) {
+                return Ok(());
             }
-            drop(records);
-            // The commit hook waits on this lock, so no change can slip between the scan and the directory.
-            let mut records = directory.records.write().unwrap_or_else(PoisonError::into_inner);
-            if records.is_none() {
-                *records = Some(self.scan::<R>(partition)?);
-            }
-        };
-        found.iter().for_each(visit);
-        Ok(())
-    }
-
-    /// The directory of a table; nothing where nothing was ever written, so that asking for lists of regions that nobody
-    /// uses fills no memory.
-    fn directory(&self, partition: &Partition, table: u16) -> Result<Option<Arc<Directory>>, EngineError> {
-        let place = (partition.clone(), table);
-        if let Some(directory) = self.memory.listed(&place) {
-            return Ok(Some(directory));
         }
-        let head = self.engine.head(std::slice::from_ref(partition))?;
-        if head.iter().all(|head| *head == Rev::ZERO) {
-            return Ok(None);
-        }
-        let mut directories = self.memory.directories.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(Some(Arc::clone(directories.entry(place).or_default())))
+        let Some(directory) = self.memory.directory_of::<R>(partition) else { return Ok(()) };
+        self.turns.take(|| directory.walk(how, &|| self.scan::<R>(partition), visit))
     }
 
     /// Whether everything that was read is still as it was, and so was all true at one instant.

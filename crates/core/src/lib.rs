@@ -24,7 +24,7 @@ pub use audit::{
     AuditLog, EventKind, MoveError, Recorded, SegmentReport, ServiceEvent, open_row, verify_segment,
 };
 pub use cx::Cx;
-pub use db::{CommitError, Db, DbMetrics, Found, LoadError};
+pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use pipeline::{Answer, Body, Core};
 pub use principal::{Caller, Principal, PrincipalKind};

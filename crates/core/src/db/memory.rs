@@ -17,7 +17,10 @@ use std::{
 
 use coffer_store::{Commit, EngineError, Expect, Key, Partition, Rev, Txn, TxnToken};
 
-use super::Found;
+use super::{
+    Found,
+    directory::{AnyDirectory, Directory, Listed},
+};
 
 /// Bytes of sealed records that the cache may hold. The figure bounds memory, not correctness.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -26,7 +29,7 @@ pub(super) const CACHE_ENTRY_OVERHEAD: u64 = 256;
 const CACHE_ITEMS_EXPECTED: usize = 65_536;
 /// Keys are spread over this many counters; a commit makes concurrent cache fills of the same counter start over.
 const GENERATIONS: usize = 256;
-/// The hook is at most a few commits behind, unless a large list is just being loaded.
+/// The hook is at most a few commits behind.
 const HOOK_WAIT: Duration = Duration::from_millis(50);
 
 /// The typed side of a write, kept until its transaction is durable.
@@ -70,14 +73,12 @@ pub(super) struct Memory {
     /// the cache is of one instant whenever no transaction is being applied to it.
     applied: Mutex<HashMap<Partition, Rev>>,
     came_further: Condvar,
-    pub(super) directories: RwLock<HashMap<(Partition, u16), Arc<Directory>>>,
+    directories: RwLock<HashMap<u16, Directories>>,
     expected: Mutex<HashMap<TxnToken, Vec<Effect>>>,
 }
 
-#[derive(Default)]
-pub(super) struct Directory {
-    pub(super) records: RwLock<Option<HashMap<Key, Found>>>,
-}
+/// Those of one table.
+type Directories = HashMap<Partition, Arc<dyn AnyDirectory>>;
 
 impl Memory {
     pub(super) fn new(applied: HashMap<Partition, Rev>) -> Self {
@@ -143,8 +144,35 @@ impl Memory {
         Some(true)
     }
 
-    pub(super) fn listed(&self, place: &(Partition, u16)) -> Option<Arc<Directory>> {
-        self.directories.read().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+    /// The directory that a record would be in, if there is one.
+    fn directory(&self, partition: &Partition, table: u16) -> Option<Arc<dyn AnyDirectory>> {
+        let directories = self.directories.read().unwrap_or_else(PoisonError::into_inner);
+        directories.get(&table)?.get(partition).cloned()
+    }
+
+    /// The directory of a table. It is empty until it is walked.
+    pub(super) fn directory_of<R: Listed>(&self, partition: &Partition) -> Option<Arc<Directory<R>>> {
+        let directory = self.directory(partition, R::TABLE.id).unwrap_or_else(|| {
+            let mut directories = self.directories.write().unwrap_or_else(PoisonError::into_inner);
+            let of_table = directories.entry(R::TABLE.id).or_default();
+            let new = || -> Arc<dyn AnyDirectory> { Arc::new(Directory::<R>::new()) };
+            Arc::clone(of_table.entry(partition.clone()).or_insert_with(new))
+        });
+        directory.as_any().downcast().ok()
+    }
+
+    pub(super) fn is_listed(&self, partition: &Partition, table: u16) -> bool {
+        self.directory(partition, table).is_some()
+    }
+
+    /// A record that a list holds: it need not be opened once more.
+    pub(super) fn in_directory(&self, partition: &Partition, key: &Key) -> Option<Found> {
+        self.directory(partition, table_of(key)?)?.get(key)
+    }
+
+    pub(super) fn directories(&self) -> usize {
+        let directories = self.directories.read().unwrap_or_else(PoisonError::into_inner);
+        directories.values().map(HashMap::len).sum()
     }
 
     pub(super) fn expected(&self) -> MutexGuard<'_, HashMap<TxnToken, Vec<Effect>>> {
@@ -154,52 +182,27 @@ impl Memory {
     /// Runs in commit order, after the transaction is durable and before its writer hears of it.
     pub(super) fn apply(&self, partition: &Partition, rev: Rev, txn: &Txn) {
         let effects = self.expected().remove(&txn.token);
-        {
-            let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
-            for Effect { key, effect, .. } in effects.iter().flatten() {
-                self.generation(key).fetch_add(1, Ordering::AcqRel);
-                match effect {
-                    Some(written) => self.cache.insert(key.clone(), written.found(rev)),
-                    None => drop(self.cache.remove(key)),
-                }
-            }
-            if effects.is_none() {
-                txn.writes.iter().for_each(|write| self.forget_cached(write.key()));
-            }
-            self.applied().insert(partition.clone(), rev);
-        }
-        self.came_further.notify_all();
-        // A directory may be loading, which takes a while. Readers of the cache need not wait for that.
+        let guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
         match effects {
             Some(effects) => {
                 for Effect { key, table, effect } in effects {
-                    self.apply_to_directory(partition, key, table, rev, effect);
+                    self.generation(&key).fetch_add(1, Ordering::AcqRel);
+                    let found = effect.map(|written| written.found(rev));
+                    match &found {
+                        Some(found) => self.cache.insert(key.clone(), found.clone()),
+                        None => drop(self.cache.remove(&key)),
+                    }
+                    if let Some(directory) = self.directory(partition, table) {
+                        directory.apply(&key, rev, found);
+                    }
                 }
             }
             // Not ours to know in types: forget what it touched.
-            None => txn.writes.iter().for_each(|write| self.unload_directory(partition, write.key())),
+            None => txn.writes.iter().for_each(|write| self.forget(partition, write.key())),
         }
-    }
-
-    pub(super) fn apply_to_directory(
-        &self,
-        partition: &Partition,
-        key: Key,
-        table: u16,
-        rev: Rev,
-        effect: Option<Written>,
-    ) {
-        let Some(directory) = self.listed(&(partition.clone(), table)) else { return };
-        let mut records = directory.records.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(records) = records.as_mut() else { return };
-        // A directory that was loaded between commit and hook is ahead of us, and must not be turned back.
-        if records.get(&key).is_some_and(|present| present.rev > rev) {
-            return;
-        }
-        match effect {
-            Some(written) => drop(records.insert(key, written.found(rev))),
-            None => drop(records.remove(&key)),
-        }
+        self.applied().insert(partition.clone(), rev);
+        drop(guard);
+        self.came_further.notify_all();
     }
 
     /// A transaction has its outcome. If that is not known, or was known before, what we hold of its records is worth nothing.
@@ -217,25 +220,22 @@ impl Memory {
     }
 
     /// Forgets a record, so that the engine is asked again, and the list that it is in.
-    pub(super) fn distrust(&self, partition: &Partition, key: &Key) {
-        {
-            let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
-            self.forget_cached(key);
-        }
-        self.unload_directory(partition, key);
+    fn distrust(&self, partition: &Partition, key: &Key) {
+        let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forget(partition, key);
     }
 
     /// The caller holds the lock of the fills.
-    pub(super) fn forget_cached(&self, key: &Key) {
+    fn forget(&self, partition: &Partition, key: &Key) {
         self.generation(key).fetch_add(1, Ordering::AcqRel);
         drop(self.cache.remove(key));
-    }
-
-    pub(super) fn unload_directory(&self, partition: &Partition, key: &Key) {
-        // Every key begins with its table.
-        let table = key.as_bytes().first_chunk().map(|table| u16::from_be_bytes(*table));
-        if let Some(directory) = table.and_then(|table| self.listed(&(partition.clone(), table))) {
-            *directory.records.write().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(directory) = table_of(key).and_then(|table| self.directory(partition, table)) {
+            directory.unload();
         }
     }
+}
+
+/// Every key begins with its table.
+fn table_of(key: &Key) -> Option<u16> {
+    key.as_bytes().first_chunk().map(|table| u16::from_be_bytes(*table))
 }

@@ -5,13 +5,14 @@
 
 use std::{
     collections::BTreeMap,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use coffer_core::{Cx, open_record};
+use coffer_core::{Cx, Walk, open_record};
 use coffer_shape::ApiError;
 use coffer_store::{Engine, MemoryEngine, SqliteEngine, SqliteOptions};
 
@@ -27,8 +28,9 @@ const STEPS: u64 = 120;
 fn listed(cx: &Cx<'_>) -> Result<BTreeMap<String, i64>, ApiError> {
     let permit = cx.needs_no_permission("this test is about something else");
     let mut all = BTreeMap::new();
-    cx.each::<Counter>(permit, &mut |counter| {
+    cx.walk::<Counter>(permit, Walk::default(), &mut |counter| {
         all.insert(counter.name.clone(), counter.count);
+        ControlFlow::Continue(())
     })?;
     Ok(all)
 }

@@ -1,6 +1,7 @@
 //! Two at once: nothing is lost, nothing is decided on what was not true.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::Cx;
+use coffer_core::{Cx, Walk};
 use coffer_shape::ApiError;
 use coffer_store::testing::{Call, Fault};
 
@@ -218,7 +219,10 @@ async fn a_change_whose_answer_was_lost_is_asked_for_again_and_counted_once() {
     let list = |cx: &mut Cx<'_>| {
         let permit = cx.needs_no_permission("this test is about something else");
         let mut sum = 0;
-        cx.each::<crate::service::Counter>(permit, &mut |counter| sum += counter.count)?;
+        cx.walk::<crate::service::Counter>(permit, Walk::default(), &mut |counter| {
+            sum += counter.count;
+            ControlFlow::Continue(())
+        })?;
         Ok(sum)
     };
     assert_eq!(house.look(list).await.unwrap(), 1);

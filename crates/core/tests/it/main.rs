@@ -20,6 +20,7 @@ mod coherence;
 mod conflicts;
 mod house;
 mod invoke;
+mod lists;
 mod records;
 mod service;
 mod tasks;

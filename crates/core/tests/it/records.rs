@@ -1,6 +1,8 @@
 //! What a handler sees of its own changes, and what becomes of bytes that somebody else put into the store.
 
-use coffer_core::{Cx, open_record};
+use std::ops::ControlFlow;
+
+use coffer_core::{Cx, Walk, open_record};
 use coffer_shape::ApiError;
 use coffer_store::{Entry, Write};
 
@@ -89,7 +91,10 @@ async fn listed(house: &House) -> i64 {
         .look(|cx| {
             let permit = cx.needs_no_permission("this test is about something else");
             let mut sum = 0;
-            cx.each::<Counter>(permit, &mut |counter| sum += counter.count)?;
+            cx.walk::<Counter>(permit, Walk::default(), &mut |counter| {
+                sum += counter.count;
+                ControlFlow::Continue(())
+            })?;
             Ok(sum)
         })
         .await

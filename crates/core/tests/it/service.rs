@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use coffer_core::{Body, Cx, First, Record, Registry, Resource, Table};
+use coffer_core::{Body, Cx, First, Listed, Place, Record, Registry, Resource, Table};
 use coffer_shape::{
     Action, ApiError, AuditRule, ErrorSpec, Exposure, Member, Operation, OperationSpec, Protocol, Read,
     ReadError, Reader, Schema, ServiceCodes, ServiceSpec, Shape, Writer, Wrote, record,
@@ -45,6 +45,18 @@ impl Record for Counter {
 
     fn from_previous(previous: First) -> Self {
         match previous {}
+    }
+}
+
+/// By name, and by count.
+impl Listed for Counter {
+    const ORDERS: usize = 2;
+
+    fn place(&self, order: usize) -> Place<'_> {
+        match order {
+            0 => Place { number: None, text: "", tie: &self.name },
+            _ => Place { number: Some(self.count), text: "", tie: &self.name },
+        }
     }
 }
 

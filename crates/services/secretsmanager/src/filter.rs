@@ -3,7 +3,7 @@
 //! Names and tags match by prefix. Descriptions and `all` match by words: a value matches a text when each of its words is the
 //! beginning of some word of that text. What counts as a word was found from recordings; see the tokenizer below.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use coffer_model::secretsmanager::Filter;
 
@@ -31,6 +31,7 @@ enum FilterKey {
 struct Value {
     negated: bool,
     text: String,
+    /// Each once.
     words: Vec<String>,
 }
 
@@ -61,7 +62,9 @@ impl Matcher {
             .map(|value| {
                 let (negated, text) =
                     value.strip_prefix('!').map_or((false, value.as_str()), |text| (true, text));
-                Value { negated, text: text.to_owned(), words: words(text) }
+                let mut words = sorted_words(text);
+                words.dedup();
+                Value { negated, text: text.to_owned(), words }
             })
             .collect();
         Ok(Self { key, values })
@@ -76,12 +79,12 @@ impl Matcher {
         let tags = || secret.tags.iter().flatten();
         match self.key {
             FilterKey::Name => secret.name.starts_with(&value.text),
-            FilterKey::Description => value.matches_words(texts.description()),
+            FilterKey::Description => value.matches_words(&texts.description),
             FilterKey::TagKey => tags().any(|tag| tag.key.starts_with(&value.text)),
             FilterKey::TagValue => tags().any(|tag| tag.value.starts_with(&value.text)),
             // No secret is replicated or owned by another service yet, so none has these attributes.
             FilterKey::PrimaryRegion | FilterKey::OwningService => false,
-            FilterKey::All => texts.all().iter().any(|text| value.matches_words(text)),
+            FilterKey::All => texts.any(|text| value.matches_words(text)),
         }
     }
 }
@@ -90,37 +93,71 @@ impl Matcher {
 #[derive(Debug)]
 pub(crate) struct Texts<'a> {
     secret: &'a SecretRecord,
-    description: OnceCell<Vec<String>>,
-    all: OnceCell<Vec<Vec<String>>>,
+    description: Text<'a>,
+    others: OnceCell<Vec<Text<'a>>>,
 }
 
 impl<'a> Texts<'a> {
-    pub(crate) const fn of(secret: &'a SecretRecord) -> Self {
-        Self { secret, description: OnceCell::new(), all: OnceCell::new() }
+    pub(crate) fn of(secret: &'a SecretRecord) -> Self {
+        let description = Text::new(secret.description.as_deref().unwrap_or_default());
+        Self { secret, description, others: OnceCell::new() }
     }
 
-    fn description(&self) -> &[String] {
-        self.description.get_or_init(|| sorted_words(self.secret.description.as_deref().unwrap_or_default()))
-    }
-
-    fn all(&self) -> &[Vec<String>] {
-        self.all.get_or_init(|| {
+    fn any(&self, matches: impl Fn(&Text<'a>) -> bool) -> bool {
+        let others = self.others.get_or_init(|| {
             let tags = self.secret.tags.iter().flatten();
-            let mut texts = vec![sorted_words(&self.secret.name), self.description().to_vec()];
-            texts.extend(tags.flat_map(|tag| [sorted_words(&tag.key), sorted_words(&tag.value)]));
-            texts
-        })
+            let tags = tags.flat_map(|tag| [Text::new(&tag.key), Text::new(&tag.value)]);
+            std::iter::once(Text::new(&self.secret.name)).chain(tags).collect()
+        });
+        matches(&self.description) || others.iter().any(matches)
+    }
+}
+
+/// A text that may come apart into words.
+#[derive(Debug)]
+struct Text<'a> {
+    raw: &'a str,
+    /// Sorted.
+    words: OnceCell<Vec<String>>,
+    glances: Cell<u8>,
+}
+
+/// After so many looks at the letters, words are cheaper.
+const GLANCES_MAX: u8 = 4;
+
+impl<'a> Text<'a> {
+    const fn new(raw: &'a str) -> Self {
+        Self { raw, words: OnceCell::new(), glances: Cell::new(0) }
+    }
+
+    fn words(&self) -> &[String] {
+        self.words.get_or_init(|| sorted_words(self.raw))
+    }
+
+    /// Most texts do not have a word's letters in them anywhere. That is seen without taking them apart.
+    fn cannot_have(&self, word: &str) -> bool {
+        // Other letters may become others when they are made small.
+        if self.words.get().is_some() || self.glances.get() >= GLANCES_MAX || !self.raw.is_ascii() {
+            return false;
+        }
+        self.glances.set(self.glances.get() + 1);
+        !self.raw.as_bytes().windows(word.len()).any(|letters| letters.eq_ignore_ascii_case(word.as_bytes()))
     }
 }
 
 impl Value {
-    /// `text` is sorted, so whether a word begins with another is one look.
-    fn matches_words(&self, text: &[String]) -> bool {
+    fn matches_words(&self, text: &Text<'_>) -> bool {
+        let Some(longest) = self.words.iter().max_by_key(|word| word.len()) else { return false };
+        if text.cannot_have(longest) {
+            return false;
+        }
+        let words = text.words();
+        // They are sorted, so whether a word begins with another is one look.
         let is_there = |wanted: &String| {
-            let place = text.partition_point(|word| word < wanted);
-            text.get(place).is_some_and(|word| word.starts_with(wanted.as_str()))
+            let place = words.partition_point(|word| word < wanted);
+            words.get(place).is_some_and(|word| word.starts_with(wanted.as_str()))
         };
-        !self.words.is_empty() && self.words.iter().all(is_there)
+        self.words.iter().all(is_there)
     }
 }
 
@@ -250,6 +287,8 @@ mod tests {
             ("tag-value", &["bl"], true),
             ("all", &["BLUE"], true),
             ("all", &["main blue"], false),
+            ("all", &["no", "not", "never", "nor", "neither", "blue"], true),
+            ("all", &["lue"], false),
             ("primary-region", &["eu"], false),
             ("owning-service", &["!rds"], true),
         ] {

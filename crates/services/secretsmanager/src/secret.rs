@@ -3,7 +3,7 @@
 //! Labels are what clients follow, so their rules are the heart of the service. They are plain functions of the record: no store, no
 //! caller, no clock but the instant that is passed in.
 
-use coffer_core::{Cx, First, Record, Table};
+use coffer_core::{Cx, First, Listed, Place, Record, Table};
 use coffer_shape::{ApiError, record};
 use coffer_types::Timestamp;
 
@@ -78,6 +78,33 @@ impl Record for SecretRecord {
 
     fn from_previous(previous: First) -> Self {
         match previous {}
+    }
+}
+
+/// The orders in which secrets are listed.
+pub(crate) mod order {
+    pub(crate) const CREATED: usize = 0;
+    pub(crate) const CHANGED: usize = 1;
+    /// Secrets that were never read come first.
+    pub(crate) const ACCESSED: usize = 2;
+    pub(crate) const NAME: usize = 3;
+    /// By the end of the recovery window; secrets that nobody deleted come first.
+    pub(crate) const DELETION: usize = 4;
+}
+
+impl Listed for SecretRecord {
+    const ORDERS: usize = 5;
+
+    fn place(&self, order: usize) -> Place<'_> {
+        let time = match order {
+            order::CREATED => Some(self.created_at),
+            order::CHANGED => Some(self.changed_at),
+            order::ACCESSED => self.accessed_on,
+            order::DELETION => self.deletion_due_at,
+            _ => None,
+        };
+        let text = if order == order::NAME { self.name.as_str() } else { "" };
+        Place { number: time.map(Timestamp::millis), text, tie: &self.arn }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Work nobody waits for.
 
-use coffer_core::{Cx, EventKind, Next, ServiceEvent, Task, Unscoped};
+use std::ops::ControlFlow;
+
+use coffer_core::{Cx, EventKind, Next, Place, ServiceEvent, Task, Unscoped, Walk};
 use coffer_model::secretsmanager::action;
 use coffer_shape::ApiError;
 
-use crate::secret::{SecretRecord, erase};
+use crate::secret::{SecretRecord, erase, order};
 
 /// Removes secrets whose recovery window has closed, with all their versions.
 #[derive(Debug)]
@@ -21,14 +23,22 @@ impl Task for DeletionReaper {
         let permit = cx.ask(action::LIST_SECRETS, &Unscoped)?;
         let mut due = Vec::new();
         let mut next = Next::Idle;
-        cx.each::<SecretRecord>(permit, &mut |secret| match secret.deletion_due_at {
-            Some(at) if at <= now => due.push(secret.name.clone()),
-            Some(at) => next = next.sooner(Next::At(at)),
-            None => {}
+        // Secrets that nobody deleted stand before all others in this order.
+        let before_all = Place { number: Some(i64::MIN), text: "", tie: "" };
+        let how = Walk { order: order::DELETION, descending: false, after: Some(before_all) };
+        cx.walk::<SecretRecord>(permit, how, &mut |secret| {
+            let Some(at) = secret.deletion_due_at else { return ControlFlow::Continue(()) };
+            if at > now {
+                next = Next::At(at);
+            } else if due.len() == SECRETS_PER_STEP {
+                next = Next::Now;
+            } else {
+                due.push(secret.name.clone());
+                return ControlFlow::Continue(());
+            }
+            ControlFlow::Break(())
         })?;
-        due.sort();
-        let more = due.len() > SECRETS_PER_STEP;
-        for name in due.into_iter().take(SECRETS_PER_STEP) {
+        for name in due {
             // Read again by key: the list is no check of the commit, and the secret may have been restored meanwhile.
             let Some(secret) = cx.part::<SecretRecord>(&[&name])? else { continue };
             if secret.deletion_due_at.is_some_and(|at| at <= now) {
@@ -41,6 +51,6 @@ impl Task for DeletionReaper {
                 });
             }
         }
-        Ok(if more { Next::Now } else { next })
+        Ok(next)
     }
 }

@@ -1,17 +1,16 @@
 //! ListSecrets.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
-use coffer_core::{Cx, Unscoped};
+use coffer_core::{Cx, Listed, Place, Unscoped, Walk};
 use coffer_model::secretsmanager::{ListSecretsRequest, ListSecretsResponse, SecretListEntry, action};
 use coffer_shape::ApiError;
-use coffer_types::Timestamp;
 
 use super::describe_secret::labelled_versions;
 use crate::{
     error::SecretError,
     filter::{Matcher, Texts},
-    secret::SecretRecord,
+    secret::{SecretRecord, order},
     tags,
 };
 
@@ -33,109 +32,85 @@ pub(crate) fn list_secrets(
         sort_by: input.sort_by.or_else(|| Some(String::from("created-date"))),
     };
     let matchers = Matcher::all(query.filters.clone())?;
-    let order = Order::of(&query);
+    let order = order_of(&query);
+    let descending = query.sort_order.as_deref() == Some("desc");
     let page_size = input.max_results.and_then(|max| usize::try_from(max).ok()).unwrap_or(PAGE_DEFAULT);
 
     let permit = cx.ask(action::LIST_SECRETS, &Unscoped)?;
-    let after = input.next_token.map(|token| Place::open(cx, &query, &token)).transpose()?;
+    let after = input.next_token.map(|token| Position::open(cx, &query, &token)).transpose()?;
 
     let with_deleted = query.include_planned_deletion.unwrap_or(false);
-    let mut found: Vec<(Place, Arc<SecretRecord>)> = Vec::new();
-    cx.each::<SecretRecord>(permit, &mut |secret| {
+    let mut found: Vec<Arc<SecretRecord>> = Vec::new();
+    let how = Walk { order, descending, after: after.as_ref().map(Position::place) };
+    cx.walk::<SecretRecord>(permit, how, &mut |secret| {
         let listed = with_deleted || secret.deletion_due_at.is_none();
         let texts = Texts::of(secret);
-        if listed && matchers.iter().all(|matcher| matcher.matches(&texts)) {
-            let place = order.place(secret);
-            if after.as_ref().is_none_or(|after| order.is_after(&place, after)) {
-                found.push((place, Arc::clone(secret)));
-            }
+        // A secret that changes its place under the walk is shown where it was first met.
+        if listed
+            && matchers.iter().all(|matcher| matcher.matches(&texts))
+            && found.iter().all(|seen| seen.arn != secret.arn)
+        {
+            found.push(Arc::clone(secret));
         }
+        // One more than the page has, to know whether there is a next one.
+        if found.len() > page_size { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    found.sort_by(|(left, _), (right, _)| order.compare(left, right));
 
     let more = found.len() > page_size;
     found.truncate(page_size);
-    let next_token = found.last().filter(|_| more).map(|(place, _)| place.seal(cx, &query));
+    let last = found.last().filter(|_| more);
     Ok(ListSecretsResponse {
-        secret_list: Some(found.iter().map(|(_, secret)| entry(secret)).collect()),
-        next_token,
+        secret_list: Some(found.iter().map(|secret| entry(secret)).collect()),
+        next_token: last.map(|secret| Position::of(secret, order).seal(cx, &query)),
     })
 }
 
-/// Where a secret stands in the list: its sort attribute, then its ARN.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    /// Absent times sort first ascending.
-    time: Option<Timestamp>,
-    name: String,
-    arn: String,
+fn order_of(query: &ListSecretsRequest) -> usize {
+    match query.sort_by.as_deref() {
+        Some("last-accessed-date") => order::ACCESSED,
+        Some("last-changed-date") => order::CHANGED,
+        Some("name") => order::NAME,
+        // AWS's default; the model admits no other word.
+        _ => order::CREATED,
+    }
 }
 
-impl Place {
+/// Where a page ended: the place of its last secret, to be kept in a token.
+#[derive(Debug)]
+struct Position {
+    number: Option<i64>,
+    text: String,
+    tie: String,
+}
+
+impl Position {
+    fn of(secret: &SecretRecord, order: usize) -> Self {
+        let Place { number, text, tie } = secret.place(order);
+        Self { number, text: text.to_owned(), tie: tie.to_owned() }
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { number: self.number, text: &self.text, tie: &self.tie }
+    }
+
     fn seal(&self, cx: &Cx<'_>, query: &ListSecretsRequest) -> String {
-        let time = self.time.map(|time| time.millis().to_string()).unwrap_or_default();
-        cx.seal_token(query, format!("{time}\n{}\n{}", self.name, self.arn).as_bytes())
+        let number = self.number.map(|number| number.to_string()).unwrap_or_default();
+        cx.seal_token(query, format!("{number}\n{}\n{}", self.text, self.tie).as_bytes())
     }
 
     fn open(cx: &Cx<'_>, query: &ListSecretsRequest, token: &str) -> Result<Self, SecretError> {
         let content = cx.open_token(query, token).ok_or(SecretError::InvalidNextToken)?;
-        let text = std::str::from_utf8(content.expose()).map_err(|_| SecretError::InvalidNextToken)?;
-        let mut parts = text.splitn(3, '\n');
-        let (Some(time), Some(name), Some(arn)) = (parts.next(), parts.next(), parts.next()) else {
+        let content = std::str::from_utf8(content.expose()).map_err(|_| SecretError::InvalidNextToken)?;
+        let mut parts = content.splitn(3, '\n');
+        let (Some(number), Some(text), Some(tie)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(SecretError::InvalidNextToken);
         };
-        let time = (!time.is_empty()).then(|| time.parse().map(Timestamp::from_millis)).transpose();
+        let number = (!number.is_empty()).then(|| number.parse()).transpose();
         Ok(Self {
-            time: time.map_err(|_| SecretError::InvalidNextToken)?,
-            name: name.to_owned(),
-            arn: arn.to_owned(),
+            number: number.map_err(|_| SecretError::InvalidNextToken)?,
+            text: text.to_owned(),
+            tie: tie.to_owned(),
         })
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SortBy {
-    Created,
-    Accessed,
-    Changed,
-    Name,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Order {
-    by: SortBy,
-    descending: bool,
-}
-
-impl Order {
-    fn of(query: &ListSecretsRequest) -> Self {
-        let by = match query.sort_by.as_deref() {
-            Some("last-accessed-date") => SortBy::Accessed,
-            Some("last-changed-date") => SortBy::Changed,
-            Some("name") => SortBy::Name,
-            // AWS's default; the model admits no other word.
-            _ => SortBy::Created,
-        };
-        Self { by, descending: query.sort_order.as_deref() == Some("desc") }
-    }
-
-    fn place(self, secret: &SecretRecord) -> Place {
-        let time = match self.by {
-            SortBy::Created => Some(secret.created_at),
-            SortBy::Accessed => secret.accessed_on,
-            SortBy::Changed => Some(secret.changed_at),
-            SortBy::Name => None,
-        };
-        let name = if self.by == SortBy::Name { secret.name.clone() } else { String::new() };
-        Place { time, name, arn: secret.arn.clone() }
-    }
-
-    fn compare(self, left: &Place, right: &Place) -> std::cmp::Ordering {
-        if self.descending { right.cmp(left) } else { left.cmp(right) }
-    }
-
-    fn is_after(self, place: &Place, other: &Place) -> bool {
-        self.compare(place, other).is_gt()
     }
 }
 
