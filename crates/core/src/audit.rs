@@ -13,7 +13,7 @@ mod segment;
 
 pub(crate) use appender::move_rows;
 pub use appender::{MoveError, open_row};
-pub(crate) use event::{Event, Outcome};
+pub(crate) use event::{Event, Outcome, Told};
 pub use event::{EventKind, ServiceEvent};
 pub use segment::{AuditLog, SegmentReport, verify_segment};
 

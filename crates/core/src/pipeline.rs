@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::{
     AuditLog, Caller, CommitError, Cx, Db, Next, Recorded, Registry, Reply, TaskState, World,
-    audit::{Event, MoveError, Outcome, move_rows},
+    audit::{MoveError, Outcome, Told, move_rows},
     cx::{Effects, INTERNAL, INTERNAL_MESSAGE, nobody_asked},
     db::Applied,
     record::{AUDIT_TABLE, seal_bytes},
@@ -207,17 +207,17 @@ impl Core {
         effects: &Effects,
         error: Option<&ApiError>,
     ) -> Vec<String> {
-        let outcome = Outcome { caller, at };
+        let outcome = Outcome::new(caller, at);
         let id = || Uuid::random(self.world.entropy.as_ref());
-        let nested = effects.nested.iter().map(|event| outcome.call(event, id()));
+        let nested = effects.nested.iter().map(|event| outcome.call(&event.into(), id()));
         let own = spec.map(|spec| {
-            let event = Event {
+            let event = Told {
                 spec,
                 via: None,
-                request: effects.request.clone(),
-                response: effects.response.clone().filter(|_| error.is_none() && !spec.read_only),
-                error: error.map(|error| (error.code(), error.message.clone())),
-                resources: effects.resources.clone(),
+                request: effects.request.as_deref(),
+                response: effects.response.as_deref().filter(|_| error.is_none() && !spec.read_only),
+                error: error.map(|error| (error.code(), error.message.as_str())),
+                resources: &effects.resources,
             };
             outcome.call(&event, id())
         });

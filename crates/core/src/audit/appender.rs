@@ -65,7 +65,7 @@ fn damaged_row(world: &World, partition: &Partition, row: &AuditRow) -> String {
             ("bytes", row.row.len().to_string()),
         ],
     };
-    let outcome = Outcome { caller: &caller, at: world.clock.now() };
+    let outcome = Outcome::new(&caller, world.clock.now());
     outcome.service(&event, Uuid::random(world.entropy.as_ref()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use coffer_shape::{OperationSpec, ServiceSpec};
+use coffer_shape::{OperationSpec, ServiceSpec, push_quoted};
 use coffer_types::{Timestamp, Uuid};
 
 use crate::{Caller, PrincipalKind};
@@ -11,6 +11,8 @@ const EVENT_VERSION: &str = "1.09";
 /// A user-controlled header is cut here.
 const USER_AGENT_CHARS_MAX: usize = 256;
 const MESSAGE_CHARS_MAX: usize = 1024;
+/// Most events fit, so that their text does not move while it grows.
+const EVENT_LEN_USUAL: usize = 1280;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
@@ -42,32 +44,61 @@ pub(crate) struct Event {
     pub resources: Vec<String>,
 }
 
-/// What all events of one request share.
-pub(crate) struct Outcome<'a> {
-    pub caller: &'a Caller,
-    pub at: Timestamp,
+/// The same, lent by whoever has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'a> {
+    pub spec: &'static OperationSpec,
+    pub via: Option<&'static ServiceSpec>,
+    pub request: Option<&'a str>,
+    pub response: Option<&'a str>,
+    pub error: Option<(&'static str, &'a str)>,
+    pub resources: &'a [String],
 }
 
-impl Outcome<'_> {
-    pub(crate) fn call(&self, event: &Event, id: Uuid) -> String {
+impl<'a> From<&'a Event> for Told<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self {
+            spec: event.spec,
+            via: event.via,
+            request: event.request.as_deref(),
+            response: event.response.as_deref(),
+            error: event.error.as_ref().map(|(code, message)| (*code, message.as_str())),
+            resources: &event.resources,
+        }
+    }
+}
+
+/// What all events of one request share.
+pub(crate) struct Outcome<'a> {
+    caller: &'a Caller,
+    /// Written out once, however many events there are.
+    time: String,
+}
+
+impl<'a> Outcome<'a> {
+    pub(crate) fn new(caller: &'a Caller, at: Timestamp) -> Self {
+        Self { caller, time: at.to_iso_seconds() }
+    }
+
+    pub(crate) fn call(&self, event: &Told<'_>, id: Uuid) -> String {
         let mut text = self.begin(event.spec.service.event_source, event.spec.name, event.via);
         text.push_str(",\"requestParameters\":");
-        text.push_str(event.request.as_deref().unwrap_or("null"));
+        text.push_str(event.request.unwrap_or("null"));
         text.push_str(",\"responseElements\":");
-        text.push_str(event.response.as_deref().unwrap_or("null"));
-        if let Some((code, message)) = &event.error {
+        text.push_str(event.response.unwrap_or("null"));
+        if let Some((code, message)) = event.error {
             // CloudTrail drops the suffix of this one code only.
-            let code = if *code == "AccessDeniedException" { "AccessDenied" } else { code };
+            let code = if code == "AccessDeniedException" { "AccessDenied" } else { code };
             text.push_str(",\"errorCode\":");
-            push_string(&mut text, code, MESSAGE_CHARS_MAX);
+            push_quoted(&mut text, code, MESSAGE_CHARS_MAX);
             text.push_str(",\"errorMessage\":");
-            push_string(&mut text, message, MESSAGE_CHARS_MAX);
+            push_quoted(&mut text, message, MESSAGE_CHARS_MAX);
         }
         if !event.resources.is_empty() {
             text.push_str(",\"resources\":[");
             for (index, arn) in event.resources.iter().enumerate() {
                 text.push_str(if index == 0 { "{\"ARN\":" } else { ",{\"ARN\":" });
-                push_string(&mut text, arn, MESSAGE_CHARS_MAX * 2);
+                push_quoted(&mut text, arn, MESSAGE_CHARS_MAX * 2);
                 text.push('}');
             }
             text.push(']');
@@ -84,9 +115,9 @@ impl Outcome<'_> {
                 if index > 0 {
                     text.push(',');
                 }
-                push_string(&mut text, name, MESSAGE_CHARS_MAX);
+                push_quoted(&mut text, name, MESSAGE_CHARS_MAX);
                 text.push(':');
-                push_string(&mut text, value, MESSAGE_CHARS_MAX * 2);
+                push_quoted(&mut text, value, MESSAGE_CHARS_MAX * 2);
             }
             text.push('}');
         }
@@ -98,27 +129,27 @@ impl Outcome<'_> {
     }
 
     fn begin(&self, source: &str, name: &str, via: Option<&'static ServiceSpec>) -> String {
-        let mut text = String::with_capacity(1024);
+        let mut text = String::with_capacity(EVENT_LEN_USUAL);
         text.push_str("{\"eventVersion\":\"");
         text.push_str(EVENT_VERSION);
         text.push_str("\",\"userIdentity\":");
         self.identity(&mut text, via);
         text.push_str(",\"eventTime\":\"");
-        text.push_str(&self.at.to_iso_seconds());
+        text.push_str(&self.time);
         text.push_str("\",\"eventSource\":");
-        push_string(&mut text, source, MESSAGE_CHARS_MAX);
+        push_quoted(&mut text, source, MESSAGE_CHARS_MAX);
         text.push_str(",\"eventName\":");
-        push_string(&mut text, name, MESSAGE_CHARS_MAX);
+        push_quoted(&mut text, name, MESSAGE_CHARS_MAX);
         text.push_str(",\"awsRegion\":");
-        push_string(&mut text, self.caller.region.as_str(), MESSAGE_CHARS_MAX);
+        push_quoted(&mut text, self.caller.region.as_str(), MESSAGE_CHARS_MAX);
         let (address, agent) = match via {
             Some(service) => (service.event_source, service.event_source),
             None => (self.caller.source_address.as_str(), self.caller.user_agent.as_str()),
         };
         text.push_str(",\"sourceIPAddress\":");
-        push_string(&mut text, address, MESSAGE_CHARS_MAX);
+        push_quoted(&mut text, address, MESSAGE_CHARS_MAX);
         text.push_str(",\"userAgent\":");
-        push_string(&mut text, agent, USER_AGENT_CHARS_MAX);
+        push_quoted(&mut text, agent, USER_AGENT_CHARS_MAX);
         text
     }
 
@@ -137,21 +168,21 @@ impl Outcome<'_> {
             PrincipalKind::User { .. } => text.push_str("{\"type\":\"IAMUser\""),
         }
         text.push_str(",\"principalId\":");
-        push_string(text, &principal.user_id, MESSAGE_CHARS_MAX);
+        push_quoted(text, &principal.user_id, MESSAGE_CHARS_MAX);
         text.push_str(",\"arn\":");
-        push_string(text, &principal.arn, MESSAGE_CHARS_MAX * 2);
+        push_quoted(text, &principal.arn, MESSAGE_CHARS_MAX * 2);
         let _ = write!(text, ",\"accountId\":\"{account}\"");
         if let Some(key) = &principal.access_key_id {
             text.push_str(",\"accessKeyId\":");
-            push_string(text, key, MESSAGE_CHARS_MAX);
+            push_quoted(text, key, MESSAGE_CHARS_MAX);
         }
         if let PrincipalKind::User { name } = &principal.kind {
             text.push_str(",\"userName\":");
-            push_string(text, name, MESSAGE_CHARS_MAX);
+            push_quoted(text, name, MESSAGE_CHARS_MAX);
         }
         if let Some(service) = via {
             text.push_str(",\"invokedBy\":");
-            push_string(text, service.event_source, MESSAGE_CHARS_MAX);
+            push_quoted(text, service.event_source, MESSAGE_CHARS_MAX);
         }
         text.push('}');
     }
@@ -169,50 +200,5 @@ impl Outcome<'_> {
         }
         text.push('}');
         text
-    }
-}
-
-/// Appends a JSON string, cut and with its control characters escaped.
-fn push_string(text: &mut String, value: &str, chars_max: usize) {
-    text.push('"');
-    // Most strings need no work at all.
-    if value.len() <= chars_max
-        && value.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\' && byte < 0x7f)
-    {
-        text.push_str(value);
-    } else {
-        for letter in value.chars().take(chars_max) {
-            match letter {
-                '"' => text.push_str("\\\""),
-                '\\' => text.push_str("\\\\"),
-                control if control.is_control() => {
-                    let _ = write!(text, "\\u{:04x}", u32::from(control));
-                }
-                other => text.push(other),
-            }
-        }
-    }
-    text.push('"');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hostile_text_stays_inside_its_string() {
-        for (given, expected) in [
-            ("plain", "\"plain\""),
-            ("quote\" and \\", "\"quote\\\" and \\\\\""),
-            ("line\nbreak\u{7f}\u{85}", "\"line\\u000abreak\\u007f\\u0085\""),
-            ("ümlaut", "\"ümlaut\""),
-        ] {
-            let mut text = String::new();
-            push_string(&mut text, given, 100);
-            assert_eq!(text, expected);
-        }
-        let mut text = String::new();
-        push_string(&mut text, &"x".repeat(50), 3);
-        assert_eq!(text, "\"xxx\"");
     }
 }

@@ -5,17 +5,25 @@
 
 use coffer_types::{Timestamp, encoding::BASE64};
 
-use crate::{Member, Schema, Shape, Writer, Wrote};
+use crate::{Member, Schema, Shape, Writer, Wrote, push_quoted};
 
 /// A user-controlled string is cut here, so that a record stays small whatever the request was.
 const STRING_CHARS_MAX: usize = 1024;
+/// A name or an ARN and the id of a version.
+const TEXT_LEN_USUAL: usize = 160;
 
 /// The allow-listed top-level members of `value` as a JSON object; `None` when none of them is present.
 pub fn describe<S: Shape>(value: &S, allowed: &'static [&'static str]) -> Option<String> {
     if allowed.is_empty() {
         return None;
     }
-    let mut writer = Describe { text: String::new(), depth: 0, skip: false, comma: false, allowed };
+    let mut writer = Describe {
+        text: String::with_capacity(TEXT_LEN_USUAL),
+        depth: 0,
+        skip: false,
+        comma: false,
+        allowed,
+    };
     // The writer itself never fails; a shape that does is left out of the record rather than half in it.
     value.write(&mut writer).ok()?;
     (writer.text.len() > 2).then_some(writer.text)
@@ -69,7 +77,7 @@ impl Describe {
 
     fn name(&mut self, name: &str) {
         self.separate();
-        push_json_string(&mut self.text, name);
+        push_quoted(&mut self.text, name, STRING_CHARS_MAX);
         self.text.push(':');
     }
 }
@@ -78,7 +86,10 @@ impl Writer for Describe {
     fn member(&mut self, _: usize, member: &'static Member) -> Wrote {
         self.skip = (self.depth == 1 && !self.allowed.contains(&member.name)) || member.schema.sensitive;
         if !self.skip {
-            self.name(&audit_name(member.name));
+            self.separate();
+            self.text.push('"');
+            push_audit_name(&mut self.text, member.name);
+            self.text.push_str("\":");
         }
         Ok(())
     }
@@ -99,7 +110,7 @@ impl Writer for Describe {
     }
 
     fn string(&mut self, schema: &'static Schema, value: &str) -> Wrote {
-        self.value(schema, |text| push_json_string(text, value))
+        self.value(schema, |text| push_quoted(text, value, STRING_CHARS_MAX))
     }
 
     fn long(&mut self, schema: &'static Schema, value: i64) -> Wrote {
@@ -115,11 +126,11 @@ impl Writer for Describe {
     }
 
     fn timestamp(&mut self, schema: &'static Schema, value: Timestamp) -> Wrote {
-        self.value(schema, |text| push_json_string(text, &value.to_iso_millis()))
+        self.value(schema, |text| push_quoted(text, &value.to_iso_millis(), STRING_CHARS_MAX))
     }
 
     fn blob(&mut self, schema: &'static Schema, value: &[u8]) -> Wrote {
-        self.value(schema, |text| push_json_string(text, &BASE64.encode(value)))
+        self.value(schema, |text| push_quoted(text, &BASE64.encode(value), STRING_CHARS_MAX))
     }
 
     fn structure(&mut self, _: &'static Schema, fill: &mut dyn FnMut(&mut dyn Writer) -> Wrote) -> Wrote {
@@ -140,27 +151,14 @@ impl Writer for Describe {
     }
 }
 
-/// `SecretId` -> `secretId`, `ARN` -> `arn`, `KMSKeyId` -> `kMSKeyId`, as CloudTrail does.
-fn audit_name(name: &str) -> String {
-    if name.chars().all(|letter| letter.is_ascii_uppercase()) {
-        return name.to_ascii_lowercase();
+/// `SecretId` -> `secretId`, `ARN` -> `arn`, `KMSKeyId` -> `kMSKeyId`, as CloudTrail does. Names of a model are plain letters.
+fn push_audit_name(text: &mut String, name: &str) {
+    let is_acronym = name.bytes().all(|letter| letter.is_ascii_uppercase());
+    let mut letters = name.chars();
+    if is_acronym {
+        text.extend(letters.map(|letter| letter.to_ascii_lowercase()));
+    } else {
+        text.extend(letters.next().map(|first| first.to_ascii_lowercase()));
+        text.push_str(letters.as_str());
     }
-    let mut chars = name.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
-}
-
-/// Appends a JSON string; control characters are escaped and long texts are cut.
-fn push_json_string(text: &mut String, value: &str) {
-    text.push('"');
-    for letter in value.chars().take(STRING_CHARS_MAX) {
-        match letter {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            control if control.is_control() => {
-                text.push_str(&format!("\\u{:04x}", u32::from(control)));
-            }
-            other => text.push(other),
-        }
-    }
-    text.push('"');
 }

@@ -13,6 +13,7 @@ mod error;
 mod fingerprint;
 pub mod generate;
 mod operation;
+mod quote;
 mod reader;
 mod record;
 mod redact;
@@ -28,6 +29,7 @@ pub use fingerprint::fingerprint;
 pub use operation::{
     Action, AuditRule, Exposure, Operation, OperationSpec, Protocol, ServiceCodes, ServiceSpec,
 };
+pub use quote::push_quoted;
 pub use reader::{Read, ReadError, Reader};
 pub use redact::redacted;
 pub use schema::{Element, Entry, Kind, Limits, Member, Pattern, Schema};
