@@ -11,6 +11,7 @@
 //!
 //! [`Core`]: coffer_core::Core
 
+pub mod administrator;
 pub mod complaint;
 pub mod config;
 pub mod control;
