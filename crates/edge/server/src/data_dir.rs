@@ -17,24 +17,20 @@
 //! The keyfile is deliberately not in the list. A copy of this directory must be worth nothing.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use coffer_sys::{effective_uid, lock_exclusive};
-use coffer_types::Secret;
+use coffer_sys::{effective_uid, lock_exclusive, owner_and_mode};
 
-use crate::complaint::Complaint;
+pub use crate::durable::{PRIVATE_FILE, beside, forget, make, read_small, rename, replace, write_new};
+use crate::{complaint::Complaint, shell::quoted};
 
-const PRIVATE_DIRECTORY: u32 = 0o700;
-const PRIVATE_FILE: u32 = 0o600;
 const OTHERS: u32 = 0o077;
 /// The longest path of a Unix socket, with the zero byte behind it.
 const SOCKET_PATH_LEN_MAX: usize = 107;
-/// Files of ours that are read whole into memory are a page of text.
-const SMALL_FILE_LEN_MAX: u64 = 64 << 10;
 
 #[derive(Debug, Clone)]
 pub struct DataDir {
@@ -44,6 +40,7 @@ pub struct DataDir {
 impl DataDir {
     /// Makes the directory and those in it if they are missing, and checks them.
     pub fn prepare(path: &Path) -> Result<Self, Complaint> {
+        let path = &plain(path);
         if (Self { path: path.to_owned() }).control_socket().as_os_str().len() > SOCKET_PATH_LEN_MAX {
             return Err(Complaint::new(format!(
                 "the path of the data directory {} is too long",
@@ -62,12 +59,12 @@ impl DataDir {
 
     /// Takes a directory that must be there already.
     pub fn existing(path: &Path) -> Result<Self, Complaint> {
+        let path = &plain(path);
         let shown = path.display();
         let found = match fs::symlink_metadata(path) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Complaint::new(format!("there is no store at {shown}"))
-                    .next(format!("coffer server --data-dir {shown}")));
+                return Err(Complaint::new(format!("there is no store at {shown}")).next("coffer server"));
             }
             Err(error) => {
                 return Err(
@@ -83,13 +80,14 @@ impl DataDir {
         let us = effective_uid();
         if found.uid() != us {
             return Err(Complaint::new(format!("the data directory {shown} belongs to somebody else"))
-                .because(format!("its owner is user {}, and this is user {us}", found.uid()))
-                .next(format!("run coffer as its owner, or find out why and chown {us} {shown}")));
+                .because(format!("its owner is user {}, and this is user {us}; find out why", found.uid()))
+                .next(format!("chown -R {us} {}", quoted(path))));
         }
         if found.mode() & OTHERS != 0 {
             return Err(Complaint::new(format!("the data directory {shown} is open to others"))
                 .because(format!("its mode is {:04o} and has to be 0700", found.mode() & 0o7777))
-                .next(format!("find out who has been there, then chmod 700 {shown}")));
+                .because("find out who has been there")
+                .next(format!("chmod 700 {}", quoted(path))));
         }
         Ok(Self { path: path.to_owned() })
     }
@@ -113,8 +111,9 @@ impl DataDir {
         }
     }
 
-    /// Makes the directories inside; call it once the store is locked.
+    /// Makes the directories inside, and looks at the private files; call it once the store is locked.
     pub fn furnish(&self) -> Result<(), Complaint> {
+        self.ensure_private()?;
         for path in [self.audit(), self.bootstrap()] {
             make(&path).map_err(|error| {
                 Complaint::new(format!("the directory {} cannot be made", path.display()))
@@ -122,6 +121,29 @@ impl DataDir {
                     .next("make room, or check the mount of the data directory")
             })?;
             Self::existing(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the files with keys in them are ours alone, those that are there. The engine asks the same of its own.
+    pub fn ensure_private(&self) -> Result<(), Complaint> {
+        let credentials = self.credentials();
+        for path in [
+            self.keyring(),
+            beside(&self.keyring(), "previous"),
+            beside(&credentials, "new"),
+            credentials,
+            self.path.join("tls/ca.key"),
+        ] {
+            match File::open(&path) {
+                Ok(file) => ensure_private_file(&file, &path, OTHERS)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    return Err(Complaint::new(format!("{} cannot be opened", path.display()))
+                        .because(error)
+                        .next(format!("ls -l {}", quoted(&path))));
+                }
+            }
         }
         Ok(())
     }
@@ -155,47 +177,29 @@ impl DataDir {
     }
 }
 
-/// Makes a directory and its missing parents for ourselves alone, durably.
-pub fn make(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path).is_ok() {
-        return Ok(());
+/// The path without a slash or a dot at its end. With one, the system follows a link before anybody can ask whether it is one.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// Refuses an open file with a key in it if somebody else may read or change it. `forbidden` are the bits of mode to refuse.
+pub(crate) fn ensure_private_file(file: &File, path: &Path, forbidden: u32) -> Result<(), Complaint> {
+    let shown = path.display();
+    let found = owner_and_mode(file)
+        .map_err(|error| Complaint::new(format!("{shown} cannot be looked at")).because(error))?;
+    let us = effective_uid();
+    if found.uid != us && found.uid != 0 {
+        return Err(Complaint::new(format!("{shown} belongs to somebody else"))
+            .because(format!("its owner is user {}, and this is user {us}; find out why", found.uid))
+            .next(format!("chown {us} {}", quoted(path))));
     }
-    let parent = parent(path);
-    fs::create_dir_all(parent)?;
-    match DirBuilder::new().mode(PRIVATE_DIRECTORY).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => File::open(parent)?.sync_all(),
+    if found.mode & forbidden != 0 {
+        return Err(Complaint::new(format!("{shown} is open to others"))
+            .because(format!("there is a key in it, and its mode is {:04o}", found.mode))
+            .because("find out who may have read it")
+            .next(format!("chmod 600 {}", quoted(path))));
     }
-}
-
-/// Writes a new private file and syncs it; a file of that name is an error.
-pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Gives a file its final name, durably.
-pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)?;
-    File::open(parent(to))?.sync_all()
-}
-
-/// Reads a small text file that may hold secrets.
-pub fn read_small(path: &Path) -> io::Result<Secret<String>> {
-    let file = File::open(path)?;
-    // All at once, so that no growing buffer leaves copies behind.
-    let mut text =
-        Secret::new(String::with_capacity(usize::try_from(SMALL_FILE_LEN_MAX + 1).unwrap_or_default()));
-    file.take(SMALL_FILE_LEN_MAX + 1).read_to_string(text.expose_mut())?;
-    if text.len() as u64 > SMALL_FILE_LEN_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 KiB"));
-    }
-    Ok(text)
-}
-
-pub(crate) fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -246,13 +250,44 @@ mod tests {
     }
 
     #[test]
-    fn a_private_file_is_never_written_twice() {
+    fn a_link_is_a_link_however_its_name_ends() {
         let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("one");
-        write_new(&path, b"first").unwrap();
-        assert_eq!(mode(&path), 0o600);
-        assert!(write_new(&path, b"second").is_err());
-        rename(&path, &place.path().join("two")).unwrap();
-        assert_eq!(read_small(&place.path().join("two")).unwrap().expose(), "first");
+        let path = place.path().join("store");
+        DataDir::prepare(&path).unwrap();
+        symlink(&path, place.path().join("link")).unwrap();
+        for name in ["link/", "link//", "link/.", "link/./"] {
+            for open in [DataDir::existing, DataDir::prepare] {
+                let refusal = open(&place.path().join(name)).unwrap_err().to_string();
+                assert!(refusal.contains("not a directory"), "{name}: {refusal}");
+            }
+        }
+        assert_eq!(DataDir::existing(&place.path().join("store/")).unwrap().path(), path);
+    }
+
+    #[test]
+    fn a_file_with_a_key_that_others_may_read_is_refused_with_the_command_that_closes_it() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = DataDir::prepare(&place.path().join("the store")).unwrap();
+        directory.furnish().unwrap();
+        make(&directory.path().join("tls")).unwrap();
+        for name in [
+            "keyring",
+            "keyring.previous",
+            "bootstrap/credentials",
+            "bootstrap/credentials.new",
+            "tls/ca.key",
+        ] {
+            let path = directory.path().join(name);
+            write_new(&path, b"x").unwrap();
+            directory.ensure_private().unwrap();
+            for wide in [0o640, 0o604, 0o622] {
+                fs::set_permissions(&path, fs::Permissions::from_mode(wide)).unwrap();
+                let refusal = directory.furnish().unwrap_err();
+                assert!(refusal.what().contains("open to others"), "{name}: {refusal}");
+                assert_eq!(refusal.next_step().unwrap(), format!("chmod 600 '{}'", path.display()));
+                assert_eq!(mode(&path), wide, "the mode is not repaired");
+            }
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
     }
 }

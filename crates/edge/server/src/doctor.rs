@@ -11,13 +11,7 @@ use coffer_core::{Next, World};
 use coffer_sys::{HardeningLine, LockedBytes};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::Config,
-    data_dir::{DataDir, parent},
-    node::Node,
-    units::Size,
-    world::timestamp,
-};
+use crate::{config::Config, data_dir::DataDir, durable::parent, node::Node, units::Size, world::timestamp};
 
 /// Below this somebody should make room this week.
 const FREE_WARNING_BYTES: u64 = 1 << 30;

@@ -58,8 +58,7 @@ pub fn dev_core(world: &World) -> io::Result<Core> {
 }
 
 fn assemble(engine: Arc<dyn Engine>, barrier: Arc<Barrier>, world: &World) -> io::Result<Core> {
-    let audit =
-        AuditLog::open(Arc::clone(&world.audit_files), Arc::clone(&barrier), Arc::clone(&world.entropy))?;
+    let audit = AuditLog::open(world, Arc::clone(&barrier))?;
     let db = Db::new(engine, barrier, Arc::clone(&world.entropy))?;
     Ok(Core::new(registry(), db, audit, world.clone()))
 }
@@ -268,7 +267,7 @@ fn keyfile_or_new(path: &Path, world: &World) -> Result<Secret<[u8; 32]>, Compla
     if fs::symlink_metadata(path).is_ok() {
         return Ok(keyfile::read(path)?);
     }
-    let parent = data_dir::parent(path);
+    let parent = crate::durable::parent(path);
     data_dir::make(parent).map_err(|error| {
         Complaint::new(format!("the directory {} for the keyfile cannot be made", parent.display()))
             .because(error)
