@@ -9,9 +9,9 @@
 
 use std::borrow::Cow;
 
-use coffer_shape::{ApiError, ErrorSpec, Exposure, OperationSpec, Protocol, ServiceSpec};
+use coffer_shape::{ApiError, ErrorSpec, Exposure, OperationSpec, Protocol, ReadError, ServiceSpec};
 
-use crate::{Head, Input, input, query::peek};
+use crate::{Head, Input, input, query};
 
 const JSON_BODY_BYTES_MAX: usize = 256 * 1024;
 const QUERY_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -22,6 +22,8 @@ const QUOTED_CHARS_MAX: usize = 128;
 const UNKNOWN_OPERATION: ErrorSpec =
     ErrorSpec { code: "UnknownOperationException", status: 400, message_member: "message" };
 const INVALID_ACTION: ErrorSpec = ErrorSpec { code: "InvalidAction", status: 400, message_member: "Message" };
+const MALFORMED_INPUT: ErrorSpec =
+    ErrorSpec { code: "MalformedInput", status: 400, message_member: "Message" };
 
 /// How requests are read and answers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +55,8 @@ pub struct Route {
 
 #[derive(Debug)]
 enum Call {
-    /// The operation of an `X-Amz-Target`; empty when there was none.
+    /// The operation of an `X-Amz-Target`; empty when there was none. If its prefix is not that of the service, letter by letter,
+    /// the whole target stands here, which is the name of no operation.
     Target(String),
     /// The parameters are in the body.
     Form,
@@ -72,7 +75,7 @@ pub fn route(head: &Head<'_>, services: &'static [&'static ServiceSpec]) -> Rout
         .or_else(|| named(services, service_of_path(head.path)?))
         .or_else(|| named(services, head.header("host")?.split(['.', ':']).next()?));
     let codec = service.map_or_else(|| guess(head), Codec::of);
-    Route { services, service, codec, call: call(head, codec, target.map(|(_, name)| name)) }
+    Route { services, service, codec, call: call(head, codec, named_by_target(head, service)) }
 }
 
 impl Route {
@@ -82,6 +85,11 @@ impl Route {
 
     pub const fn codec(&self) -> Codec {
         self.codec
+    }
+
+    /// Whether the body may change what [`Route::operation`] says.
+    pub const fn is_named_by_body(&self) -> bool {
+        matches!(self.call, Call::Form)
     }
 
     /// Largest body worth reading for this request.
@@ -110,6 +118,10 @@ impl Route {
                 None => Err(unknown(self.unknown(), name)),
             },
             Call::Form => self.action(body),
+            // Whoever signed two sets of parameters may mean either.
+            Call::QueryString(_) if !body.is_empty() => {
+                Err(self.malformed("The request has parameters in its query and in its body."))
+            }
             Call::QueryString(query) => self.action(query.as_bytes()),
             Call::Nowhere(asked) => Err(ApiError::new(
                 self.unknown(),
@@ -132,8 +144,11 @@ impl Route {
     }
 
     fn action(&self, parameters: &[u8]) -> Result<&'static OperationSpec, ApiError> {
-        let action = peek(parameters, "Action").unwrap_or_default();
-        let version = peek(parameters, "Version").unwrap_or_default();
+        let value = |name| match query::peek(parameters, name) {
+            Ok(value) => Ok(value.unwrap_or_default()),
+            Err(ReadError { message, .. }) => Err(self.malformed(&message)),
+        };
+        let (action, version) = (value("Action")?, value("Version")?);
         if action.is_empty() {
             return Err(ApiError::new(self.unknown(), "The request names no Action."));
         }
@@ -148,6 +163,11 @@ impl Route {
                 format!("Could not find operation {} for version {}", quoted(&action), quoted(&version));
             Err(ApiError::new(self.unknown(), text))
         })
+    }
+
+    fn malformed(&self, message: &str) -> ApiError {
+        let spec = self.service.map_or(MALFORMED_INPUT, |service| service.codes.serialization);
+        ApiError::new(spec, message)
     }
 
     fn unknown(&self) -> ErrorSpec {
@@ -196,6 +216,19 @@ fn call(head: &Head<'_>, codec: Codec, target: Option<&str>) -> Call {
         (Codec::Query { .. }, "POST", "/") => Call::Form,
         _ => nowhere(),
     }
+}
+
+/// The operation that the target names. AWS spells a prefix one way, and so do all of its clients.
+fn named_by_target<'h>(head: &Head<'h>, service: Option<&ServiceSpec>) -> Option<&'h str> {
+    let target = head.header("x-amz-target")?;
+    let (prefix, name) = target.rsplit_once('.')?;
+    let is_ours = service.is_some_and(|service| has_target(service, prefix));
+    Some(if is_ours || name.is_empty() { name } else { target })
+}
+
+/// What the parameters say, as long as nothing depends on it but who is going to refuse them.
+fn peek<'b>(parameters: &'b [u8], name: &str) -> Option<Cow<'b, str>> {
+    query::peek(parameters, name).ok().flatten()
 }
 
 /// The protocol of the caller when nothing says the service.

@@ -3,6 +3,8 @@
 //! Sorted names put everything below one prefix side by side, so the nesting of `Tags.member.1.Key` needs no tree: a reader
 //! is a slice of the pairs and the length of the prefix they share.
 
+use std::borrow::Cow;
+
 use coffer_shape::{Read, ReadError};
 use coffer_types::Secret;
 
@@ -52,14 +54,16 @@ impl<'b> Form<'b> {
 }
 
 /// The value of one top-level parameter, without parsing the rest. The first one counts; [`Form::parse`] refuses a second.
-pub(crate) fn peek<'b>(bytes: &'b [u8], name: &str) -> Option<std::borrow::Cow<'b, str>> {
+pub(crate) fn peek<'b>(bytes: &'b [u8], name: &str) -> Read<Option<Cow<'b, str>>> {
     let value = bytes
         .split(|byte| *byte == b'&')
-        .find_map(|piece| piece.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-    match decoded(std::str::from_utf8(value).ok()?).ok()? {
-        Text::Borrowed(text) => Some(text.into()),
-        owned @ Text::Owned(_) => Some(owned.into_string().into()),
-    }
+        .find_map(|piece| piece.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    let Some(value) = value else { return Ok(None) };
+    let value = decoded(std::str::from_utf8(value).map_err(|_| malformed())?)?;
+    Ok(Some(match value {
+        Text::Borrowed(text) => text.into(),
+        owned @ Text::Owned(_) => owned.into_string().into(),
+    }))
 }
 
 fn malformed() -> ReadError {

@@ -191,7 +191,10 @@ pub(crate) static STS: ServiceSpec = ServiceSpec {
     api_version: "2011-06-15",
     protocol: Protocol::Query { namespace: "https://sts.amazonaws.com/doc/2011-06-15/" },
     event_source: "sts.amazonaws.com",
-    codes: codes("ValidationError", "InvalidAction"),
+    codes: ServiceCodes {
+        serialization: error("MalformedInput", 400, "Message"),
+        ..codes("ValidationError", "InvalidAction")
+    },
     operations: &[&ASSUME, &FORGET],
     unserved: &["GetFederationToken"],
 };

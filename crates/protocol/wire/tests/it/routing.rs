@@ -59,11 +59,32 @@ fn the_target_names_service_and_operation() {
         "secretsmanager.geteverything",
         "UnknownOperationException: The operation geteverything is unknown.",
     );
-    check("Kinesis_20131202.PutRecord", "UnknownOperationException: The operation PutRecord is unknown.");
+    check(
+        "Kinesis_20131202.PutRecord",
+        "UnknownOperationException: The operation Kinesis_20131202.PutRecord is unknown.",
+    );
     check("secretsmanager.", "UnknownOperationException: The request names no operation in X-Amz-Target.");
     check("GetEverything", "UnknownOperationException: The request names no operation in X-Amz-Target.");
     check("", "UnknownOperationException: The request names no operation in X-Amz-Target.");
     check("secretsmanager.\u{1b}[31m<b>", "UnknownOperationException: The operation [31m<b> is unknown.");
+}
+
+#[test]
+fn the_prefix_of_a_target_is_spelt_one_way() {
+    for (target, expected) in [
+        ("secretsmanager.GetEverything", "secretsmanager.GetEverything"),
+        ("SecretsManager.GetEverything", "is unknown"),
+        ("SECRETSMANAGER.GetEverything", "is unknown"),
+        ("Kinesis_20131202.GetEverything", "is unknown"),
+        ("x.secretsmanager.GetEverything", "is unknown"),
+        (".GetEverything", "is unknown"),
+    ] {
+        // The scope names the service, so the request is ours; it still asks for nothing that we know.
+        let headers = [JSON, scope("secretsmanager"), ("x-amz-target", target.as_bytes())];
+        let unknown = format!("UnknownOperationException: The operation {target} is unknown.");
+        let expected = if expected == "is unknown" { unknown.as_str() } else { expected };
+        assert_eq!(outcome("POST /", &headers, ""), expected);
+    }
 }
 
 #[test]
@@ -102,6 +123,41 @@ fn a_form_names_its_operation_in_the_body_or_the_url() {
     check("POST /", "Action=Forget", "InvalidAction: Could not find operation Forget for version ");
     check("POST /", "", "InvalidAction: The request names no Action.");
     check("POST /", "Version=2011-06-15", "InvalidAction: The request names no Action.");
+    check("POST /", "Action=", "InvalidAction: The request names no Action.");
+}
+
+#[test]
+fn parameters_that_cannot_be_read_are_not_a_missing_action() {
+    let encoding = "The request parameters are not correctly encoded.";
+    let twice = "The request has parameters in its query and in its body.";
+    for (line, body, message) in [
+        ("POST /", "Action=%zz&Version=2011-06-15", encoding),
+        ("POST /", "Action=Forget%4&Version=2011-06-15", encoding),
+        ("POST /", "Action=%ff&Version=2011-06-15", encoding),
+        ("POST /", "Action=Forget&Version=%", encoding),
+        ("GET /?Action=%zz&Version=2011-06-15", "", encoding),
+        ("POST /?Action=Forget&Version=2011-06-15", "Action=Forget&Version=2011-06-15", twice),
+        ("POST /?Action=Forget&Version=2011-06-15", "Name=a", twice),
+        ("GET /?Action=Forget&Version=2011-06-15", "Name=a", twice),
+    ] {
+        for headers in [&[FORM][..], &[FORM, scope("lambda")], &[FORM, scope("sts")]] {
+            assert_eq!(outcome(line, headers, body), format!("MalformedInput: {message}"), "{line} {body}");
+        }
+    }
+}
+
+#[test]
+fn only_a_form_waits_for_its_body_to_say_what_it_asks_for() {
+    for (line, headers, expected) in [
+        ("POST /", &[FORM][..], true),
+        ("POST /", &[FORM, scope("sts")], true),
+        ("POST /", &[JSON, scope("lambda")], false),
+        ("POST /", &[JSON, ("x-amz-target", b"Kinesis_20131202.PutRecord")], false),
+        ("GET /?Action=Forget&Version=2011-06-15", &[], false),
+        ("PUT /x", &[FORM], false),
+    ] {
+        assert_eq!(routed(line, headers).is_named_by_body(), expected, "{line}");
+    }
 }
 
 #[test]
