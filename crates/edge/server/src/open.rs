@@ -58,7 +58,8 @@ pub fn dev_core(world: &World) -> io::Result<Core> {
 }
 
 fn assemble(engine: Arc<dyn Engine>, barrier: Arc<Barrier>, world: &World) -> io::Result<Core> {
-    let audit = AuditLog::open(world, Arc::clone(&barrier))?;
+    let audit =
+        AuditLog::open(Arc::clone(&world.audit_files), Arc::clone(&barrier), Arc::clone(&world.entropy))?;
     let db = Db::new(engine, barrier, Arc::clone(&world.entropy))?;
     Ok(Core::new(registry(), db, audit, world.clone()))
 }
