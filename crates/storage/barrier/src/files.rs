@@ -41,12 +41,29 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], previous: Previous) -> io::Resu
     sync_directory(path)
 }
 
-/// Makes a file that must not exist yet.
+/// Makes a file that must not exist yet, whole or not at all: a full disk or a crash leaves nothing under its name.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = private().create_new(true).write(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let temporary = beside(path, ".tmp");
+    let made = write_anew(&temporary, bytes)
+        .and_then(|()| name_without_replacing(&temporary, path, |from, to| std::fs::hard_link(from, to)));
+    // Whatever came of it, the bytes have no second name.
+    let forgotten = forget(&temporary);
+    made.and(forgotten)?;
     sync_directory(path)
+}
+
+/// A rename would replace what is there; a second name for the same bytes does not.
+fn name_without_replacing(
+    temporary: &Path,
+    path: &Path,
+    link: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
+    match link(temporary, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // Some file systems have no second names. There we look first, which is as good while nobody else makes the file.
+        Err(_) if std::fs::symlink_metadata(path).is_err() => std::fs::rename(temporary, path),
+        outcome => outcome,
+    }
 }
 
 /// Reads an open file of at most `len_max` bytes into memory that is wiped. A longer file is an error.
@@ -75,15 +92,20 @@ pub(crate) fn read_at_most(file: &File, len_max: usize) -> io::Result<Secret<Vec
 
 fn write_and_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = beside(path, ".tmp");
-    // What an interrupted attempt left is worth nothing; making the file anew also keeps us from following a link.
-    forget(&temporary)?;
-    let mut file = private().create_new(true).write(true).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    write_anew(&temporary, bytes)?;
     std::fs::rename(&temporary, path)
 }
 
-fn forget(path: &Path) -> io::Result<()> {
+fn write_anew(temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+    // What an interrupted attempt left is worth nothing; making the file anew also keeps us from following a link.
+    forget(temporary)?;
+    let mut file = private().create_new(true).write(true).open(temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn forget(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -155,6 +177,45 @@ mod tests {
         create(&path, b"one").unwrap();
         assert_eq!(create(&path, b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(read(&path).unwrap(), b"one");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "no temporary file stays");
+
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(place.path().join("nowhere"), &link).unwrap();
+        assert_eq!(create(&link, b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(!place.path().join("nowhere").exists());
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_written_whole_is_not_there_and_not_in_the_way() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("keyfile");
+        // A directory in place of the temporary file: writing fails before the name is given, as on a full disk.
+        std::fs::create_dir(beside(&path, ".tmp")).unwrap();
+        create(&path, b"one").unwrap_err();
+        assert!(std::fs::symlink_metadata(&path).is_err());
+        std::fs::remove_dir(beside(&path, ".tmp")).unwrap();
+
+        // What a crash in the middle of the write leaves.
+        File::create(beside(&path, ".tmp")).unwrap();
+        create(&path, b"one").unwrap();
+        assert_eq!(read(&path).unwrap(), b"one");
+    }
+
+    #[test]
+    fn without_second_names_nothing_is_replaced_either() {
+        let place = tempfile::tempdir().unwrap();
+        let (temporary, path) = (place.path().join("temporary"), place.path().join("keyfile"));
+        let name = || {
+            write_anew(&temporary, b"one").unwrap();
+            name_without_replacing(&temporary, &path, |_, _| Err(io::Error::from(io::ErrorKind::Unsupported)))
+        };
+        name().unwrap();
+        assert_eq!(read(&path).unwrap(), b"one");
+        assert!(read(&temporary).is_none());
+        replace(&path, b"two", Previous::Forget).unwrap();
+        name().unwrap_err();
+        assert_eq!(read(&path).unwrap(), b"two");
     }
 
     #[test]

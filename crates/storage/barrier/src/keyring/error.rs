@@ -50,7 +50,7 @@ pub enum KeyringError {
     )]
     NoSuchSlot { path: PathBuf, kind: SlotKind, present: Vec<SlotInfo> },
 
-    #[error("there is no seal slot {id}\n  the keyring has {}\n  try: `coffer seal list`", List(present))]
+    #[error("there is no seal slot {id}\n  the keyring has {}\n  try: coffer key slot list", List(present))]
     UnknownSlot { id: SlotId, present: Vec<SlotInfo> },
 
     #[error(
@@ -99,7 +99,7 @@ pub enum KeyringError {
 
     #[error(
         "the keyfile {} is not used\n  it holds neither 64 hexadecimal digits nor exactly 32 bytes\n  \
-         try: the file that `coffer init` wrote, unchanged",
+         try: the file as it was made, unchanged",
         path.display()
     )]
     KeyfileContent { path: PathBuf },

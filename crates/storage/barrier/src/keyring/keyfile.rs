@@ -6,8 +6,9 @@
 //! A keyfile that others can read protects nothing, so it is refused rather than warned about. Owner and mode are asked
 //! of the file once it is open, not of its name.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, io, path::Path};
 
+use coffer_crypto::constant_time_eq;
 use coffer_sys::{effective_uid, owner_and_mode};
 use coffer_types::{
     Entropy, Secret,
@@ -22,14 +23,38 @@ const LEN_MAX: usize = 256;
 
 /// Makes a new keyfile with mode 0600. A file that exists is never overwritten: it may be the only key of a store.
 pub fn create(path: &Path, entropy: &dyn Entropy) -> Result<Secret<[u8; 32]>, KeyringError> {
+    let key = random(entropy);
+    write(path, &key)?;
+    Ok(key)
+}
+
+/// A key that is in no file yet.
+pub fn random(entropy: &dyn Entropy) -> Secret<[u8; 32]> {
     let mut key = Secret::new([0; 32]);
     entropy.fill(key.expose_mut());
+    key
+}
+
+/// Writes a key to a new keyfile, whole or not at all, and reads it back: what is locked with a key that a file does not hold
+/// stays locked.
+pub fn write(path: &Path, key: &Secret<[u8; 32]>) -> Result<(), KeyringError> {
+    let writing = |source| KeyringError::KeyfileWriting { path: path.to_owned(), source };
     let mut text = Secret::new(String::with_capacity(65));
     HEXLOWER.encode_append(key.expose(), text.expose_mut());
     text.expose_mut().push('\n');
-    files::create(path, text.expose().as_bytes())
-        .map_err(|source| KeyringError::KeyfileWriting { path: path.to_owned(), source })?;
-    Ok(key)
+    files::create(path, text.expose().as_bytes()).map_err(writing)?;
+    match read(path) {
+        Ok(found) if constant_time_eq(found.expose(), key.expose()) => Ok(()),
+        Ok(_) => Err(writing(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "another process made it at the same moment",
+        ))),
+        Err(error) => {
+            // It is ours, it is useless, and it would be in the way; the file system cannot hold such a file.
+            drop(files::forget(path));
+            Err(error)
+        }
+    }
 }
 
 /// Reads a keyfile that belongs to this user or to root and that nobody else may read.
@@ -57,8 +82,12 @@ fn read_with(path: &Path, forbidden: u32) -> Result<Secret<[u8; 32]>, KeyringErr
     if !answer.is_regular_file {
         return Err(KeyringError::KeyfileContent { path: path.to_owned() });
     }
-    let bytes = files::read_at_most(&file, LEN_MAX).map_err(reading)?;
-    parse(bytes.expose()).ok_or_else(|| KeyringError::KeyfileContent { path: path.to_owned() })
+    let content = || KeyringError::KeyfileContent { path: path.to_owned() };
+    let bytes = files::read_at_most(&file, LEN_MAX).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => content(),
+        _ => reading(error),
+    })?;
+    parse(bytes.expose()).ok_or_else(content)
 }
 
 fn parse(bytes: &[u8]) -> Option<Secret<[u8; 32]>> {
@@ -92,6 +121,21 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(create(&path, &SystemEntropy), Err(KeyringError::KeyfileWriting { .. })));
         assert_eq!(read(&path).unwrap().expose(), key.expose());
+    }
+
+    #[test]
+    fn what_is_not_a_keyfile_is_told_from_one_that_cannot_be_read() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("keyfile");
+        assert!(matches!(read(&path), Err(KeyringError::KeyfileReading { .. })), "missing");
+        for content in [&b""[..], b"0011", &[b'0'; 65], &[b'0'; 100_000]] {
+            files::create(&path, content).unwrap();
+            assert!(matches!(read(&path), Err(KeyringError::KeyfileContent { .. })), "{}", content.len());
+            files::forget(&path).unwrap();
+        }
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(matches!(read(&path), Err(KeyringError::KeyfileContent { .. })), "a directory");
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl KeyringFile {
 
     /// Opens the keyring with the key of one slot.
     pub fn unseal(&self, key: &SlotKey, entropy: Arc<dyn Entropy>) -> Result<Keyring, KeyringError> {
-        let root = self.unwrap_root(key)?;
+        let (_, root) = self.unwrap_root(key)?;
         let keys = self.layout.open(&root).map_err(|part| KeyringError::damaged(&self.path, part))?;
         Ok(Keyring {
             store_id: self.layout.store_id,
@@ -94,12 +94,17 @@ impl KeyringFile {
         })
     }
 
-    fn unwrap_root(&self, key: &SlotKey) -> Result<Locked<32>, KeyringError> {
+    /// Which slot a key opens, without opening what the root key protects.
+    pub fn slot_of(&self, key: &SlotKey) -> Result<SlotId, KeyringError> {
+        self.unwrap_root(key).map(|(id, _)| id)
+    }
+
+    fn unwrap_root(&self, key: &SlotKey) -> Result<(SlotId, Locked<32>), KeyringError> {
         let mut of_this_kind = 0_usize;
         for slot in self.layout.slots.iter().filter(|slot| slot.is_for(key)) {
             of_this_kind = of_this_kind.saturating_add(1);
             match slot.open(&self.layout.store_id, key) {
-                Ok(Some(root)) => return Ok(root),
+                Ok(Some(root)) => return Ok((slot.id(), root)),
                 Ok(None) => {}
                 Err(part) => return Err(KeyringError::damaged(&self.path, part)),
             }

@@ -66,12 +66,14 @@ fn any_slot_opens_the_same_store() {
     for share in shares.into_iter().rev().take(3) {
         collector.add(share).unwrap();
     }
-    for key in [
+    let keys = [
         SlotKey::Keyfile(key(1)),
         SlotKey::Systemd(key(2)),
         SlotKey::Passphrase(passphrase()),
         collector.finish().unwrap(),
-    ] {
+    ];
+    for (key, slot) in keys.into_iter().zip(file.slots()) {
+        assert_eq!(file.slot_of(&key).unwrap(), slot.id);
         assert_same_store(&keyring.barrier(), &open(&bytes, &key).unwrap().barrier());
     }
 }
