@@ -72,7 +72,7 @@ pub struct Operation {
     pub exposure: Exposure,
     #[serde(default)]
     pub read_only: bool,
-    /// Bytes of a request body; the protocol has a default.
+    /// Bytes of a request body; without it the largest value of the input decides.
     pub body_limit: Option<u32>,
     pub audit: Audit,
 }

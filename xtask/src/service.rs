@@ -14,11 +14,13 @@ use crate::{
     Tree,
     facts::{Facts, Operation, Shape, Type},
     names,
-    overlay::{Code, Overlay, Protocol},
+    overlay::{Code, LengthIn, Overlay, Protocol},
 };
 
-/// Request bodies in bytes, unless an operation says otherwise: the largest secret value in base64 with room around it.
+/// Request bodies in bytes, unless an operation takes a larger value or says otherwise.
 const JSON_BODY_BYTES_MAX: u32 = 256 * 1024;
+/// What may stand around the largest value of a JSON body: names, tags, a description, each escaped.
+const JSON_ROOM_BYTES: u32 = 128 * 1024;
 const QUERY_BODY_BYTES_MAX: u32 = 64 * 1024;
 
 #[derive(Debug)]
@@ -79,11 +81,35 @@ impl Service {
             .filter(|name| !self.overlay.operations.contains_key(*name))
     }
 
-    pub fn body_limit(&self, asked: Option<u32>) -> u32 {
-        asked.unwrap_or(match self.overlay.protocol {
-            Protocol::AwsJson11 => JSON_BODY_BYTES_MAX,
-            Protocol::Query => QUERY_BODY_BYTES_MAX,
-        })
+    /// A caller may write every letter of a value as an escape, and the body must not be what refuses it.
+    pub fn body_limit(&self, operation: &Operation, asked: Option<u32>) -> Result<u32> {
+        match (asked, self.overlay.protocol) {
+            (Some(bytes), _) => Ok(bytes),
+            (None, Protocol::Query) => Ok(QUERY_BODY_BYTES_MAX),
+            (None, Protocol::AwsJson11) => {
+                let mut shapes = BTreeSet::new();
+                operation.input.iter().try_for_each(|input| self.follow(input, &mut shapes))?;
+                let largest = shapes.iter().map(|name| self.escaped_bytes(name)).max().unwrap_or(0);
+                Ok(JSON_BODY_BYTES_MAX.max(largest.saturating_add(JSON_ROOM_BYTES)))
+            }
+        }
+    }
+
+    /// The most bytes that an allowed value of a shape takes in JSON, where `\u0041` is an A and base64 is a string too. A shape
+    /// without a limit of its own must fit into what any body may have.
+    fn escaped_bytes(&self, name: &str) -> u32 {
+        const ESCAPE_LEN: u32 = 6;
+        let Some(shape) = self.facts.shapes.get(name) else { return 0 };
+        let Some(max) = shape.max.and_then(|max| u32::try_from(max).ok()) else { return 0 };
+        let in_bytes = self.overlay.shapes.get(name).is_some_and(|ours| ours.length_in == LengthIn::Bytes);
+        let escapes = match shape.kind {
+            Type::String if in_bytes => max,
+            // A character beyond the first 65,536 is a pair of escapes.
+            Type::String => max.saturating_mul(2),
+            Type::Blob => max.div_ceil(3).saturating_mul(4),
+            _ => 0,
+        };
+        escapes.saturating_mul(ESCAPE_LEN)
     }
 
     pub fn is_sensitive(&self, name: &str) -> bool {
@@ -188,7 +214,7 @@ impl Service {
                 "shapes.{name}.pattern: the model publishes no pattern"
             );
             ensure!(
-                ours.length_in == crate::overlay::LengthIn::Characters || shape.kind == Type::String,
+                ours.length_in == LengthIn::Characters || shape.kind == Type::String,
                 "shapes.{name}.length_in: only strings are counted either way"
             );
         }

@@ -87,7 +87,7 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
 }};
 ",
         ours.read_only,
-        grouped(service.body_limit(ours.body_limit)),
+        grouped(service.body_limit(facts, ours.body_limit)?),
         ours.audit.request,
         ours.audit.response,
         errors.join(", "),

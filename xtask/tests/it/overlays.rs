@@ -50,6 +50,24 @@ fn a_sound_overlay_joins() {
 }
 
 #[test]
+fn a_body_holds_the_largest_value_with_every_letter_escaped() {
+    let room = 128 * 1024;
+    for (token, overlay, expected) in [
+        (r#""type": "string""#, "", 256 * 1024),
+        (r#""type": "string", "max": 100"#, "", 256 * 1024),
+        (r#""type": "string", "max": 65536"#, "", 65_536 * 12 + room),
+        (r#""type": "string", "max": 65536"#, "[shapes.Token]\nlength_in = \"bytes\"", 65_536 * 6 + room),
+        (r#""type": "blob", "max": 65536"#, "", 87_384 * 6 + room),
+    ] {
+        let facts = FACTS.replace(r#""sensitive": true, "type": "string""#, token);
+        let service = join(&facts, &format!("{OVERLAY}{overlay}")).unwrap();
+        let operation = service.operation("Put").unwrap();
+        assert_eq!(service.body_limit(operation, None).unwrap(), expected, "{token} {overlay}");
+        assert_eq!(service.body_limit(operation, Some(7)).unwrap(), 7);
+    }
+}
+
+#[test]
 fn mistakes_name_the_key() {
     for (from, to, said) in [
         ("exposure = \"public\"", "exposure = \"public\"\nread_onyl = true", "read_onyl"),

@@ -108,7 +108,8 @@ pub struct LimitsSection {
     pub idle_timeout: Option<Span>,
     /// How long a request may take from its head to its answer. Default `"30s"`.
     pub request_timeout: Option<Span>,
-    /// The longest request body. A service may allow less. Default `"256 KiB"`.
+    /// The longest request body. An operation may allow less: 256 KiB, or what the largest secret value takes with every letter
+    /// escaped. Default `"1 MiB"`.
     pub body: Option<Size>,
     /// How long the server is "not ready" before it stops accepting, so that a load balancer notices. Default `"1s"`.
     pub drain_wait: Option<Span>,
@@ -175,7 +176,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
-            body_bytes_max: 256 << 10,
+            body_bytes_max: 1 << 20,
             // Load balancers commonly look once a second.
             drain_wait: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(30),

@@ -31,7 +31,7 @@ pub(super) static CREATE_SECRET: OperationSpec = OperationSpec {
     name: "CreateSecret",
     action: action::CREATE_SECRET,
     read_only: false,
-    body_limit: 262_144,
+    body_limit: 655_376,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &[
@@ -248,7 +248,7 @@ pub(super) static PUT_SECRET_VALUE: OperationSpec = OperationSpec {
     name: "PutSecretValue",
     action: action::PUT_SECRET_VALUE,
     read_only: false,
-    body_limit: 262_144,
+    body_limit: 655_376,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["SecretId", "ClientRequestToken", "VersionStages"],
@@ -363,7 +363,7 @@ pub(super) static UPDATE_SECRET: OperationSpec = OperationSpec {
     name: "UpdateSecret",
     action: action::UPDATE_SECRET,
     read_only: false,
-    body_limit: 262_144,
+    body_limit: 655_376,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["SecretId", "ClientRequestToken", "Description", "KmsKeyId", "Type"],
