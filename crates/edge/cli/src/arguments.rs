@@ -35,6 +35,11 @@ pub(crate) enum Command {
     Dev(Dev),
     /// Make a store that a passphrase opens; `server` then starts sealed and waits for `unseal`
     Init(Init),
+    /// The administrator of the store
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
+    },
     /// Profiles for the AWS CLI and the SDKs
     Profile {
         #[command(subcommand)]
@@ -115,6 +120,33 @@ pub(crate) struct Init {
     /// A file with the passphrase, `-` for the standard input [default: it is asked for]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Access keys of the administrator
+    Key {
+        #[command(subcommand)]
+        command: AdminKeyCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminKeyCommand {
+    /// Make another access key, for the day the first is lost; those that are there stay good
+    Create(CreateKey),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The key is written to bootstrap/credentials in the data directory, and on record. A running server \
+                        makes it if its store is open; without one, the store is opened with its keyfile or with the files given."
+)]
+pub(crate) struct CreateKey {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
 }
 
 #[derive(Debug, Subcommand)]

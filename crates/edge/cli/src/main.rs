@@ -6,6 +6,7 @@
 //! Two things happen before anything else: freed memory is overwritten from the first allocation on, and the process
 //! gives up what it does not need before it reads its first secret.
 
+mod admin;
 mod arguments;
 mod ask;
 mod examine;
@@ -25,7 +26,9 @@ use coffer_server::{
 use coffer_sys::WipingAllocator;
 use mimalloc::MiMalloc;
 
-use crate::arguments::{Arguments, Command, KeyCommand, ProfileCommand, SharesCommand};
+use crate::arguments::{
+    AdminCommand, AdminKeyCommand, Arguments, Command, KeyCommand, ProfileCommand, SharesCommand,
+};
 
 #[global_allocator]
 static ALLOCATOR: WipingAllocator<MiMalloc> = WipingAllocator::over(MiMalloc);
@@ -61,6 +64,9 @@ fn main() -> ExitCode {
         Command::Server(server) => run::server(&server, hardening),
         Command::Dev(dev) => run::dev(&dev),
         Command::Init(init) => run::init(&init),
+        Command::Admin { command: AdminCommand::Key { command: AdminKeyCommand::Create(create) } } => {
+            admin::create_key(&create)
+        }
         Command::Profile { command: ProfileCommand::Install(install) } => profile::install(&install),
         Command::Verify(verify) => examine::verify(&verify),
         Command::Doctor(doctor) => examine::doctor(&doctor, &hardening),

@@ -1,4 +1,4 @@
-//! Commands given on this machine: status, doctor, seal, unseal.
+//! Commands given on this machine: status, doctor, seal, unseal, another key for the administrator.
 //!
 //! They come over a Unix socket in the data directory, one line of JSON each way. Who may speak is decided twice: by the
 //! modes of directory and socket, and by the kernel's word on the user at the other end, who has to be ours or root. There is no
@@ -10,6 +10,7 @@
 use std::{
     io::{self, BufRead, BufReader, Write},
     os::unix::fs::PermissionsExt,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -28,6 +29,7 @@ use tokio::{
 };
 
 use crate::{
+    administrator::issue_key,
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
@@ -57,6 +59,8 @@ pub enum Command {
     Unseal,
     /// Makes a recovery slot and hands out its shares.
     Shares,
+    /// Makes another access key of the administrator, in the data directory.
+    AdminKey,
 }
 
 impl Command {
@@ -67,6 +71,7 @@ impl Command {
             Self::Seal => "Seal",
             Self::Unseal => "Unseal",
             Self::Shares => "CreateRecoveryShares",
+            Self::AdminKey => "CreateAdministratorKey",
         }
     }
 }
@@ -119,6 +124,10 @@ pub enum Reply {
     Unsealed,
     /// They exist nowhere else.
     Shares(Vec<Typed>),
+    /// Where the administrator's new key lies; the key itself does not travel.
+    Filed {
+        path: PathBuf,
+    },
     /// More shares are needed.
     Progress {
         given: usize,
@@ -332,6 +341,19 @@ impl Desk {
             Command::Shares => {
                 self.record(command, uid).await?;
                 self.make_shares(request)
+            }
+            Command::AdminKey => {
+                let core = self.node.core().ok_or_else(|| {
+                    Complaint::new("the store is sealed")
+                        .because("a key is made in the store")
+                        .next("coffer unseal")
+                })?;
+                let settings = self.node.settings();
+                let (account, region) = (settings.account, &settings.region);
+                // On record in the commit that makes the key.
+                let path = issue_key(&core, self.store.directory(), account, region, uid).await?;
+                tracing::warn!(uid, "the administrator was given another key by command");
+                Ok(Reply::Filed { path })
             }
             Command::Unseal => {
                 let Some(key) = self.key(request)? else { return Ok(self.progress()) };

@@ -162,7 +162,7 @@ fn settings(config: &Config, account: AccountId) -> Settings {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Complaint> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Complaint> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

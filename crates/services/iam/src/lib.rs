@@ -9,7 +9,7 @@ mod sts;
 mod user;
 
 pub use access_key::{AccessKey, AccessKeyRecord, account_of, find_access_key};
-pub use user::{NewCredentials, UserRecord, create_administrator, has_users};
+pub use user::{NewCredentials, UserRecord, create_access_key, create_administrator, has_users};
 
 use coffer_core::Registry;
 use coffer_model::sts as model;

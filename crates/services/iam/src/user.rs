@@ -41,15 +41,26 @@ pub struct NewCredentials {
 
 /// Makes a user who may do everything, with one access key.
 pub fn create_administrator(cx: &mut Cx<'_>, name: &str) -> Result<NewCredentials, ApiError> {
-    let account = cx.account();
     let user = UserRecord {
         name: name.to_owned(),
         user_id: unique_id(cx.entropy(), "AIDA"),
-        arn: Arn::global("iam", account, &format!("user/{name}")).to_string(),
+        arn: Arn::global("iam", cx.account(), &format!("user/{name}")).to_string(),
         created_at: cx.now(),
         administrator: true,
     };
-    let id = new_id(cx.entropy(), account);
+    let credentials = add_key(cx, &user, "CreateAdministrator")?;
+    cx.save(user)?;
+    Ok(credentials)
+}
+
+/// Gives a user one more access key. `None` if there is no such user.
+pub fn create_access_key(cx: &mut Cx<'_>, name: &str) -> Result<Option<NewCredentials>, ApiError> {
+    let Some(user) = cx.part::<UserRecord>(&[name])? else { return Ok(None) };
+    add_key(cx, &user, "CreateAccessKey").map(Some)
+}
+
+fn add_key(cx: &mut Cx<'_>, user: &UserRecord, event: &'static str) -> Result<NewCredentials, ApiError> {
+    let id = new_id(cx.entropy(), cx.account());
     let secret = new_secret(cx.entropy());
     let credentials = NewCredentials {
         user_arn: user.arn.clone(),
@@ -59,12 +70,11 @@ pub fn create_administrator(cx: &mut Cx<'_>, name: &str) -> Result<NewCredential
     cx.record_event(ServiceEvent {
         kind: coffer_core::EventKind::Local,
         source: "iam.amazonaws.com",
-        name: "CreateAdministrator",
+        name: event,
         details: vec![("userArn", user.arn.clone()), ("accessKeyId", id.clone())],
     });
     let created_at = cx.now();
-    cx.save(user)?;
-    cx.save(AccessKeyRecord { id, user_name: name.to_owned(), secret, active: true, created_at })?;
+    cx.save(AccessKeyRecord { id, user_name: user.name.clone(), secret, active: true, created_at })?;
     Ok(credentials)
 }
 

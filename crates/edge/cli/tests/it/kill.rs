@@ -26,6 +26,7 @@ use journal::{Asker, Journal};
 use load::{Checked, Decided, Finding, Writer, check_square, create_square, read};
 pub(crate) use {
     dice::{Dice, is_long_campaign},
+    evidence::every_event,
     node::{Ground, Node, QUICK_END},
 };
 

@@ -1,6 +1,8 @@
 //! The program as its users meet it: started, stopped, refused, looked at.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod canary;
 #[cfg(test)]
 mod keys;

@@ -102,6 +102,26 @@ impl Evidence {
     }
 }
 
+/// Everything on record in a data directory that nobody uses, each event once.
+pub(crate) fn every_event(data: &Path, keyfile: &Path) -> Vec<Value> {
+    let world = world::system(&data.join("audit"));
+    let store = Store::take(DataDir::existing(data).unwrap(), 0, &world).unwrap();
+    let key = SlotKey::Keyfile(keyfile::read(keyfile).unwrap());
+    let keyring = KeyringFile::read(&data.join("keyring")).unwrap();
+    let barrier = keyring.unseal(&key, Arc::new(SystemEntropy)).unwrap().barrier();
+    let mut events = BTreeMap::new();
+    let mut keep = |event: &str| {
+        let event: Value = serde_json::from_str(event).expect("an event is JSON");
+        events.insert(event["eventID"].to_string(), event);
+    };
+    for name in world.audit_files.list().unwrap() {
+        let bytes = world.audit_files.read(&name).unwrap();
+        assert_eq!(verify_segment(&barrier, &bytes, &mut keep).problem, None);
+    }
+    each_row(&store, &barrier, &mut keep);
+    events.into_values().collect()
+}
+
 fn read_segment(barrier: &Barrier, bytes: &[u8]) -> Events {
     let mut events = Events::new();
     let report = verify_segment(barrier, bytes, &mut |event| note(&mut events, event));
@@ -110,8 +130,13 @@ fn read_segment(barrier: &Barrier, bytes: &[u8]) -> Events {
 }
 
 fn read_rows(store: &Store, barrier: &Barrier) -> Events {
-    let engine = store.engine();
     let mut events = Events::new();
+    each_row(store, barrier, &mut |event| note(&mut events, event));
+    events
+}
+
+fn each_row(store: &Store, barrier: &Barrier, visit: &mut dyn FnMut(&str)) {
+    let engine = store.engine();
     for (partition, _) in engine.partitions().unwrap() {
         let mut after = AuditPlace::default();
         loop {
@@ -119,11 +144,10 @@ fn read_rows(store: &Store, barrier: &Barrier) -> Events {
             let Some(last) = rows.last() else { break };
             after = last.place;
             for row in &rows {
-                note(&mut events, &open_row(barrier, &partition, row).expect("the row opens"));
+                visit(&open_row(barrier, &partition, row).expect("the row opens"));
             }
         }
     }
-    events
 }
 
 fn note(events: &mut Events, event: &str) {
