@@ -11,7 +11,7 @@ use coffer_store::{Expect, Key, Partition, Rev};
 use coffer_types::{AccountId, Arn, Entropy, Region, Secret, Timestamp, Uuid};
 
 use crate::{
-    Caller, Db, Guarded, Listed, Permit, Principal, Record, Registry, Resource, SealedToken, Walk,
+    Caller, Db, Functions, Guarded, Listed, Permit, Principal, Record, Registry, Resource, SealedToken, Walk,
     audit::{Event, ServiceEvent},
     db::{Change, Found},
     record::encode,
@@ -24,6 +24,7 @@ pub struct Cx<'a> {
     db: &'a Db,
     registry: &'a Registry,
     entropy: &'a dyn Entropy,
+    functions: &'a dyn Functions,
     now: Timestamp,
     caller: &'a Caller,
     home: Partition,
@@ -68,6 +69,7 @@ impl<'a> Cx<'a> {
         db: &'a Db,
         registry: &'a Registry,
         entropy: &'a dyn Entropy,
+        functions: &'a dyn Functions,
         now: Timestamp,
         caller: &'a Caller,
         spec: Option<&'static OperationSpec>,
@@ -76,6 +78,7 @@ impl<'a> Cx<'a> {
             db,
             registry,
             entropy,
+            functions,
             now,
             caller,
             home: Partition::new(caller.principal.account, caller.region.clone()),
@@ -119,6 +122,10 @@ impl<'a> Cx<'a> {
 
     pub const fn entropy(&self) -> &dyn Entropy {
         self.entropy
+    }
+
+    pub const fn functions(&self) -> &dyn Functions {
+        self.functions
     }
 
     pub const fn caller(&self) -> &Principal {

@@ -32,7 +32,7 @@ pub use record::{First, Past, Record, Table, open_record};
 pub use registry::{Handler, Registry, Reply};
 pub use task::{Next, Task, TaskState};
 pub use token::SealedToken;
-pub use world::{AppendFile, Files, World};
+pub use world::{AppendFile, Files, Functions, NoFunctions, World};
 
 /// Where a record lives: one account in one region.
 pub use coffer_store::Partition;

@@ -164,7 +164,12 @@ impl Core {
         body: &dyn Body,
         now: Timestamp,
     ) -> (Result<Box<dyn Reply>, ApiError>, Effects) {
-        let mut cx = Cx::new(&self.db, &self.registry, self.world.entropy.as_ref(), now, caller, Some(spec));
+    fn cx<'a>(&'a self, now: Timestamp, caller: &'a Caller, spec: Option<&'static OperationSpec>) -> Cx<'a> {
+        let World { entropy, functions, .. } = &self.world;
+        Cx::new(&self.db, &self.registry, entropy.as_ref(), functions.as_ref(), now, caller, spec)
+    }
+
+        let mut cx = self.cx(now, caller, Some(spec));
         let mut outcome = None;
         let read = body.read(&mut |from| outcome = Some(self.registry.run(spec, &mut cx, from)));
         let outcome = match (read, outcome) {
@@ -266,8 +271,7 @@ impl Core {
         for _ in 0..ATTEMPTS_MAX {
             let now = self.world.clock.now();
             let (outcome, mut effects) = {
-                let mut cx =
-                    Cx::new(&self.db, &self.registry, self.world.entropy.as_ref(), now, caller, None);
+                let mut cx = self.cx(now, caller, None);
                 (run(&mut cx), cx.into_effects())
             };
             let outcome = outcome?;

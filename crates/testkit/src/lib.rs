@@ -25,4 +25,4 @@ pub use conformance::Conformance;
 pub use json::pretty;
 pub use script::Script;
 pub use server::{Engine, TestServer};
-pub use sim::{MemoryFiles, SimClock, SimEntropy, SimWorld};
+pub use sim::{MemoryFiles, SimClock, SimEntropy, SimFunctions, SimWorld};

@@ -13,8 +13,8 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{AppendFile, Files, World};
-use coffer_types::{Clock, Entropy, Timestamp};
+use coffer_core::{AppendFile, Files, Functions, World};
+use coffer_types::{Arn, Clock, Entropy, Timestamp};
 
 /// 2026-01-01T00:00:00.123Z: the fraction shows whether somebody drops it.
 const BEGIN_MILLIS: i64 = 1_767_225_600_123;
@@ -46,6 +46,7 @@ impl SimWorld {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             entropy: Arc::clone(&self.entropy) as Arc<dyn Entropy>,
             audit_files: Arc::clone(&self.files) as Arc<dyn Files>,
+            functions: Arc::new(SimFunctions),
         }
     }
 }
@@ -127,6 +128,18 @@ impl Entropy for SimEntropy {
             let random = self.next_u64().to_le_bytes();
             chunk.copy_from_slice(&random[..chunk.len()]);
         }
+    }
+}
+
+/// Functions that may be invoked: those of AWS Lambda whose name begins with `rotate`, in every account and region.
+#[derive(Debug, Clone, Copy)]
+pub struct SimFunctions;
+
+impl Functions for SimFunctions {
+    fn can_be_invoked(&self, arn: &str, by: &str) -> bool {
+        let Ok(arn) = arn.parse::<Arn>() else { return false };
+        let named = arn.service() == "lambda" && arn.resource().starts_with("function:rotate");
+        named && by == "secretsmanager.amazonaws.com"
     }
 }
 

@@ -130,6 +130,7 @@ impl Cabinet {
 
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         self.0.lock().unwrap().files.insert(name.to_owned(), (bytes, 0));
+            functions: Arc::new(coffer_core::NoFunctions),
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use coffer_core::{AppendFile, Files, World};
+use coffer_core::{AppendFile, Files, NoFunctions, World};
 use coffer_crypto::SystemEntropy;
 use coffer_types::{Clock, Timestamp};
 
@@ -26,7 +26,12 @@ pub fn ephemeral() -> World {
 }
 
 fn with_files(audit_files: Arc<dyn Files>) -> World {
-    World { clock: Arc::new(SystemClock::start()), entropy: Arc::new(SystemEntropy), audit_files }
+    World {
+        clock: Arc::new(SystemClock::start()),
+        entropy: Arc::new(SystemEntropy),
+        audit_files,
+        functions: Arc::new(NoFunctions),
+    }
 }
 
 /// The clock of the machine.

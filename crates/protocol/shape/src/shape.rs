@@ -73,6 +73,19 @@ impl<T: Shape> Shape for Option<T> {
     }
 }
 
+/// A box is not seen: it only keeps a large part that is rarely there out of the record that everybody holds.
+impl<T: Shape> Shape for Box<T> {
+    const SCHEMA: &'static Schema = T::SCHEMA;
+
+    fn read_as(schema: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        T::read_as(schema, from).map(Self::new)
+    }
+
+    fn write_as(&self, schema: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        T::write_as(self, schema, to)
+    }
+}
+
 impl<T: Shape> Shape for Vec<T> {
     const SCHEMA: &'static Schema =
         &Schema::plain("List", Kind::List(&Element { schema: T::SCHEMA, wire: "member", flat: false }));
