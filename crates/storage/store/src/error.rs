@@ -4,6 +4,8 @@
 //! and whether a person has to come. The cause is text for that person. Errors are cloned, because one failed group
 //! answers many writers.
 
+use crate::LogDamage;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// Nothing was applied.
@@ -24,6 +26,10 @@ pub enum EngineError {
     /// The caller broke a limit that all engines share. Nothing was applied.
     #[error("{what} too large: {size} where {max} is the most; split the transaction")]
     TooLarge { what: &'static str, size: usize, max: usize },
+
+    /// What was acknowledged is not in the log any more. Nothing was changed; a person decides whether to go on without it.
+    #[error("{0}; nothing was changed")]
+    LogDamaged(LogDamage),
 
     #[error("the store has another format: {reason}")]
     IncompatibleFormat { reason: String },

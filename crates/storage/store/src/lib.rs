@@ -36,5 +36,8 @@ pub use limits::{
     TXN_BYTES_MAX, VALUE_BYTES_MAX, WRITES_MAX, check_group, check_txn,
 };
 pub use memory::MemoryEngine;
-pub use sqlite::{FreeSpace, OnFatal, SqliteEngine, SqliteOptions};
+pub use sqlite::{
+    FreeSpace, LogDamage, LogState, OnFatal, SqliteEngine, SqliteOptions, accept_loss, examine_log,
+    logs_set_aside,
+};
 pub use waker::Waker;

@@ -17,7 +17,7 @@ use std::{
 use crate::EngineError;
 
 const STORE: &str = "store.db";
-const LOG: &str = "store.db-wal";
+pub(super) const LOG: &str = "store.db-wal";
 const LOCK: &str = "lock";
 /// Written, looked at and removed, to learn as whom we create files.
 const PROBE: &str = "probe";
@@ -214,7 +214,7 @@ fn refused(path: &Path, reason: &str) -> EngineError {
     EngineError::unavailable(format!("{} {reason}", path.display()))
 }
 
-fn failed(path: &Path, what: &str, error: &io::Error) -> EngineError {
+pub(super) fn failed(path: &Path, what: &str, error: &io::Error) -> EngineError {
     refused(path, &format!("{what}: {error}"))
 }
 

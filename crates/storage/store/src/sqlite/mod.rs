@@ -1,7 +1,7 @@
 //! The embedded engine: SQLite in write-ahead mode, in a directory of its own.
 //!
-//! The parts are small so that each can be read alone: `directory` decides who may touch the files, `schema` what
-//! they look like, `writer` is the one connection that changes them, `readers` the pool that answers questions,
+//! The parts are small so that each can be read alone: `directory` decides who may touch the files, `log` whether the last stop
+//! lost anything, `schema` what they look like, `writer` is the one connection that changes them, `readers` the pool that answers questions,
 //! `transfer` moves everything at once, `space` keeps room for deletions, and `failure` holds the latch.
 //!
 //! Invariant: any error of a write, a sync or a checkpoint closes the latch, and from then on every call is refused.
@@ -9,6 +9,7 @@
 
 mod directory;
 mod failure;
+mod log;
 mod readers;
 mod schema;
 mod space;
@@ -33,7 +34,11 @@ use self::{
     space::Floor,
     writer::{LongReads, Writer},
 };
-pub use self::{failure::OnFatal, space::FreeSpace};
+pub use self::{
+    failure::OnFatal,
+    log::{LogDamage, LogState, accept_loss, examine_log, logs_set_aside},
+    space::FreeSpace,
+};
 use crate::{
     AuditPlace, AuditRow, Changes, Commit, Depth, Dir, Engine, EngineError, FrameSink, FrameSource,
     HISTORY_REVISIONS, Health, ImportReport, Key, KeyRange, Page, Partition, Read, Rev, Txn, Versioned,
@@ -97,6 +102,13 @@ impl SqliteEngine {
     pub fn open(path: &Path, options: SqliteOptions, entropy: &dyn Entropy) -> Result<Self, EngineError> {
         schema::check_library()?;
         let mut directory = DataDirectory::take(path)?;
+        // Before SQLite: it would cut the log where it breaks, and nobody would know.
+        if let LogState::Damaged(damage) = examine_log(directory.path())? {
+            return Err(EngineError::LogDamaged(damage));
+        }
+        for log in logs_set_aside(directory.path()) {
+            tracing::warn!(log = %log.display(), "writes of this store were given up by command, what is left of them lies here");
+        }
         let store = directory.store();
         let connection = schema::open_writer(&store)?;
         let opened = schema::prepare(&connection, &mut directory, &options.mark, entropy)?;

@@ -137,12 +137,28 @@ pub(super) fn prepare(
         create(writer, mark, &owner).map_err(|error| explain(&error))?;
     } else {
         check_format(writer, mark)?;
+        begin_log(writer)?;
         set_meta(writer, "owner", &owner).map_err(|error| explain(&error))?;
     }
     if !directory.is_complete() {
         directory.mark_complete()?;
     }
     Ok(Opened { is_new, owner })
+}
+
+/// Copies what the last process left in the log, and begins a new one.
+///
+/// If that process ended because a sync failed, the kernel may still show us the frames and yet never write them, and will say of
+/// the next sync that it went well. Copied into the file they are written again. And a new log has new salts, so that leftovers
+/// behind the last commit can never be taken for frames of this process.
+fn begin_log(writer: &Connection) -> Result<(), EngineError> {
+    let is_busy = writer
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+        .map_err(|error| explain(&error))?;
+    if is_busy {
+        return Err(EngineError::unavailable("another program has the store open; close it and try again"));
+    }
+    Ok(())
 }
 
 fn is_empty(writer: &Connection) -> rusqlite::Result<bool> {

@@ -41,7 +41,7 @@ impl Entropy for Counting {
     }
 }
 
-struct Site {
+pub(super) struct Site {
     parent: TempDir,
     entropy: Counting,
     clock: Arc<Hands>,
@@ -49,7 +49,7 @@ struct Site {
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             parent: tempfile::tempdir().unwrap(),
             entropy: Counting::default(),
@@ -58,7 +58,7 @@ impl Site {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.parent.path().join("store")
     }
 
@@ -67,21 +67,21 @@ impl Site {
         SqliteOptions::new("test", self.clock.clone(), Arc::new(move |_| Ok(free.load(Ordering::Relaxed))))
     }
 
-    fn open(&self) -> SqliteEngine {
+    pub(super) fn open(&self) -> SqliteEngine {
         self.try_open().unwrap()
     }
 
-    fn try_open(&self) -> Result<SqliteEngine, EngineError> {
+    pub(super) fn try_open(&self) -> Result<SqliteEngine, EngineError> {
         SqliteEngine::open(&self.path(), self.options(), &self.entropy)
     }
 }
 
-fn commit(engine: &SqliteEngine, txn: Txn) -> Result<Commit, EngineError> {
+pub(super) fn commit(engine: &SqliteEngine, txn: Txn) -> Result<Commit, EngineError> {
     Ok(engine.commit(&[txn])?.remove(0))
 }
 
 /// A kilobyte that does not compress and is not a neighbour of the last one.
-fn bulky(number: u64) -> Txn {
+pub(super) fn bulky(number: u64) -> Txn {
     let mut txn = txn(1, number).done();
     let name = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().to_vec();
     txn.writes

@@ -4,19 +4,22 @@
 //! parent reads the pipe, kills the victim without warning, and compares the store with what it read.
 
 use std::{
-    io::{BufRead, BufReader, Write as _},
+    fs::{DirBuilder, File, OpenOptions},
+    io::{BufRead, BufReader, Read as _, Seek, SeekFrom, Write as _},
+    os::unix::fs::DirBuilderExt,
     path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use coffer_store::{
-    AuditPlace, Commit, Committer, Depth, Dir, Engine, Key, KeyRange, Read, Rev, Txn, Write,
+    AuditPlace, Commit, Committer, Depth, Dir, Engine, EngineError, Key, KeyRange, Read, Rev, Txn, Write,
     testing::{partition, token},
 };
 
-use crate::{Seeded, open};
+use crate::{Seeded, open, try_open};
 
 const VICTIM_DIRECTORY: &str = "COFFER_STORE_CRASH_DIRECTORY";
 const VICTIM_FIRST: &str = "COFFER_STORE_CRASH_FIRST";
@@ -66,48 +69,98 @@ fn the_victim_commits_until_it_is_killed() {
     }
 }
 
-#[test]
+/// Lets a victim commit for one acknowledgement at least, then for this long, and kills it. Answers what it acknowledged.
 #[expect(clippy::disallowed_methods, reason = "the moment of death is meant to be arbitrary")]
+fn acknowledged_before_death(directory: &Path, first: u64, pause: Duration) -> Vec<(u64, u64)> {
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::the_victim_commits_until_it_is_killed", "--nocapture"])
+        .env(VICTIM_DIRECTORY, directory)
+        .env(VICTIM_FIRST, first.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut acknowledged = Vec::new();
+    for line in lines.by_ref() {
+        if let Some(ack) = parse(&line) {
+            acknowledged.push(ack);
+            break;
+        }
+    }
+    assert!(!acknowledged.is_empty(), "the victim did not start");
+    let killer = std::thread::spawn(move || {
+        std::thread::sleep(pause);
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+    });
+    acknowledged.extend(lines.filter_map(|line| parse(&line)));
+    killer.join().unwrap();
+    acknowledged
+}
+
+#[test]
 fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("store");
     let chance = Seeded::new(1);
     let mut acknowledged = Vec::new();
     let mut first = 0;
-
     for round in 0..ROUNDS {
-        let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crash::the_victim_commits_until_it_is_killed", "--nocapture"])
-            .env(VICTIM_DIRECTORY, &directory)
-            .env(VICTIM_FIRST, first.to_string())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let before = acknowledged.len();
-        // It lives for one acknowledgement at least, then for a random while.
-        for line in lines.by_ref() {
-            if let Some(ack) = parse(&line) {
-                acknowledged.push(ack);
-                break;
-            }
-        }
-        assert!(acknowledged.len() > before, "round {round}: the victim did not start");
-        let killer = std::thread::spawn({
-            let pause = std::time::Duration::from_millis(chance.below(40));
-            move || {
-                std::thread::sleep(pause);
-                victim.kill().unwrap();
-                victim.wait().unwrap();
-            }
-        });
-        acknowledged.extend(lines.filter_map(|line| parse(&line)));
-        killer.join().unwrap();
-        first = compare(&directory, &acknowledged[before..], round);
+        let latest = acknowledged_before_death(&directory, first, Duration::from_millis(chance.below(40)));
+        first = compare(&directory, &latest, round);
+        acknowledged.extend(latest);
     }
     compare(&directory, &acknowledged, ROUNDS);
     assert!(acknowledged.len() > 200, "only {} acknowledgements were put at risk", acknowledged.len());
+}
+
+#[test]
+fn a_bit_that_flips_in_the_log_of_a_killed_process_is_never_a_silent_loss() {
+    let parent = tempfile::tempdir().unwrap();
+    let chance = Seeded::new(2);
+    let (mut refused, mut harmless) = (0, 0);
+    for round in 0..6 {
+        let original = parent.path().join(format!("{round}"));
+        let acknowledged = acknowledged_before_death(&original, 0, Duration::from_millis(chance.below(60)));
+        for attempt in 0..12 {
+            let copy = parent.path().join(format!("{round}-{attempt}"));
+            copy_store(&original, &copy);
+            let log = copy.join("store.db-wal");
+            let mut file = OpenOptions::new().read(true).write(true).open(&log).unwrap();
+            let at = chance.below(file.metadata().unwrap().len());
+            flip(&mut file, at, chance.below(8));
+            match try_open(&copy) {
+                Err(EngineError::LogDamaged(_)) => refused += 1,
+                Err(other) => panic!("round {round}, byte {at}: {other}"),
+                Ok(engine) => {
+                    drop(engine);
+                    compare(&copy, &acknowledged, round);
+                    harmless += 1;
+                }
+            }
+        }
+        compare(&original, &acknowledged, round);
+    }
+    // What was being written when death came is a small part of the log.
+    assert!(refused > harmless, "{refused} refused, {harmless} harmless");
+}
+
+fn copy_store(from: &Path, to: &Path) {
+    DirBuilder::new().mode(0o700).create(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+fn flip(file: &mut File, at: u64, bit: u64) {
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.read_exact(&mut byte).unwrap();
+    byte[0] ^= 1 << bit;
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(&byte).unwrap();
 }
 
 fn parse(line: &str) -> Option<(u64, u64)> {

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_store::{SqliteEngine, SqliteOptions};
+use coffer_store::{EngineError, SqliteEngine, SqliteOptions};
 use coffer_types::{Clock, Entropy, Timestamp};
 
 /// Time stands still; nothing tested here waits for it.
@@ -71,5 +71,9 @@ fn options() -> SqliteOptions {
 }
 
 fn open(path: &Path) -> SqliteEngine {
-    SqliteEngine::open(path, options(), &Seeded::new(u64::from(std::process::id()))).unwrap()
+    try_open(path).unwrap()
+}
+
+fn try_open(path: &Path) -> Result<SqliteEngine, EngineError> {
+    SqliteEngine::open(path, options(), &Seeded::new(u64::from(std::process::id())))
 }
