@@ -18,6 +18,7 @@ pub mod machine;
 pub mod process;
 pub mod report;
 pub mod requests;
+pub mod scale;
 pub mod stage;
 
 use std::{
@@ -128,16 +129,28 @@ pub fn run_for_release(tree: &Tree, arguments: impl Iterator<Item = std::ffi::Os
 
 /// Measures. The programs are those beside this one.
 pub fn run(tree: &Tree, options: &Options) -> Result<Report> {
-    let xtask = std::env::current_exe()?;
-    let release = xtask.parent().context("this program is in no directory")?;
-    let programs = Programs { coffer: release.join("coffer"), xtask: xtask.clone() };
-    // Beside the build and not in /tmp, which may be memory, where syncs cost nothing.
-    let place = tempfile::Builder::new().prefix("bench-").tempdir_in(release.parent().unwrap_or(release))?;
+    let (programs, place) = programs_and_place()?;
     let machine = Machine::look(place.path())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut report = Report::new(clock::now(), commit(tree), machine, options.window);
     LocalSet::new().block_on(&runtime, measure(&programs, place.path(), options, &mut report))?;
     Ok(report)
+}
+
+/// Measures stores of growing size. The programs are those beside this one.
+pub fn run_scale(window: Duration) -> Result<scale::Scale> {
+    let (programs, place) = programs_and_place()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, scale::measure(&programs, place.path(), window))
+}
+
+fn programs_and_place() -> Result<(Programs, tempfile::TempDir)> {
+    let xtask = std::env::current_exe()?;
+    let release = xtask.parent().context("this program is in no directory")?;
+    let programs = Programs { coffer: release.join("coffer"), xtask: xtask.clone() };
+    // Beside the build and not in /tmp, which may be memory, where syncs cost nothing.
+    let place = tempfile::Builder::new().prefix("bench-").tempdir_in(release.parent().unwrap_or(release))?;
+    Ok((programs, place))
 }
 
 async fn measure(programs: &Programs, place: &Path, options: &Options, report: &mut Report) -> Result<()> {
@@ -202,11 +215,20 @@ fn commit(tree: &Tree) -> String {
         .map_or("unknown".into(), |text| text.trim().into())
 }
 
-/// Puts the figures into the page, between its two marks.
-pub fn write(tree: &Tree, report: &Report) -> Result<PathBuf> {
+/// Two marks of the page, between which a table stands.
+pub type Marks = (&'static str, &'static str);
+
+pub const FIGURES: Marks = (BEGIN, END);
+pub const SCALE: Marks = (
+    "<!-- written by `cargo xtask bench --scale --write` -->\n",
+    "<!-- up to here goes the table of sizes -->\n",
+);
+
+/// Puts figures into the page, between their two marks.
+pub fn write(tree: &Tree, marks: Marks, figures: &str) -> Result<PathBuf> {
     let path = tree.root().join("docs/performance.md");
     let page = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let page = splice(&page, &report.to_string()).context("docs/performance.md has lost its marks")?;
+    let page = splice(&page, marks, figures).context("docs/performance.md has lost its marks")?;
     // The page is in version control; a write that is cut short is seen there and made good.
     fs::File::create(&path)?.write_all(page.as_bytes())?;
     Ok(path)
@@ -215,10 +237,10 @@ pub fn write(tree: &Tree, report: &Report) -> Result<PathBuf> {
 const BEGIN: &str = "<!-- written by `cargo xtask bench --write` -->\n";
 const END: &str = "<!-- up to here -->\n";
 
-fn splice(page: &str, figures: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{figures}\n{END}{after}"))
+fn splice(page: &str, (begin, end): Marks, figures: &str) -> Option<String> {
+    let (before, rest) = page.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n{figures}\n{end}{after}"))
 }
 
 #[cfg(test)]
@@ -228,16 +250,16 @@ mod tests {
     #[test]
     fn figures_replace_those_before_them_and_nothing_else() {
         let page = format!("# Title\n{BEGIN}old\n{END}rest\n");
-        let once = splice(&page, "new").unwrap();
+        let once = splice(&page, FIGURES, "new").unwrap();
         assert_eq!(once, format!("# Title\n{BEGIN}\nnew\n{END}rest\n"));
-        assert_eq!(splice(&once, "new").unwrap(), once);
-        assert_eq!(splice("# Title\n", "new"), None);
+        assert_eq!(splice(&once, FIGURES, "new").unwrap(), once);
+        assert_eq!(splice("# Title\n", FIGURES, "new"), None);
     }
 
     #[test]
-    fn the_page_has_its_marks() {
+    fn the_page_has_all_marks() {
         let page = fs::read_to_string(Tree::here().root().join("docs/performance.md")).unwrap();
-        assert!(splice(&page, "").is_some());
+        assert!(splice(&page, FIGURES, "").is_some() && splice(&page, SCALE, "").is_some());
     }
 
     #[test]

@@ -36,6 +36,9 @@ enum Chore {
         /// How long each case is measured.
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
         seconds: u64,
+        /// Measure stores of growing size instead.
+        #[arg(long, conflicts_with = "only")]
+        scale: bool,
         /// Only these cases.
         #[arg(long, value_enum, value_delimiter = ',')]
         only: Vec<bench::Case>,
@@ -87,11 +90,18 @@ fn main() -> Result<()> {
         Chore::Bench { .. } if cfg!(debug_assertions) => {
             bench::run_for_release(&tree, std::env::args_os().skip(1))?;
         }
-        Chore::Bench { write, seconds, only } => {
+        Chore::Bench { write, seconds, scale: true, .. } => {
+            let scale = bench::run_scale(Duration::from_secs(seconds))?;
+            print!("{scale}");
+            if write {
+                println!("\nwrote {}", bench::write(&tree, bench::SCALE, &scale.to_string())?.display());
+            }
+        }
+        Chore::Bench { write, seconds, only, .. } => {
             let report = bench::run(&tree, &bench::Options { only, window: Duration::from_secs(seconds) })?;
             print!("{report}");
             if write {
-                println!("\nwrote {}", bench::write(&tree, &report)?.display());
+                println!("\nwrote {}", bench::write(&tree, bench::FIGURES, &report.to_string())?.display());
             }
         }
         Chore::BenchFloor => bench::run_floor(|endpoint| println!("listening at {endpoint}"))?,

@@ -211,7 +211,7 @@ impl fmt::Display for Report {
 }
 
 /// Markdown with padded cells reads well on a terminal too. The first column is text, the others are numbers.
-fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Result {
+pub(super) fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Result {
     for (index, row) in table.iter().enumerate() {
         write_row(f, table, row)?;
         if index == 0 {
@@ -241,11 +241,11 @@ fn width(table: &[Vec<String>], column: usize) -> usize {
     cells.map(|cell| cell.chars().count()).max().unwrap_or_default().max(4)
 }
 
-fn millis(duration: Duration) -> f64 {
+pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-fn mebibytes(bytes: u64) -> f64 {
+pub(super) fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 

@@ -52,6 +52,13 @@ fn data_dir(place: &Path) -> PathBuf {
     place.join("store")
 }
 
+/// The administrator of the store in `place`.
+pub fn client_of(place: &Path, server: SocketAddr) -> Result<Client> {
+    let credentials = data_dir(place).join("bootstrap/credentials");
+    let credentials = fs::read_to_string(&credentials).with_context(|| credentials.display().to_string())?;
+    Client::from_credentials(&credentials, server.to_string())
+}
+
 #[derive(Debug)]
 pub struct Stage {
     server: Server,
@@ -65,10 +72,7 @@ impl Stage {
         let server = programs.start(place)?;
         let mut floor = Command::new(&programs.xtask);
         let floor = Server::start(floor.arg("bench-floor"), &place.join("floor.log"))?;
-        let credentials = data_dir(place).join("bootstrap/credentials");
-        let credentials =
-            fs::read_to_string(&credentials).with_context(|| credentials.display().to_string())?;
-        let client = Client::from_credentials(&credentials, server.address.to_string())?;
+        let client = client_of(place, server.address)?;
         let stage = Self { server, floor, client, nonce: Cell::new(0) };
         let names = (0..READ_SECRETS).map(read_name).chain((0..PUT_SECRETS).map(put_name));
         let creates =
@@ -174,7 +178,7 @@ fn put_name(index: usize) -> String {
 }
 
 /// Gives one request after the other to one connection after the other.
-fn deal(requests: Vec<Vec<u8>>, connections: usize) -> Vec<Vec<Vec<u8>>> {
+pub fn deal(requests: Vec<Vec<u8>>, connections: usize) -> Vec<Vec<Vec<u8>>> {
     let mut lists = vec![Vec::new(); connections];
     for (index, request) in requests.into_iter().enumerate() {
         if let Some(list) = index.checked_rem(connections).and_then(|at| lists.get_mut(at)) {
