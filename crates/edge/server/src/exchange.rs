@@ -37,7 +37,7 @@ use coffer_wire::{Codec, Response, Route, encode_error, encode_output, route};
 use hyper::{Request, body::Incoming, header::ORIGIN, http::request::Parts};
 
 use self::{
-    body::{BodyFault, Received, receive},
+    body::{BodyFault, Received, discard, receive},
     head::Sized,
     reply::Reply,
 };
@@ -209,10 +209,10 @@ impl Edge {
         let refuse = |error| self.unauthenticated(family, &error);
         let claimed = match Claimed::read(&head.signed(), self.node.mode(), family == Family::Query) {
             Ok(claimed) => claimed,
-            Err(error) => return Err(self.after_body(route, body, refuse(error)).await),
+            Err(error) => return Err(self.after_body(&head, route, body, refuse(error)).await),
         };
         let Some(service) = route.service() else {
-            return Err(self.no_service(route, body).await);
+            return Err(self.no_service(&head, route, body).await);
         };
         let begun = tokio::time::Instant::now();
         let access_key_id = claimed.access_key_id().to_owned();
@@ -227,7 +227,7 @@ impl Edge {
         });
         let identified = match identified {
             Ok(identified) => identified,
-            Err(error) => return Err(self.after_body(route, body, error).await),
+            Err(error) => return Err(self.after_body(&head, route, body, error).await),
         };
         let Received { bytes, sha256 } = self.receive(route, body).await.map_err(cut_short)?;
         let authenticated = identified.prove(&head.signed(), &sha256).map_err(refuse)?;
@@ -260,29 +260,49 @@ impl Edge {
     }
 
     /// A refusal waits for the body, within the bounds of any body: a connection whose request was not read to its end cannot be
-    /// used again, and its client would find it closed without a word.
-    async fn after_body(&self, route: &Route, body: Incoming, refusal: ApiError) -> ApiError {
-        drop(self.receive(route, body).await);
+    /// used again, and its client would find it closed without a word. A client that asks before it sends is told at once.
+    async fn after_body(
+        &self,
+        head: &Sized<'_>,
+        route: &Route,
+        body: Incoming,
+        refusal: ApiError,
+    ) -> ApiError {
+        if head.text("expect").is_none() {
+            discard(body, self.body_limit(route), self.limits.body).await;
+        }
         refusal
     }
 
-    /// A request for nobody we know. The body may name the operation that is missing, so it is read to say which.
-    async fn no_service(&self, route: &Route, body: Incoming) -> ApiError {
+    /// A request for nobody we know. Only a form has to be read to say which operation is missing.
+    async fn no_service(&self, head: &Sized<'_>, route: &Route, body: Incoming) -> ApiError {
+        if !route.is_named_by_body() {
+            let refusal = self.not_ours(route, b"");
+            return self.after_body(head, route, body, refusal).await;
+        }
         match self.receive(route, body).await {
             Err(fault) => cut_short(fault),
-            Ok(received) => match route.operation(received.bytes.expose()) {
-                Err(error) => error,
-                // The operation is ours, but the signature is for a service that is not.
-                Ok(operation) => self.unauthenticated(
-                    family(Codec::of(operation.service)),
-                    &SignatureError::WrongService { expected: operation.service.name.to_owned() },
-                ),
-            },
+            Ok(received) => self.not_ours(route, received.bytes.expose()),
+        }
+    }
+
+    fn not_ours(&self, route: &Route, body: &[u8]) -> ApiError {
+        match route.operation(body) {
+            Err(error) => error,
+            // The operation is ours, but the signature is for a service that is not.
+            Ok(operation) => self.unauthenticated(
+                family(Codec::of(operation.service)),
+                &SignatureError::WrongService { expected: operation.service.name.to_owned() },
+            ),
         }
     }
 
     async fn receive(&self, route: &Route, body: Incoming) -> Result<Received, BodyFault> {
-        receive(body, route.body_limit().min(self.limits.body_bytes_max), self.limits.body).await
+        receive(body, self.body_limit(route), self.limits.body).await
+    }
+
+    fn body_limit(&self, route: &Route) -> usize {
+        route.body_limit().min(self.limits.body_bytes_max)
     }
 
     fn unauthenticated(&self, family: Family, error: &SignatureError) -> ApiError {

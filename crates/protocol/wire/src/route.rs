@@ -15,6 +15,8 @@ use crate::{Head, Input, input, query};
 
 const JSON_BODY_BYTES_MAX: usize = 256 * 1024;
 const QUERY_BODY_BYTES_MAX: usize = 64 * 1024;
+/// A request that is going to be refused is read only for the sake of its connection.
+const STRANGE_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Names from a request are quoted in errors up to here.
 const QUOTED_CHARS_MAX: usize = 128;
 
@@ -105,8 +107,8 @@ impl Route {
                 .map(|operation| operation.body_limit)
                 .max()
                 .unwrap_or(QUERY_BODY_BYTES_MAX),
-            (Call::Target(_), None) => JSON_BODY_BYTES_MAX,
-            (Call::Form | Call::QueryString(_) | Call::Nowhere(_), _) => QUERY_BODY_BYTES_MAX,
+            (Call::Form | Call::QueryString(_), _) => QUERY_BODY_BYTES_MAX,
+            (Call::Target(_), None) | (Call::Nowhere(_), _) => STRANGE_BODY_BYTES_MAX,
         }
     }
 

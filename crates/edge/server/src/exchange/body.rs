@@ -32,20 +32,49 @@ pub(super) enum BodyFault {
     Broken,
 }
 
-pub(super) async fn receive<B>(mut body: B, limit: usize, longest: Duration) -> Result<Received, BodyFault>
+pub(super) async fn receive<B>(body: B, limit: usize, longest: Duration) -> Result<Received, BodyFault>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let hint = body.size_hint();
-    // A declared length fits, or there is nothing to read.
-    let declared = usize::try_from(hint.lower()).ok().filter(|length| *length <= limit);
-    let declared = declared.ok_or(BodyFault::TooLarge { limit })?;
-    let start = if hint.exact().is_some() { declared } else { START_BYTES.min(limit) };
-    let mut bytes = Secret::new(Vec::with_capacity(start));
+    let declared = usize::try_from(hint.lower()).unwrap_or(usize::MAX);
+    let start = if hint.exact().is_some() { declared } else { START_BYTES };
+    let mut bytes = Secret::new(Vec::with_capacity(start.min(limit)));
     let mut hash = Sha256::new();
+    read(body, limit, longest, &mut |chunk| {
+        hash.update(chunk);
+        append(&mut bytes, chunk, limit);
+    })
+    .await?;
+    Ok(Received { bytes, sha256: hash.finish() })
+}
+
+/// Reads a body that nobody wants, so that its connection can be used again, and keeps nothing of it. Whatever is wrong with it
+/// ends the reading, and with it the connection.
+pub(super) async fn discard<B>(body: B, limit: usize, longest: Duration)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let _ended_well = read(body, limit, longest, &mut |_| ()).await.is_ok();
+}
+
+async fn read<B>(
+    mut body: B,
+    limit: usize,
+    longest: Duration,
+    each: &mut (dyn FnMut(&[u8]) + Send),
+) -> Result<(), BodyFault>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    // A declared length fits, or there is nothing to read.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(BodyFault::TooLarge { limit });
+    }
+    let mut received = 0;
     let begun = Instant::now();
     while !body.is_end_stream() {
-        let frame = timeout_at(begun + time_for(bytes.len()).min(longest), body.frame());
+        let frame = timeout_at(begun + time_for(received).min(longest), body.frame());
         let frame = match frame.await {
             Err(_) => return Err(BodyFault::TooSlow),
             Ok(None) => break,
@@ -53,13 +82,13 @@ where
         };
         // Trailers are not data; nothing here asks for them.
         let Some(chunk) = frame.data_ref() else { continue };
-        if chunk.len() > limit - bytes.len() {
+        if chunk.len() > limit - received {
             return Err(BodyFault::TooLarge { limit });
         }
-        hash.update(chunk);
-        append(&mut bytes, chunk, limit);
+        received += chunk.len();
+        each(chunk);
     }
-    Ok(Received { bytes, sha256: hash.finish() })
+    Ok(())
 }
 
 /// How long after its start a body of which so much has arrived may make us wait for the rest.

@@ -2,6 +2,11 @@
 //!
 //! Two readers of one head must not be able to disagree: the signature is computed over it and the dispatcher acts on it. Most
 //! ways to disagree are closed by refusing what can be read in two ways, before anything is believed.
+//!
+//! How long a body is, the HTTP parser decides before it hands a head over, and takes out what it did not use: with a
+//! `Transfer-Encoding` beside a `Content-Length` the length is gone, the coding counts, and the connection is closed after the answer,
+//! so that nothing behind the body can be taken for a request; of equal lengths one is left; different ones it refuses. We cannot
+//! see, and so cannot refuse, the first two. Tests hold the parser to this.
 
 use coffer_shape::{ApiError, ErrorSpec};
 use hyper::http::{header, request::Parts};

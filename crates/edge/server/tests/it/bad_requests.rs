@@ -59,6 +59,7 @@ async fn operations_that_do_not_exist() {
     let lambda = house.signed("lambda", "/2015-03-31/functions", &[], b"");
     let unknown = (400, "UnknownOperationException");
     let invalid = (400, "InvalidAction");
+    let malformed = (400, "MalformedInput");
     for (name, request, expected) in [
         ("no such operation", json("secretsmanager.Nothing", "/"), unknown),
         ("one that is not served", json("secretsmanager.ReplicateSecretToRegions", "/"), unknown),
@@ -72,8 +73,15 @@ async fn operations_that_do_not_exist() {
         ("a version we do not have", house.form("Action=GetCallerIdentity&Version=1999-01-01"), invalid),
         ("no action", house.form("a=b"), invalid),
         ("an empty form", house.form(""), invalid),
-        ("an action twice", house.form(&format!("{WHO_AM_I}&Action=Other")), (400, "MalformedInput")),
-        ("a form with half an escape", house.form(&format!("{WHO_AM_I}&x=%4")), (400, "MalformedInput")),
+        ("an action with half an escape", house.form("Action=%zz&Version=2011-06-15"), malformed),
+        (
+            "an action in the query and in the body",
+            house.signed("sts", &format!("/?{WHO_AM_I}"), &[("content-type", FORM)], WHO_AM_I.as_bytes()),
+            malformed,
+        ),
+        ("another spelling of the target", json("SecretsManager.ListSecrets", "/"), unknown),
+        ("an action twice", house.form(&format!("{WHO_AM_I}&Action=Other")), malformed),
+        ("a form with half an escape", house.form(&format!("{WHO_AM_I}&x=%4")), malformed),
     ] {
         let answer = house.ask(&request).await;
         assert_eq!((answer.status, answer.code()), expected, "{name}: {}", answer.body);
@@ -171,6 +179,24 @@ async fn two_framings_cannot_hide_a_second_request() {
         connection.send(&hidden).await;
         let answers = String::from_utf8(connection.rest().await).unwrap();
         assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "one answer, then the end: {answers}");
+        assert!(answers.contains("connection: close"), "{answers}");
+    }
+}
+
+/// One length said twice is one length. The parser keeps the first and drops the other, so both readers of the head see one.
+#[tokio::test]
+async fn a_length_said_twice_frames_one_request() {
+    let house = House::open().await;
+    let request = house.form(WHO_AM_I);
+    let mut headers = request.signed_headers();
+    for _ in 0..2 {
+        headers.push(("content-length".into(), WHO_AM_I.len().to_string()));
+    }
+    let mut connection = house.connect().await;
+    for _ in 0..2 {
+        connection.send(&request.head_with(&headers)).await;
+        connection.send(WHO_AM_I.as_bytes()).await;
+        assert_eq!(connection.answer().await.unwrap().status, 200);
     }
 }
 

@@ -133,6 +133,39 @@ async fn a_refused_request_leaves_its_connection_usable() {
 }
 
 #[tokio::test]
+async fn what_the_head_refuses_is_refused_without_its_body() {
+    let house = House::open().await;
+    let unknown = (400, "UnknownOperationException");
+    let hour = Duration::from_secs(3600);
+    for (service, length, expect, age, expected) in [
+        // More than anybody would read for the sake of a connection.
+        ("dynamodb", 200 * 1024, None, Duration::ZERO, unknown),
+        // These clients ask first, and are told before they have sent anything.
+        ("dynamodb", 100, Some("100-continue"), Duration::ZERO, unknown),
+        ("secretsmanager", 100, Some("100-continue"), hour, (400, "InvalidSignatureException")),
+    ] {
+        let mut request =
+            house.signed(service, "/", &[("x-amz-target", "DynamoDB_20120810.ListTables")], b"");
+        request.at = request.at.minus(age);
+        let mut headers = request.signed_headers();
+        headers.push(("content-length".into(), length.to_string()));
+        headers.extend(expect.map(|value| ("expect".into(), value.into())));
+        let mut connection = house.connect().await;
+        let begun = Instant::now();
+        connection.send(&request.head_with(&headers)).await;
+        let answer = connection.answer().await.unwrap();
+        assert_eq!((answer.status, answer.code()), expected, "{service} {length}: {}", answer.body);
+        assert!(begun.elapsed() < Duration::from_secs(1), "{service} {length}");
+    }
+    // A small body is waited for, and the connection lives.
+    let request = house.signed("dynamodb", "/", &[("x-amz-target", "DynamoDB_20120810.ListTables")], b"{}");
+    let mut connection = house.connect().await;
+    connection.send(&request.bytes()).await;
+    assert_eq!(connection.answer().await.unwrap().code(), "UnknownOperationException");
+    assert!(lives(&mut connection).await);
+}
+
+#[tokio::test]
 async fn stopping_finishes_what_has_begun_and_nothing_else() {
     let house = House::open().await;
     let address = house.address;

@@ -219,7 +219,8 @@ fn the_body_limit_is_known_before_the_body() {
     assert_eq!(limit(&[("x-amz-target", b"secretsmanager.Nothing")]), 256 * 1024);
     assert_eq!(limit(&[FORM, scope("sts")]), 20_000, "the largest of the service's");
     assert_eq!(limit(&[FORM]), 64 * 1024);
-    assert_eq!(limit(&[JSON]), 256 * 1024);
+    assert_eq!(limit(&[JSON]), 64 * 1024, "nobody we know");
+    assert_eq!(limit(&[("x-amz-target", b"Kinesis_20131202.PutRecord")]), 64 * 1024);
 }
 
 #[test]
