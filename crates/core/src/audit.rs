@@ -9,13 +9,19 @@
 mod appender;
 mod batch;
 mod event;
+mod log;
+mod retire;
 mod segment;
 
 pub(crate) use appender::move_rows;
 pub use appender::{MoveError, open_row};
+pub(crate) use batch::step_aside;
 pub(crate) use event::{Event, Outcome, Told};
 pub use event::{EventKind, ServiceEvent};
-pub use segment::{AuditLog, SegmentReport, verify_segment};
+pub use log::AuditLog;
+pub(crate) use retire::Retirement;
+pub use retire::{Retention, Succession};
+pub use segment::{SegmentReport, verify_segment};
 
 /// Proof that the audit record of an answer exists. Only this crate makes it.
 #[derive(Debug)]

@@ -21,7 +21,8 @@ mod token;
 mod world;
 
 pub use audit::{
-    AuditLog, EventKind, MoveError, Recorded, SegmentReport, ServiceEvent, open_row, verify_segment,
+    AuditLog, EventKind, MoveError, Recorded, Retention, SegmentReport, ServiceEvent, Succession, open_row,
+    verify_segment,
 };
 pub use cx::Cx;
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
@@ -30,7 +31,7 @@ pub use pipeline::{Answer, Body, Core};
 pub use principal::{Caller, Principal, PrincipalKind};
 pub use record::{First, Past, Record, Table, open_record};
 pub use registry::{Handler, Registry, Reply};
-pub use task::{Next, Task, TaskState};
+pub use task::{Next, Scope, Task, TaskState};
 pub use token::SealedToken;
 pub use world::{AppendFile, Files, Functions, NoFunctions, World};
 

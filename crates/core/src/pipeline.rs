@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, btree_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -17,10 +17,11 @@ use tokio::sync::Notify;
 
 use crate::{
     AuditLog, Caller, CommitError, Cx, Db, Next, Recorded, Registry, Reply, TaskState, World,
-    audit::{MoveError, Outcome, Told, move_rows},
+    audit::{MoveError, Outcome, Retirement, Told, move_rows, step_aside},
     cx::{Effects, INTERNAL, INTERNAL_MESSAGE, nobody_asked},
     db::Applied,
     record::{AUDIT_TABLE, seal_bytes},
+    task::{AnyTask, Scope},
 };
 
 /// A handler that loses this many races in a row gives up; each loss means that somebody else made progress.
@@ -53,7 +54,7 @@ impl std::fmt::Debug for Answer {
 pub struct Core {
     registry: Registry,
     db: Db,
-    audit: AuditLog,
+    audit: Arc<AuditLog>,
     world: World,
     tasks: Arc<Tasks>,
     line: tokio::sync::Mutex<()>,
@@ -63,6 +64,8 @@ pub struct Core {
 struct Tasks {
     next: Mutex<HashMap<(&'static str, Partition), Next>>,
     states: Mutex<HashMap<(&'static str, Partition), TaskState>>,
+    /// In whose name the tasks of the whole store run.
+    store_home: OnceLock<Partition>,
     wake: Notify,
 }
 
@@ -81,7 +84,11 @@ impl Tasks {
 }
 
 impl Core {
-    pub fn new(registry: Registry, db: Db, audit: AuditLog, world: World) -> Self {
+    pub fn new(mut registry: Registry, db: Db, audit: AuditLog, world: World) -> Self {
+        let audit = Arc::new(audit);
+        if let Some(retirement) = Retirement::of(&audit) {
+            registry.task(retirement);
+        }
         Self { registry, db, audit, world, tasks: Arc::default(), line: tokio::sync::Mutex::default() }
     }
 
@@ -89,7 +96,7 @@ impl Core {
         &self.db
     }
 
-    pub const fn audit(&self) -> &AuditLog {
+    pub fn audit(&self) -> &AuditLog {
         &self.audit
     }
 
@@ -157,6 +164,11 @@ impl Core {
         self.db.is_unchanged(home, &effects.reads).unwrap_or(true)
     }
 
+    fn cx<'a>(&'a self, now: Timestamp, caller: &'a Caller, spec: Option<&'static OperationSpec>) -> Cx<'a> {
+        let World { entropy, functions, .. } = &self.world;
+        Cx::new(&self.db, &self.registry, entropy.as_ref(), functions.as_ref(), now, caller, spec)
+    }
+
     fn attempt(
         &self,
         caller: &Caller,
@@ -164,11 +176,6 @@ impl Core {
         body: &dyn Body,
         now: Timestamp,
     ) -> (Result<Box<dyn Reply>, ApiError>, Effects) {
-    fn cx<'a>(&'a self, now: Timestamp, caller: &'a Caller, spec: Option<&'static OperationSpec>) -> Cx<'a> {
-        let World { entropy, functions, .. } = &self.world;
-        Cx::new(&self.db, &self.registry, entropy.as_ref(), functions.as_ref(), now, caller, spec)
-    }
-
         let mut cx = self.cx(now, caller, Some(spec));
         let mut outcome = None;
         let read = body.read(&mut |from| outcome = Some(self.registry.run(spec, &mut cx, from)));
@@ -197,10 +204,8 @@ impl Core {
                 }
                 Some(Answer { outcome, recorded: Recorded(()) })
             }
-            Err(error) => {
-                tracing::error!(%error, "the audit log cannot be written, so requests are refused; check the disk");
-                None
-            }
+            // Not a line for each of thousands of requests: the log says once that it refuses, and once that it does not.
+            Err(_) => None,
         }
     }
 
@@ -312,7 +317,8 @@ impl Core {
     pub async fn run_due_tasks(&self) -> Result<Next, EngineError> {
         let mut soonest = Next::Idle;
         for (partition, _) in self.db.engine().partitions()? {
-            for task in self.registry.tasks() {
+            let is_first = self.tasks.store_home.get_or_init(|| partition.clone()) == &partition;
+            for task in self.registry.tasks().iter().filter(|task| is_first || task.scope() != Scope::Store) {
                 let next = self.run_task(task, &partition).await;
                 soonest = soonest.sooner(next);
             }
@@ -320,7 +326,7 @@ impl Core {
         Ok(soonest)
     }
 
-    async fn run_task(&self, task: &Arc<dyn crate::task::AnyTask>, partition: &Partition) -> Next {
+    async fn run_task(&self, task: &Arc<dyn AnyTask>, partition: &Partition) -> Next {
         let place = (task.name(), partition.clone());
         let due = self
             .tasks
@@ -350,6 +356,10 @@ impl Core {
         let mut error = None;
         let mut steps = 0;
         while next == Next::Now && steps < TASK_STEPS_MAX {
+            if steps > 0 {
+                // Requests go first.
+                step_aside().await;
+            }
             steps += 1;
             match self.run_local(&caller, |cx| task.step(cx)).await {
                 Ok(after) => next = after,

@@ -30,10 +30,20 @@ impl Next {
     }
 }
 
+/// Where a task looks for work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// In every account and region by itself.
+    EachPartition,
+    /// At what the whole store shares. It runs in the name of one account and region, whichever came first.
+    Store,
+}
+
 pub trait Task: Send + Sync + 'static {
     const NAME: &'static str;
+    const SCOPE: Scope = Scope::EachPartition;
 
-    /// One bounded piece of work in one account and region.
+    /// One bounded piece of work.
     fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError>;
 }
 
@@ -58,12 +68,17 @@ impl TaskState {
 /// A task whose type is forgotten, for the runner.
 pub(crate) trait AnyTask: Send + Sync {
     fn name(&self) -> &'static str;
+    fn scope(&self) -> Scope;
     fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError>;
 }
 
 impl<T: Task> AnyTask for T {
     fn name(&self) -> &'static str {
         T::NAME
+    }
+
+    fn scope(&self) -> Scope {
+        T::SCOPE
     }
 
     fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError> {

@@ -44,6 +44,11 @@ pub trait Files: Send + Sync {
     /// Makes a new file, readable by the owner only; its name is durable when this returns.
     fn create(&self, name: &str) -> io::Result<Arc<dyn AppendFile>>;
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// At most this many bytes from there on; fewer only at the end of the file.
+    fn read_part(&self, name: &str, from: u64, bytes_max: usize) -> io::Result<Vec<u8>>;
+    fn length(&self, name: &str) -> io::Result<u64>;
+    /// Deletes a file for good when this returns; one that is not there counts as deleted.
+    fn remove(&self, name: &str) -> io::Result<()>;
     /// All names, sorted.
     fn list(&self) -> io::Result<Vec<String>>;
 }

@@ -186,7 +186,7 @@ fn region() -> Region {
 fn core(world: &SimWorld, barrier: &Arc<Barrier>, engine: Arc<dyn StoreEngine>) -> Core {
     let world = world.world();
     let entropy = || Arc::clone(&world.entropy);
-    let audit = AuditLog::open(Arc::clone(&world.audit_files), Arc::clone(barrier), entropy()).unwrap();
+    let audit = AuditLog::open(&world, Arc::clone(barrier)).unwrap();
     let db = Db::new(engine, Arc::clone(barrier), entropy()).unwrap();
     Core::new(open::registry(), db, audit, world)
 }

@@ -166,6 +166,19 @@ impl Files for MemoryFiles {
         Ok(locked(file).clone())
     }
 
+    fn read_part(&self, name: &str, from: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
+        Ok(self.read(name)?.into_iter().skip(usize::try_from(from).unwrap()).take(bytes_max).collect())
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        Ok(u64::try_from(self.read(name)?.len()).unwrap())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        locked(&self.files).remove(name);
+        Ok(())
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         Ok(locked(&self.files).keys().cloned().collect())
     }
@@ -222,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_never_made_twice() {
+    fn files_are_never_made_twice_and_are_gone_when_they_are_removed() {
         let files = MemoryFiles::default();
         let file = files.create("a").unwrap();
         file.append(b"one").unwrap();
@@ -230,5 +243,9 @@ mod tests {
         assert_eq!(files.read("a").unwrap(), b"onetwo");
         assert!(files.create("a").is_err());
         assert_eq!(files.list().unwrap(), ["a"]);
+        assert_eq!((files.read_part("a", 2, 3).unwrap(), files.length("a").unwrap()), (b"etw".to_vec(), 6));
+        files.remove("a").unwrap();
+        files.remove("a").unwrap();
+        assert!(files.list().unwrap().is_empty());
     }
 }

@@ -36,6 +36,8 @@ pub(crate) fn move_rows(db: &Db, log: &AuditLog, world: &World) -> Result<u64, M
                 open_row(db.barrier(), &partition, row).unwrap_or_else(|| damaged_row(world, &partition, row))
             };
             let events: Vec<String> = rows.iter().map(event).collect();
+            // Until the rows are dropped, the segment must not go: it may be the one that crash and power leave.
+            let _held = log.hold_segments();
             log.append_synced(&events)?;
             db.engine().drop_audit_rows(&partition, last)?;
             moved += rows.len() as u64;

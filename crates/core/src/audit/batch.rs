@@ -59,7 +59,7 @@ impl Waiting {
 }
 
 /// Lets whatever else is ready run first.
-pub(super) async fn step_aside() {
+pub(crate) async fn step_aside() {
     let mut stepped = false;
     poll_fn(|cx| {
         if mem::replace(&mut stepped, true) {

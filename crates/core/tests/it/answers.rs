@@ -1,5 +1,7 @@
 //! No answer without a question, no answer without a record, and nothing in the record that does not belong there.
 
+use std::time::Duration;
+
 use coffer_core::{Cx, EventKind, Guarded, ServiceEvent, Unscoped};
 use coffer_shape::{Action, ApiError};
 use coffer_store::{
@@ -9,7 +11,8 @@ use coffer_store::{
 use serde_json::{Value, json};
 
 use crate::{
-    house::{FileCall, House, admin, count, guest, number, save},
+    cabinet::FileCall,
+    house::{House, admin, count, guest, number, save},
     service::{CHANGE, COUNT, Counter, LOOK, Note, Request, Shipped, script},
 };
 
@@ -187,10 +190,12 @@ async fn without_an_audit_log_there_is_no_answer_to_a_read() {
     for fault in [FileCall::Create, FileCall::Append] {
         house.files.fail_after(0, fault);
         assert!(house.call(&admin(), &LOOK, look).await.is_none(), "{fault:?}");
+        house.clock.advance(Duration::from_millis(100));
         // The next file takes over as soon as there is room again.
         assert!(house.call(&admin(), &LOOK, look).await.is_some(), "{fault:?}");
         house.files.fail_after(0, FileCall::Append);
         assert!(house.call(&admin(), &LOOK, look).await.is_none(), "{fault:?} and append");
+        house.clock.advance(Duration::from_millis(100));
         assert!(house.call(&admin(), &LOOK, look).await.is_some(), "{fault:?} and append");
     }
 }
@@ -206,6 +211,7 @@ async fn the_event_of_a_change_is_in_its_commit_and_needs_no_file() {
     house.engine.fail(Call::Commit, 1, Fault::Before(full()));
     let change = script(|cx| save(cx, "a", 2));
     assert!(house.call(&admin(), &CHANGE, change).await.is_none());
+    house.clock.advance(Duration::from_millis(100));
     assert_eq!(house.get("a").await.unwrap(), 1);
 }
 

@@ -1,10 +1,8 @@
-//! A core with everything around it: a seeded stream for chance, a clock with hands, files and an engine that fail on request.
+//! A core with everything around it: a seeded stream for chance, a clock with hands, and an engine that fails on request.
 
 use std::{
-    collections::BTreeMap,
-    io,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,7 +10,7 @@ use std::{
 
 use coffer_barrier::Barrier;
 use coffer_core::{
-    Answer, AppendFile, AuditLog, Caller, Core, Cx, Db, Files, Partition, Principal, PrincipalKind, Registry,
+    Answer, AuditLog, Caller, Core, Cx, Db, Files, Partition, Principal, PrincipalKind, Registry, Retention,
     World, open_row, verify_segment,
 };
 use coffer_shape::{ApiError, OperationSpec};
@@ -23,7 +21,10 @@ use coffer_store::{
 use coffer_types::{Clock, Entropy, RequestId, Timestamp};
 use serde_json::Value;
 
-use crate::service::{CHANGE, Counter, LOOK, Request, Shipped, TheNumber, register, script};
+use crate::{
+    cabinet::Cabinet,
+    service::{CHANGE, Counter, LOOK, Request, Shipped, TheNumber, register, script},
+};
 
 /// A stream of numbers that a seed determines (SplitMix64).
 pub(crate) struct Seeded(AtomicU64);
@@ -78,105 +79,6 @@ impl Clock for Hands {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FileCall {
-    Create,
-    /// Half of the bytes arrive before it fails.
-    Append,
-    Sync,
-}
-
-#[derive(Default)]
-struct Shelf {
-    /// Bytes, and how many of them were synced.
-    files: BTreeMap<String, (Vec<u8>, usize)>,
-    /// Fails this call when the count of others of its kind before it is used up.
-    faults: Vec<(FileCall, usize)>,
-}
-
-impl Shelf {
-    fn call(&mut self, call: FileCall) -> io::Result<()> {
-        for at in 0..self.faults.len() {
-            if self.faults[at].0 == call {
-                if self.faults[at].1 == 0 {
-                    self.faults.remove(at);
-                    return Err(io::Error::other("no space left on device"));
-                }
-                self.faults[at].1 -= 1;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Files in memory. Like those on disk, a name is made once.
-#[derive(Default, Clone)]
-pub(crate) struct Cabinet(Arc<Mutex<Shelf>>);
-
-impl Cabinet {
-    /// Lets a call fail after this many others of its kind.
-    pub(crate) fn fail_after(&self, others: usize, call: FileCall) {
-        self.0.lock().unwrap().faults.push((call, others));
-    }
-
-    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
-        self.0.lock().unwrap().files[name].0.clone()
-    }
-
-    /// What the loss of power would leave.
-    pub(crate) fn synced(&self, name: &str) -> usize {
-        self.0.lock().unwrap().files[name].1
-    }
-
-    pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
-        self.0.lock().unwrap().files.insert(name.to_owned(), (bytes, 0));
-            functions: Arc::new(coffer_core::NoFunctions),
-    }
-}
-
-impl Files for Cabinet {
-    fn create(&self, name: &str) -> io::Result<Arc<dyn AppendFile>> {
-        let mut shelf = self.0.lock().unwrap();
-        shelf.call(FileCall::Create)?;
-        if shelf.files.contains_key(name) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        shelf.files.insert(name.to_owned(), (Vec::new(), 0));
-        Ok(Arc::new(Drawn { shelf: Arc::clone(&self.0), name: name.to_owned() }))
-    }
-
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        Ok(self.bytes(name))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.0.lock().unwrap().files.keys().cloned().collect())
-    }
-}
-
-struct Drawn {
-    shelf: Arc<Mutex<Shelf>>,
-    name: String,
-}
-
-impl AppendFile for Drawn {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut shelf = self.shelf.lock().unwrap();
-        let outcome = shelf.call(FileCall::Append);
-        let arrived = if outcome.is_ok() { bytes.len() } else { bytes.len() / 2 };
-        shelf.files.get_mut(&self.name).unwrap().0.extend_from_slice(&bytes[..arrived]);
-        outcome
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let mut shelf = self.shelf.lock().unwrap();
-        shelf.call(FileCall::Sync)?;
-        let file = shelf.files.get_mut(&self.name).unwrap();
-        file.1 = file.0.len();
-        Ok(())
-    }
-}
-
 pub(crate) struct House {
     pub core: Arc<Core>,
     pub engine: Arc<FailingEngine>,
@@ -207,7 +109,7 @@ impl House {
             barrier,
             entropy,
             more,
-            u64::MAX,
+            |log| log.with_segment_bytes(u64::MAX),
         )
     }
 
@@ -218,20 +120,19 @@ impl House {
         barrier: Arc<Barrier>,
         entropy: Arc<Seeded>,
         more: impl FnOnce(&mut Registry),
-        segment_bytes: u64,
+        tune: impl FnOnce(AuditLog) -> AuditLog,
     ) -> Self {
         let mut registry = Registry::default();
         register(&mut registry);
         more(&mut registry);
         let db = Db::new(Arc::clone(&engine) as _, Arc::clone(&barrier), Arc::clone(&entropy) as _).unwrap();
-        let audit = AuditLog::open(Arc::new(files.clone()), Arc::clone(&barrier), Arc::clone(&entropy) as _)
-            .unwrap()
-            .with_segment_bytes(segment_bytes);
         let world = World {
             clock: Arc::clone(&clock) as _,
             entropy: Arc::clone(&entropy) as _,
             audit_files: Arc::new(files.clone()),
+            functions: Arc::new(coffer_core::NoFunctions),
         };
+        let audit = tune(AuditLog::open(&world, Arc::clone(&barrier)).unwrap());
         let core = Arc::new(Core::new(registry, db, audit, world));
         Self { core, engine, files, clock, barrier, entropy }
     }
@@ -246,15 +147,24 @@ impl House {
             Arc::clone(&self.barrier),
             Arc::clone(&self.entropy),
             |_| (),
-            u64::MAX,
+            |log| log.with_segment_bytes(u64::MAX),
         )
     }
 
     /// The same house with small segment files.
     pub(crate) fn with_segments_of(&self, bytes: u64) -> Self {
+        self.with_log(|log| log.with_segment_bytes(bytes))
+    }
+
+    /// The same, and old ones are retired.
+    pub(crate) fn with_retention(&self, bytes: u64, retention: Retention) -> Self {
+        self.with_log(|log| log.with_segment_bytes(bytes).with_retention(retention))
+    }
+
+    fn with_log(&self, tune: impl FnOnce(AuditLog) -> AuditLog) -> Self {
         let (engine, files) = (Arc::clone(&self.engine), self.files.clone());
         let (clock, barrier) = (Arc::clone(&self.clock), Arc::clone(&self.barrier));
-        Self::build(engine, files, clock, barrier, Arc::clone(&self.entropy), |_| (), bytes)
+        Self::build(engine, files, clock, barrier, Arc::clone(&self.entropy), |_| (), tune)
     }
 
     pub(crate) async fn call(

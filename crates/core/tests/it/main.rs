@@ -16,6 +16,9 @@
 
 mod answers;
 mod audit_log;
+mod audit_pause;
+mod audit_retirement;
+mod cabinet;
 mod coherence;
 mod conflicts;
 mod house;

@@ -182,7 +182,7 @@ impl Edge {
         };
         outcome.unwrap_or_else(|error| {
             // A node that is not ready says so in its health and need not say it again for every request.
-            if error.is_fault() && self.node.core().is_some() {
+            if error.is_fault() && self.node.core().is_some_and(|core| !core.audit().is_refusing()) {
                 let operation = trace.operation.map(|spec| spec.name);
                 tracing::warn!(
                     request_id = %id,

@@ -350,7 +350,6 @@ async fn watch_for_fatal(node: &Node) -> Complaint {
         }
         let synced = tokio::task::spawn_blocking(move || core.audit().sync()).await;
         if let Err(error) = synced.map_err(std::io::Error::other).flatten() {
-            node.set(Trouble::Audit, true);
             tracing::error!(%error, "the audit log cannot be synced, the process ends; check the disk and start again");
             return Complaint::new("the audit log cannot be synced")
                 .because(error)
@@ -363,7 +362,8 @@ async fn watch_for_fatal(node: &Node) -> Complaint {
 async fn move_audit_rows(node: Arc<Node>) {
     loop {
         tokio::time::sleep(AUDIT_MOVE_EVERY).await;
-        let Some(core) = node.core() else { continue };
+        // A log that refuses has said so, and the rows are as good where they are.
+        let Some(core) = node.core().filter(|core| !core.audit().is_refusing()) else { continue };
         let moved = tokio::task::spawn_blocking(move || core.move_audit_rows()).await;
         if let Ok(Err(error)) = moved {
             // The rows stay where they are and are as good there; the next round tries again.

@@ -10,7 +10,7 @@ use std::{
     io,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -67,8 +67,6 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     Draining,
-    /// The audit log cannot be synced.
-    Audit,
     /// So little room is left that the store refuses to grow.
     Disk,
 }
@@ -76,7 +74,6 @@ pub enum Trouble {
 #[derive(Debug, Default)]
 struct Troubles {
     draining: AtomicBool,
-    audit: AtomicBool,
     disk: AtomicBool,
 }
 
@@ -84,7 +81,6 @@ impl Troubles {
     const fn flag(&self, trouble: Trouble) -> &AtomicBool {
         match trouble {
             Trouble::Draining => &self.draining,
-            Trouble::Audit => &self.audit,
             Trouble::Disk => &self.disk,
         }
     }
@@ -103,8 +99,10 @@ pub struct Node {
     store: Option<Arc<Store>>,
     /// Tells those who wait with a core in their hands to let go of it.
     closing: Notify,
-    /// Sealing, unsealing and emptying take turns.
-    turn: tokio::sync::Mutex<()>,
+    /// Opening and closing take turns.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Closed cores that requests are still using, and with them their keys.
+    leaving: Arc<AtomicUsize>,
 }
 
 /// What sealing achieved.
@@ -114,8 +112,6 @@ pub enum Sealed {
     KeysWiped,
     /// Requests that had begun are finishing; the keys go with the last of them.
     StillInUse,
-    /// The store was sealed before.
-    Already,
 }
 
 impl Node {
@@ -130,7 +126,8 @@ impl Node {
             troubles: Troubles::default(),
             store,
             closing: Notify::new(),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
+            leaving: Arc::default(),
         }
     }
 
@@ -174,13 +171,18 @@ impl Node {
         match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
             State::Starting => reasons.push("starting"),
             State::Sealed => reasons.push("sealed"),
-            State::Open(core) if core.db().engine().fatal().is_some() => reasons.push("engine"),
-            State::Open(_) => {}
+            State::Open(core) => {
+                if core.db().engine().fatal().is_some() {
+                    reasons.push("engine");
+                }
+                // Asked and not told, so that it is known at once, and gone as soon as the disk takes bytes again.
+                if core.audit().is_refusing() {
+                    reasons.push("audit");
+                }
+            }
             State::Stopped => reasons.push("stopped"),
         }
-        for (trouble, word) in
-            [(Trouble::Draining, "draining"), (Trouble::Audit, "audit"), (Trouble::Disk, "disk")]
-        {
+        for (trouble, word) in [(Trouble::Draining, "draining"), (Trouble::Disk, "disk")] {
             if self.has(trouble) {
                 reasons.push(word);
             }
@@ -212,21 +214,25 @@ impl Node {
     }
 
     /// Closes the store and wipes its keys. The files stay locked, so that nobody else opens them meanwhile.
+    ///
+    /// A store that is sealed already may still have requests that are finishing, so the answer is about the keys and not about
+    /// this call.
     pub async fn seal(&self) -> Sealed {
         let _turn = self.turn.lock().await;
-        match self.change(State::Sealed) {
-            State::Open(core) => self.let_go(core).await,
-            State::Starting | State::Sealed => Sealed::Already,
-            State::Stopped => {
-                self.change(State::Stopped);
-                Sealed::Already
-            }
+        if !self.is_stopped()
+            && let State::Open(core) = self.change(State::Sealed)
+        {
+            self.let_go(core).await;
         }
+        self.released().await
     }
 
     /// Opens a sealed store. With the wrong key nothing changes.
     pub async fn unseal(&self, key: SlotKey) -> Result<(), Complaint> {
-        let _turn = self.turn.lock().await;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        if self.is_stopped() {
+            return Err(Complaint::new("the server is stopping").next("start it again, and unseal it then"));
+        }
         if self.core().is_some() {
             return Ok(());
         }
@@ -234,11 +240,12 @@ impl Node {
             return Err(Complaint::new("this node keeps its store in memory and is never sealed"));
         };
         let (store, world) = (Arc::clone(store), self.world.clone());
-        // A passphrase takes a second of hard work, which must not hold up the other commands.
-        let opening = tokio::task::spawn_blocking(move || store.open_core(&world, &key)).await;
-        let core =
-            opening.map_err(|error| Complaint::new("the store could not be opened").because(error))??;
-        self.open(core);
+        // A passphrase takes a second of hard work, which must not hold up the other commands. The turn goes along: if nobody
+        // waits for the outcome any more, what was opened is dropped before anybody else opens or stops.
+        let opening = tokio::task::spawn_blocking(move || (store.open_core(&world, &key), turn)).await;
+        let (core, _turn) =
+            opening.map_err(|error| Complaint::new("the store could not be opened").because(error))?;
+        self.open(core?);
         Ok(())
     }
 
@@ -248,6 +255,9 @@ impl Node {
             return false;
         }
         let _turn = self.turn.lock().await;
+        if self.is_stopped() {
+            return false;
+        }
         let core = match dev_core(&self.world) {
             Ok(core) => Arc::new(core),
             Err(error) => {
@@ -275,14 +285,24 @@ impl Node {
         self.closing.notified()
     }
 
-    async fn let_go(&self, core: Arc<Core>) -> Sealed {
+    fn is_stopped(&self) -> bool {
+        matches!(&*self.state.read().unwrap_or_else(PoisonError::into_inner), State::Stopped)
+    }
+
+    async fn let_go(&self, core: Arc<Core>) {
         self.closing.notify_waiters();
         self.signing_keys.forget_before(END_OF_DAYS);
-        if let Err(error) = shut_down(Arc::clone(&core)).await {
+        self.leaving.fetch_add(1, Ordering::AcqRel);
+        tokio::spawn(release(Arc::clone(&core), Arc::clone(&self.leaving)));
+        if let Err(error) = shut_down(core).await {
             tracing::error!(%error, "the audit log could not be synced while closing the store; check the disk");
         }
+    }
+
+    /// Waits a moment for the requests that still use a closed core.
+    async fn released(&self) -> Sealed {
         let begun = self.world.clock.monotonic();
-        while Arc::strong_count(&core) > 1 {
+        while self.leaving.load(Ordering::Acquire) > 0 {
             if self.world.clock.monotonic().saturating_sub(begun) >= SEAL_WAIT {
                 return Sealed::StillInUse;
             }
@@ -290,6 +310,18 @@ impl Node {
         }
         Sealed::KeysWiped
     }
+}
+
+/// Drops a core as its last user, so that whoever reads zero knows that its keys are wiped, and not that they soon will be.
+async fn release(mut core: Arc<Core>, leaving: Arc<AtomicUsize>) {
+    loop {
+        match Arc::try_unwrap(core) {
+            Ok(last) => break drop(last),
+            Err(shared) => core = shared,
+        }
+        tokio::time::sleep(SEAL_LOOK_EVERY).await;
+    }
+    leaving.fetch_sub(1, Ordering::AcqRel);
 }
 
 /// Waits for the last commit, which blocks, where blocking is allowed.

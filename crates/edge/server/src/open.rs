@@ -15,12 +15,17 @@
 //!
 //! A store with an administrator is never given another one.
 
-use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt, fs, io,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use coffer_barrier::{
-    Barrier, Keyring, KeyringError, KeyringFile, NewSlot, Previous, SlotKey, SlotKind, keyfile,
+    Barrier, Keyring, KeyringError, KeyringFile, NewSlot, Previous, SlotInfo, SlotKey, keyfile,
 };
-use coffer_core::{AuditLog, Caller, Core, Db, Registry, World};
+use coffer_core::{AuditLog, Caller, Core, Db, EventKind, Registry, ServiceEvent, World};
 use coffer_crypto::{PassphraseCost, sha256};
 use coffer_store::{Engine, EngineError, MemoryEngine, SqliteEngine, SqliteOptions};
 use coffer_types::{AccountId, Region, RequestId, Secret};
@@ -30,10 +35,11 @@ use crate::{
     complaint::Complaint,
     config::Config,
     data_dir::{self, DataDir},
+    verify,
 };
 
 /// Written into the store, so that it is never opened as another kind of store.
-const MARK: &str = "production";
+pub(crate) const MARK: &str = "production";
 /// Who acts when a command is given on this machine.
 pub const LOCAL: &str = "coffer.local";
 /// What a guess at the passphrase costs on this machine, and what opening the store with it does.
@@ -58,8 +64,7 @@ pub fn dev_core(world: &World) -> io::Result<Core> {
 }
 
 fn assemble(engine: Arc<dyn Engine>, barrier: Arc<Barrier>, world: &World) -> io::Result<Core> {
-    let audit =
-        AuditLog::open(Arc::clone(&world.audit_files), Arc::clone(&barrier), Arc::clone(&world.entropy))?;
+    let audit = AuditLog::open(world, Arc::clone(&barrier))?;
     let db = Db::new(engine, barrier, Arc::clone(&world.entropy))?;
     Ok(Core::new(registry(), db, audit, world.clone()))
 }
@@ -68,6 +73,8 @@ fn assemble(engine: Arc<dyn Engine>, barrier: Arc<Barrier>, world: &World) -> io
 pub struct Store {
     directory: DataDir,
     engine: Arc<SqliteEngine>,
+    /// Changes of the keyring take turns.
+    pub(crate) keyring_turn: Mutex<()>,
 }
 
 impl fmt::Debug for Store {
@@ -80,13 +87,14 @@ impl Store {
     /// Takes the directory for this process, making the store if there is none.
     pub fn take(directory: DataDir, free_floor_bytes: u64, world: &World) -> Result<Self, Complaint> {
         directory.ensure_free()?;
+        refuse_remains(&directory)?;
         let free_space = Arc::new(|path: &Path| coffer_sys::free_space_bytes(path));
         let mut options = SqliteOptions::new(MARK, Arc::clone(&world.clock), free_space);
         options.free_floor_bytes = free_floor_bytes;
         let engine = SqliteEngine::open(directory.path(), options, world.entropy.as_ref())
             .map_err(|error| unopened(&directory, &error))?;
         directory.furnish()?;
-        Ok(Self { directory, engine: Arc::new(engine) })
+        Ok(Self { directory, engine: Arc::new(engine), keyring_turn: Mutex::default() })
     }
 
     pub const fn directory(&self) -> &DataDir {
@@ -111,25 +119,9 @@ impl Store {
         })
     }
 
-    /// Adds a recovery slot and returns the text of its shares, which is then nowhere else.
-    pub fn add_recovery(
-        &self,
-        world: &World,
-        key: &SlotKey,
-        threshold: u8,
-        shares: u8,
-    ) -> Result<Vec<Secret<String>>, Complaint> {
-        let mut keyring = self.keyring()?.unseal(key, Arc::clone(&world.entropy))?;
-        let (_, made) = keyring.add_recovery(threshold, shares)?;
-        keyring.save(&self.directory.keyring(), Previous::Keep)?;
-        Ok(made.iter().map(coffer_barrier::RecoveryShare::to_text).collect())
-    }
-
-    fn is_empty(&self) -> Result<bool, Complaint> {
-        self.engine
-            .partitions()
-            .map(|found| found.is_empty())
-            .map_err(|error| unopened(&self.directory, &error))
+    fn has_records(&self) -> Result<Option<String>, Complaint> {
+        let found = self.engine.partitions().map_err(|error| unopened(&self.directory, &error))?;
+        Ok((!found.is_empty()).then(|| String::from("a store that holds records")))
     }
 
     /// The account of this store: the one it was set up for, the configured one, or one that follows from its id.
@@ -159,15 +151,69 @@ impl Store {
     }
 }
 
+/// A new store is made where there is nothing of an earlier one. Beside a keyring or a log without its store a new one would look
+/// like the old, and be empty; and what was lost would be noticed too late to be looked for.
+fn refuse_remains(directory: &DataDir) -> Result<(), Complaint> {
+    if directory.store().exists() {
+        return Ok(());
+    }
+    let found = remains(directory)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut missing = vec!["store.db"];
+    if !directory.keyring().exists() {
+        missing.push("the keyring");
+    }
+    Err(Complaint::new(format!("the store at {} is not complete", directory.path().display()))
+        .because(format!("there is {}, but {} is missing", found.join(" and "), missing.join(" and ")))
+        .because("put back what is missing; or, for a new store, give another --data-dir or move this one away")
+        .next(format!("mv {} {}", quoted(directory.path()), quoted(&beside(directory.path(), "old"))))
+        .as_damage())
+}
+
+/// What an earlier store left behind, beside its records.
+fn remains(directory: &DataDir) -> Result<Vec<String>, Complaint> {
+    let mut found = Vec::new();
+    for (name, path) in [
+        ("store.db-wal", beside(&directory.store(), WAL)),
+        ("the keyring", directory.keyring()),
+        ("keyring.previous", beside(&directory.keyring(), "previous")),
+    ] {
+        if fs::symlink_metadata(path).is_ok() {
+            found.push(name.to_owned());
+        }
+    }
+    let audit = directory.audit();
+    let segments = match fs::read_dir(&audit) {
+        Ok(entries) => entries.count(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => {
+            return Err(Complaint::new(format!("the audit log in {} cannot be looked at", audit.display()))
+                .because(error)
+                .next("check owner, mode and mount of the directory, then start again"));
+        }
+    };
+    match segments {
+        0 => {}
+        1 => found.push(String::from("a segment of the audit log")),
+        more => found.push(format!("an audit log of {more} segments")),
+    }
+    Ok(found)
+}
+
 /// What stands in the way of opening the engine, as a person should hear it.
-fn unopened(directory: &DataDir, error: &EngineError) -> Complaint {
+pub(crate) fn unopened(directory: &DataDir, error: &EngineError) -> Complaint {
+    let complaint = Complaint::new(format!("the store at {} cannot be opened", directory.path().display()));
+    if let EngineError::LogDamaged(damage) = error {
+        return complaint.because(error).next(verify::after_damage(damage, directory)).as_damage();
+    }
     let next = match error {
         EngineError::Full { .. } => "free some space on its disk, then start again",
         EngineError::Corrupt { .. } => "restore the last good backup into another directory",
         EngineError::IncompatibleFormat { .. } => "the version of coffer that wrote the store",
         _ => "check owner, mode and mount of the directory, then start again",
     };
-    let complaint = Complaint::new(format!("the store at {} cannot be opened", directory.path().display()));
     let complaint = complaint.because(error).next(next);
     if matches!(error, EngineError::Corrupt { .. }) { complaint.as_damage() } else { complaint }
 }
@@ -184,8 +230,9 @@ fn account_of(store_id: &[u8; 16]) -> AccountId {
 #[derive(Debug)]
 pub enum Opened {
     Core(Box<Core>),
-    /// Only people can open this store: with a passphrase, or with recovery shares.
-    Sealed,
+    /// Only people can open this store now: with a passphrase, or with recovery shares. If a key of the machine could have, this
+    /// says why it could not.
+    Sealed(Option<Complaint>),
 }
 
 /// An open or sealed store, and what the start did.
@@ -193,6 +240,8 @@ pub enum Opened {
 pub struct Start {
     pub opened: Opened,
     pub account: AccountId,
+    /// Who can open it.
+    pub slots: Vec<SlotInfo>,
     /// This start made the administrator.
     pub is_first: bool,
 }
@@ -207,36 +256,36 @@ pub async fn start(
 ) -> Result<Start, Complaint> {
     let keyring = match store.keyring() {
         Ok(keyring) => keyring,
-        Err(KeyringError::Missing { path }) if !store.is_empty()? => {
-            return Err(Complaint::new(format!("there is no keyring at {}", path.display()))
-                .because("the store beside it holds records that nothing but its keyring opens")
-                .next("put the keyring back from keyring.previous or from a backup"));
+        Err(KeyringError::Missing { path }) => {
+            let remains = remains(store.directory())?;
+            // The engine is open and has a log of its own.
+            let of_keys = remains.iter().find(|name| *name != "store.db-wal");
+            if let Some(found) = of_keys.cloned().or(store.has_records()?) {
+                return Err(Complaint::new(format!("there is no keyring at {}", path.display()))
+                    .because(format!("there is {found}, which nothing but its keyring opens"))
+                    .next("put the keyring back from keyring.previous or from a backup"));
+            }
+            make_keyring(&path, config, world, given.as_ref())?
         }
-        Err(KeyringError::Missing { path }) => make_keyring(&path, config, world, given.as_ref())?,
         Err(error) => return Err(error.into()),
     };
     let account = store.account(config.account, keyring.store_id())?;
-    let key = given.map_or_else(|| key_on_this_machine(&keyring, config), |key| Ok(Some(key)))?;
-    let Some(key) = key else {
-        return Ok(Start { opened: Opened::Sealed, account, is_first: false });
+    let slots = keyring.slots();
+    let sealed = |why| Start { opened: Opened::Sealed(why), account, slots: slots.clone(), is_first: false };
+    let key = match given {
+        Some(key) => key,
+        None => match machine_key(&keyring, config)? {
+            MachineKey::Here(key) => key,
+            MachineKey::Missing(complaint) if people_open_with(&keyring).is_empty() => {
+                return Err(complaint);
+            }
+            MachineKey::Missing(complaint) => return Ok(sealed(Some(complaint))),
+            MachineKey::Unused => return Ok(sealed(None)),
+        },
     };
     let core = store.open_core(world, &key)?;
     let is_first = make_administrator(&core, store.directory(), account, &config.region).await?;
-    Ok(Start { opened: Opened::Core(Box::new(core)), account, is_first })
-}
-
-/// The key that a machine can give without a person: a systemd credential, or the keyfile.
-pub fn key_on_this_machine(keyring: &KeyringFile, config: &Config) -> Result<Option<SlotKey>, Complaint> {
-    let has = |kind| keyring.slots().iter().any(|slot| slot.kind == kind);
-    if let Some(credential) = &config.credential
-        && has(SlotKind::Systemd)
-    {
-        return Ok(Some(SlotKey::Systemd(keyfile::read_credential(credential)?)));
-    }
-    if has(SlotKind::Keyfile) {
-        return Ok(Some(SlotKey::Keyfile(keyfile::read(&config.keyfile)?)));
-    }
-    Ok(None)
+    Ok(Start { opened: Opened::Core(Box::new(core)), account, slots, is_first })
 }
 
 fn make_keyring(
@@ -268,18 +317,36 @@ fn keyfile_or_new(path: &Path, world: &World) -> Result<Secret<[u8; 32]>, Compla
     if fs::symlink_metadata(path).is_ok() {
         return Ok(keyfile::read(path)?);
     }
-    let parent = crate::durable::parent(path);
-    data_dir::make(parent).map_err(|error| {
-        Complaint::new(format!("the directory {} for the keyfile cannot be made", parent.display()))
-            .because(error)
-            .next("choose another place with --keyfile")
-    })?;
-    Ok(keyfile::create(path, world.entropy.as_ref())?)
+    let key = keyfile::random(world.entropy.as_ref());
+    write_keyfile(path, &key)?;
+    Ok(key)
 }
 
 /// A caller for what Coffer does on behalf of whoever works on this machine.
 pub fn local_caller(world: &World, account: AccountId, region: Region) -> Caller {
     Caller::service(account, region, LOCAL, RequestId::random(world.entropy.as_ref()))
+}
+
+/// Puts on record what somebody on this machine is about to do, or has done.
+pub(crate) async fn record_local(
+    core: &Core,
+    caller: &Caller,
+    name: &'static str,
+    uid: u32,
+    details: Vec<(&'static str, String)>,
+) -> Result<(), Complaint> {
+    let uid = [("uid", uid.to_string())];
+    let details = uid.into_iter().chain(details).collect();
+    let event = ServiceEvent { kind: EventKind::Local, source: LOCAL, name, details };
+    let recorded = core.run_local(caller, |cx| {
+        cx.record_event(event.clone());
+        Ok(())
+    });
+    recorded.await.map_err(|error| {
+        Complaint::new("the command cannot be put on record, so it is not carried out")
+            .because(error)
+            .next("check the disk of the data directory")
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -83,6 +83,27 @@ impl Files for AuditDirectory {
         fs::read(self.path.join(name))
     }
 
+    fn read_part(&self, name: &str, from: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path.join(name))?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::with_capacity(bytes_max);
+        file.take(bytes_max as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.path.join(name))?.len())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            // As when it was made: the name has to be gone after a loss of power as well.
+            Ok(()) => File::open(&self.path)?.sync_all(),
+        }
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -121,6 +142,18 @@ impl Files for Forgotten {
         Err(io::Error::new(io::ErrorKind::NotFound, name.to_owned()))
     }
 
+    fn read_part(&self, name: &str, _: u64, _: usize) -> io::Result<Vec<u8>> {
+        self.read(name)
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        Err(io::Error::new(io::ErrorKind::NotFound, name.to_owned()))
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         Ok(Vec::new())
     }
@@ -154,8 +187,13 @@ mod tests {
         assert_eq!(files.read("b").unwrap(), b"onetwo");
         assert_eq!(files.list().unwrap(), ["a", "b"]);
         assert!(files.create("b").is_err());
+        assert_eq!((files.read_part("b", 2, 3).unwrap(), files.length("b").unwrap()), (b"etw".to_vec(), 6));
+        assert_eq!(files.read_part("b", 5, 3).unwrap(), b"o");
         let mode = place.path().join("b").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        files.remove("b").unwrap();
+        files.remove("b").unwrap();
+        assert_eq!(files.list().unwrap(), ["a"]);
     }
 
     #[test]

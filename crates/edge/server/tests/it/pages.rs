@@ -1,11 +1,19 @@
 //! What a node says about itself, and what it says when it cannot serve.
 
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
 use coffer_barrier::Barrier;
-use coffer_core::{AuditLog, Core, Db, Registry, World};
+use coffer_core::{AppendFile, AuditLog, Core, Db, Files, Registry, World};
 use coffer_model::sts;
-use coffer_server::Trouble;
+use coffer_server::{Trouble, open};
 use coffer_store::MemoryEngine;
-use std::sync::Arc;
 
 use crate::house::{House, Plan, WHO_AM_I};
 
@@ -65,9 +73,7 @@ async fn requests_are_counted_by_operation_and_result() {
 /// A core whose one operation cannot be trusted.
 fn hostile(world: &World) -> Core {
     let barrier = Arc::new(Barrier::ephemeral(Arc::clone(&world.entropy)));
-    let audit =
-        AuditLog::open(Arc::clone(&world.audit_files), Arc::clone(&barrier), Arc::clone(&world.entropy))
-            .unwrap();
+    let audit = AuditLog::open(world, Arc::clone(&barrier)).unwrap();
     let db = Db::new(Arc::new(MemoryEngine::new()), barrier, Arc::clone(&world.entropy)).unwrap();
     let mut registry = Registry::default();
     registry.serve::<sts::GetCallerIdentity>(|_, _| panic!("with a payload that must not be told"));
@@ -85,4 +91,71 @@ async fn a_panic_is_an_answer_and_the_node_lives_on() {
         assert!(!answer.body.contains("payload"));
     }
     assert!(page(&house, "/metrics").await.1.contains("coffer_panics_total 2"));
+}
+
+/// Whether the disk of [`Brim`] takes nothing more.
+static FULL: AtomicBool = AtomicBool::new(false);
+
+/// A disk for the audit log that can be full.
+struct Brim;
+
+impl Brim {
+    fn ask() -> io::Result<()> {
+        if FULL.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl Files for Brim {
+    fn create(&self, _: &str) -> io::Result<Arc<dyn AppendFile>> {
+        Self::ask()?;
+        Ok(Arc::new(Self))
+    }
+    fn read(&self, _: &str) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+    fn read_part(&self, _: &str, _: u64, _: usize) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+    fn length(&self, _: &str) -> io::Result<u64> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+impl AppendFile for Brim {
+    fn append(&self, _: &[u8]) -> io::Result<()> {
+        Self::ask()
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn on_the_brim(world: &World) -> Core {
+    open::dev_core(&World { audit_files: Arc::new(Brim), ..world.clone() }).unwrap()
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_write_its_audit_log_is_not_ready_until_it_can() {
+    let house = House::with(Plan { core: Some(on_the_brim), ..Plan::default() }).await;
+    assert_eq!(house.ask(&house.form(WHO_AM_I)).await.status, 200);
+    FULL.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        let answer = house.ask(&house.form(WHO_AM_I)).await;
+        assert_eq!((answer.status, answer.code()), (503, "ServiceUnavailable"), "{}", answer.body);
+    }
+    let told = "{\"status\":\"unavailable\",\"reasons\":[\"audit\"]}";
+    assert_eq!(page(&house, "/health/ready").await, (503, told.into()));
+    assert!(page(&house, "/metrics").await.1.contains("coffer_audit_append_failures_total 3"));
+    FULL.store(false, Ordering::SeqCst);
+    // What the server does all the time. Nobody has to ask for anything.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    house.node.core().unwrap().audit().sync().unwrap();
+    assert_eq!(page(&house, "/health/ready").await.0, 200);
+    assert_eq!(house.ask(&house.form(WHO_AM_I)).await.status, 200);
 }

@@ -1,0 +1,140 @@
+//! A log that cannot be written: it refuses at once, tries now and then, leaves nothing behind, and comes back by itself.
+
+use std::time::Duration;
+
+use coffer_core::{Answer, Files, verify_segment};
+
+use crate::{
+    cabinet::FileCall,
+    house::{House, admin, count},
+    service::{LOOK, script},
+};
+
+const PAUSE: Duration = Duration::from_millis(100);
+const FIRST: &str = "reads-0000000001.seg";
+
+async fn read(house: &House) -> Option<Answer> {
+    house.call(&admin(), &LOOK, script(|cx| count(cx, "a"))).await
+}
+
+fn names(house: &House) -> Vec<String> {
+    house.files.list().unwrap()
+}
+
+#[tokio::test]
+async fn a_full_disk_is_asked_once_in_a_while_however_many_requests_there_are() {
+    let house = House::seeded(1);
+    house.files.fill(true);
+    assert!(read(&house).await.is_none());
+    assert!(house.core.audit().is_refusing());
+    let tries = house.files.tries();
+    for _ in 0..500 {
+        assert!(read(&house).await.is_none());
+    }
+    assert_eq!(house.files.tries(), tries);
+    for round in 1..=5 {
+        house.clock.advance(PAUSE);
+        for _ in 0..20 {
+            assert!(read(&house).await.is_none());
+        }
+        house.core.audit().sync().unwrap();
+        assert_eq!(house.files.tries(), tries + round);
+    }
+    assert_eq!(names(&house), [""; 0]);
+}
+
+#[tokio::test]
+async fn whatever_fails_first_no_file_is_left_without_an_event() {
+    for (what, fault, others) in [
+        ("the name", FileCall::Create, 0),
+        ("the header", FileCall::Append, 0),
+        ("the first event", FileCall::Append, 1),
+    ] {
+        let house = House::seeded(2);
+        house.files.fail_after(others, fault);
+        assert!(read(&house).await.is_none(), "{what}");
+        assert_eq!(names(&house), [""; 0], "{what}");
+        house.clock.advance(PAUSE);
+        assert!(read(&house).await.is_some(), "{what}");
+        assert!(!house.core.audit().is_refusing(), "{what}");
+        assert_eq!((names(&house), house.logged().len()), (vec![FIRST.to_owned()], 1), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_deleted_either_does_not_block_the_log() {
+    let house = House::seeded(3);
+    house.files.fail_after(0, FileCall::Append);
+    house.files.fail_after(0, FileCall::Remove);
+    assert!(read(&house).await.is_none());
+    assert_eq!(names(&house), [FIRST]);
+    house.clock.advance(PAUSE);
+    assert!(read(&house).await.is_some());
+    // Its number is not used twice.
+    assert_eq!(names(&house), [FIRST, "reads-0000000002.seg"]);
+    assert_eq!(house.logged().len(), 1);
+}
+
+#[tokio::test]
+async fn events_that_were_answered_for_are_never_deleted() {
+    let house = House::seeded(4);
+    read(&house).await.unwrap();
+    house.files.fill(true);
+    assert!(read(&house).await.is_none());
+    house.clock.advance(PAUSE);
+    assert!(read(&house).await.is_none());
+    assert_eq!((names(&house), house.logged().len()), (vec![FIRST.to_owned()], 1));
+}
+
+/// Nobody may be asking: a node that says it is not ready gets no requests.
+#[tokio::test]
+async fn the_log_comes_back_by_itself_when_there_is_room() {
+    let house = House::seeded(5);
+    read(&house).await.unwrap();
+    house.files.fill(true);
+    assert!(read(&house).await.is_none());
+    house.files.fill(false);
+    house.core.audit().sync().unwrap();
+    assert!(house.core.audit().is_refusing(), "the pause is not over");
+    house.clock.advance(PAUSE);
+    house.core.audit().sync().unwrap();
+    assert!(!house.core.audit().is_refusing());
+    read(&house).await.unwrap();
+    assert_eq!(house.logged().len(), 2);
+    for name in names(&house) {
+        assert_eq!(verify_segment(&house.barrier, &house.files.bytes(&name), &mut |_| ()).problem, None);
+    }
+}
+
+/// A request that was given up leaves its event behind. That it cannot be written is no failed sync, which would end the process.
+#[tokio::test]
+async fn an_abandoned_event_on_a_full_disk_does_not_end_the_process() {
+    let house = House::seeded(6);
+    house.files.fill(true);
+    {
+        let caller = admin();
+        let mut call = Box::pin(house.call(&caller, &LOOK, script(|cx| count(cx, "a"))));
+        let waker = std::task::Waker::noop();
+        assert!(call.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+    }
+    house.core.audit().sync().unwrap();
+    assert!(house.core.audit().is_refusing());
+    house.files.fill(false);
+    house.clock.advance(PAUSE);
+    read(&house).await.unwrap();
+    assert_eq!(house.logged().len(), 1);
+}
+
+/// A change has its event in its own commit, so it needs no segment.
+#[tokio::test]
+async fn changes_go_on_and_their_events_wait_in_the_store() {
+    let house = House::seeded(7);
+    house.files.fill(true);
+    assert!(read(&house).await.is_none());
+    house.set("a", 1).await;
+    assert!(house.core.move_audit_rows().is_err());
+    house.files.fill(false);
+    house.clock.advance(PAUSE);
+    assert_eq!(house.core.move_audit_rows().unwrap(), 1);
+    assert_eq!(house.rows().len(), 0);
+}
