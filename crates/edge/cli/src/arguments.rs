@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Say what somebody should look at, whether or not a server runs
     Doctor(Doctor),
+    /// Go on without acknowledged writes that a damaged log has lost; `doctor` and `verify` name the damage
+    AcceptLoss(AcceptLoss),
     /// Close the store of a running server and wipe its keys from memory
     Seal(Place),
     /// Open the store of a sealed server
@@ -173,6 +175,18 @@ pub(crate) struct Verify {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The lost writes do not come back; the log as it was found is kept beside the store. A backup is the better way."
+)]
+pub(crate) struct AcceptLoss {
+    /// The name of the damage, which is good for this damage alone
+    #[arg(value_name = "DAMAGE")]
+    pub id: String,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,5 @@
-//! `coffer verify` and `coffer doctor`: looking without touching.
+//! `coffer verify` and `coffer doctor`: looking without touching. And `coffer accept-loss`, for the one finding of theirs that a
+//! person has to decide about before a server starts again.
 
 use coffer_server::{
     Complaint,
@@ -12,7 +13,7 @@ use coffer_sys::HardeningLine;
 
 use crate::{
     Exit,
-    arguments::{Doctor, Verify},
+    arguments::{AcceptLoss, Doctor, Verify},
     ask::offline_key,
     configuration,
     print::{say, table},
@@ -45,6 +46,19 @@ fn report_table(report: &Report) -> String {
             .map(|problem| vec![String::from("DAMAGED"), problem.place.clone(), problem.says.clone()]),
     );
     table(&rows)
+}
+
+pub(crate) fn accept_loss(arguments: &AcceptLoss) -> Result<Exit, Complaint> {
+    let (config, _) = configuration(&arguments.place.flags())?;
+    let (damage, kept) = verify::accept_loss(&config, &arguments.id)?;
+    say(&format!(
+        "At least {} acknowledged commits are given up; the store goes on from the last one before them\n  \
+         kept           {}\n  \
+         next           coffer verify, then coffer server",
+        damage.lost_commits,
+        kept.display()
+    ));
+    Ok(Exit::Done)
 }
 
 pub(crate) fn doctor(arguments: &Doctor, hardening: &[HardeningLine]) -> Result<Exit, Complaint> {

@@ -69,6 +69,7 @@ fn main() -> ExitCode {
         }
         Command::Profile { command: ProfileCommand::Install(install) } => profile::install(&install),
         Command::Verify(verify) => examine::verify(&verify),
+        Command::AcceptLoss(accept) => examine::accept_loss(&accept),
         Command::Doctor(doctor) => examine::doctor(&doctor, &hardening),
         Command::Seal(place) => keys::seal(&place),
         Command::Unseal(unseal) => keys::unseal(&unseal),

@@ -8,10 +8,13 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use coffer_barrier::{KeyringFile, SlotKind, keyfile};
 use coffer_core::{Next, World};
+use coffer_store::{LogState, examine_log, logs_set_aside};
 use coffer_sys::{HardeningLine, LockedBytes};
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Config, data_dir::DataDir, durable::parent, node::Node, units::Size, world::timestamp};
+use crate::{
+    config::Config, data_dir::DataDir, durable::parent, node::Node, units::Size, verify, world::timestamp,
+};
 
 /// Below this somebody should make room this week.
 const FREE_WARNING_BYTES: u64 = 1 << 30;
@@ -89,7 +92,7 @@ pub fn hardening(lines: &[HardeningLine], whose: Whose) -> Vec<Finding> {
     findings
 }
 
-/// What can be seen from outside: directory, keyring, keyfile, disk, clock.
+/// What can be seen from outside: directory, keyring, keyfile, log, disk, clock. For a store that no server has open.
 pub fn of_files(config: &Config, directory: &DataDir, world: &World) -> Vec<Finding> {
     let mut findings = vec![match DataDir::existing(directory.path()) {
         Ok(_) => Finding::good("data directory", directory.path().display().to_string()),
@@ -104,6 +107,7 @@ pub fn of_files(config: &Config, directory: &DataDir, world: &World) -> Vec<Find
             findings.push(Finding::bad("keyring", first, "put the keyring back from a backup"));
         }
     }
+    findings.push(of_log(directory));
     findings.push(of_disk(config, directory.path()));
     findings.push(of_clock(&directory.store(), world));
     findings.push(of_swap());
@@ -153,6 +157,26 @@ fn of_keyfile(path: &Path, directory: &DataDir) -> Finding {
         );
     }
     Finding::good("keyfile", shown.to_string())
+}
+
+/// Whether the last stop lost anything. Nobody may have the store open, or the log would change under our eyes.
+fn of_log(directory: &DataDir) -> Finding {
+    const ABOUT: &str = "write-ahead log";
+    match examine_log(directory.path()) {
+        Ok(LogState::Damaged(damage)) => {
+            Finding::bad(ABOUT, damage.to_string(), verify::after_damage(&damage, directory))
+        }
+        Err(error) => Finding::bad(ABOUT, error.to_string(), "check the disk"),
+        Ok(state) => match logs_set_aside(directory.path()).last() {
+            Some(log) => Finding::warning(
+                ABOUT,
+                format!("writes were given up by command; what is left of them lies in {}", log.display()),
+                "bring in again what is missing, then remove the file",
+            ),
+            None if matches!(state, LogState::Empty) => Finding::good(ABOUT, "empty"),
+            None => Finding::good(ABOUT, "whole, and read at the next start"),
+        },
+    }
 }
 
 fn of_disk(config: &Config, path: &Path) -> Finding {

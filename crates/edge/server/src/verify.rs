@@ -6,12 +6,12 @@
 //!
 //! It works on a store that nobody serves, under the lock, so that what it reads stands still.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use coffer_barrier::{Barrier, KeyringFile, SlotKey};
-use coffer_core::{Files, World, open_record, open_row, verify_segment};
+use coffer_core::{Files, Succession, World, open_record, open_row, verify_segment};
 use coffer_store::{
-    AuditPlace, Depth, Dir, Engine, EngineError, KeyRange, PAGE_ENTRIES_MAX, Partition, Read,
+    AuditPlace, Depth, Dir, Engine, EngineError, KeyRange, LogDamage, PAGE_ENTRIES_MAX, Partition, Read,
 };
 use coffer_types::encoding::HEXLOWER;
 use serde::Serialize;
@@ -58,6 +58,24 @@ impl Report {
             self.problems.push(Problem { place: place.into(), says: says.to_string() });
         }
     }
+}
+
+/// What a person may do about a damaged log.
+pub(crate) fn after_damage(damage: &LogDamage, directory: &DataDir) -> String {
+    format!(
+        "restore the last good backup, or go on without them: coffer accept-loss {} --data-dir {}",
+        damage.id,
+        directory.path().display()
+    )
+}
+
+/// Gives up what a damaged log cannot tell any more. Answers the damage and where the whole log is kept.
+pub fn accept_loss(config: &Config, id: &str) -> Result<(LogDamage, PathBuf), Complaint> {
+    let directory = DataDir::existing(&config.data_dir)?;
+    directory.ensure_free()?;
+    coffer_store::accept_loss(directory.path(), id).map_err(|error| {
+        Complaint::new("nothing was given up").because(error).next("coffer doctor, which names the damage")
+    })
 }
 
 /// Verifies the store of a configuration. Without a key, the one that lies on the machine is taken.
@@ -155,11 +173,13 @@ fn segments(report: &mut Report, files: &dyn Files, barrier: &Barrier) {
         Ok(names) => names,
         Err(error) => return report.problem("audit", error),
     };
+    let mut succession = Succession::default();
     for name in names {
         report.segments += 1;
+        succession.note_file(&name);
         match files.read(&name) {
             Ok(bytes) => {
-                let found = verify_segment(barrier, &bytes, &mut |_| {});
+                let found = verify_segment(barrier, &bytes, &mut |event| succession.note_event(event));
                 report.segment_events += found.events;
                 report.torn_bytes += found.torn_bytes;
                 if let Some(problem) = found.problem {
@@ -168,5 +188,8 @@ fn segments(report: &mut Report, files: &dyn Files, barrier: &Barrier) {
             }
             Err(error) => report.problem(format!("audit/{name}"), error),
         }
+    }
+    for (from, to) in succession.gaps() {
+        report.problem("audit", format!("segments {from} to {to} are missing, and no event says that they were retired"));
     }
 }
