@@ -11,7 +11,8 @@ use coffer_store::{Expect, Key, Partition, Rev};
 use coffer_types::{AccountId, Arn, Entropy, Region, Secret, Timestamp, Uuid};
 
 use crate::{
-    Caller, Db, Functions, Guarded, Listed, Permit, Principal, Record, Registry, Resource, SealedToken, Walk,
+    Caller, Db, Functions, Guarded, Listed, Part, Permit, Principal, Record, Registry, Resource, SealedToken,
+    Unscoped, Walk,
     audit::{Event, ServiceEvent},
     db::{Change, Found},
     record::encode,
@@ -162,7 +163,7 @@ impl<'a> Cx<'a> {
     }
 
     /// A record that belongs to a resource, which has been permitted before anybody could name its key.
-    pub fn part<R: Record>(&self, key: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
+    pub fn part<R: Part>(&self, key: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
         self.load(key)
     }
 
@@ -193,7 +194,7 @@ impl<'a> Cx<'a> {
     /// must not walk in its turn.
     pub fn walk<R: Listed>(
         &self,
-        _permit: Permit,
+        _permit: Permit<R>,
         how: Walk<'_>,
         visit: &mut dyn FnMut(&Arc<R>) -> ControlFlow<()>,
     ) -> Result<(), ApiError> {
@@ -255,13 +256,19 @@ impl<'a> Cx<'a> {
     /// Asks for something that does not exist yet, or that has no resource.
     pub fn ask(&self, action: Action, resource: &dyn Resource) -> Result<Permit, ApiError> {
         self.permit(action, resource)?;
-        Ok(Permit(()))
+        Ok(Permit::granted())
+    }
+
+    /// Asks to see all records of a table. AWS knows no resource for that: policies must say `*`.
+    pub fn ask_all<R: Listed>(&self, action: Action) -> Result<Permit<R>, ApiError> {
+        self.permit(action, &Unscoped)?;
+        Ok(Permit::granted())
     }
 
     /// For the few operations that need no permission. The reason is for the reader.
     pub fn needs_no_permission(&self, _reason: &'static str) -> Permit {
         *self.asked.borrow_mut() = true;
-        Permit(())
+        Permit::granted()
     }
 
     pub(crate) fn permit(&self, action: Action, resource: &dyn Resource) -> Result<(), ApiError> {

@@ -3,6 +3,8 @@
 //! What a handler finds is wrapped in [`Guarded`], and asking permission is the only way to open it. So no operation can
 //! forget to ask, and the ARNs that were asked about become the resources of its audit record.
 
+use std::{fmt, marker::PhantomData};
+
 use coffer_shape::{Action, ApiError};
 
 use crate::Cx;
@@ -53,9 +55,20 @@ impl<R: Resource> Guarded<R> {
     }
 }
 
-/// Proof that a question was asked and answered with yes.
-#[derive(Debug, Clone, Copy)]
-pub struct Permit(pub(crate) ());
+/// Proof that a question was asked and answered with yes. One that is about the records of a table opens their list and no other.
+pub struct Permit<R = ()>(PhantomData<fn() -> R>);
+
+impl<R> Permit<R> {
+    pub(crate) const fn granted() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<R> fmt::Debug for Permit<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permit")
+    }
+}
 
 /// Actions that AWS defines without a resource, such as `ListSecrets`: policies must say `*`.
 #[derive(Debug, Clone, Copy)]

@@ -29,11 +29,14 @@ pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use pipeline::{Answer, Body, Core};
 pub use principal::{Caller, Principal, PrincipalKind};
-pub use record::{First, Past, Record, Table, open_record};
+pub use record::{First, Part, Past, Record, Table, open_record};
 pub use registry::{Handler, Registry, Reply};
 pub use task::{Next, Scope, Task, TaskState};
 pub use token::SealedToken;
 pub use world::{AppendFile, Files, Functions, NoFunctions, World};
+
+#[doc(hidden)]
+pub use coffer_shape::record as plain_record;
 
 /// Where a record lives: one account in one region.
 pub use coffer_store::Partition;

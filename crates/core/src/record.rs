@@ -2,7 +2,7 @@
 //!
 //! A record is a shape with a table and a key. Its bytes are sealed before an engine sees them and its key is a keyed
 //! hash, so that neither a value nor a name reaches the disk. A record type that replaces another names it as its
-//! predecessor; old bytes are read by the type that wrote them and walked forward.
+//! predecessor; old bytes are read by the type that wrote them and walked forward. [`table!`](crate::table) declares all of it.
 
 use coffer_barrier::{Barrier, Location};
 use coffer_crypto::sha256;
@@ -31,6 +31,18 @@ pub trait Record: Shape + Send + Sync + 'static {
     fn from_previous(previous: Self::Previous) -> Self;
 }
 
+/// A record that has no permission of its own: it belongs to a resource, and whoever can name its key has been permitted that.
+///
+/// Resources themselves are none, so that they are opened by asking and in no other way:
+///
+/// ```compile_fail
+/// # use coffer_core::{Cx, Record};
+/// # fn example<Secret: Record>(cx: &Cx<'_>) {
+/// let unasked = cx.part::<Secret>(&["db/password"]);
+/// # }
+/// ```
+pub trait Part: Record {}
+
 /// Reads stored bytes of this or any earlier version.
 pub trait Past: Sized {
     fn from_stored(version: u16, bytes: &[u8]) -> Read<Self>;
@@ -56,6 +68,63 @@ impl Past for First {
             "no record of version {version} is known; it was written by a newer Coffer"
         )))
     }
+}
+
+/// Declares a record with its table, its version and its key.
+///
+/// What stands in the braces is declared as [`coffer_shape::record!`] does. The number of a table and the order of the members are
+/// for ever. A version after the first says which type it comes after, and is made from it by `From`. A record that is no
+/// resource but belongs to one is a `part`, see [`Part`](crate::Part).
+///
+/// ```
+/// coffer_core::table! {
+///     0x7fff "label", version 1, key (secret_arn, name), part;
+///     /// A label and the version it stands on.
+///     pub struct Label {
+///         pub secret_arn: String,
+///         pub name: String,
+///         pub version_id: Option<String>,
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! table {
+    (@previous) => {
+        type Previous = $crate::First;
+
+        fn from_previous(previous: $crate::First) -> Self {
+            match previous {}
+        }
+    };
+    (@previous $previous:ty) => {
+        type Previous = $previous;
+
+        fn from_previous(previous: $previous) -> Self {
+            previous.into()
+        }
+    };
+    (@part $name:ident part) => {
+        impl $crate::Part for $name {}
+    };
+    (
+        $id:literal $table:literal, version $version:literal $(after $previous:ty)?, key ($($key:ident),+) $(, $part:ident)?;
+        $(#[$meta:meta])* $visibility:vis struct $name:ident { $($members:tt)* }
+    ) => {
+        $crate::plain_record! { $(#[$meta])* $visibility struct $name { $($members)* } }
+
+        impl $crate::Record for $name {
+            const TABLE: $crate::Table = $crate::Table { id: $id, name: $table };
+            const VERSION: u16 = $version;
+
+            fn key(&self) -> Vec<&str> {
+                vec![$(self.$key.as_str()),+]
+            }
+
+            $crate::table! { @previous $($previous)? }
+        }
+
+        $($crate::table! { @part $name $part })?
+    };
 }
 
 /// Where a record lies: two bytes of table, then a hash under the index key. Account and region are part of the hash.

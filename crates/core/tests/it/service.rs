@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use coffer_core::{Body, Cx, First, Listed, Place, Record, Registry, Resource, Table};
+use coffer_core::{Body, Cx, Listed, Place, Registry, Resource, table};
 use coffer_shape::{
     Action, ApiError, AuditRule, ErrorSpec, Exposure, Member, Operation, OperationSpec, Protocol, Read,
     ReadError, Reader, Schema, ServiceCodes, ServiceSpec, Shape, Writer, Wrote, record,
@@ -25,26 +25,14 @@ pub(crate) const OPEN: Action = Action("safe:Open");
 pub(crate) const PASSWORD_IN: &str = "canary-hunter2-in";
 pub(crate) const PASSWORD_OUT: &str = "canary-hunter2-out";
 
-record! {
+table! {
+    0x7001 "counter", version 1, key (name);
+
     /// Somebody's counter; a public one lets everybody in.
     pub(crate) struct Counter {
         pub name: String,
         pub count: i64,
         pub public: bool,
-    }
-}
-
-impl Record for Counter {
-    const TABLE: Table = Table { id: 0x7001, name: "counter" };
-    const VERSION: u16 = 1;
-    type Previous = First;
-
-    fn key(&self) -> Vec<&str> {
-        vec![&self.name]
-    }
-
-    fn from_previous(previous: First) -> Self {
-        match previous {}
     }
 }
 
@@ -70,25 +58,13 @@ impl Resource for Counter {
     }
 }
 
-record! {
+table! {
+    0x7002 "note", version 1, key (name), part;
+
     /// A record of another table, which belongs to no resource.
     pub(crate) struct Note {
         pub name: String,
         pub text: String,
-    }
-}
-
-impl Record for Note {
-    const TABLE: Table = Table { id: 0x7002, name: "note" };
-    const VERSION: u16 = 1;
-    type Previous = First;
-
-    fn key(&self) -> Vec<&str> {
-        vec![&self.name]
-    }
-
-    fn from_previous(previous: First) -> Self {
-        match previous {}
     }
 }
 

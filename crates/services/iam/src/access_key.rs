@@ -1,7 +1,6 @@
 //! Access keys: their ids, their secrets, and finding one for a request.
 
-use coffer_core::{Db, First, LoadError, Partition, Principal, PrincipalKind, Record, Table};
-use coffer_shape::record;
+use coffer_core::{Db, LoadError, Partition, Principal, PrincipalKind, table};
 use coffer_types::{AccountId, Entropy, Region, Secret, Timestamp, encoding::BASE32_NOPAD};
 
 use crate::user::UserRecord;
@@ -15,7 +14,9 @@ const LONG_LIVED: &str = "AKIA";
 const ID_LEN: usize = 20;
 const SECRET_LEN: usize = 40;
 
-record! {
+table! {
+    0x11 "iam-access-key", version 1, key (id);
+
     pub struct AccessKeyRecord {
         pub id: String,
         pub user_name: String,
@@ -23,20 +24,6 @@ record! {
         pub secret: Secret<String>,
         pub active: bool,
         pub created_at: Timestamp,
-    }
-}
-
-impl Record for AccessKeyRecord {
-    const TABLE: Table = Table { id: 0x11, name: "iam-access-key" };
-    const VERSION: u16 = 1;
-    type Previous = First;
-
-    fn key(&self) -> Vec<&str> {
-        vec![&self.id]
-    }
-
-    fn from_previous(previous: First) -> Self {
-        match previous {}
     }
 }
 

@@ -1,12 +1,15 @@
 //! Users. For now there is one: the administrator that the first start makes.
 
-use coffer_core::{Cx, Db, First, LoadError, Partition, Record, ServiceEvent, Table};
-use coffer_shape::{ApiError, record};
+use coffer_core::{Cx, Db, LoadError, Partition, Resource, ServiceEvent, table};
+use coffer_model::iam::action;
+use coffer_shape::ApiError;
 use coffer_types::{AccountId, Arn, Region, Secret, Timestamp};
 
 use crate::access_key::{AccessKeyRecord, new_id, new_secret, unique_id};
 
-record! {
+table! {
+    0x10 "iam-user", version 1, key (name);
+
     pub struct UserRecord {
         pub name: String,
         pub user_id: String,
@@ -17,17 +20,9 @@ record! {
     }
 }
 
-impl Record for UserRecord {
-    const TABLE: Table = Table { id: 0x10, name: "iam-user" };
-    const VERSION: u16 = 1;
-    type Previous = First;
-
-    fn key(&self) -> Vec<&str> {
-        vec![&self.name]
-    }
-
-    fn from_previous(previous: First) -> Self {
-        match previous {}
+impl Resource for UserRecord {
+    fn arn(&self) -> String {
+        self.arn.clone()
     }
 }
 
@@ -55,7 +50,8 @@ pub fn create_administrator(cx: &mut Cx<'_>, name: &str) -> Result<NewCredential
 
 /// Gives a user one more access key. `None` if there is no such user.
 pub fn create_access_key(cx: &mut Cx<'_>, name: &str) -> Result<Option<NewCredentials>, ApiError> {
-    let Some(user) = cx.part::<UserRecord>(&[name])? else { return Ok(None) };
+    let Some(user) = cx.find::<UserRecord>(&[name])? else { return Ok(None) };
+    let user = user.permit(cx, action::CREATE_ACCESS_KEY)?;
     add_key(cx, &user, "CreateAccessKey").map(Some)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coffer_core::{Cx, First, Guarded, Record, Resource, Table};
+use coffer_core::{Cx, Guarded, Resource, table};
 use coffer_shape::{Action, ApiError, record};
 use coffer_types::{Arn, Secret, Timestamp, Uuid, encoding::HEXLOWER};
 
@@ -20,7 +20,9 @@ record! {
     }
 }
 
-record! {
+table! {
+    0x20 "kms-key", version 1, key (key_id);
+
     pub struct KeyRecord {
         pub key_id: String,
         pub arn: String,
@@ -33,38 +35,12 @@ record! {
     }
 }
 
-impl Record for KeyRecord {
-    const TABLE: Table = Table { id: 0x20, name: "kms-key" };
-    const VERSION: u16 = 1;
-    type Previous = First;
+table! {
+    0x21 "kms-alias", version 1, key (name), part;
 
-    fn key(&self) -> Vec<&str> {
-        vec![&self.key_id]
-    }
-
-    fn from_previous(previous: First) -> Self {
-        match previous {}
-    }
-}
-
-record! {
     pub struct AliasRecord {
         pub name: String,
         pub key_id: String,
-    }
-}
-
-impl Record for AliasRecord {
-    const TABLE: Table = Table { id: 0x21, name: "kms-alias" };
-    const VERSION: u16 = 1;
-    type Previous = First;
-
-    fn key(&self) -> Vec<&str> {
-        vec![&self.name]
-    }
-
-    fn from_previous(previous: First) -> Self {
-        match previous {}
     }
 }
 
@@ -105,26 +81,25 @@ impl KeyRecord {
     }
 }
 
-/// A key on its way to being permitted. `Arc`, because the record is shared with the cache.
-#[derive(Debug)]
-pub(crate) struct Key(pub(crate) Arc<KeyRecord>);
-
-impl Resource for Key {
+impl Resource for KeyRecord {
     fn arn(&self) -> String {
-        self.0.arn.clone()
+        self.arn.clone()
     }
 
     /// A managed key admits whoever comes through its service, as its policy on AWS does.
     fn grants(&self, cx: &Cx<'_>, _: Action) -> bool {
-        match (&self.0.managed_by, cx.via()) {
+        match (&self.managed_by, cx.via()) {
             (Some(service), Some(via)) => service == via.name,
             _ => false,
         }
     }
 }
 
+/// A key on its way to being permitted. `Arc`, because the record is shared with the cache.
+pub(crate) type Locked = Guarded<Arc<KeyRecord>>;
+
 /// Finds a key by what a caller may write: key id, key ARN, alias or alias ARN.
-pub(crate) fn find(cx: &mut Cx<'_>, written: &str) -> Result<Guarded<Key>, ApiError> {
+pub(crate) fn find(cx: &mut Cx<'_>, written: &str) -> Result<Locked, ApiError> {
     let name = match written.parse::<Arn>() {
         Ok(arn) if is_here(cx, &arn) => arn.resource().to_owned(),
         Ok(arn) => return Err(KmsError::KeyNotFound { arn: arn.to_string() }.into()),
@@ -134,31 +109,27 @@ pub(crate) fn find(cx: &mut Cx<'_>, written: &str) -> Result<Guarded<Key>, ApiEr
         return find_by_alias(cx, &name);
     }
     let key_id = name.strip_prefix("key/").unwrap_or(&name);
-    match cx.part::<KeyRecord>(&[key_id])? {
-        Some(record) => Ok(Guarded::new(Key(record))),
-        None => {
-            let arn = cx.arn("kms", &format!("key/{key_id}")).to_string();
-            Err(KmsError::KeyNotFound { arn }.into())
-        }
-    }
+    cx.find::<KeyRecord>(&[key_id])?.ok_or_else(|| {
+        let arn = cx.arn("kms", &format!("key/{key_id}")).to_string();
+        KmsError::KeyNotFound { arn }.into()
+    })
 }
 
 /// Finds a key by the id inside a ciphertext.
-pub(crate) fn find_by_id(cx: &Cx<'_>, key_id: Uuid) -> Result<Guarded<Key>, ApiError> {
-    let record = cx.part::<KeyRecord>(&[&key_id.to_string()])?;
+pub(crate) fn find_by_id(cx: &Cx<'_>, key_id: Uuid) -> Result<Locked, ApiError> {
     // A ciphertext is chosen by the caller: what it names is never told.
-    record.map(|record| Guarded::new(Key(record))).ok_or_else(|| KmsError::InvalidCiphertext.into())
+    cx.find(&[&key_id.to_string()])?.ok_or_else(|| KmsError::InvalidCiphertext.into())
 }
 
 fn is_here(cx: &Cx<'_>, arn: &Arn) -> bool {
     arn.service() == "kms" && arn.region() == cx.region().as_str() && arn.account() == cx.account().as_str()
 }
 
-fn find_by_alias(cx: &mut Cx<'_>, name: &str) -> Result<Guarded<Key>, ApiError> {
+fn find_by_alias(cx: &mut Cx<'_>, name: &str) -> Result<Locked, ApiError> {
     if let Some(alias) = cx.part::<AliasRecord>(&[name])?
-        && let Some(record) = cx.part::<KeyRecord>(&[&alias.key_id])?
+        && let Some(key) = cx.find(&[&alias.key_id])?
     {
-        return Ok(Guarded::new(Key(record)));
+        return Ok(key);
     }
     let service = SERVICE_KEYS.iter().find(|(alias, _)| *alias == name).map(|(_, service)| *service);
     match (service, cx.via()) {
@@ -168,10 +139,7 @@ fn find_by_alias(cx: &mut Cx<'_>, name: &str) -> Result<Guarded<Key>, ApiError> 
             let key_id = record.key_id.clone();
             cx.save(record)?;
             cx.save(AliasRecord { name: name.to_owned(), key_id: key_id.clone() })?;
-            let record = cx.part::<KeyRecord>(&[&key_id])?;
-            record
-                .map(|record| Guarded::new(Key(record)))
-                .ok_or_else(|| cx.internal("the new key is missing"))
+            cx.find(&[&key_id])?.ok_or_else(|| cx.internal("the new key is missing"))
         }
         _ => {
             let arn = cx.arn("kms", name).to_string();

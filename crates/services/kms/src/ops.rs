@@ -21,7 +21,7 @@ pub(crate) fn generate_data_key(
     let length = data_key_length(input.key_spec.as_deref(), input.number_of_bytes)?;
     let context = input.encryption_context.unwrap_or_default();
 
-    let key = key::find(cx, &input.key_id)?.permit(cx, action::GENERATE_DATA_KEY)?.0;
+    let key = key::find(cx, &input.key_id)?.permit(cx, action::GENERATE_DATA_KEY)?;
     key.ensure_enabled()?;
 
     let mut plaintext = Secret::new(vec![0; length]);
@@ -43,9 +43,9 @@ pub(crate) fn decrypt(cx: &mut Cx<'_>, input: DecryptRequest) -> Result<DecryptR
     let ciphertext = input.ciphertext_blob.unwrap_or_default();
     let blob = Blob::parse(&ciphertext).ok_or(KmsError::InvalidCiphertext)?;
 
-    let key = key::find_by_id(cx, Uuid::from_bytes(blob.key_id))?.permit(cx, action::DECRYPT)?.0;
+    let key = key::find_by_id(cx, Uuid::from_bytes(blob.key_id))?.permit(cx, action::DECRYPT)?;
     if let Some(named) = &input.key_id {
-        let named = key::find(cx, named)?.permit(cx, action::DECRYPT)?.0;
+        let named = key::find(cx, named)?.permit(cx, action::DECRYPT)?;
         if named.key_id != key.key_id {
             return Err(KmsError::IncorrectKey.into());
         }

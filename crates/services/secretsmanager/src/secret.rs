@@ -3,7 +3,7 @@
 //! Labels are what clients follow, so their rules are the heart of the service. They are plain functions of the record: no store, no
 //! caller, no clock but the instant that is passed in.
 
-use coffer_core::{Cx, First, Listed, Place, Record, Table};
+use coffer_core::{Cx, Listed, Place, table};
 use coffer_shape::{ApiError, record};
 use coffer_types::Timestamp;
 
@@ -45,7 +45,9 @@ record! {
     }
 }
 
-record! {
+table! {
+    0x30 "secret", version 1, key (name);
+
     #[derive(Clone)]
     pub struct SecretRecord {
         pub name: String,
@@ -64,20 +66,6 @@ record! {
         pub deletion_due_at: Option<Timestamp>,
         /// Oldest first.
         pub versions: Vec<VersionEntry>,
-    }
-}
-
-impl Record for SecretRecord {
-    const TABLE: Table = Table { id: 0x30, name: "secret" };
-    const VERSION: u16 = 1;
-    type Previous = First;
-
-    fn key(&self) -> Vec<&str> {
-        vec![&self.name]
-    }
-
-    fn from_previous(previous: First) -> Self {
-        match previous {}
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use coffer_core::{Cx, EventKind, Next, Place, ServiceEvent, Task, Unscoped, Walk};
+use coffer_core::{Cx, EventKind, Next, Place, ServiceEvent, Task, Walk};
 use coffer_model::secretsmanager::action;
 use coffer_shape::ApiError;
 
-use crate::secret::{SecretRecord, erase, order};
+use crate::{
+    identifier::secret,
+    secret::{SecretRecord, erase, order},
+};
 
 /// Removes secrets whose recovery window has closed, with all their versions.
 #[derive(Debug)]
@@ -20,7 +23,7 @@ impl Task for DeletionReaper {
 
     fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError> {
         let now = cx.now();
-        let permit = cx.ask(action::LIST_SECRETS, &Unscoped)?;
+        let permit = cx.ask_all(action::LIST_SECRETS)?;
         let mut due = Vec::new();
         let mut next = Next::Idle;
         // Secrets that nobody deleted stand before all others in this order.
@@ -40,7 +43,9 @@ impl Task for DeletionReaper {
         })?;
         for name in due {
             // Read again by key: the list is no check of the commit, and the secret may have been restored meanwhile.
-            let Some(secret) = cx.part::<SecretRecord>(&[&name])? else { continue };
+            let Some(secret) = secret(cx, &name)?.permit(cx, action::DELETE_SECRET)?.if_any() else {
+                continue;
+            };
             if secret.deletion_due_at.is_some_and(|at| at <= now) {
                 erase(cx, &secret)?;
                 cx.record_event(ServiceEvent {

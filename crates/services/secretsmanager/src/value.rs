@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use coffer_core::{Cx, First, Record, Table};
+use coffer_core::{Cx, table};
 use coffer_crypto::{NONCE_LEN, constant_time_eq, open, seal};
 use coffer_model::kms;
 use coffer_shape::{ApiError, record};
@@ -69,7 +69,9 @@ record! {
     }
 }
 
-record! {
+table! {
+    0x31 "secret-version", version 1, key (secret_arn, version_id), part;
+
     /// The sealed value of one version.
     pub struct VersionRecord {
         pub secret_arn: String,
@@ -79,20 +81,6 @@ record! {
         pub wrapped_keys: Vec<WrappedKey>,
         pub nonce: Vec<u8>,
         pub sealed: Vec<u8>,
-    }
-}
-
-impl Record for VersionRecord {
-    const TABLE: Table = Table { id: 0x31, name: "secret-version" };
-    const VERSION: u16 = 1;
-    type Previous = First;
-
-    fn key(&self) -> Vec<&str> {
-        vec![&self.secret_arn, &self.version_id]
-    }
-
-    fn from_previous(previous: First) -> Self {
-        match previous {}
     }
 }
 

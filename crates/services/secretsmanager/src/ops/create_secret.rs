@@ -1,6 +1,8 @@
 //! CreateSecret.
 
-use coffer_core::{Cx, Resource};
+use std::sync::Arc;
+
+use coffer_core::{Cx, Guarded, Resource};
 use coffer_model::secretsmanager::{CreateSecretRequest, CreateSecretResponse, action};
 use coffer_shape::ApiError;
 
@@ -28,12 +30,11 @@ pub(crate) fn create_secret(
         return Err(SecretError::ReplicationUnavailable.into());
     }
 
-    let name = NewName::new(cx, &input.name);
-    cx.ask(action::CREATE_SECRET, &name)?;
+    let name = NewName::find(cx, &input.name)?.permit(cx, action::CREATE_SECRET)?;
     if tags.is_some() {
         cx.ask(action::TAG_RESOURCE, &name)?;
     }
-    if let Some(existing) = cx.part::<SecretRecord>(&[&input.name])? {
+    if let Some(existing) = name.taken_by {
         return repeated(cx, &existing, input.client_request_token, value.as_ref());
     }
 
@@ -95,15 +96,17 @@ fn repeated(
     })
 }
 
-/// The resource that does not exist yet. AWS evaluates and prints its name.
+/// The resource that does not exist yet. AWS evaluates and prints its name; whether it is free is told to whoever may take it.
 struct NewName {
     name: String,
     arn: String,
+    taken_by: Option<Arc<SecretRecord>>,
 }
 
 impl NewName {
-    fn new(cx: &Cx<'_>, name: &str) -> Self {
-        Self { name: name.to_owned(), arn: cx.arn(SERVICE, &format!("secret:{name}")).to_string() }
+    fn find(cx: &Cx<'_>, name: &str) -> Result<Guarded<Self>, ApiError> {
+        let arn = cx.arn(SERVICE, &format!("secret:{name}")).to_string();
+        cx.find_as(&[name], |taken_by| Self { name: name.to_owned(), arn, taken_by })
     }
 }
 

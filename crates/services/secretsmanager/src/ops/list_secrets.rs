@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use coffer_core::{Cx, Listed, Place, Unscoped, Walk};
+use coffer_core::{Cx, Listed, Place, Walk};
 use coffer_model::secretsmanager::{ListSecretsRequest, ListSecretsResponse, SecretListEntry, action};
 use coffer_shape::ApiError;
 
@@ -36,7 +36,7 @@ pub(crate) fn list_secrets(
     let descending = query.sort_order.as_deref() == Some("desc");
     let page_size = input.max_results.and_then(|max| usize::try_from(max).ok()).unwrap_or(PAGE_DEFAULT);
 
-    let permit = cx.ask(action::LIST_SECRETS, &Unscoped)?;
+    let permit = cx.ask_all(action::LIST_SECRETS)?;
     let after = input.next_token.map(|token| Position::open(cx, &query, &token)).transpose()?;
 
     let with_deleted = query.include_planned_deletion.unwrap_or(false);
