@@ -45,8 +45,20 @@ pub fn lock_exclusive(file: &File) -> io::Result<bool> {
 }
 
 /// Bytes that an unprivileged process can still write to the file system that holds `path`.
-#[allow(unsafe_code, reason = "statvfs is not in std")]
 pub fn free_space_bytes(path: &Path) -> io::Result<u64> {
+    let answer = file_system(path)?;
+    #[allow(clippy::useless_conversion, reason = "the widths of these fields differ between systems")]
+    let (blocks, size) = (u64::from(answer.f_bavail), u64::from(answer.f_frsize));
+    Ok(blocks.saturating_mul(size))
+}
+
+/// Whether the file system that holds `path` is mounted read-only.
+pub fn is_read_only(path: &Path) -> io::Result<bool> {
+    Ok(file_system(path)?.f_flag & libc::ST_RDONLY != 0)
+}
+
+#[allow(unsafe_code, reason = "statvfs is not in std")]
+fn file_system(path: &Path) -> io::Result<libc::statvfs> {
     let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
     let mut answer = std::mem::MaybeUninit::<libc::statvfs>::uninit();
     // SAFETY: the path ends with a zero byte, and the kernel writes one `statvfs` behind the second pointer.
@@ -55,10 +67,7 @@ pub fn free_space_bytes(path: &Path) -> io::Result<u64> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call succeeded, so the structure is filled.
-    let answer = unsafe { answer.assume_init() };
-    #[allow(clippy::useless_conversion, reason = "the widths of these fields differ between systems")]
-    let (blocks, size) = (u64::from(answer.f_bavail), u64::from(answer.f_frsize));
-    Ok(blocks.saturating_mul(size))
+    Ok(unsafe { answer.assume_init() })
 }
 
 #[cfg(test)]
@@ -96,5 +105,33 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         assert!(free_space_bytes(place.path()).unwrap() > 0);
         assert!(free_space_bytes(&place.path().join("missing")).is_err());
+    }
+
+    #[test]
+    fn what_can_be_written_to_is_not_read_only() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(!is_read_only(place.path()).unwrap());
+        assert!(is_read_only(&place.path().join("missing")).is_err());
+    }
+
+    // Every Linux shows this directory, and some mount it read-only; the kernel's own list of mounts is the judge.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_kernel_lists_the_same_mounts_as_read_only() {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mut compared = 0;
+        // A later mount hides an earlier one at the same place.
+        let mut last = std::collections::BTreeMap::new();
+        for line in mounts.lines() {
+            let fields: Vec<_> = line.split(' ').collect();
+            last.insert(fields[1], fields[3].split(',').any(|option| option == "ro"));
+        }
+        for (place, read_only) in last {
+            if let Ok(answer) = is_read_only(Path::new(place)) {
+                assert_eq!(answer, read_only, "{place}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 0);
     }
 }

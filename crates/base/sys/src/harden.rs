@@ -5,6 +5,9 @@
 //! and each reports what the kernel answered. Whether a refusal stops the start is the server's decision; for
 //! production it should, which [`HardeningLine::required`] says.
 //!
+//! One line is about an ending and not about a secret: a write beyond the limit of file sizes (`ulimit -f`, `LimitFSIZE=`) is an
+//! error like that of a full disk, which the server answers and survives, and not a signal that kills it in mid-write.
+//!
 //! Not here yet: changing the user, closing inherited descriptors, Landlock and seccomp.
 
 use std::{fmt, io};
@@ -52,6 +55,7 @@ pub fn harden() -> Vec<HardeningLine> {
         line("no core dumps", no_core_dumps()),
         line("not dumpable", not_dumpable()),
         line("no new privileges", no_new_privileges()),
+        line("file size limit is an error", no_file_size_signal()),
     ]
 }
 
@@ -87,6 +91,15 @@ fn no_new_privileges() -> Outcome {
     answered(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, one, zero, zero, zero) })
 }
 
+#[allow(unsafe_code, reason = "signal is not in std")]
+fn no_file_size_signal() -> Outcome {
+    // SAFETY: ignoring a signal installs no code of ours; the call takes two numbers.
+    if unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) } == libc::SIG_ERR {
+        return Outcome::Refused(io::Error::last_os_error());
+    }
+    Outcome::Done
+}
+
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn not_dumpable() -> Outcome {
     Outcome::Unsupported
@@ -111,7 +124,7 @@ mod tests {
     #[test]
     fn a_hardened_process_has_given_up_what_it_says() {
         let report = harden();
-        assert_eq!(report.len(), 4);
+        assert_eq!(report.len(), 5);
         for line in &report {
             assert!(line.outcome.is_done() && line.required, "{}: {}", line.line, line.outcome);
         }
@@ -127,6 +140,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = fs::File::create(place.path().join("file")).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+        let ignored = u64::from_str_radix(ignored, 16).unwrap();
+        assert_eq!(ignored >> (libc::SIGXFSZ - 1) & 1, 1, "{status}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod locked;
 mod peer;
 
 pub use allocator::WipingAllocator;
-pub use files::{OwnerAndMode, free_space_bytes, lock_exclusive, owner_and_mode};
+pub use files::{OwnerAndMode, free_space_bytes, is_read_only, lock_exclusive, owner_and_mode};
 pub use harden::{HardeningLine, Outcome, harden};
 pub use locked::{Locked, LockedBytes, Protection};
 pub use peer::{effective_uid, peer_uid};
