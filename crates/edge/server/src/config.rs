@@ -1,6 +1,6 @@
 //! The configuration: a TOML file, flags over it, and defaults under both.
 //!
-//! This is the only place that reads the environment, and it reads six names: where files of the user lie. Everything below
+//! This is the only place that reads the environment, and it reads seven names: where files of the user lie. Everything below
 //! gets values. The doc comment of a key is its manual entry. Unknown keys are refused, because a key that is
 //! misspelt and ignored is a setting that somebody believes in.
 //!
@@ -24,8 +24,8 @@ use crate::{
 
 const PORT: u16 = 4566;
 const REGION: &str = "us-east-1";
-/// The name under which a unit file loads the key: `LoadCredentialEncrypted=coffer.keyfile`.
-const CREDENTIAL: &str = "coffer.keyfile";
+/// The name under which a unit file loads the key: `LoadCredential=coffer.keyfile:PATH`, or `LoadCredentialEncrypted=`.
+pub const CREDENTIAL: &str = "coffer.keyfile";
 /// Enough for the store to delete and to tidy up.
 const FREE_FLOOR_BYTES: u64 = 128 << 20;
 /// A configuration is a page of text; a larger file is a mistake in the path.
@@ -42,7 +42,8 @@ pub struct ConfigFile {
     /// `$XDG_DATA_HOME/coffer` or `~/.local/share/coffer`.
     pub data_dir: Option<PathBuf>,
     /// The file with the key that opens the store. Keep it away from the data directory and its backups. Default
-    /// `/etc/coffer/keyfile` for root, else `$XDG_CONFIG_HOME/coffer/keyfile` or `~/.config/coffer/keyfile`.
+    /// `/etc/coffer/keyfile` for root, else `$XDG_CONFIG_HOME/coffer/keyfile` or `~/.config/coffer/keyfile`. A systemd credential
+    /// `coffer.keyfile` goes before it.
     pub keyfile: Option<PathBuf>,
     /// The account of the administrator: 12 digits. Default: chosen at the first start, and the same ever after.
     pub account: Option<String>,
@@ -60,7 +61,7 @@ pub struct ConfigFile {
 pub struct TlsSection {
     /// A PEM file with the certificate and those that lead to its authority. Needs `key`.
     pub certificate: Option<PathBuf>,
-    /// A PEM file with the private key of `certificate`, readable by the server's user only.
+    /// A PEM file with the private key of `certificate`. It is refused when others than the server's user may read it.
     pub key: Option<PathBuf>,
     /// `true` makes a certificate authority in the data directory, and with it a certificate that is renewed in time.
     pub automatic: bool,
@@ -146,12 +147,11 @@ pub enum TlsConfig {
     Given {
         certificate: PathBuf,
         key: PathBuf,
+        /// systemd hands the key over. It gives access through the group or an access list, which shows as group permission.
+        key_is_credential: bool,
     },
     /// An authority of our own. `names` are the names and addresses of the certificate, `directory` holds it all.
-    Automatic {
-        directory: PathBuf,
-        names: Vec<String>,
-    },
+    Automatic { directory: PathBuf, names: Vec<String> },
 }
 
 /// Bounds of the HTTP path that an operator may change.
@@ -245,7 +245,7 @@ impl Config {
             .transpose()?;
         let region = file.region.as_deref().unwrap_or(REGION);
         let region = region.parse().map_err(|error| refused("region", error))?;
-        let tls = tls(file.tls, &data_dir, listen.ip())?;
+        let tls = tls(file.tls, &data_dir, listen.ip(), home.credentials_directory.as_deref())?;
         if tls.is_none() && !listen.ip().is_loopback() {
             return Err(Complaint::new(format!("{listen} can be reached from other machines and needs TLS"))
                 .because("clear text is served on loopback addresses only")
@@ -320,10 +320,18 @@ fn read_file(path: &Path) -> Result<Option<ConfigFile>, Complaint> {
     })
 }
 
-fn tls(section: TlsSection, data_dir: &Path, listen: IpAddr) -> Result<Option<TlsConfig>, Complaint> {
+fn tls(
+    section: TlsSection,
+    data_dir: &Path,
+    listen: IpAddr,
+    credentials: Option<&Path>,
+) -> Result<Option<TlsConfig>, Complaint> {
     match (section.certificate, section.key, section.automatic) {
         (None, None, false) => Ok(None),
-        (Some(certificate), Some(key), false) => Ok(Some(TlsConfig::Given { certificate, key })),
+        (Some(certificate), Some(key), false) => {
+            let key_is_credential = credentials.is_some_and(|directory| key.parent() == Some(directory));
+            Ok(Some(TlsConfig::Given { certificate, key, key_is_credential }))
+        }
         (None, None, true) => {
             let mut names = vec![String::from("localhost"), String::from("127.0.0.1"), String::from("::1")];
             if !listen.is_unspecified() {
@@ -363,14 +371,18 @@ fn limits(section: &LimitsSection) -> Limits {
 }
 
 /// Where the files of a user lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Home {
     pub data_directory: PathBuf,
     pub config_directory: PathBuf,
     pub aws_config: PathBuf,
     pub aws_credentials: PathBuf,
+    /// Where systemd puts the credentials of this service, if it does.
+    pub credentials_directory: Option<PathBuf>,
     /// The systemd credential `coffer.keyfile`, if there is one.
     pub credential: Option<PathBuf>,
+    /// The authority that the environment makes every AWS client trust, whatever its profile says.
+    pub aws_ca_bundle: Option<PathBuf>,
 }
 
 impl Home {
@@ -400,14 +412,18 @@ impl Home {
             let named = variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
             named.or_else(|| home.as_ref().map(|home| home.join(".aws").join(file))).unwrap_or_default()
         };
+        let credentials_directory = path("CREDENTIALS_DIRECTORY");
         Ok(Self {
             data_directory,
             config_directory,
             aws_config: aws("AWS_CONFIG_FILE", "config"),
             aws_credentials: aws("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
-            credential: path("CREDENTIALS_DIRECTORY")
+            credential: credentials_directory
+                .as_ref()
                 .map(|directory| directory.join(CREDENTIAL))
                 .filter(|path| path.exists()),
+            credentials_directory,
+            aws_ca_bundle: variable("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from),
         })
     }
 }
@@ -478,6 +494,17 @@ mod tests {
         let Some(TlsConfig::Automatic { directory, names }) = config.unwrap().tls else { panic!("no TLS") };
         assert!(directory.ends_with("coffer/tls"));
         assert_eq!(names, ["127.0.0.1", "192.0.2.1", "::1", "localhost", "vault.example"]);
+    }
+
+    #[test]
+    fn a_key_that_systemd_hands_over_is_known_as_such() {
+        let home = Home { credentials_directory: Some(PathBuf::from("/run/credentials/coffer")), ..home() };
+        for (key, expected) in [("/run/credentials/coffer/tls.key", true), ("/etc/coffer/tls.key", false)] {
+            let file = toml::from_str(&format!("[tls]\ncertificate = '/c.pem'\nkey = '{key}'")).unwrap();
+            let config = Config::merge(file, &Flags::default(), &home).unwrap();
+            let Some(TlsConfig::Given { key_is_credential, .. }) = config.tls else { panic!("no TLS") };
+            assert_eq!(key_is_credential, expected, "{key}");
+        }
     }
 
     #[test]

@@ -270,9 +270,7 @@ mod tests {
         let home = Home {
             data_directory: place.path().join("data"),
             config_directory: place.path().to_owned(),
-            aws_config: Default::default(),
-            aws_credentials: Default::default(),
-            credential: None,
+            ..Home::default()
         };
         let mut config = Config::read(&Flags::default(), &home).unwrap();
         let directory = DataDir::prepare(&config.data_dir).unwrap();

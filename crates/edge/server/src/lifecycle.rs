@@ -179,11 +179,7 @@ struct Listening {
 
 impl Listening {
     async fn bind(config: &Config, world: &World) -> Result<Self, Complaint> {
-        let tls = config.tls.as_ref().map(|tls| tls::acceptor(tls, world)).transpose().map_err(|error| {
-            Complaint::new("TLS cannot be set up")
-                .because(format!("{error:#}"))
-                .next("check `[tls]` in the configuration")
-        })?;
+        let tls = config.tls.as_ref().map(|tls| tls::acceptor(tls, world)).transpose()?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             Complaint::new(format!("cannot listen on {}", config.listen))
                 .because(error)

@@ -353,8 +353,6 @@ pub(crate) async fn record_local(
 mod tests {
     use coffer_crypto::SystemEntropy;
 
-    use std::path::PathBuf;
-
     use super::*;
     use crate::{
         config::{Flags, Home},
@@ -375,9 +373,7 @@ mod tests {
             let home = Home {
                 data_directory: root.join("data"),
                 config_directory: root.join("config"),
-                aws_config: PathBuf::new(),
-                aws_credentials: PathBuf::new(),
-                credential: None,
+                ..Home::default()
             };
             Config::read(&Flags::default(), &home).unwrap()
         }

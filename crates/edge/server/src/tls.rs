@@ -5,14 +5,20 @@
 //! the certificate and lives in memory, so the only key on disk is the authority's. A certificate is good for 90 days and
 //! replaced after 60, by whichever handshake comes first; a server that runs for years needs no restart and no task.
 //!
+//! Both files of the authority are whole or missing, whenever the power goes. What an older crash left of `ca.pem` is made again
+//! from the key: the same key and name are the same authority, so clients that have the old certificate stay content. A
+//! certificate of another key is somebody's decision, and is refused instead.
+//!
 //! Key agreement prefers the hybrid of X25519 and ML-KEM-768, so that what is recorded today stays closed to the
 //! computers of tomorrow. TLS 1.2 remains for the SDKs of yesterday.
 //!
 //! What it deliberately does not know: sockets, and whether an address needs TLS at all. That is for the configuration.
 
 use std::{
+    error::Error,
     fmt,
-    os::unix::fs::PermissionsExt,
+    fs::{self, File},
+    io::{self, BufReader},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -27,12 +33,17 @@ use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, ParsedCertificate, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::{Complaint, config::TlsConfig, data_dir};
+use crate::{
+    Complaint,
+    config::TlsConfig,
+    data_dir::{self, PRIVATE_FILE, ensure_private_file},
+    shell::quoted,
+};
 
 const AUTHORITY_DAYS: i64 = 3652;
 const CERTIFICATE_DAYS: i64 = 90;
@@ -53,7 +64,9 @@ pub fn authority(directory: &Path) -> PathBuf {
 
 pub fn acceptor(config: &TlsConfig, world: &World) -> Result<TlsAcceptor, Complaint> {
     let certificates: Arc<dyn ResolvesServerCert> = match config {
-        TlsConfig::Given { certificate, key } => Arc::new(Given(given(certificate, key)?)),
+        TlsConfig::Given { certificate, key, key_is_credential } => {
+            Arc::new(Given(given(certificate, key, if *key_is_credential { 0o007 } else { 0o077 })?))
+        }
         TlsConfig::Automatic { directory, names } => Arc::new(automatic(directory, names, world)?),
     };
     let mut server = ServerConfig::builder_with_provider(provider())
@@ -80,7 +93,8 @@ impl ResolvesServerCert for Given {
     }
 }
 
-fn given(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Complaint> {
+/// `forbidden` are the bits of mode that the key must not have.
+fn given(certificate: &Path, key: &Path, forbidden: u32) -> Result<Arc<CertifiedKey>, Complaint> {
     let unreadable = |what: &str, path: &Path, error: &dyn fmt::Display| {
         Complaint::new(format!("the TLS {what} {} cannot be used", path.display()))
             .because(error)
@@ -92,7 +106,10 @@ fn given(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Complaint>
     if chain.is_empty() {
         return Err(unreadable("certificate", certificate, &"it holds no certificate"));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable("key", key, &error))?;
+    let file = File::open(key).map_err(|error| unreadable("key", key, &error))?;
+    ensure_private_file(&file, key, forbidden)?;
+    let private = PrivateKeyDer::from_pem_reader(BufReader::new(file))
+        .map_err(|error| unreadable("key", key, &error))?;
     // This also notices a key that does not belong to the certificate.
     let certified = CertifiedKey::from_der(chain, private, &provider());
     certified.map(Arc::new).map_err(|error| unreadable("key", key, &error))
@@ -116,18 +133,28 @@ fn automatic(directory: &Path, names: &[String], world: &World) -> Result<Automa
     let failed = |error: &dyn fmt::Display| {
         Complaint::new(format!("the TLS certificate authority in {} cannot be used", directory.display()))
             .because(error)
-            .next("move the directory away and start again; clients then need the new ca.pem")
+            .because("a new authority is made where there is none; clients then need the new ca.pem")
+            .next(format!("mv {} {}", quoted(directory), quoted(&data_dir::beside(directory, "before"))))
     };
     let now = world.clock.now();
     data_dir::make(directory).map_err(|error| failed(&error))?;
-    let key = authority_key(&directory.join(AUTHORITY_KEY)).map_err(|error| failed(&error))?;
-    let params = authority_params(&key, now);
     let path = authority(directory);
-    if !path.exists() {
-        let certificate = params.self_signed(&key).map_err(|error| failed(&error))?;
-        data_dir::write_new(&path, certificate.pem().as_bytes())
-            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(PUBLIC_FILE)))
-            .map_err(|error| failed(&error))?;
+    let present = Present::read(&path).map_err(|error| failed(&error))?;
+    let key = authority_key(&directory.join(AUTHORITY_KEY), &present).map_err(|error| failed(&error))?;
+    let params = authority_params(&key, now);
+    match present {
+        Present::Certificate(certificate) if holds(&certificate, &key) => {}
+        Present::Certificate(_) => {
+            return Err(failed(&"ca.pem is the certificate of another key than ca.key"));
+        }
+        Present::Nothing | Present::Broken => {
+            if present == Present::Broken {
+                tracing::warn!(file = %path.display(), "the authority's certificate was broken and is made again");
+            }
+            let certificate = params.self_signed(&key).map_err(|error| failed(&error))?;
+            data_dir::replace(&path, certificate.pem().as_bytes(), PUBLIC_FILE)
+                .map_err(|error| failed(&error))?;
+        }
     }
     let authority = Issuer::new(params, key);
     let first = issue(&authority, names, now).map_err(|error| {
@@ -140,13 +167,48 @@ fn automatic(directory: &Path, names: &[String], world: &World) -> Result<Automa
     Ok(Automatic { authority, names: names.to_vec(), clock: Arc::clone(&world.clock), current })
 }
 
-fn authority_key(path: &Path) -> Result<KeyPair, Box<dyn std::error::Error>> {
-    if path.exists() {
-        return Ok(KeyPair::from_pem(data_dir::read_small(path)?.expose())?);
+/// What lies where the authority's certificate belongs.
+#[derive(Debug, PartialEq, Eq)]
+enum Present {
+    Nothing,
+    /// A file that holds no certificate: empty, cut off, or garbled.
+    Broken,
+    Certificate(CertificateDer<'static>),
+}
+
+impl Present {
+    fn read(path: &Path) -> io::Result<Self> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nothing),
+            Err(error) => return Err(error),
+        };
+        let certificate = CertificateDer::from_pem_slice(&bytes).ok();
+        let whole = certificate.filter(|certificate| ParsedCertificate::try_from(certificate).is_ok());
+        Ok(whole.map_or(Self::Broken, Self::Certificate))
+    }
+}
+
+/// Whether a certificate is of this key: then the key's public half stands in it.
+fn holds(certificate: &CertificateDer<'_>, key: &KeyPair) -> bool {
+    let public = key.der_bytes();
+    certificate.windows(public.len()).any(|window| window == public)
+}
+
+fn authority_key(path: &Path, present: &Present) -> Result<KeyPair, Box<dyn Error>> {
+    let is_new = match data_dir::read_small(path) {
+        // A first start of an older version could be cut off here. Nobody can trust a certificate that there never was.
+        Ok(text) if text.expose().trim().is_empty() => true,
+        Ok(text) => return Ok(KeyPair::from_pem(text.expose())?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => return Err(error.into()),
+    };
+    if is_new && matches!(present, Present::Certificate(_)) {
+        return Err("ca.key is missing, but clients may trust its ca.pem; put it back if you can".into());
     }
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let pem = coffer_types::Secret::new(key.serialize_pem());
-    data_dir::write_new(path, pem.expose().as_bytes())?;
+    data_dir::replace(path, pem.expose().as_bytes(), PRIVATE_FILE)?;
     Ok(key)
 }
 
@@ -166,7 +228,7 @@ fn issue(
     authority: &Issuer<'_, KeyPair>,
     names: &[String],
     now: Timestamp,
-) -> Result<CertifiedKey, Box<dyn std::error::Error>> {
+) -> Result<CertifiedKey, Box<dyn Error>> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = common_name(String::from("Coffer"));
@@ -221,7 +283,10 @@ impl Automatic {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::{
+        os::unix::fs::PermissionsExt,
+        sync::atomic::{AtomicI64, Ordering},
+    };
 
     use super::*;
 
@@ -269,12 +334,88 @@ mod tests {
     }
 
     #[test]
+    fn what_a_crash_left_of_the_authority_is_made_again_from_the_same_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let start = || automatic(directory.path(), &[String::from("localhost")], &world(&Arc::default()));
+        start().unwrap();
+        let path = authority(directory.path());
+        let whole = fs::read(&path).unwrap();
+        let key = fs::read(directory.path().join(AUTHORITY_KEY)).unwrap();
+        for left in [
+            &whole[..0],
+            &whole[..whole.len() / 2],
+            b"\0\0\0\0",
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            data_dir::replace(&path, left, PUBLIC_FILE).unwrap();
+            start().unwrap();
+            assert!(matches!(Present::read(&path).unwrap(), Present::Certificate(_)), "{left:?}");
+            assert_eq!(fs::read(directory.path().join(AUTHORITY_KEY)).unwrap(), key);
+        }
+        // Before there was a certificate nobody trusted the key.
+        fs::remove_file(&path).unwrap();
+        data_dir::replace(&directory.path().join(AUTHORITY_KEY), b"", PRIVATE_FILE).unwrap();
+        start().unwrap();
+    }
+
+    #[test]
+    fn an_authority_that_clients_may_trust_is_not_replaced() {
+        let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let start = |place: &tempfile::TempDir| {
+            automatic(place.path(), &[String::from("localhost")], &world(&Arc::default()))
+        };
+        start(&ours).unwrap();
+        start(&other).unwrap();
+        let kept = fs::read(authority(ours.path())).unwrap();
+        let key = ours.path().join(AUTHORITY_KEY);
+        for (left, part) in [
+            (Some(fs::read(other.path().join(AUTHORITY_KEY)).unwrap()), "another key"),
+            (Some(Vec::new()), "is missing"),
+            (None, "is missing"),
+        ] {
+            match &left {
+                Some(bytes) => data_dir::replace(&key, bytes, PRIVATE_FILE).unwrap(),
+                None => data_dir::forget(&key).unwrap(),
+            }
+            let refusal = start(&ours).err().unwrap().to_string();
+            assert!(refusal.contains(part) && refusal.contains("try: mv "), "{refusal}");
+            assert_eq!(fs::read(authority(ours.path())).unwrap(), kept);
+            assert_eq!(fs::read(&key).ok(), left, "nor is a key made that would hide the loss");
+        }
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused_with_the_command_that_closes_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let signed = rcgen::generate_simple_self_signed([String::from("localhost")]).unwrap();
+        let (certificate, key) = (directory.path().join("tls.pem"), directory.path().join("tls.key"));
+        data_dir::replace(&certificate, signed.cert.pem().as_bytes(), PUBLIC_FILE).unwrap();
+        for (mode, plain, as_credential) in
+            [(0o600, true, true), (0o400, true, true), (0o640, false, true), (0o604, false, false)]
+        {
+            data_dir::replace(&key, signed.signing_key.serialize_pem().as_bytes(), mode).unwrap();
+            for (key_is_credential, accepted) in [(false, plain), (true, as_credential)] {
+                let config = TlsConfig::Given {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                    key_is_credential,
+                };
+                let outcome = acceptor(&config, &world(&Arc::default()));
+                assert_eq!(outcome.is_ok(), accepted, "{mode:o} {key_is_credential}");
+                if let Err(refusal) = outcome {
+                    assert_eq!(refusal.next_step().unwrap(), format!("chmod 600 {}", key.display()));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn files_that_are_not_what_they_should_be_are_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("not.pem");
         #[expect(clippy::disallowed_methods, reason = "nothing here must survive the test")]
         std::fs::write(&path, "nothing").unwrap();
-        let config = TlsConfig::Given { certificate: path.clone(), key: path };
+        let config = TlsConfig::Given { certificate: path.clone(), key: path, key_is_credential: false };
         let complaint = acceptor(&config, &world(&Arc::default())).err().unwrap().to_string();
         assert!(complaint.contains("not.pem"), "{complaint}");
     }
