@@ -1,0 +1,89 @@
+//! A policy that has passed every check.
+//!
+//! The text itself is not kept: whoever stores a policy stores what was sent, byte for byte, and parses it when it is asked.
+
+use crate::{Condition, Malformed, Principal, check, draft};
+
+/// What a document is attached to; it decides which elements a statement must and must not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A policy of its own that is attached to users, groups and roles.
+    Managed,
+    /// A policy inside a user, group or role; boundaries and session policies are alike.
+    Inline,
+    /// Who may assume a role.
+    Trust,
+    /// The policy of a secret, a key or another resource.
+    Resource,
+}
+
+/// The version of the language. It decides whether `${…}` is a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Also when nothing is said.
+    V2008,
+    V2012,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    Allow,
+    Deny,
+}
+
+/// `Action` or `NotAction`, and so on: what is listed, or everything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope<T> {
+    Only(T),
+    AllBut(T),
+}
+
+impl<T> Scope<T> {
+    pub const fn listed(&self) -> &T {
+        match self {
+            Self::Only(listed) | Self::AllBut(listed) => listed,
+        }
+    }
+
+    pub(crate) fn map<U>(&self, change: impl FnOnce(&T) -> U) -> Scope<U> {
+        match self {
+            Self::Only(listed) => Scope::Only(change(listed)),
+            Self::AllBut(listed) => Scope::AllBut(change(listed)),
+        }
+    }
+
+    /// Whether the scope covers something, given whether something listed does.
+    pub(crate) fn covers(&self, is_listed: impl FnOnce(&T) -> bool) -> bool {
+        match self {
+            Self::Only(listed) => is_listed(listed),
+            Self::AllBut(listed) => !is_listed(listed),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    pub sid: Option<String>,
+    pub effect: Effect,
+    /// None in the policies of identities.
+    pub principals: Option<Scope<Vec<Principal>>>,
+    /// Patterns, as written.
+    pub actions: Scope<Vec<String>>,
+    /// Patterns, as written. None in trust policies.
+    pub resources: Option<Scope<Vec<String>>>,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub version: Version,
+    pub id: Option<String>,
+    pub statements: Vec<Statement>,
+}
+
+impl Document {
+    /// Reads a policy of this kind, or says what is wrong with it. How long a text may be is for the caller to say first.
+    pub fn parse(kind: Kind, text: &str) -> Result<Self, Malformed> {
+        check::document(kind, draft::read(kind, text)?)
+    }
+}

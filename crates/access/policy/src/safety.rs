@@ -1,0 +1,227 @@
+//! What is asked of a resource's policy before it is attached: does it let the world in, and does it lock its writer out.
+//!
+//! AWS proves such things with a solver. Here they are the documented notions: a statement is broad when it allows anybody
+//! and no condition ties the caller to fixed values; a policy locks somebody out when it denies him something without any
+//! condition. The first errs on the side of "public". The second says nothing of denials with conditions, which only a
+//! request decides.
+
+use coffer_types::AccountId;
+
+use crate::{
+    Condition, Document, Effect, Principal, Quantifier, Scope, Statement, Test,
+    pattern::{matches_action, matches_resource},
+};
+
+/// Keys that say who calls or from where, and can be trusted. What a caller may send as it likes (a referer, a user agent) is
+/// not among them.
+const TYING_KEYS: &[&str] = &[
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:sourceaccount",
+    "aws:sourcearn",
+    "aws:sourceip",
+    "aws:sourceorgid",
+    "aws:sourceorgpaths",
+    "aws:sourcevpc",
+    "aws:sourcevpce",
+    "aws:userid",
+    "kms:calleraccount",
+];
+
+/// Somebody a policy may speak of.
+#[derive(Debug, Clone, Copy)]
+pub struct Who<'a> {
+    pub arn: &'a str,
+    pub account: AccountId,
+}
+
+impl Document {
+    /// Whether some statement lets anybody in.
+    pub fn is_public(&self) -> bool {
+        self.statements.iter().any(Statement::is_public)
+    }
+
+    /// Whether the document denies somebody an action on a resource, whatever the circumstances of the request.
+    pub fn locks_out(&self, who: Who<'_>, action: &str, resource: &str) -> bool {
+        self.statements.iter().any(|statement| {
+            let covers_resource = |scope: &Scope<Vec<String>>| {
+                scope.covers(|listed| listed.iter().any(|pattern| matches_resource(pattern, resource)))
+            };
+            statement.effect == Effect::Deny
+                && statement.conditions.is_empty()
+                && statement.principals.as_ref().is_some_and(|scope| speaks_of(scope, who))
+                && statement
+                    .actions
+                    .covers(|listed| listed.iter().any(|pattern| matches_action(pattern, action)))
+                && statement.resources.as_ref().is_none_or(covers_resource)
+        })
+    }
+}
+
+impl Statement {
+    fn is_public(&self) -> bool {
+        let Some(principals) = &self.principals else { return false };
+        let is_anyone = match principals {
+            Scope::Only(listed) => listed.contains(&Principal::Anyone),
+            Scope::AllBut(_) => true,
+        };
+        self.effect == Effect::Allow && is_anyone && !self.conditions.iter().any(ties)
+    }
+}
+
+fn speaks_of(scope: &Scope<Vec<Principal>>, who: Who<'_>) -> bool {
+    let is_named = |principal: &Principal| match principal {
+        Principal::Anyone => true,
+        Principal::User(arn) | Principal::RoleSession(arn) | Principal::FederatedUser(arn) => {
+            arn.as_str() == who.arn
+        }
+        _ => false,
+    };
+    let is_in_account =
+        |principal: &Principal| matches!(principal, Principal::Account(id) if *id == who.account);
+    match scope {
+        Scope::Only(listed) => listed.iter().any(|one| is_named(one) || is_in_account(one)),
+        // To be spared one must be named oneself; naming the account spares only its root.
+        Scope::AllBut(listed) => {
+            let is_root = who.arn.ends_with(":root");
+            !listed.iter().any(|one| is_named(one) || (is_root && is_in_account(one)))
+        }
+    }
+}
+
+/// Whether a condition admits only callers of fixed values.
+fn ties(condition: &Condition) -> bool {
+    let key = condition.key.to_ascii_lowercase();
+    let operator = condition.operator;
+    let is_positive = match operator.test {
+        Test::StringEquals
+        | Test::StringEqualsIgnoreCase
+        | Test::StringLike
+        | Test::ArnEquals
+        | Test::ArnLike => key != "aws:sourceip",
+        Test::IpAddress => key == "aws:sourceip",
+        _ => false,
+    };
+    // Where the key is absent these two are true.
+    let holds_without_key = operator.if_exists || operator.quantifier == Some(Quantifier::ForAllValues);
+    is_positive
+        && !holds_without_key
+        && TYING_KEYS.contains(&key.as_str())
+        && condition.values.iter().all(|value| is_fixed(&key, value))
+}
+
+fn is_fixed(key: &str, value: &str) -> bool {
+    if value.contains("${") {
+        return false;
+    }
+    let is_literal = |text: &str| !text.is_empty() && !text.contains(['*', '?']);
+    match key {
+        "aws:sourceip" => {
+            value.split_once('/').is_none_or(|(_, bits)| bits.parse::<u8>().is_ok_and(|bits| bits > 0))
+        }
+        // An account's or an organisation's are a fixed set, whatever stands behind.
+        "aws:principalarn" | "aws:sourcearn" => {
+            is_literal(value) || value.split(':').nth(4).is_some_and(is_literal)
+        }
+        "aws:principalorgpaths" | "aws:sourceorgpaths" => value.split('/').next().is_some_and(is_literal),
+        "aws:userid" => value.split(':').next().is_some_and(is_literal),
+        _ => is_literal(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+
+    fn document(statement: &str) -> Document {
+        let text = format!(r#"{{"Version": "2012-10-17", "Statement": [{statement}]}}"#);
+        Document::parse(Kind::Resource, &text).unwrap()
+    }
+
+    #[test]
+    fn a_policy_is_public_unless_somebody_is_named() {
+        let rest = r#""Action": "secretsmanager:*", "Resource": "*""#;
+        for (expected, statement) in [
+            (true, r#""Effect": "Allow", "Principal": "*""#),
+            (true, r#""Effect": "Allow", "Principal": {"AWS": "*"}"#),
+            (true, r#""Effect": "Allow", "Principal": {"AWS": ["111122223333", "*"]}"#),
+            (false, r#""Effect": "Deny", "Principal": "*""#),
+            (false, r#""Effect": "Allow", "Principal": {"AWS": "111122223333"}"#),
+            (false, r#""Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}"#),
+        ] {
+            assert_eq!(document(&format!("{{{statement}, {rest}}}")).is_public(), expected, "{statement}");
+        }
+    }
+
+    #[test]
+    fn a_condition_ties_when_it_names_fixed_callers() {
+        for (ties, condition) in [
+            (true, r#"{"StringEquals": {"aws:PrincipalAccount": "111122223333"}}"#),
+            (true, r#"{"StringEquals": {"AWS:PRINCIPALORGID": ["o-a1b2c3", "o-d4e5f6"]}}"#),
+            (true, r#"{"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/*"}}"#),
+            (true, r#"{"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3/r-ab12/*"}}"#),
+            (true, r#"{"IpAddress": {"aws:SourceIp": ["192.0.2.0/24", "2001:db8::1"]}}"#),
+            (true, r#"{"Bool": {"aws:SecureTransport": true}, "StringEquals": {"aws:SourceVpc": "vpc-1"}}"#),
+            (false, r#"{}"#),
+            (false, r#"{"Bool": {"aws:SecureTransport": true}}"#),
+            (false, r#"{"StringEquals": {"aws:UserAgent": "me"}}"#),
+            (false, r#"{"StringEquals": {"secretsmanager:VersionStage": "AWSCURRENT"}}"#),
+            (false, r#"{"StringLike": {"aws:PrincipalAccount": "*"}}"#),
+            (false, r#"{"StringLike": {"aws:PrincipalOrgID": ["o-a1b2c3", "o-*"]}}"#),
+            (false, r#"{"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/app"}}"#),
+            (false, r#"{"StringNotEquals": {"aws:PrincipalAccount": "111122223333"}}"#),
+            (false, r#"{"StringEqualsIfExists": {"aws:PrincipalAccount": "111122223333"}}"#),
+            (false, r#"{"ForAllValues:StringEquals": {"aws:PrincipalAccount": "111122223333"}}"#),
+            (false, r#"{"StringEquals": {"aws:PrincipalAccount": "${aws:PrincipalAccount}"}}"#),
+            (false, r#"{"IpAddress": {"aws:SourceIp": ["192.0.2.0/24", "0.0.0.0/0"]}}"#),
+            (false, r#"{"IpAddress": {"aws:SourceIp": "::/0"}}"#),
+            (false, r#"{"NotIpAddress": {"aws:SourceIp": "192.0.2.0/24"}}"#),
+            (false, r#"{"Null": {"aws:PrincipalArn": "false"}}"#),
+        ] {
+            let statement = format!(
+                r#"{{"Effect": "Allow", "Principal": "*", "Action": "a:b", "Resource": "*", "Condition": {condition}}}"#
+            );
+            assert_eq!(document(&statement).is_public(), !ties, "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_denial_without_conditions_locks_out_whom_it_names() {
+        const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-k3X9aQ";
+        let ann = r#"{"AWS": "arn:aws:iam::111122223333:user/ann"}"#;
+        let account = r#"{"AWS": "111122223333"}"#;
+        let table: &[(bool, &str, String)] = &[
+            (true, "user/ann", r#""Principal": "*", "Action": "*", "Resource": "*""#.to_owned()),
+            (true, "user/ann", format!(r#""Principal": {ann}, "Action": "a:*", "Resource": "{SECRET}""#)),
+            (true, "user/ann", format!(r#""Principal": {account}, "NotAction": "a:Get*", "Resource": "*""#)),
+            (true, "user/bob", format!(r#""NotPrincipal": {ann}, "Action": "a:Put", "Resource": "*""#)),
+            (true, "user/ann", format!(r#""NotPrincipal": {account}, "Action": "a:Put", "Resource": "*""#)),
+            (false, "root", format!(r#""NotPrincipal": {account}, "Action": "a:Put", "Resource": "*""#)),
+            (false, "user/ann", format!(r#""NotPrincipal": {ann}, "Action": "a:Put", "Resource": "*""#)),
+            (false, "user/bob", format!(r#""Principal": {ann}, "Action": "a:Put", "Resource": "*""#)),
+            (false, "user/ann", format!(r#""Principal": {ann}, "Action": "a:Get", "Resource": "*""#)),
+            (false, "user/ann", format!(r#""Principal": {ann}, "Action": "a:Put", "Resource": "{SECRET}x""#)),
+            (
+                false,
+                "user/ann",
+                format!(r#""Principal": {ann}, "Action": "a:Put", "NotResource": "{SECRET}""#),
+            ),
+            (
+                false,
+                "user/ann",
+                format!(
+                    r#""Principal": {ann}, "Action": "a:Put", "Resource": "*", "Condition": {{"Bool": {{"a:b": "true"}}}}"#
+                ),
+            ),
+        ];
+        for (expected, name, statement) in table {
+            let arn = format!("arn:aws:iam::111122223333:{name}");
+            let who = Who { arn: &arn, account: "111122223333".parse().unwrap() };
+            let document = document(&format!(r#"{{"Effect": "Deny", {statement}}}"#));
+            assert_eq!(document.locks_out(who, "a:Put", SECRET), *expected, "{name} {statement}");
+        }
+    }
+}
