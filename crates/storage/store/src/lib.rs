@@ -37,7 +37,7 @@ pub use limits::{
 };
 pub use memory::MemoryEngine;
 pub use sqlite::{
-    FreeSpace, LogDamage, LogState, OnFatal, SqliteEngine, SqliteOptions, accept_loss, examine_log,
-    logs_set_aside,
+    FreeSpace, LogDamage, LogState, OnFatal, SqliteEngine, SqliteOptions, StillStore, accept_loss,
+    examine_log, logs_set_aside,
 };
 pub use waker::Waker;

@@ -16,9 +16,9 @@ use std::{
 
 use crate::EngineError;
 
-const STORE: &str = "store.db";
+pub(super) const STORE: &str = "store.db";
 pub(super) const LOG: &str = "store.db-wal";
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 /// Written, looked at and removed, to learn as whom we create files.
 const PROBE: &str = "probe";
 /// Everything that may lie in the directory because of us.
@@ -83,11 +83,7 @@ impl DataDirectory {
     /// A log without its file holds what was acknowledged last, and SQLite empties a log that it finds beside an empty file. So
     /// a file that is gone is noticed before anything is opened or made: with the file put back, nothing is lost.
     fn refuse_lost_file(&self) -> Result<(), EngineError> {
-        let length = |name: &str| match fs::symlink_metadata(self.path.join(name)) {
-            Ok(found) => Ok(found.len()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(failed(&self.path.join(name), "cannot be looked at", &error)),
-        };
+        let length = |name: &str| file_length(&self.path.join(name));
         if length(STORE)? == 0 && (self.complete || length(LOG)? > 0) {
             return Err(EngineError::corrupt(
                 "the store file is missing or empty, but it was not always; nothing was changed, put the file back",
@@ -106,6 +102,15 @@ impl DataDirectory {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(failed(&self.path, "refuses a new file", &error)),
         }
+    }
+}
+
+/// How long a file is; one that is missing has no length.
+pub(super) fn file_length(path: &Path) -> Result<u64, EngineError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(found.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(failed(path, "cannot be looked at", &error)),
     }
 }
 
@@ -210,7 +215,7 @@ fn sync_directory(path: &Path) -> Result<(), EngineError> {
         .map_err(|error| failed(path, "cannot be synced", &error))
 }
 
-fn refused(path: &Path, reason: &str) -> EngineError {
+pub(super) fn refused(path: &Path, reason: &str) -> EngineError {
     EngineError::unavailable(format!("{} {reason}", path.display()))
 }
 

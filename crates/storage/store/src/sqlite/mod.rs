@@ -2,7 +2,7 @@
 //!
 //! The parts are small so that each can be read alone: `directory` decides who may touch the files, `log` whether the last stop
 //! lost anything, `schema` what they look like, `writer` is the one connection that changes them, `readers` the pool that answers questions,
-//! `transfer` moves everything at once, `space` keeps room for deletions, and `failure` holds the latch.
+//! `still` reads a store that stands still without touching it, `transfer` moves everything at once, `space` keeps room for deletions, and `failure` holds the latch.
 //!
 //! Invariant: any error of a write, a sync or a checkpoint closes the latch, and from then on every call is refused.
 //! The engine does not end the process; its owner does, because only the owner knows what else has to be said first.
@@ -13,6 +13,7 @@ mod log;
 mod readers;
 mod schema;
 mod space;
+mod still;
 mod transfer;
 mod writer;
 
@@ -38,6 +39,7 @@ pub use self::{
     failure::OnFatal,
     log::{LogDamage, LogState, accept_loss, examine_log, logs_set_aside},
     space::FreeSpace,
+    still::StillStore,
 };
 use crate::{
     AuditPlace, AuditRow, Changes, Commit, Depth, Dir, Engine, EngineError, FrameSink, FrameSource,
@@ -260,7 +262,7 @@ impl Engine for SqliteEngine {
     fn check(&self, depth: Depth) -> Result<Health, EngineError> {
         self.latch.check()?;
         let _long = self.long_reads.begin();
-        transfer::check(&self.store, depth)
+        transfer::check(&schema::open_reader(&self.store)?, depth)
     }
 
     fn fatal(&self) -> Option<String> {

@@ -6,7 +6,7 @@
 //!
 //! Partitions are numbers in the rows and words in one small table, so that a row does not pay for them.
 
-use std::{path::Path, time::Duration};
+use std::{os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
 use coffer_types::Entropy;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
@@ -63,7 +63,7 @@ pub(super) fn check_library() -> Result<(), EngineError> {
 
 /// The one connection that writes.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, EngineError> {
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
     let apply = || -> rusqlite::Result<String> {
         // Before anything is written: a log that checkpoints when we say so, and syncs at every commit.
         let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))?;
@@ -90,17 +90,36 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, EngineError> {
 }
 
 pub(super) fn open_reader(path: &Path) -> Result<Connection, EngineError> {
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "")?;
     connection
         .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8192;")
         .map_err(|error| explain(&error))?;
     Ok(connection)
 }
 
-fn open(path: &Path, mode: OpenFlags) -> Result<Connection, EngineError> {
+/// A reader that leaves no trace, of a file that nobody writes.
+pub(super) fn open_still(path: &Path, has_log: bool) -> Result<Connection, EngineError> {
+    // Without a log, a promise that nothing changes; else SQLite would make one. With a log, exclusive use, which keeps the index of
+    // it in memory; the lock for that would be a lock for writing, so none is taken. The lock of the directory stands for it.
+    let promise = if has_log { "vfs=unix-none" } else { "immutable=1" };
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => uri.push(char::from(*byte)),
+            other => uri.push_str(&format!("%{other:02X}")),
+        }
+    }
+    let uri = format!("{uri}?{promise}");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    open(Path::new(&uri), flags, "PRAGMA locking_mode = EXCLUSIVE")
+}
+
+/// `first` runs before anything is read.
+fn open(path: &Path, mode: OpenFlags, first: &str) -> Result<Connection, EngineError> {
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let set_up = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
+        connection.execute_batch(first)?;
         connection.busy_timeout(BUSY_WAIT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         // Closing must not touch the file behind our back: after a failed sync that would be a retry.
@@ -175,7 +194,7 @@ fn create(writer: &Connection, mark: &str, owner: &OwnerId) -> rusqlite::Result<
     transaction.commit()
 }
 
-fn check_format(writer: &Connection, mark: &str) -> Result<(), EngineError> {
+pub(super) fn check_format(writer: &Connection, mark: &str) -> Result<(), EngineError> {
     let id = writer
         .query_row("PRAGMA application_id", [], |row| row.get::<_, i32>(0))
         .map_err(|error| explain(&error))?;

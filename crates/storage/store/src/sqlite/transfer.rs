@@ -174,14 +174,13 @@ const CONTRADICTIONS: [(&str, &str); 5] = [
     ),
 ];
 
-pub(super) fn check(path: &Path, depth: Depth) -> Result<Health, EngineError> {
-    let connection = schema::open_reader(path)?;
+pub(super) fn check(connection: &Connection, depth: Depth) -> Result<Health, EngineError> {
     let mut health = Health::default();
     let pragma = match depth {
         Depth::Quick => "quick_check",
         Depth::Deep => "integrity_check",
     };
-    if let Err(error) = look(&connection, pragma, depth, &mut health) {
+    if let Err(error) = look(connection, pragma, depth, &mut health) {
         match explain(&error) {
             // Damage that stops the examination is a finding of it.
             EngineError::Corrupt { reason } => health.problems.push(reason),
