@@ -179,12 +179,15 @@ impl<'a> Cx<'a> {
     }
 
     fn load<R: Record>(&self, parts: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
-        let key = self.db.key(&self.home, R::TABLE, parts);
-        if let Some(change) = self.changes.get(&key) {
+        let place = self.db.locate(&self.home, R::TABLE, parts);
+        if let Some(change) = self.changes.get(&place.key) {
             return Ok(change.record().and_then(|record| record.downcast().ok()));
         }
-        let found = self.db.load::<R>(&self.home, &key).map_err(|error| self.internal(error))?;
-        self.note_read(&key, found.as_ref().map(|found| found.rev));
+        let found = self.db.load::<R>(&self.home, &place.key).map_err(|error| self.internal(error))?;
+        self.note_read(&place.key, found.as_ref().map(|found| found.rev));
+        if found.is_some() {
+            self.db.remember(place);
+        }
         Ok(found.and_then(|found| found.record()))
     }
 
@@ -213,7 +216,7 @@ impl<'a> Cx<'a> {
     }
 
     fn change<R: Record>(&mut self, record: R) -> Result<(), ApiError> {
-        let key = self.db.key(&self.home, R::TABLE, &record.key());
+        let key = self.db.locate(&self.home, R::TABLE, &record.key()).key;
         let revision = self.next_revision::<R>(&key)?;
         let bytes = encode(&record).map_err(|error| self.internal(error))?;
         let record: Arc<dyn Any + Send + Sync> = Arc::new(record);
@@ -226,7 +229,7 @@ impl<'a> Cx<'a> {
 
     pub fn erase<R: Record>(&mut self, key: &[&str]) -> Result<(), ApiError> {
         self.only_optional = false;
-        let key = self.db.key(&self.home, R::TABLE, key);
+        let key = self.db.locate(&self.home, R::TABLE, key).key;
         if !self.changes.contains_key(&key) {
             // Where it stands is enough: a record that does not open any more can still be erased.
             let rev = self.db.rev_of(&self.home, &key).map_err(|error| self.internal(error))?;

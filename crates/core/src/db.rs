@@ -10,6 +10,7 @@
 
 mod directory;
 mod memory;
+mod names;
 mod turns;
 
 use std::{
@@ -32,18 +33,15 @@ use tokio::sync::oneshot;
 pub use self::directory::{Listed, Place, Walk};
 use self::{
     memory::{CACHE_ENTRY_OVERHEAD, Effect, Memory, Written},
+    names::Names,
     turns::Turns,
 };
 use crate::{
     Past, Record, Table,
-    record::{Damaged, open_record, physical_key, seal_bytes, short_id},
+    record::{Damaged, open_record, seal_bytes, short_id},
 };
 
 const SCAN_PAGE: u32 = 1000;
-/// Names whose keyed hash is remembered: a few hundred bytes each.
-const KEYS_REMEMBERED: usize = 8192;
-
-type Keys = quick_cache::sync::Cache<Box<[u8]>, Key>;
 
 /// A record as it was found: where the engine and its own counter stood.
 #[derive(Clone)]
@@ -124,6 +122,8 @@ pub struct DbMetrics {
     pub unconfirmed: u64,
     /// Tables of one account and region that are listed from memory.
     pub directories: u64,
+    /// Names whose place in the store is remembered.
+    pub names: u64,
 }
 
 pub struct Db {
@@ -131,7 +131,7 @@ pub struct Db {
     committer: Committer,
     barrier: Arc<Barrier>,
     memory: Arc<Memory>,
-    keys: Keys,
+    names: Names,
     turns: Turns,
     entropy: Arc<dyn Entropy>,
 }
@@ -155,8 +155,8 @@ impl Db {
             Arc::clone(&engine),
             Box::new(move |partition, rev, txn| observer.apply(partition, rev, txn)),
         )?;
-        let (keys, turns) = (Keys::new(KEYS_REMEMBERED), Turns::new());
-        Ok(Self { engine, committer, barrier, memory, keys, turns, entropy })
+        let (names, turns) = (Names::new(), Turns::new());
+        Ok(Self { engine, committer, barrier, memory, names, turns, entropy })
     }
 
     pub fn barrier(&self) -> &Barrier {
@@ -176,31 +176,27 @@ impl Db {
             cached_records: self.memory.cache.len() as u64,
             unconfirmed: self.memory.expected().len() as u64,
             directories: self.memory.directories() as u64,
+            names: self.names.len() as u64,
         }
     }
 
     /// Reads one record outside any request, as authentication does.
     pub fn read<R: Record>(&self, partition: &Partition, key: &[&str]) -> Result<Option<Arc<R>>, LoadError> {
-        let key = self.key(partition, R::TABLE, key);
-        Ok(self.load::<R>(partition, &key)?.and_then(|found| found.record()))
+        let place = self.locate(partition, R::TABLE, key);
+        let found = self.load::<R>(partition, &place.key)?;
+        if found.is_some() {
+            self.remember(place);
+        }
+        Ok(found.and_then(|found| found.record()))
     }
 
-    /// Where a record lies. The keyed hash of a name is asked for many times a second for the same few names, so it is
-    /// remembered; what the names are is in memory anyway.
-    pub(crate) fn key(&self, partition: &Partition, table: Table, parts: &[&str]) -> Key {
-        let mut name = Vec::with_capacity(128);
-        name.extend_from_slice(&table.id.to_be_bytes());
-        name.extend_from_slice(partition.account.as_str().as_bytes());
-        for part in std::iter::once(partition.region.as_str()).chain(parts.iter().copied()) {
-            name.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            name.extend_from_slice(part.as_bytes());
-        }
-        if let Some(key) = self.keys.get(name.as_slice()) {
-            return key;
-        }
-        let key = physical_key(&self.barrier, partition, table, parts);
-        self.keys.insert(name.into_boxed_slice(), key.clone());
-        key
+    pub(crate) fn locate(&self, partition: &Partition, table: Table, parts: &[&str]) -> names::Place {
+        self.names.locate(&self.barrier, partition, table, parts)
+    }
+
+    /// For a place where something was found.
+    pub(crate) fn remember(&self, place: names::Place) {
+        self.names.remember(place);
     }
 
     pub(crate) fn load<R: Record>(
@@ -216,6 +212,10 @@ impl Db {
         if let Some(found) = self.memory.in_directory(partition, key) {
             self.memory.fill(partition, key, generation, before, &found);
             return Ok(Some(found));
+        }
+        // An account or region in which nothing was ever stored, as a made-up key id names one, is not worth the way to the engine.
+        if !self.memory.applied().contains_key(partition) {
+            return Ok(None);
         }
         let (_, values) = self.engine.get(partition, std::slice::from_ref(key), Read::Latest)?;
         let Some(value) = values.into_iter().flatten().next() else { return Ok(None) };

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use coffer_core::{Cx, Walk, open_record};
+use coffer_core::{Cx, Partition, Walk, open_record};
 use coffer_shape::ApiError;
 use coffer_store::{Entry, Write};
 
@@ -50,6 +50,26 @@ async fn a_handler_that_fails_leaves_no_trace_of_its_changes() {
     house.set("a", 1).await;
     house.change(|cx| save(cx, "a", 2).and_then(|_| Err(cx.internal("no")))).await.unwrap_err();
     assert_eq!(house.get("a").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn names_under_which_nothing_lies_are_not_remembered() {
+    let house = House::seeded(9);
+    for name in ["a", "b"] {
+        house.set(name, 1).await;
+        assert_eq!(house.get(name).await.unwrap(), 1);
+    }
+    let db = house.core.db();
+    assert_eq!(db.metrics().names, 2);
+    let elsewhere = Partition { account: "999900001111".parse().unwrap(), ..here() };
+    for number in 0..20_000 {
+        let name = format!("made up {number}");
+        for partition in [&here(), &elsewhere] {
+            assert!(db.read::<Counter>(partition, &[&name]).unwrap().is_none());
+        }
+    }
+    assert_eq!(db.metrics().names, 2);
+    assert!(db.read::<Counter>(&here(), &["a"]).unwrap().is_some());
 }
 
 #[tokio::test]
