@@ -17,7 +17,8 @@ pub(crate) const PENDING: &str = "AWSPENDING";
 const VERSIONS_MAX: usize = 100;
 /// AWS keeps a deprecated version at least this long.
 const DEPRECATED_KEPT_HOURS: u64 = 24;
-/// AWS's quota of labels over all versions of a secret.
+/// AWS's quota of labels over all versions of a secret. AWSPREVIOUS is not counted: it comes by itself, and a secret whose callers
+/// keep the quota must stay able to take a new value.
 const LABELS_MAX: usize = 20;
 
 record! {
@@ -283,8 +284,12 @@ impl SecretRecord {
     }
 
     fn check_labels(&self) -> Result<(), SecretError> {
-        let labels: usize = self.versions.iter().map(|version| version.labels.len()).sum();
-        if labels > LABELS_MAX { Err(SecretError::TooManyLabels) } else { Ok(()) }
+        let labels = self.versions.iter().flat_map(|version| &version.labels);
+        if labels.filter(|label| *label != PREVIOUS).count() > LABELS_MAX {
+            Err(SecretError::TooManyLabels)
+        } else {
+            Ok(())
+        }
     }
 
     /// Drops deprecated versions, oldest first, until one more fits. Labelled and young ones stay.

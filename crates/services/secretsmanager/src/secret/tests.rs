@@ -139,6 +139,19 @@ fn twenty_labels_and_no_more() {
 }
 
 #[test]
+fn the_label_that_comes_by_itself_is_not_counted() {
+    let mut secret = SecretRecord::default();
+    let labels: Vec<String> = (0..19).map(|n| format!("l{n}")).collect();
+    secret.add_version(entry("v1", at(0)), Some(labels), at(0)).unwrap();
+    // Twenty labels by name; the new value leaves AWSPREVIOUS behind as well.
+    put(&mut secret, "v2", &[]).unwrap();
+    assert_eq!(secret.holder(PREVIOUS).unwrap().id, "v1");
+    secret.move_label(CURRENT, Some("v2"), Some("v1"), at(0)).unwrap();
+    assert_eq!(secret.holder(PREVIOUS).unwrap().id, "v2");
+    assert_eq!(put(&mut secret, "v3", &["one-more"]), Err(SecretError::TooManyLabels));
+}
+
+#[test]
 fn old_deprecated_versions_make_room_and_young_ones_do_not() {
     let day = 24 * 3600;
     let mut secret = SecretRecord::default();
