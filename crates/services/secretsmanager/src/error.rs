@@ -5,7 +5,10 @@
 
 use coffer_core::Cx;
 use coffer_model::secretsmanager::err;
+use coffer_policy::Malformed;
 use coffer_shape::ApiError;
+
+use crate::rotation::ScheduleError;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SecretError {
@@ -40,6 +43,24 @@ pub(crate) enum SecretError {
     TagKeyTwice { key: String },
     TagKeyReserved { key: String },
     ReplicationUnavailable,
+    MalformedPolicy(Malformed),
+    UnsupportedPrincipal,
+    PublicPolicy,
+    PolicyReadOnly,
+    NoSuchPolicy,
+    RotationTokenMissing,
+    RotationTokenUsed { token: String, arn: String },
+    NoRotationFunction,
+    FunctionNotInvocable,
+    RotationIncomplete,
+    NoVersionForRotation,
+    NoLabelForRotation,
+    BothSchedules,
+    NeitherSchedule,
+    Schedule(ScheduleError),
+    MetadataIncomplete,
+    TooMuchMetadata,
+    NoRole,
 }
 
 impl From<SecretError> for ApiError {
@@ -81,6 +102,10 @@ impl From<SecretError> for ApiError {
             SecretError::TokenMissing => err::invalid_request(
                 "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
             ),
+            // E10: recorded with another code for RotateSecret
+            SecretError::RotationTokenMissing => err::invalid_parameter(
+                "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
+            ),
             // E11
             SecretError::InvalidName => err::validation(
                 "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
@@ -101,6 +126,22 @@ impl From<SecretError> for ApiError {
             SecretError::RecoveryWindowWithForce => err::invalid_parameter(
                 "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.",
             ),
+            // E19
+            SecretError::NoRotationFunction => {
+                err::invalid_request("No Lambda rotation function ARN is associated with this secret.")
+            }
+            // E20
+            SecretError::FunctionNotInvocable => err::access_denied(
+                "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.",
+            ),
+            // E21
+            SecretError::RotationIncomplete => {
+                err::invalid_request("A previous rotation isn't complete. That rotation will be reattempted.")
+            }
+            // E22
+            SecretError::BothSchedules => err::invalid_parameter(
+                "You cannot specify both rotation frequency and schedule expression together.",
+            ),
             // E23
             SecretError::LabelNeedsRemoveFrom { label, holder } => err::invalid_parameter(format!(
                 "The parameter RemoveFromVersionId can't be empty. Staging label {label} is currently attached to version {holder}, so you must explicitly reference that version in RemoveFromVersionId."
@@ -119,6 +160,14 @@ impl From<SecretError> for ApiError {
             SecretError::CurrentOnEmptyVersion => err::invalid_request(
                 "You can't move staging label AWSCURRENT to a version that doesn't contain a value.",
             ),
+            SecretError::MalformedPolicy(malformed) => {
+                err::malformed_policy_document(policy_sentence(&malformed))
+            }
+            SecretError::UnsupportedPrincipal => err::malformed_policy_document(UNSUPPORTED_PRINCIPAL),
+            // AWS's documentation describes the error so.
+            SecretError::PublicPolicy => err::public_policy(
+                "The BlockPublicPolicy parameter is set to true, and the resource policy did not prevent broad access to the secret.",
+            ),
             // E32
             SecretError::FilterWithoutKey => err::invalid_parameter("Invalid filter key"),
             SecretError::FilterWithoutValues { key } => {
@@ -126,6 +175,14 @@ impl From<SecretError> for ApiError {
             }
             // E34
             SecretError::InvalidNextToken => err::invalid_next_token("The NextToken value is invalid."),
+            // E46: the code is documented
+            SecretError::PolicyReadOnly => {
+                err::invalid_parameter("You can modify only the resource policy named default.")
+            }
+            // E47: the code is documented
+            SecretError::NoSuchPolicy => {
+                err::resource_not_found("Secrets Manager can't find the specified resource policy.")
+            }
             // E33
             SecretError::PasswordTooShort => {
                 err::invalid_parameter("Password length is too short based on the required types.")
@@ -147,10 +204,74 @@ impl From<SecretError> for ApiError {
             SecretError::TagKeyReserved { key } => err::invalid_parameter(format!(
                 "The tag key {key} is not allowed: the prefix aws: is reserved for AWS use."
             )),
+            // Our choice, in the words of E9: the model lets RotateSecret answer with no ResourceExistsException.
+            SecretError::RotationTokenUsed { token, arn } => err::invalid_parameter(format!(
+                "You can't use ClientRequestToken {token} because that value is already in use for a version of secret {arn}."
+            )),
+            SecretError::NoVersionForRotation => err::invalid_request(
+                "You can't rotate this secret: it has 100 versions, and versions younger than 24 hours aren't cleaned up.",
+            ),
+            SecretError::NoLabelForRotation => err::invalid_request(
+                "You can't rotate this secret: its versions have 20 staging labels, and AWSPENDING would be another one.",
+            ),
+            SecretError::NeitherSchedule => err::invalid_parameter(
+                "RotationRules must have either AutomaticallyAfterDays or ScheduleExpression.",
+            ),
+            SecretError::Schedule(error) => err::invalid_parameter(schedule_sentence(error)),
+            SecretError::MetadataIncomplete => err::invalid_parameter(
+                "Every item of ExternalSecretRotationMetadata must have a Key and a Value.",
+            ),
+            SecretError::TooMuchMetadata => {
+                err::invalid_parameter("ExternalSecretRotationMetadata can't have more than 50 items.")
+            }
+            SecretError::NoRole => {
+                err::invalid_parameter("ExternalSecretRotationRoleArn must be the ARN of an IAM role.")
+            }
             SecretError::ReplicationUnavailable => err::invalid_parameter(
                 "Replication isn't available in this version of Coffer. Create the secret without replica regions.",
             ),
         }
+    }
+}
+
+/// All our choice: AWS's sentences are not known. The code is one that clients do not retry.
+fn schedule_sentence(error: ScheduleError) -> String {
+    let sentence = match error {
+        ScheduleError::Syntax => {
+            "The ScheduleExpression must be rate(<number> <hours or days>) or cron(0 <hours> <day-of-month> <month> <day-of-week> *)."
+        }
+        ScheduleError::RateOutOfRange => "The rate of a rotation must be between 4 hours and 999 days.",
+        ScheduleError::Field("minutes") => {
+            "The minutes of a cron expression must be 0: a rotation window opens on the hour."
+        }
+        ScheduleError::Field("year") => "The year of a cron expression must be *.",
+        ScheduleError::Field(name) => {
+            return format!("The {name} of the cron expression can't be understood.");
+        }
+        ScheduleError::DayFields => {
+            "Exactly one of day-of-month and day-of-week must be ? in a cron expression."
+        }
+        ScheduleError::NeverMatches => "The cron expression names a day that never comes.",
+        ScheduleError::Duration { hours_max } => {
+            return format!(
+                "The Duration of this rotation schedule must be between 1h and {hours_max}h: a window can't extend into the next one or into the next UTC day."
+            );
+        }
+    };
+    sentence.to_owned()
+}
+
+/// E28
+const UNSUPPORTED_PRINCIPAL: &str = "This resource policy contains an unsupported principal.";
+
+/// IAM's sentences, where Secrets Manager has none of its own.
+fn policy_sentence(malformed: &Malformed) -> String {
+    match malformed {
+        Malformed::NotJson => String::from("This policy contains invalid JSON"),
+        // E29
+        Malformed::Syntax => String::from("This policy has invalid syntax."),
+        Malformed::Principal { .. } => UNSUPPORTED_PRINCIPAL.to_owned(),
+        other => other.to_string(),
     }
 }
 

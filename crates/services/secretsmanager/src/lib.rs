@@ -8,6 +8,8 @@ mod filter;
 mod identifier;
 mod ops;
 mod password;
+mod policy;
+mod rotation;
 mod secret;
 mod tags;
 mod tasks;
@@ -27,12 +29,20 @@ pub fn register(registry: &mut Registry) {
     registry.serve::<model::UpdateSecretVersionStage>(ops::update_secret_version_stage);
     registry.serve::<model::DeleteSecret>(ops::delete_secret);
     registry.serve::<model::RestoreSecret>(ops::restore_secret);
+    registry.serve::<model::RotateSecret>(ops::rotate_secret);
+    registry.serve::<model::CancelRotateSecret>(ops::cancel_rotate_secret);
     registry.serve::<model::TagResource>(ops::tag_resource);
     registry.serve::<model::UntagResource>(ops::untag_resource);
+    registry.serve::<model::GetResourcePolicy>(ops::get_resource_policy);
+    registry.serve::<model::PutResourcePolicy>(ops::put_resource_policy);
+    registry.serve::<model::DeleteResourcePolicy>(ops::delete_resource_policy);
+    registry.serve::<model::ValidateResourcePolicy>(ops::validate_resource_policy);
+    registry.serve::<model::ListResourcePolicies>(ops::list_resource_policies);
     registry.serve::<model::GetRandomPassword>(ops::get_random_password);
     registry.task(tasks::DeletionReaper);
 }
 
 /// The tables of this service, for offline verification.
+pub use policy::PolicyRecord;
 pub use secret::SecretRecord;
 pub use value::VersionRecord;

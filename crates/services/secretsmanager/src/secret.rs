@@ -7,7 +7,7 @@ use coffer_core::{Cx, Listed, Place, table};
 use coffer_shape::{ApiError, record};
 use coffer_types::Timestamp;
 
-use crate::{error::SecretError, value::VersionRecord};
+use crate::{error::SecretError, policy::PolicyRecord, rotation::RotationRecord, value::VersionRecord};
 
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
@@ -67,6 +67,10 @@ table! {
         pub deletion_due_at: Option<Timestamp>,
         /// Oldest first.
         pub versions: Vec<VersionEntry>,
+        /// None until rotation is configured for the first time; in a box, because most secrets have none.
+        pub rotation: Option<Box<RotationRecord>>,
+        /// Names of the resource policies, in the order in which they are listed; most secrets have none.
+        pub policies: Vec<String>,
     }
 }
 
@@ -105,6 +109,15 @@ pub(crate) enum Token {
     Placeholder,
     /// A version with a value; the caller compares.
     Version,
+}
+
+/// What a new version brought about.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Added {
+    /// Ids of versions that fell out.
+    pub dropped: Vec<String>,
+    /// A rotation was under way, and this is not its version.
+    pub abandons_rotation: bool,
 }
 
 impl SecretRecord {
@@ -160,17 +173,18 @@ impl SecretRecord {
         })
     }
 
-    /// Adds a version with its labels, or gives a placeholder its value. Answers with the ids of versions that fell out.
+    /// Adds a version with its labels, or gives a placeholder its value.
     ///
-    /// INVARIANT: exactly one version carries AWSCURRENT once the secret has any version with a value.
+    /// INVARIANT: exactly one version carries AWSCURRENT once a version did. The first one does, unless it is the placeholder of a
+    /// rotation: that becomes current when the rotation promotes it.
     pub(crate) fn add_version(
         &mut self,
         mut version: VersionEntry,
         labels: Option<Vec<String>>,
         now: Timestamp,
-    ) -> Result<Vec<String>, SecretError> {
+    ) -> Result<Added, SecretError> {
         let mut wanted = labels.unwrap_or_else(|| vec![CURRENT.to_owned()]);
-        if self.holder(CURRENT).is_none() && !wanted.iter().any(|label| label == CURRENT) {
+        if self.versions.is_empty() && !wanted.iter().any(|label| label == CURRENT) {
             // The first version is current, whatever the caller asked for.
             wanted.push(CURRENT.to_owned());
         }
@@ -192,11 +206,28 @@ impl SecretRecord {
             self.attach(label, &id);
         }
         // Last, whatever the order of the request: AWSPREVIOUS goes with what AWSCURRENT leaves, even if it was asked for too.
+        let mut abandons_rotation = false;
         if wanted.iter().any(|label| label == CURRENT) {
+            abandons_rotation = self.note_new_value(&id, now);
             self.make_current(&id);
             // A rotation under way is abandoned when another version becomes current.
             self.detach_from_others(PENDING, &id);
         }
+        self.check_labels()?;
+        self.changed_at = now;
+        Ok(Added { dropped, abandons_rotation })
+    }
+
+    /// Adds the empty version of a rotation. Answers with the ids of versions that fell out.
+    pub(crate) fn add_placeholder(
+        &mut self,
+        placeholder: VersionEntry,
+        now: Timestamp,
+    ) -> Result<Vec<String>, SecretError> {
+        let id = placeholder.id.clone();
+        let dropped = self.make_room(now)?;
+        self.versions.push(placeholder);
+        self.attach(PENDING, &id);
         self.check_labels()?;
         self.changed_at = now;
         Ok(dropped)
@@ -330,10 +361,13 @@ impl SecretRecord {
     }
 }
 
-/// Removes a secret and every value it has.
+/// Removes a secret, every value and every policy it has.
 pub(crate) fn erase(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiError> {
     for version in secret.versions.iter().filter(|version| version.has_value) {
         cx.erase::<VersionRecord>(&[&secret.arn, &version.id])?;
+    }
+    for policy in &secret.policies {
+        cx.erase::<PolicyRecord>(&[&secret.arn, policy])?;
     }
     cx.erase::<SecretRecord>(&[&secret.name])
 }

@@ -7,14 +7,74 @@ use coffer_shape::{AuditRule, Empty, Exposure, Operation, OperationSpec, Shape};
 use super::{
     SERVICE, err,
     shapes::{
-        CreateSecretRequest, CreateSecretResponse, DeleteSecretRequest, DeleteSecretResponse,
-        DescribeSecretRequest, DescribeSecretResponse, GetRandomPasswordRequest, GetRandomPasswordResponse,
-        GetSecretValueRequest, GetSecretValueResponse, ListSecretVersionIdsRequest,
-        ListSecretVersionIdsResponse, ListSecretsRequest, ListSecretsResponse, PutSecretValueRequest,
-        PutSecretValueResponse, RestoreSecretRequest, RestoreSecretResponse, TagResourceRequest,
+        BatchGetSecretValueRequest, BatchGetSecretValueResponse, CancelRotateSecretRequest,
+        CancelRotateSecretResponse, CreateSecretRequest, CreateSecretResponse, DeleteResourcePolicyRequest,
+        DeleteResourcePolicyResponse, DeleteSecretRequest, DeleteSecretResponse, DescribeSecretRequest,
+        DescribeSecretResponse, GetRandomPasswordRequest, GetRandomPasswordResponse,
+        GetResourcePolicyRequest, GetResourcePolicyResponse, GetSecretValueRequest, GetSecretValueResponse,
+        ListResourcePoliciesRequest, ListResourcePoliciesResponse, ListSecretVersionIdsRequest,
+        ListSecretVersionIdsResponse, ListSecretsRequest, ListSecretsResponse, PutResourcePolicyRequest,
+        PutResourcePolicyResponse, PutSecretValueRequest, PutSecretValueResponse, RestoreSecretRequest,
+        RestoreSecretResponse, RotateSecretRequest, RotateSecretResponse, TagResourceRequest,
         UntagResourceRequest, UpdateSecretRequest, UpdateSecretResponse, UpdateSecretVersionStageRequest,
-        UpdateSecretVersionStageResponse,
+        UpdateSecretVersionStageResponse, ValidateResourcePolicyRequest, ValidateResourcePolicyResponse,
     },
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct BatchGetSecretValue;
+
+impl Operation for BatchGetSecretValue {
+    type Input = BatchGetSecretValueRequest;
+    type Output = BatchGetSecretValueResponse;
+    const SPEC: &'static OperationSpec = &BATCH_GET_SECRET_VALUE;
+}
+
+pub(super) static BATCH_GET_SECRET_VALUE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "BatchGetSecretValue",
+    action: action::BATCH_GET_SECRET_VALUE,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["SecretIdList", "Filters", "MaxResults"], response: &[] },
+    input: BatchGetSecretValueRequest::SCHEMA,
+    output: BatchGetSecretValueResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_PARAMETER,
+        err::INVALID_REQUEST,
+        err::DECRYPTION_FAILURE,
+        err::INTERNAL_SERVICE_ERROR,
+        err::INVALID_NEXT_TOKEN,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CancelRotateSecret;
+
+impl Operation for CancelRotateSecret {
+    type Input = CancelRotateSecretRequest;
+    type Output = CancelRotateSecretResponse;
+    const SPEC: &'static OperationSpec = &CANCEL_ROTATE_SECRET;
+}
+
+pub(super) static CANCEL_ROTATE_SECRET: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CancelRotateSecret",
+    action: action::CANCEL_ROTATE_SECRET,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name", "VersionId"] },
+    input: CancelRotateSecretRequest::SCHEMA,
+    output: CancelRotateSecretResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_PARAMETER,
+        err::INTERNAL_SERVICE_ERROR,
+        err::INVALID_REQUEST,
+    ],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +120,33 @@ pub(super) static CREATE_SECRET: OperationSpec = OperationSpec {
         err::INTERNAL_SERVICE_ERROR,
         err::PRECONDITION_NOT_MET,
         err::DECRYPTION_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteResourcePolicy;
+
+impl Operation for DeleteResourcePolicy {
+    type Input = DeleteResourcePolicyRequest;
+    type Output = DeleteResourcePolicyResponse;
+    const SPEC: &'static OperationSpec = &DELETE_RESOURCE_POLICY;
+}
+
+pub(super) static DELETE_RESOURCE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteResourcePolicy",
+    action: action::DELETE_RESOURCE_POLICY,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["SecretId", "PolicyName"], response: &["ARN", "Name", "PolicyName"] },
+    input: DeleteResourcePolicyRequest::SCHEMA,
+    output: DeleteResourcePolicyResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INTERNAL_SERVICE_ERROR,
+        err::INVALID_REQUEST,
+        err::INVALID_PARAMETER,
     ],
 };
 
@@ -150,6 +237,33 @@ pub(super) static GET_RANDOM_PASSWORD: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct GetResourcePolicy;
+
+impl Operation for GetResourcePolicy {
+    type Input = GetResourcePolicyRequest;
+    type Output = GetResourcePolicyResponse;
+    const SPEC: &'static OperationSpec = &GET_RESOURCE_POLICY;
+}
+
+pub(super) static GET_RESOURCE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetResourcePolicy",
+    action: action::GET_RESOURCE_POLICY,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["SecretId", "PolicyName"], response: &[] },
+    input: GetResourcePolicyRequest::SCHEMA,
+    output: GetResourcePolicyResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INTERNAL_SERVICE_ERROR,
+        err::INVALID_REQUEST,
+        err::INVALID_PARAMETER,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct GetSecretValue;
 
 impl Operation for GetSecretValue {
@@ -174,6 +288,34 @@ pub(super) static GET_SECRET_VALUE: OperationSpec = OperationSpec {
         err::INVALID_REQUEST,
         err::DECRYPTION_FAILURE,
         err::INTERNAL_SERVICE_ERROR,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListResourcePolicies;
+
+impl Operation for ListResourcePolicies {
+    type Input = ListResourcePoliciesRequest;
+    type Output = ListResourcePoliciesResponse;
+    const SPEC: &'static OperationSpec = &LIST_RESOURCE_POLICIES;
+}
+
+pub(super) static LIST_RESOURCE_POLICIES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListResourcePolicies",
+    action: action::LIST_RESOURCE_POLICIES,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["SecretId", "MaxResults"], response: &[] },
+    input: ListResourcePoliciesRequest::SCHEMA,
+    output: ListResourcePoliciesResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_NEXT_TOKEN,
+        err::INTERNAL_SERVICE_ERROR,
+        err::INVALID_REQUEST,
+        err::INVALID_PARAMETER,
     ],
 };
 
@@ -235,6 +377,38 @@ pub(super) static LIST_SECRETS: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct PutResourcePolicy;
+
+impl Operation for PutResourcePolicy {
+    type Input = PutResourcePolicyRequest;
+    type Output = PutResourcePolicyResponse;
+    const SPEC: &'static OperationSpec = &PUT_RESOURCE_POLICY;
+}
+
+pub(super) static PUT_RESOURCE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "PutResourcePolicy",
+    action: action::PUT_RESOURCE_POLICY,
+    read_only: false,
+    body_limit: 376_832,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["SecretId", "ResourcePolicy", "BlockPublicPolicy", "PolicyName"],
+        response: &["ARN", "Name", "PolicyName"],
+    },
+    input: PutResourcePolicyRequest::SCHEMA,
+    output: PutResourcePolicyResponse::SCHEMA,
+    errors: &[
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_PARAMETER,
+        err::INTERNAL_SERVICE_ERROR,
+        err::INVALID_REQUEST,
+        err::PUBLIC_POLICY,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct PutSecretValue;
 
 impl Operation for PutSecretValue {
@@ -292,6 +466,44 @@ pub(super) static RESTORE_SECRET: OperationSpec = OperationSpec {
         err::INVALID_PARAMETER,
         err::INVALID_REQUEST,
         err::INTERNAL_SERVICE_ERROR,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct RotateSecret;
+
+impl Operation for RotateSecret {
+    type Input = RotateSecretRequest;
+    type Output = RotateSecretResponse;
+    const SPEC: &'static OperationSpec = &ROTATE_SECRET;
+}
+
+pub(super) static ROTATE_SECRET: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "RotateSecret",
+    action: action::ROTATE_SECRET,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "SecretId",
+            "ClientRequestToken",
+            "RotationLambdaARN",
+            "RotationRules",
+            "ExternalSecretRotationMetadata",
+            "ExternalSecretRotationRoleArn",
+            "RotateImmediately",
+        ],
+        response: &["ARN", "Name", "VersionId"],
+    },
+    input: RotateSecretRequest::SCHEMA,
+    output: RotateSecretResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_PARAMETER,
+        err::INTERNAL_SERVICE_ERROR,
+        err::INVALID_REQUEST,
     ],
 };
 
@@ -413,6 +625,34 @@ pub(super) static UPDATE_SECRET_VERSION_STAGE: OperationSpec = OperationSpec {
         err::INVALID_REQUEST,
         err::LIMIT_EXCEEDED,
         err::INTERNAL_SERVICE_ERROR,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ValidateResourcePolicy;
+
+impl Operation for ValidateResourcePolicy {
+    type Input = ValidateResourcePolicyRequest;
+    type Output = ValidateResourcePolicyResponse;
+    const SPEC: &'static OperationSpec = &VALIDATE_RESOURCE_POLICY;
+}
+
+pub(super) static VALIDATE_RESOURCE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ValidateResourcePolicy",
+    action: action::VALIDATE_RESOURCE_POLICY,
+    read_only: true,
+    body_limit: 376_832,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["SecretId", "ResourcePolicy"], response: &[] },
+    input: ValidateResourcePolicyRequest::SCHEMA,
+    output: ValidateResourcePolicyResponse::SCHEMA,
+    errors: &[
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_PARAMETER,
+        err::INTERNAL_SERVICE_ERROR,
+        err::INVALID_REQUEST,
     ],
 };
 

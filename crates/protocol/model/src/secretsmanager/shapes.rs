@@ -11,6 +11,212 @@ use coffer_types::{Secret, Timestamp};
 
 use crate::UnknownValue;
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct APIErrorType {
+    pub secret_id: Option<String>,
+    pub error_code: Option<String>,
+    pub message: Option<String>,
+}
+
+impl Shape for APIErrorType {
+    const SCHEMA: &'static Schema = &API_ERROR_TYPE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&API_ERROR_TYPE, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Some(Shape::read_as(&SECRET_ID_TYPE, from)?),
+                1 => value.error_code = Some(Shape::read_as(&ERROR_CODE, from)?),
+                2 => value.message = Some(Shape::read_as(&ERROR_MESSAGE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&API_ERROR_TYPE, &mut |to| {
+            if let Some(value) = &self.secret_id {
+                to.member(0, &API_ERROR_TYPE_MEMBERS[0])?;
+                value.write_as(&SECRET_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.error_code {
+                to.member(1, &API_ERROR_TYPE_MEMBERS[1])?;
+                value.write_as(&ERROR_CODE, to)?;
+            }
+            if let Some(value) = &self.message {
+                to.member(2, &API_ERROR_TYPE_MEMBERS[2])?;
+                value.write_as(&ERROR_MESSAGE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct BatchGetSecretValueRequest {
+    pub secret_id_list: Option<Vec<String>>,
+    pub filters: Option<Vec<Filter>>,
+    pub max_results: Option<i64>,
+    pub next_token: Option<String>,
+}
+
+impl Shape for BatchGetSecretValueRequest {
+    const SCHEMA: &'static Schema = &BATCH_GET_SECRET_VALUE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&BATCH_GET_SECRET_VALUE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id_list = Some(Shape::read_as(&SECRET_ID_LIST_TYPE, from)?),
+                1 => value.filters = Some(Shape::read_as(&FILTERS_LIST_TYPE, from)?),
+                2 => value.max_results = Some(Shape::read_as(&MAX_RESULTS_BATCH_TYPE, from)?),
+                3 => value.next_token = Some(Shape::read_as(&NEXT_TOKEN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&BATCH_GET_SECRET_VALUE_REQUEST, &mut |to| {
+            if let Some(value) = &self.secret_id_list {
+                to.member(0, &BATCH_GET_SECRET_VALUE_REQUEST_MEMBERS[0])?;
+                value.write_as(&SECRET_ID_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.filters {
+                to.member(1, &BATCH_GET_SECRET_VALUE_REQUEST_MEMBERS[1])?;
+                value.write_as(&FILTERS_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_results {
+                to.member(2, &BATCH_GET_SECRET_VALUE_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_RESULTS_BATCH_TYPE, to)?;
+            }
+            if let Some(value) = &self.next_token {
+                to.member(3, &BATCH_GET_SECRET_VALUE_REQUEST_MEMBERS[3])?;
+                value.write_as(&NEXT_TOKEN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct BatchGetSecretValueResponse {
+    pub secret_values: Option<Vec<SecretValueEntry>>,
+    pub next_token: Option<String>,
+    pub errors: Option<Vec<APIErrorType>>,
+}
+
+impl Shape for BatchGetSecretValueResponse {
+    const SCHEMA: &'static Schema = &BATCH_GET_SECRET_VALUE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&BATCH_GET_SECRET_VALUE_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.secret_values = Some(Shape::read_as(&SECRET_VALUES_TYPE, from)?),
+                1 => value.next_token = Some(Shape::read_as(&NEXT_TOKEN_TYPE, from)?),
+                2 => value.errors = Some(Shape::read_as(&API_ERROR_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&BATCH_GET_SECRET_VALUE_RESPONSE, &mut |to| {
+            if let Some(value) = &self.secret_values {
+                to.member(0, &BATCH_GET_SECRET_VALUE_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_VALUES_TYPE, to)?;
+            }
+            if let Some(value) = &self.next_token {
+                to.member(1, &BATCH_GET_SECRET_VALUE_RESPONSE_MEMBERS[1])?;
+                value.write_as(&NEXT_TOKEN_TYPE, to)?;
+            }
+            if let Some(value) = &self.errors {
+                to.member(2, &BATCH_GET_SECRET_VALUE_RESPONSE_MEMBERS[2])?;
+                value.write_as(&API_ERROR_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CancelRotateSecretRequest {
+    pub secret_id: String,
+}
+
+impl Shape for CancelRotateSecretRequest {
+    const SCHEMA: &'static Schema = &CANCEL_ROTATE_SECRET_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CANCEL_ROTATE_SECRET_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CANCEL_ROTATE_SECRET_REQUEST, &mut |to| {
+            to.member(0, &CANCEL_ROTATE_SECRET_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CancelRotateSecretResponse {
+    pub arn: Option<String>,
+    pub name: Option<String>,
+    pub version_id: Option<String>,
+}
+
+impl Shape for CancelRotateSecretResponse {
+    const SCHEMA: &'static Schema = &CANCEL_ROTATE_SECRET_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CANCEL_ROTATE_SECRET_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                1 => value.name = Some(Shape::read_as(&SECRET_NAME_TYPE, from)?),
+                2 => value.version_id = Some(Shape::read_as(&SECRET_VERSION_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CANCEL_ROTATE_SECRET_RESPONSE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &CANCEL_ROTATE_SECRET_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.name {
+                to.member(1, &CANCEL_ROTATE_SECRET_RESPONSE_MEMBERS[1])?;
+                value.write_as(&SECRET_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.version_id {
+                to.member(2, &CANCEL_ROTATE_SECRET_RESPONSE_MEMBERS[2])?;
+                value.write_as(&SECRET_VERSION_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct CreateSecretRequest {
     pub name: String,
@@ -235,6 +441,84 @@ impl Shape for CrossAccountReplicaEntry {
             if let Some(value) = &self.status_message {
                 to.member(3, &CROSS_ACCOUNT_REPLICA_ENTRY_MEMBERS[3])?;
                 value.write_as(&STATUS_MESSAGE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteResourcePolicyRequest {
+    pub secret_id: String,
+    pub policy_name: Option<String>,
+}
+
+impl Shape for DeleteResourcePolicyRequest {
+    const SCHEMA: &'static Schema = &DELETE_RESOURCE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_RESOURCE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?,
+                1 => value.policy_name = Some(Shape::read_as(&RESOURCE_POLICY_NAME_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_RESOURCE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &DELETE_RESOURCE_POLICY_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            if let Some(value) = &self.policy_name {
+                to.member(1, &DELETE_RESOURCE_POLICY_REQUEST_MEMBERS[1])?;
+                value.write_as(&RESOURCE_POLICY_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteResourcePolicyResponse {
+    pub arn: Option<String>,
+    pub name: Option<String>,
+    pub policy_name: Option<String>,
+}
+
+impl Shape for DeleteResourcePolicyResponse {
+    const SCHEMA: &'static Schema = &DELETE_RESOURCE_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_RESOURCE_POLICY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                1 => value.name = Some(Shape::read_as(&NAME_TYPE, from)?),
+                2 => value.policy_name = Some(Shape::read_as(&RESOURCE_POLICY_NAME_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_RESOURCE_POLICY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &DELETE_RESOURCE_POLICY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.name {
+                to.member(1, &DELETE_RESOURCE_POLICY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_name {
+                to.member(2, &DELETE_RESOURCE_POLICY_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESOURCE_POLICY_NAME_TYPE, to)?;
             }
             Ok(())
         })
@@ -760,6 +1044,90 @@ impl Shape for GetRandomPasswordResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetResourcePolicyRequest {
+    pub secret_id: String,
+    pub policy_name: Option<String>,
+}
+
+impl Shape for GetResourcePolicyRequest {
+    const SCHEMA: &'static Schema = &GET_RESOURCE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_RESOURCE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?,
+                1 => value.policy_name = Some(Shape::read_as(&RESOURCE_POLICY_NAME_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_RESOURCE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &GET_RESOURCE_POLICY_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            if let Some(value) = &self.policy_name {
+                to.member(1, &GET_RESOURCE_POLICY_REQUEST_MEMBERS[1])?;
+                value.write_as(&RESOURCE_POLICY_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetResourcePolicyResponse {
+    pub arn: Option<String>,
+    pub name: Option<String>,
+    pub resource_policy: Option<String>,
+    pub policy_name: Option<String>,
+}
+
+impl Shape for GetResourcePolicyResponse {
+    const SCHEMA: &'static Schema = &GET_RESOURCE_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_RESOURCE_POLICY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                1 => value.name = Some(Shape::read_as(&NAME_TYPE, from)?),
+                2 => value.resource_policy = Some(Shape::read_as(&NON_EMPTY_RESOURCE_POLICY_TYPE, from)?),
+                3 => value.policy_name = Some(Shape::read_as(&RESOURCE_POLICY_NAME_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_RESOURCE_POLICY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &GET_RESOURCE_POLICY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.name {
+                to.member(1, &GET_RESOURCE_POLICY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.resource_policy {
+                to.member(2, &GET_RESOURCE_POLICY_RESPONSE_MEMBERS[2])?;
+                value.write_as(&NON_EMPTY_RESOURCE_POLICY_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_name {
+                to.member(3, &GET_RESOURCE_POLICY_RESPONSE_MEMBERS[3])?;
+                value.write_as(&RESOURCE_POLICY_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct GetSecretValueRequest {
     pub secret_id: String,
     pub version_id: Option<String>,
@@ -861,6 +1229,82 @@ impl Shape for GetSecretValueResponse {
             if let Some(value) = &self.created_date {
                 to.member(6, &GET_SECRET_VALUE_RESPONSE_MEMBERS[6])?;
                 value.write_as(&CREATED_DATE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListResourcePoliciesRequest {
+    pub secret_id: String,
+    pub max_results: Option<i64>,
+    pub next_token: Option<String>,
+}
+
+impl Shape for ListResourcePoliciesRequest {
+    const SCHEMA: &'static Schema = &LIST_RESOURCE_POLICIES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_RESOURCE_POLICIES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?,
+                1 => value.max_results = Some(Shape::read_as(&MAX_RESULTS_TYPE, from)?),
+                2 => value.next_token = Some(Shape::read_as(&NEXT_TOKEN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_RESOURCE_POLICIES_REQUEST, &mut |to| {
+            to.member(0, &LIST_RESOURCE_POLICIES_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            if let Some(value) = &self.max_results {
+                to.member(1, &LIST_RESOURCE_POLICIES_REQUEST_MEMBERS[1])?;
+                value.write_as(&MAX_RESULTS_TYPE, to)?;
+            }
+            if let Some(value) = &self.next_token {
+                to.member(2, &LIST_RESOURCE_POLICIES_REQUEST_MEMBERS[2])?;
+                value.write_as(&NEXT_TOKEN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListResourcePoliciesResponse {
+    pub resource_policies: Vec<ResourcePolicySummary>,
+    pub next_token: Option<String>,
+}
+
+impl Shape for ListResourcePoliciesResponse {
+    const SCHEMA: &'static Schema = &LIST_RESOURCE_POLICIES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_RESOURCE_POLICIES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.resource_policies = Shape::read_as(&RESOURCE_POLICY_SUMMARY_LIST_TYPE, from)?,
+                1 => value.next_token = Some(Shape::read_as(&NEXT_TOKEN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_RESOURCE_POLICIES_RESPONSE, &mut |to| {
+            to.member(0, &LIST_RESOURCE_POLICIES_RESPONSE_MEMBERS[0])?;
+            self.resource_policies.write_as(&RESOURCE_POLICY_SUMMARY_LIST_TYPE, to)?;
+            if let Some(value) = &self.next_token {
+                to.member(1, &LIST_RESOURCE_POLICIES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&NEXT_TOKEN_TYPE, to)?;
             }
             Ok(())
         })
@@ -1055,6 +1499,94 @@ impl Shape for ListSecretsResponse {
             if let Some(value) = &self.next_token {
                 to.member(1, &LIST_SECRETS_RESPONSE_MEMBERS[1])?;
                 value.write_as(&NEXT_TOKEN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PutResourcePolicyRequest {
+    pub secret_id: String,
+    pub resource_policy: String,
+    pub policy_name: Option<String>,
+    pub block_public_policy: Option<bool>,
+}
+
+impl Shape for PutResourcePolicyRequest {
+    const SCHEMA: &'static Schema = &PUT_RESOURCE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&PUT_RESOURCE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?,
+                1 => value.resource_policy = Shape::read_as(&NON_EMPTY_RESOURCE_POLICY_TYPE, from)?,
+                2 => value.policy_name = Some(Shape::read_as(&RESOURCE_POLICY_NAME_TYPE, from)?),
+                3 => value.block_public_policy = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&PUT_RESOURCE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &PUT_RESOURCE_POLICY_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            to.member(1, &PUT_RESOURCE_POLICY_REQUEST_MEMBERS[1])?;
+            self.resource_policy.write_as(&NON_EMPTY_RESOURCE_POLICY_TYPE, to)?;
+            if let Some(value) = &self.policy_name {
+                to.member(2, &PUT_RESOURCE_POLICY_REQUEST_MEMBERS[2])?;
+                value.write_as(&RESOURCE_POLICY_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.block_public_policy {
+                to.member(3, &PUT_RESOURCE_POLICY_REQUEST_MEMBERS[3])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PutResourcePolicyResponse {
+    pub arn: Option<String>,
+    pub name: Option<String>,
+    pub policy_name: Option<String>,
+}
+
+impl Shape for PutResourcePolicyResponse {
+    const SCHEMA: &'static Schema = &PUT_RESOURCE_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&PUT_RESOURCE_POLICY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                1 => value.name = Some(Shape::read_as(&NAME_TYPE, from)?),
+                2 => value.policy_name = Some(Shape::read_as(&RESOURCE_POLICY_NAME_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&PUT_RESOURCE_POLICY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &PUT_RESOURCE_POLICY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.name {
+                to.member(1, &PUT_RESOURCE_POLICY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_name {
+                to.member(2, &PUT_RESOURCE_POLICY_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESOURCE_POLICY_NAME_TYPE, to)?;
             }
             Ok(())
         })
@@ -1262,6 +1794,36 @@ impl Shape for ReplicationStatusType {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct ResourcePolicySummary {
+    pub policy_name: Option<String>,
+}
+
+impl Shape for ResourcePolicySummary {
+    const SCHEMA: &'static Schema = &RESOURCE_POLICY_SUMMARY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&RESOURCE_POLICY_SUMMARY, &mut |index, from| {
+            if index == 0 {
+                value.policy_name = Some(Shape::read_as(&RESOURCE_POLICY_NAME_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&RESOURCE_POLICY_SUMMARY, &mut |to| {
+            if let Some(value) = &self.policy_name {
+                to.member(0, &RESOURCE_POLICY_SUMMARY_MEMBERS[0])?;
+                value.write_as(&RESOURCE_POLICY_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct RestoreSecretRequest {
     pub secret_id: String,
 }
@@ -1320,6 +1882,117 @@ impl Shape for RestoreSecretResponse {
             if let Some(value) = &self.name {
                 to.member(1, &RESTORE_SECRET_RESPONSE_MEMBERS[1])?;
                 value.write_as(&SECRET_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RotateSecretRequest {
+    pub secret_id: String,
+    pub client_request_token: Option<String>,
+    pub rotation_lambda_arn: Option<String>,
+    pub rotation_rules: Option<RotationRulesType>,
+    pub external_secret_rotation_metadata: Option<Vec<ExternalSecretRotationMetadataItem>>,
+    pub external_secret_rotation_role_arn: Option<String>,
+    pub rotate_immediately: Option<bool>,
+}
+
+impl Shape for RotateSecretRequest {
+    const SCHEMA: &'static Schema = &ROTATE_SECRET_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ROTATE_SECRET_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?,
+                1 => value.client_request_token = Some(Shape::read_as(&CLIENT_REQUEST_TOKEN_TYPE, from)?),
+                2 => value.rotation_lambda_arn = Some(Shape::read_as(&ROTATION_LAMBDA_ARN_TYPE, from)?),
+                3 => value.rotation_rules = Some(Shape::read_as(&ROTATION_RULES_TYPE, from)?),
+                4 => {
+                    value.external_secret_rotation_metadata =
+                        Some(Shape::read_as(&EXTERNAL_SECRET_ROTATION_METADATA_TYPE, from)?);
+                }
+                5 => value.external_secret_rotation_role_arn = Some(Shape::read_as(&ROLE_ARN_TYPE, from)?),
+                6 => value.rotate_immediately = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ROTATE_SECRET_REQUEST, &mut |to| {
+            to.member(0, &ROTATE_SECRET_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            if let Some(value) = &self.client_request_token {
+                to.member(1, &ROTATE_SECRET_REQUEST_MEMBERS[1])?;
+                value.write_as(&CLIENT_REQUEST_TOKEN_TYPE, to)?;
+            }
+            if let Some(value) = &self.rotation_lambda_arn {
+                to.member(2, &ROTATE_SECRET_REQUEST_MEMBERS[2])?;
+                value.write_as(&ROTATION_LAMBDA_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.rotation_rules {
+                to.member(3, &ROTATE_SECRET_REQUEST_MEMBERS[3])?;
+                value.write_as(&ROTATION_RULES_TYPE, to)?;
+            }
+            if let Some(value) = &self.external_secret_rotation_metadata {
+                to.member(4, &ROTATE_SECRET_REQUEST_MEMBERS[4])?;
+                value.write_as(&EXTERNAL_SECRET_ROTATION_METADATA_TYPE, to)?;
+            }
+            if let Some(value) = &self.external_secret_rotation_role_arn {
+                to.member(5, &ROTATE_SECRET_REQUEST_MEMBERS[5])?;
+                value.write_as(&ROLE_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.rotate_immediately {
+                to.member(6, &ROTATE_SECRET_REQUEST_MEMBERS[6])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RotateSecretResponse {
+    pub arn: Option<String>,
+    pub name: Option<String>,
+    pub version_id: Option<String>,
+}
+
+impl Shape for RotateSecretResponse {
+    const SCHEMA: &'static Schema = &ROTATE_SECRET_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ROTATE_SECRET_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                1 => value.name = Some(Shape::read_as(&SECRET_NAME_TYPE, from)?),
+                2 => value.version_id = Some(Shape::read_as(&SECRET_VERSION_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ROTATE_SECRET_RESPONSE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &ROTATE_SECRET_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.name {
+                to.member(1, &ROTATE_SECRET_RESPONSE_MEMBERS[1])?;
+                value.write_as(&SECRET_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.version_id {
+                to.member(2, &ROTATE_SECRET_RESPONSE_MEMBERS[2])?;
+                value.write_as(&SECRET_VERSION_ID_TYPE, to)?;
             }
             Ok(())
         })
@@ -1517,6 +2190,73 @@ impl Shape for SecretListEntry {
             if let Some(value) = &self.primary_region {
                 to.member(19, &SECRET_LIST_ENTRY_MEMBERS[19])?;
                 value.write_as(&REGION_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct SecretValueEntry {
+    pub arn: Option<String>,
+    pub name: Option<String>,
+    pub version_id: Option<String>,
+    pub secret_binary: Option<Secret<Vec<u8>>>,
+    pub secret_string: Option<Secret<String>>,
+    pub version_stages: Option<Vec<String>>,
+    pub created_date: Option<Timestamp>,
+}
+
+impl Shape for SecretValueEntry {
+    const SCHEMA: &'static Schema = &SECRET_VALUE_ENTRY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SECRET_VALUE_ENTRY, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                1 => value.name = Some(Shape::read_as(&SECRET_NAME_TYPE, from)?),
+                2 => value.version_id = Some(Shape::read_as(&SECRET_VERSION_ID_TYPE, from)?),
+                3 => value.secret_binary = Some(Shape::read_as(&SECRET_BINARY_TYPE, from)?),
+                4 => value.secret_string = Some(Shape::read_as(&SECRET_STRING_TYPE, from)?),
+                5 => value.version_stages = Some(Shape::read_as(&SECRET_VERSION_STAGES_TYPE, from)?),
+                6 => value.created_date = Some(Shape::read_as(&CREATED_DATE_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SECRET_VALUE_ENTRY, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &SECRET_VALUE_ENTRY_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.name {
+                to.member(1, &SECRET_VALUE_ENTRY_MEMBERS[1])?;
+                value.write_as(&SECRET_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.version_id {
+                to.member(2, &SECRET_VALUE_ENTRY_MEMBERS[2])?;
+                value.write_as(&SECRET_VERSION_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.secret_binary {
+                to.member(3, &SECRET_VALUE_ENTRY_MEMBERS[3])?;
+                value.write_as(&SECRET_BINARY_TYPE, to)?;
+            }
+            if let Some(value) = &self.secret_string {
+                to.member(4, &SECRET_VALUE_ENTRY_MEMBERS[4])?;
+                value.write_as(&SECRET_STRING_TYPE, to)?;
+            }
+            if let Some(value) = &self.version_stages {
+                to.member(5, &SECRET_VALUE_ENTRY_MEMBERS[5])?;
+                value.write_as(&SECRET_VERSION_STAGES_TYPE, to)?;
+            }
+            if let Some(value) = &self.created_date {
+                to.member(6, &SECRET_VALUE_ENTRY_MEMBERS[6])?;
+                value.write_as(&CREATED_DATE_TYPE, to)?;
             }
             Ok(())
         })
@@ -1977,6 +2717,128 @@ impl Shape for UpdateSecretVersionStageResponse {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ValidateResourcePolicyRequest {
+    pub secret_id: Option<String>,
+    pub resource_policy: String,
+}
+
+impl Shape for ValidateResourcePolicyRequest {
+    const SCHEMA: &'static Schema = &VALIDATE_RESOURCE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&VALIDATE_RESOURCE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Some(Shape::read_as(&SECRET_ID_TYPE, from)?),
+                1 => value.resource_policy = Shape::read_as(&NON_EMPTY_RESOURCE_POLICY_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&VALIDATE_RESOURCE_POLICY_REQUEST, &mut |to| {
+            if let Some(value) = &self.secret_id {
+                to.member(0, &VALIDATE_RESOURCE_POLICY_REQUEST_MEMBERS[0])?;
+                value.write_as(&SECRET_ID_TYPE, to)?;
+            }
+            to.member(1, &VALIDATE_RESOURCE_POLICY_REQUEST_MEMBERS[1])?;
+            self.resource_policy.write_as(&NON_EMPTY_RESOURCE_POLICY_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ValidateResourcePolicyResponse {
+    pub policy_validation_passed: Option<bool>,
+    pub validation_errors: Option<Vec<ValidationErrorsEntry>>,
+}
+
+impl Shape for ValidateResourcePolicyResponse {
+    const SCHEMA: &'static Schema = &VALIDATE_RESOURCE_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&VALIDATE_RESOURCE_POLICY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.policy_validation_passed = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                1 => value.validation_errors = Some(Shape::read_as(&VALIDATION_ERRORS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&VALIDATE_RESOURCE_POLICY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.policy_validation_passed {
+                to.member(0, &VALIDATE_RESOURCE_POLICY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.validation_errors {
+                to.member(1, &VALIDATE_RESOURCE_POLICY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&VALIDATION_ERRORS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ValidationErrorsEntry {
+    pub check_name: Option<String>,
+    pub error_message: Option<String>,
+}
+
+impl Shape for ValidationErrorsEntry {
+    const SCHEMA: &'static Schema = &VALIDATION_ERRORS_ENTRY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&VALIDATION_ERRORS_ENTRY, &mut |index, from| {
+            match index {
+                0 => value.check_name = Some(Shape::read_as(&NAME_TYPE, from)?),
+                1 => value.error_message = Some(Shape::read_as(&ERROR_MESSAGE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&VALIDATION_ERRORS_ENTRY, &mut |to| {
+            if let Some(value) = &self.check_name {
+                to.member(0, &VALIDATION_ERRORS_ENTRY_MEMBERS[0])?;
+                value.write_as(&NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.error_message {
+                to.member(1, &VALIDATION_ERRORS_ENTRY_MEMBERS[1])?;
+                value.write_as(&ERROR_MESSAGE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+static API_ERROR_LIST_TYPE: Schema = Schema::plain(
+    "APIErrorListType",
+    Kind::List(&Element { schema: &API_ERROR_TYPE, wire: "member", flat: false }),
+);
+
+static API_ERROR_TYPE_MEMBERS: [Member; 3] = [
+    Member { name: "SecretId", wire: "SecretId", required: false, schema: &SECRET_ID_TYPE },
+    Member { name: "ErrorCode", wire: "ErrorCode", required: false, schema: &ERROR_CODE },
+    Member { name: "Message", wire: "Message", required: false, schema: &ERROR_MESSAGE },
+];
+
+static API_ERROR_TYPE: Schema = Schema::plain("APIErrorType", Kind::Structure(&API_ERROR_TYPE_MEMBERS));
+
 static ADD_REPLICA_REGION_LIST_TYPE: Schema = Schema {
     name: "AddReplicaRegionListType",
     kind: Kind::List(&Element { schema: &REPLICA_REGION_TYPE, wire: "member", flat: false }),
@@ -1991,7 +2853,41 @@ static AUTOMATICALLY_ROTATE_AFTER_DAYS_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static BATCH_GET_SECRET_VALUE_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "SecretIdList", wire: "SecretIdList", required: false, schema: &SECRET_ID_LIST_TYPE },
+    Member { name: "Filters", wire: "Filters", required: false, schema: &FILTERS_LIST_TYPE },
+    Member { name: "MaxResults", wire: "MaxResults", required: false, schema: &MAX_RESULTS_BATCH_TYPE },
+    Member { name: "NextToken", wire: "NextToken", required: false, schema: &NEXT_TOKEN_TYPE },
+];
+
+static BATCH_GET_SECRET_VALUE_REQUEST: Schema =
+    Schema::plain("BatchGetSecretValueRequest", Kind::Structure(&BATCH_GET_SECRET_VALUE_REQUEST_MEMBERS));
+
+static BATCH_GET_SECRET_VALUE_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "SecretValues", wire: "SecretValues", required: false, schema: &SECRET_VALUES_TYPE },
+    Member { name: "NextToken", wire: "NextToken", required: false, schema: &NEXT_TOKEN_TYPE },
+    Member { name: "Errors", wire: "Errors", required: false, schema: &API_ERROR_LIST_TYPE },
+];
+
+static BATCH_GET_SECRET_VALUE_RESPONSE: Schema =
+    Schema::plain("BatchGetSecretValueResponse", Kind::Structure(&BATCH_GET_SECRET_VALUE_RESPONSE_MEMBERS));
+
 static BOOLEAN_TYPE: Schema = Schema::plain("BooleanType", Kind::Boolean);
+
+static CANCEL_ROTATE_SECRET_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE }];
+
+static CANCEL_ROTATE_SECRET_REQUEST: Schema =
+    Schema::plain("CancelRotateSecretRequest", Kind::Structure(&CANCEL_ROTATE_SECRET_REQUEST_MEMBERS));
+
+static CANCEL_ROTATE_SECRET_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE },
+    Member { name: "Name", wire: "Name", required: false, schema: &SECRET_NAME_TYPE },
+    Member { name: "VersionId", wire: "VersionId", required: false, schema: &SECRET_VERSION_ID_TYPE },
+];
+
+static CANCEL_ROTATE_SECRET_RESPONSE: Schema =
+    Schema::plain("CancelRotateSecretResponse", Kind::Structure(&CANCEL_ROTATE_SECRET_RESPONSE_MEMBERS));
 
 static CLIENT_REQUEST_TOKEN_TYPE: Schema = Schema {
     name: "ClientRequestTokenType",
@@ -2084,6 +2980,23 @@ static CROSS_ACCOUNT_REPLICA_LIST_TYPE: Schema = Schema {
     limits: Limits { min: Some(1), max: Some(100), ..Limits::NONE },
     sensitive: false,
 };
+
+static DELETE_RESOURCE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &RESOURCE_POLICY_NAME_TYPE },
+];
+
+static DELETE_RESOURCE_POLICY_REQUEST: Schema =
+    Schema::plain("DeleteResourcePolicyRequest", Kind::Structure(&DELETE_RESOURCE_POLICY_REQUEST_MEMBERS));
+
+static DELETE_RESOURCE_POLICY_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE },
+    Member { name: "Name", wire: "Name", required: false, schema: &NAME_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &RESOURCE_POLICY_NAME_TYPE },
+];
+
+static DELETE_RESOURCE_POLICY_RESPONSE: Schema =
+    Schema::plain("DeleteResourcePolicyResponse", Kind::Structure(&DELETE_RESOURCE_POLICY_RESPONSE_MEMBERS));
 
 static DELETE_SECRET_REQUEST_MEMBERS: [Member; 3] = [
     Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
@@ -2228,6 +3141,10 @@ static DURATION_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static ERROR_CODE: Schema = Schema::plain("ErrorCode", Kind::String);
+
+static ERROR_MESSAGE: Schema = Schema::plain("ErrorMessage", Kind::String);
+
 static EXCLUDE_CHARACTERS_TYPE: Schema = Schema {
     name: "ExcludeCharactersType",
     kind: Kind::String,
@@ -2369,6 +3286,29 @@ static GET_RANDOM_PASSWORD_RESPONSE_MEMBERS: [Member; 1] = [Member {
 static GET_RANDOM_PASSWORD_RESPONSE: Schema =
     Schema::plain("GetRandomPasswordResponse", Kind::Structure(&GET_RANDOM_PASSWORD_RESPONSE_MEMBERS));
 
+static GET_RESOURCE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &RESOURCE_POLICY_NAME_TYPE },
+];
+
+static GET_RESOURCE_POLICY_REQUEST: Schema =
+    Schema::plain("GetResourcePolicyRequest", Kind::Structure(&GET_RESOURCE_POLICY_REQUEST_MEMBERS));
+
+static GET_RESOURCE_POLICY_RESPONSE_MEMBERS: [Member; 4] = [
+    Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE },
+    Member { name: "Name", wire: "Name", required: false, schema: &NAME_TYPE },
+    Member {
+        name: "ResourcePolicy",
+        wire: "ResourcePolicy",
+        required: false,
+        schema: &NON_EMPTY_RESOURCE_POLICY_TYPE,
+    },
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &RESOURCE_POLICY_NAME_TYPE },
+];
+
+static GET_RESOURCE_POLICY_RESPONSE: Schema =
+    Schema::plain("GetResourcePolicyResponse", Kind::Structure(&GET_RESOURCE_POLICY_RESPONSE_MEMBERS));
+
 static GET_SECRET_VALUE_REQUEST_MEMBERS: [Member; 3] = [
     Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
     Member { name: "VersionId", wire: "VersionId", required: false, schema: &SECRET_VERSION_ID_TYPE },
@@ -2421,6 +3361,28 @@ static LAST_CHANGED_DATE_TYPE: Schema = Schema::plain("LastChangedDateType", Kin
 
 static LAST_ROTATED_DATE_TYPE: Schema = Schema::plain("LastRotatedDateType", Kind::Timestamp);
 
+static LIST_RESOURCE_POLICIES_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
+    Member { name: "MaxResults", wire: "MaxResults", required: false, schema: &MAX_RESULTS_TYPE },
+    Member { name: "NextToken", wire: "NextToken", required: false, schema: &NEXT_TOKEN_TYPE },
+];
+
+static LIST_RESOURCE_POLICIES_REQUEST: Schema =
+    Schema::plain("ListResourcePoliciesRequest", Kind::Structure(&LIST_RESOURCE_POLICIES_REQUEST_MEMBERS));
+
+static LIST_RESOURCE_POLICIES_RESPONSE_MEMBERS: [Member; 2] = [
+    Member {
+        name: "ResourcePolicies",
+        wire: "ResourcePolicies",
+        required: true,
+        schema: &RESOURCE_POLICY_SUMMARY_LIST_TYPE,
+    },
+    Member { name: "NextToken", wire: "NextToken", required: false, schema: &NEXT_TOKEN_TYPE },
+];
+
+static LIST_RESOURCE_POLICIES_RESPONSE: Schema =
+    Schema::plain("ListResourcePoliciesResponse", Kind::Structure(&LIST_RESOURCE_POLICIES_RESPONSE_MEMBERS));
+
 static LIST_SECRET_VERSION_IDS_REQUEST_MEMBERS: [Member; 4] = [
     Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
     Member { name: "MaxResults", wire: "MaxResults", required: false, schema: &MAX_RESULTS_TYPE },
@@ -2466,6 +3428,13 @@ static LIST_SECRETS_RESPONSE_MEMBERS: [Member; 2] = [
 static LIST_SECRETS_RESPONSE: Schema =
     Schema::plain("ListSecretsResponse", Kind::Structure(&LIST_SECRETS_RESPONSE_MEMBERS));
 
+static MAX_RESULTS_BATCH_TYPE: Schema = Schema {
+    name: "MaxResultsBatchType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(1), max: Some(20), ..Limits::NONE },
+    sensitive: false,
+};
+
 static MAX_RESULTS_TYPE: Schema = Schema {
     name: "MaxResultsType",
     kind: Kind::Integer,
@@ -2496,6 +3465,13 @@ static NEXT_TOKEN_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static NON_EMPTY_RESOURCE_POLICY_TYPE: Schema = Schema {
+    name: "NonEmptyResourcePolicyType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(20480), ..Limits::NONE },
+    sensitive: false,
+};
+
 static OWNING_SERVICE_TYPE: Schema = Schema {
     name: "OwningServiceType",
     kind: Kind::String,
@@ -2509,6 +3485,30 @@ static PASSWORD_LENGTH_TYPE: Schema = Schema {
     limits: Limits { min: Some(1), max: Some(4096), ..Limits::NONE },
     sensitive: false,
 };
+
+static PUT_RESOURCE_POLICY_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
+    Member {
+        name: "ResourcePolicy",
+        wire: "ResourcePolicy",
+        required: true,
+        schema: &NON_EMPTY_RESOURCE_POLICY_TYPE,
+    },
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &RESOURCE_POLICY_NAME_TYPE },
+    Member { name: "BlockPublicPolicy", wire: "BlockPublicPolicy", required: false, schema: &BOOLEAN_TYPE },
+];
+
+static PUT_RESOURCE_POLICY_REQUEST: Schema =
+    Schema::plain("PutResourcePolicyRequest", Kind::Structure(&PUT_RESOURCE_POLICY_REQUEST_MEMBERS));
+
+static PUT_RESOURCE_POLICY_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE },
+    Member { name: "Name", wire: "Name", required: false, schema: &NAME_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &RESOURCE_POLICY_NAME_TYPE },
+];
+
+static PUT_RESOURCE_POLICY_RESPONSE: Schema =
+    Schema::plain("PutResourcePolicyResponse", Kind::Structure(&PUT_RESOURCE_POLICY_RESPONSE_MEMBERS));
 
 static PUT_SECRET_VALUE_REQUEST_MEMBERS: [Member; 6] = [
     Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
@@ -2596,6 +3596,33 @@ static REPLICATION_STATUS_TYPE: Schema =
 
 static REQUIRE_EACH_INCLUDED_TYPE_TYPE: Schema = Schema::plain("RequireEachIncludedTypeType", Kind::Boolean);
 
+static RESOURCE_POLICY_NAME_TYPE_PATTERN: Pattern = Pattern::new("[0-9A-Za-z\\-\\_]+", "[0-9A-Za-z\\-\\_]+");
+
+static RESOURCE_POLICY_NAME_TYPE: Schema = Schema {
+    name: "ResourcePolicyNameType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(1),
+        max: Some(64),
+        pattern: Some(&RESOURCE_POLICY_NAME_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static RESOURCE_POLICY_SUMMARY_MEMBERS: [Member; 1] =
+    [Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &RESOURCE_POLICY_NAME_TYPE }];
+
+static RESOURCE_POLICY_SUMMARY: Schema =
+    Schema::plain("ResourcePolicySummary", Kind::Structure(&RESOURCE_POLICY_SUMMARY_MEMBERS));
+
+static RESOURCE_POLICY_SUMMARY_LIST_TYPE: Schema = Schema {
+    name: "ResourcePolicySummaryListType",
+    kind: Kind::List(&Element { schema: &RESOURCE_POLICY_SUMMARY, wire: "member", flat: false }),
+    limits: Limits { min: Some(0), max: Some(100), ..Limits::NONE },
+    sensitive: false,
+};
+
 static RESTORE_SECRET_REQUEST_MEMBERS: [Member; 1] =
     [Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE }];
 
@@ -2616,6 +3643,48 @@ static ROLE_ARN_TYPE: Schema = Schema {
     limits: Limits { min: Some(20), max: Some(2048), ..Limits::NONE },
     sensitive: false,
 };
+
+static ROTATE_SECRET_REQUEST_MEMBERS: [Member; 7] = [
+    Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
+    Member {
+        name: "ClientRequestToken",
+        wire: "ClientRequestToken",
+        required: false,
+        schema: &CLIENT_REQUEST_TOKEN_TYPE,
+    },
+    Member {
+        name: "RotationLambdaARN",
+        wire: "RotationLambdaARN",
+        required: false,
+        schema: &ROTATION_LAMBDA_ARN_TYPE,
+    },
+    Member { name: "RotationRules", wire: "RotationRules", required: false, schema: &ROTATION_RULES_TYPE },
+    Member {
+        name: "ExternalSecretRotationMetadata",
+        wire: "ExternalSecretRotationMetadata",
+        required: false,
+        schema: &EXTERNAL_SECRET_ROTATION_METADATA_TYPE,
+    },
+    Member {
+        name: "ExternalSecretRotationRoleArn",
+        wire: "ExternalSecretRotationRoleArn",
+        required: false,
+        schema: &ROLE_ARN_TYPE,
+    },
+    Member { name: "RotateImmediately", wire: "RotateImmediately", required: false, schema: &BOOLEAN_TYPE },
+];
+
+static ROTATE_SECRET_REQUEST: Schema =
+    Schema::plain("RotateSecretRequest", Kind::Structure(&ROTATE_SECRET_REQUEST_MEMBERS));
+
+static ROTATE_SECRET_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE },
+    Member { name: "Name", wire: "Name", required: false, schema: &SECRET_NAME_TYPE },
+    Member { name: "VersionId", wire: "VersionId", required: false, schema: &SECRET_VERSION_ID_TYPE },
+];
+
+static ROTATE_SECRET_RESPONSE: Schema =
+    Schema::plain("RotateSecretResponse", Kind::Structure(&ROTATE_SECRET_RESPONSE_MEMBERS));
 
 static ROTATION_ENABLED_TYPE: Schema = Schema::plain("RotationEnabledType", Kind::Boolean);
 
@@ -2686,6 +3755,13 @@ static SECRET_BINARY_TYPE: Schema = Schema {
     kind: Kind::Blob,
     limits: Limits { min: Some(1), max: Some(65536), ..Limits::NONE },
     sensitive: true,
+};
+
+static SECRET_ID_LIST_TYPE: Schema = Schema {
+    name: "SecretIdListType",
+    kind: Kind::List(&Element { schema: &SECRET_ID_TYPE, wire: "member", flat: false }),
+    limits: Limits { min: Some(1), max: Some(20), ..Limits::NONE },
+    sensitive: false,
 };
 
 static SECRET_ID_TYPE: Schema = Schema {
@@ -2784,6 +3860,29 @@ static SECRET_STRING_TYPE: Schema = Schema {
     limits: Limits { min: Some(1), max: Some(65536), in_bytes: true, ..Limits::NONE },
     sensitive: true,
 };
+
+static SECRET_VALUE_ENTRY_MEMBERS: [Member; 7] = [
+    Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE },
+    Member { name: "Name", wire: "Name", required: false, schema: &SECRET_NAME_TYPE },
+    Member { name: "VersionId", wire: "VersionId", required: false, schema: &SECRET_VERSION_ID_TYPE },
+    Member { name: "SecretBinary", wire: "SecretBinary", required: false, schema: &SECRET_BINARY_TYPE },
+    Member { name: "SecretString", wire: "SecretString", required: false, schema: &SECRET_STRING_TYPE },
+    Member {
+        name: "VersionStages",
+        wire: "VersionStages",
+        required: false,
+        schema: &SECRET_VERSION_STAGES_TYPE,
+    },
+    Member { name: "CreatedDate", wire: "CreatedDate", required: false, schema: &CREATED_DATE_TYPE },
+];
+
+static SECRET_VALUE_ENTRY: Schema =
+    Schema::plain("SecretValueEntry", Kind::Structure(&SECRET_VALUE_ENTRY_MEMBERS));
+
+static SECRET_VALUES_TYPE: Schema = Schema::plain(
+    "SecretValuesType",
+    Kind::List(&Element { schema: &SECRET_VALUE_ENTRY, wire: "member", flat: false }),
+);
 
 static SECRET_VERSION_ID_TYPE: Schema = Schema {
     name: "SecretVersionIdType",
@@ -2975,4 +4074,52 @@ static UPDATE_SECRET_VERSION_STAGE_RESPONSE_MEMBERS: [Member; 2] = [
 static UPDATE_SECRET_VERSION_STAGE_RESPONSE: Schema = Schema::plain(
     "UpdateSecretVersionStageResponse",
     Kind::Structure(&UPDATE_SECRET_VERSION_STAGE_RESPONSE_MEMBERS),
+);
+
+static VALIDATE_RESOURCE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "SecretId", wire: "SecretId", required: false, schema: &SECRET_ID_TYPE },
+    Member {
+        name: "ResourcePolicy",
+        wire: "ResourcePolicy",
+        required: true,
+        schema: &NON_EMPTY_RESOURCE_POLICY_TYPE,
+    },
+];
+
+static VALIDATE_RESOURCE_POLICY_REQUEST: Schema = Schema::plain(
+    "ValidateResourcePolicyRequest",
+    Kind::Structure(&VALIDATE_RESOURCE_POLICY_REQUEST_MEMBERS),
+);
+
+static VALIDATE_RESOURCE_POLICY_RESPONSE_MEMBERS: [Member; 2] = [
+    Member {
+        name: "PolicyValidationPassed",
+        wire: "PolicyValidationPassed",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member {
+        name: "ValidationErrors",
+        wire: "ValidationErrors",
+        required: false,
+        schema: &VALIDATION_ERRORS_TYPE,
+    },
+];
+
+static VALIDATE_RESOURCE_POLICY_RESPONSE: Schema = Schema::plain(
+    "ValidateResourcePolicyResponse",
+    Kind::Structure(&VALIDATE_RESOURCE_POLICY_RESPONSE_MEMBERS),
+);
+
+static VALIDATION_ERRORS_ENTRY_MEMBERS: [Member; 2] = [
+    Member { name: "CheckName", wire: "CheckName", required: false, schema: &NAME_TYPE },
+    Member { name: "ErrorMessage", wire: "ErrorMessage", required: false, schema: &ERROR_MESSAGE },
+];
+
+static VALIDATION_ERRORS_ENTRY: Schema =
+    Schema::plain("ValidationErrorsEntry", Kind::Structure(&VALIDATION_ERRORS_ENTRY_MEMBERS));
+
+static VALIDATION_ERRORS_TYPE: Schema = Schema::plain(
+    "ValidationErrorsType",
+    Kind::List(&Element { schema: &VALIDATION_ERRORS_ENTRY, wire: "member", flat: false }),
 );

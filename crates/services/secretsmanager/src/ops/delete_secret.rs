@@ -1,5 +1,7 @@
 //! DeleteSecret.
 
+use std::sync::Arc;
+
 use coffer_core::{Cx, Task};
 use coffer_model::secretsmanager::{DeleteSecretRequest, DeleteSecretResponse, action};
 use coffer_shape::ApiError;
@@ -7,7 +9,8 @@ use coffer_shape::ApiError;
 use crate::{
     error::SecretError,
     identifier::{check_secret_id, new_arn, secret},
-    secret::erase,
+    rotation,
+    secret::{SecretRecord, erase},
     tasks::DeletionReaper,
 };
 
@@ -58,8 +61,10 @@ pub(crate) fn delete_secret(
     let Deletion::After(RecoveryWindow(days)) = deletion else {
         let answer = match target.if_any() {
             Some(secret) => {
+                let mut secret = Arc::unwrap_or_clone(secret);
+                abandon_rotation(cx, &mut secret);
                 erase(cx, &secret)?;
-                (secret.arn.clone(), secret.name.clone())
+                (secret.arn, secret.name)
             }
             // Deleting by force what does not exist succeeds on AWS, so that scripts can repeat it.
             None if input.secret_id.starts_with("arn:") => (input.secret_id.clone(), input.secret_id),
@@ -75,11 +80,19 @@ pub(crate) fn delete_secret(
     secret.deletion_asked_at = Some(now);
     secret.deletion_due_at = Some(due);
     secret.changed_at = now;
+    abandon_rotation(cx, &mut secret);
     let (arn, name) = (secret.arn.clone(), secret.name.clone());
     cx.save(secret)?;
     cx.activate(DeletionReaper::NAME);
 
     Ok(DeleteSecretResponse { arn: Some(arn), name: Some(name), deletion_date: Some(due) })
+}
+
+/// Deletion wins over a rotation that is under way.
+fn abandon_rotation(cx: &mut Cx<'_>, secret: &mut SecretRecord) {
+    if secret.abandon_rotation() {
+        cx.record_event(rotation::event("RotationAbandoned", secret));
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use coffer_core::Cx;
 use coffer_model::secretsmanager::{DescribeSecretRequest, DescribeSecretResponse, action};
 use coffer_shape::ApiError;
 
-use crate::{identifier::secret, secret::SecretRecord, tags};
+use crate::{identifier::secret, rotation::Shown, secret::SecretRecord, tags};
 
 /// Tells everything about a secret but its values. Works in every state, and needs no KMS permission.
 pub(crate) fn describe_secret(
@@ -15,15 +15,22 @@ pub(crate) fn describe_secret(
 ) -> Result<DescribeSecretResponse, ApiError> {
     let secret = secret(cx, &input.secret_id)?.permit(cx, action::DESCRIBE_SECRET)?.existing()?;
 
+    let rotation = Shown::of(&secret);
     Ok(DescribeSecretResponse {
         arn: Some(secret.arn.clone()),
         name: Some(secret.name.clone()),
         r#type: secret.kind.clone(),
         description: secret.description.clone(),
         kms_key_id: secret.kms_key_id.clone(),
+        rotation_enabled: rotation.enabled,
+        rotation_lambda_arn: rotation.function_arn,
+        rotation_rules: rotation.rules,
+        external_secret_rotation_metadata: rotation.metadata,
+        external_secret_rotation_role_arn: rotation.role_arn,
         last_changed_date: Some(secret.changed_at),
         last_accessed_date: secret.accessed_on,
         deleted_date: secret.deletion_asked_at,
+        next_rotation_date: rotation.next_date,
         tags: tags::to_answer(secret.tags.as_ref()),
         version_ids_to_stages: labelled_versions(&secret),
         created_date: Some(secret.created_at),

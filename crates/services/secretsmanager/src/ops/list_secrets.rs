@@ -10,6 +10,7 @@ use super::describe_secret::labelled_versions;
 use crate::{
     error::SecretError,
     filter::{Matcher, Texts},
+    rotation::Shown,
     secret::{SecretRecord, order},
     tags,
 };
@@ -115,15 +116,22 @@ impl Position {
 }
 
 fn entry(secret: &SecretRecord) -> SecretListEntry {
+    let rotation = Shown::of(secret);
     SecretListEntry {
         arn: Some(secret.arn.clone()),
         name: Some(secret.name.clone()),
         r#type: secret.kind.clone(),
         description: secret.description.clone(),
         kms_key_id: secret.kms_key_id.clone(),
+        rotation_enabled: rotation.enabled,
+        rotation_lambda_arn: rotation.function_arn,
+        rotation_rules: rotation.rules,
+        external_secret_rotation_metadata: rotation.metadata,
+        external_secret_rotation_role_arn: rotation.role_arn,
         last_changed_date: Some(secret.changed_at),
         last_accessed_date: secret.accessed_on,
         deleted_date: secret.deletion_asked_at,
+        next_rotation_date: rotation.next_date,
         tags: tags::to_answer(secret.tags.as_ref()),
         secret_versions_to_stages: labelled_versions(secret),
         created_date: Some(secret.created_at),

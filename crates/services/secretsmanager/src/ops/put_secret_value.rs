@@ -7,6 +7,7 @@ use coffer_shape::ApiError;
 use crate::{
     error::SecretError,
     identifier::{check_secret_id, secret},
+    rotation,
     secret::{SecretRecord, Token},
     value::{SecretValue, VersionRecord, open_version, store_version},
 };
@@ -25,10 +26,7 @@ pub(crate) fn put_secret_value(
     secret.ensure_live()?;
 
     if !is_repeated(cx, &secret, &version_id, &value)? {
-        let version = store_version(cx, &secret, &version_id, &value)?;
-        for dropped in secret.add_version(version, input.version_stages, cx.now())? {
-            cx.erase::<VersionRecord>(&[&secret.arn, &dropped])?;
-        }
+        add_version(cx, &mut secret, &version_id, &value, input.version_stages)?;
         cx.save(secret.clone())?;
     }
 
@@ -38,6 +36,25 @@ pub(crate) fn put_secret_value(
         name: Some(secret.name),
         version_id: Some(version_id),
     })
+}
+
+/// Seals a value and makes it a version of the secret, which the caller saves.
+pub(super) fn add_version(
+    cx: &mut Cx<'_>,
+    secret: &mut SecretRecord,
+    token: &str,
+    value: &SecretValue,
+    labels: Option<Vec<String>>,
+) -> Result<(), ApiError> {
+    let version = store_version(cx, secret, token, value)?;
+    let added = secret.add_version(version, labels, cx.now())?;
+    for dropped in added.dropped {
+        cx.erase::<VersionRecord>(&[&secret.arn, &dropped])?;
+    }
+    if added.abandons_rotation {
+        cx.record_event(rotation::event("RotationAbandoned", secret));
+    }
+    Ok(())
 }
 
 /// Whether the token already names a version with this very value: then nothing changes, labels included.

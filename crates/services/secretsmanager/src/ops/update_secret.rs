@@ -4,11 +4,11 @@ use coffer_core::Cx;
 use coffer_model::secretsmanager::{UpdateSecretRequest, UpdateSecretResponse, action};
 use coffer_shape::ApiError;
 
-use super::put_secret_value::is_repeated;
+use super::put_secret_value::{add_version, is_repeated};
 use crate::{
     error::SecretError,
     identifier::{check_secret_id, secret},
-    value::{SecretValue, VersionRecord, check_key, chosen_key, store_version},
+    value::{SecretValue, check_key, chosen_key},
 };
 
 /// Changes what is said about a secret, and adds a version if a value is given. Only members that are present change anything.
@@ -46,10 +46,7 @@ pub(crate) fn update_secret(
     if let (Some(value), Some(token)) = (&value, &version_id) {
         repeated = is_repeated(cx, &secret, token, value)?;
         if !repeated {
-            let version = store_version(cx, &secret, token, value)?;
-            for dropped in secret.add_version(version, None, cx.now())? {
-                cx.erase::<VersionRecord>(&[&secret.arn, &dropped])?;
-            }
+            add_version(cx, &mut secret, token, value, None)?;
         }
     }
     let (arn, name) = (secret.arn.clone(), secret.name.clone());

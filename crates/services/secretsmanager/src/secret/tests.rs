@@ -159,7 +159,7 @@ fn old_deprecated_versions_make_room_and_young_ones_do_not() {
         secret.add_version(entry(&format!("v{n}"), at(n)), None, at(n)).unwrap();
     }
     assert_eq!(secret.add_version(entry("x", at(200)), None, at(200)), Err(SecretError::TooManyVersions));
-    let dropped = secret.add_version(entry("x", at(day)), None, at(day)).unwrap();
+    let dropped = secret.add_version(entry("x", at(day)), None, at(day)).unwrap().dropped;
     assert_eq!(dropped, ["v0"]);
     assert_eq!(secret.versions.len(), 100);
     assert_eq!(secret.holder(CURRENT).unwrap().id, "x");

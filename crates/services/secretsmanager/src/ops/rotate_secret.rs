@@ -1,0 +1,78 @@
+//! RotateSecret.
+//!
+//! With `RotateImmediately` false only the configuration is stored. AWS also tries it out: it invokes the function once, with a copy
+//! of the current value under AWSPENDING. That run is not there yet; it comes with the engine that invokes functions.
+
+use coffer_core::{Cx, Resource};
+use coffer_model::secretsmanager::{RotateSecretRequest, RotateSecretResponse, action};
+use coffer_shape::{Action, ApiError};
+
+use crate::{
+    error::SecretError,
+    identifier::{check_secret_id, secret},
+    rotation::{self, Configuration, Rules},
+    secret::SecretRecord,
+    value::VersionRecord,
+};
+
+const INVOKE_FUNCTION: Action = Action("lambda:InvokeFunction");
+/// In whose name functions are invoked.
+const PRINCIPAL: &str = "secretsmanager.amazonaws.com";
+
+/// Configures the rotation of a secret and, unless told otherwise, begins one.
+pub(crate) fn rotate_secret(
+    cx: &mut Cx<'_>,
+    input: RotateSecretRequest,
+) -> Result<RotateSecretResponse, ApiError> {
+    check_secret_id(&input.secret_id)?;
+    let token = input.client_request_token.ok_or(SecretError::RotationTokenMissing)?;
+    input.external_secret_rotation_role_arn.as_deref().map(rotation::check_role).transpose()?;
+    let metadata = input.external_secret_rotation_metadata.map(rotation::metadata_from_request);
+    let configuration = Configuration {
+        rules: input.rotation_rules.map(Rules::from_request).transpose()?,
+        role_arn: input.external_secret_rotation_role_arn,
+        metadata: metadata.transpose()?,
+    };
+    let immediately = input.rotate_immediately.unwrap_or(true);
+
+    let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::ROTATE_SECRET)?.into_record()?;
+    secret.ensure_live()?;
+    let function = Function(secret.rotation_function(input.rotation_lambda_arn)?);
+    cx.ask(INVOKE_FUNCTION, &function)?;
+    if !cx.functions().can_be_invoked(&function.0, PRINCIPAL) {
+        return Err(SecretError::FunctionNotInvocable.into());
+    }
+
+    // A client that got no answer asks once more, and finds its rotation begun or over.
+    if !(immediately && secret.is_latest_rotation(&token)) {
+        secret.ensure_nothing_pending()?;
+        secret.configure_rotation(function.0, configuration, cx.now());
+        if immediately {
+            begin(cx, &mut secret, &token)?;
+        }
+        cx.save(secret.clone())?;
+    }
+
+    Ok(RotateSecretResponse {
+        arn: Some(secret.arn),
+        name: Some(secret.name),
+        version_id: immediately.then_some(token),
+    })
+}
+
+fn begin(cx: &mut Cx<'_>, secret: &mut SecretRecord, token: &str) -> Result<(), ApiError> {
+    for dropped in secret.begin_rotation(token, cx.now())? {
+        cx.erase::<VersionRecord>(&[&secret.arn, &dropped])?;
+    }
+    cx.record_event(rotation::event("RotationStarted", secret));
+    Ok(())
+}
+
+/// The function that rotates, by its ARN.
+struct Function(String);
+
+impl Resource for Function {
+    fn arn(&self) -> String {
+        self.0.clone()
+    }
+}
