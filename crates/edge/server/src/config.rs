@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use coffer_core::Retention;
 use coffer_types::{AccountId, Region};
 use serde::Deserialize;
 
@@ -28,6 +29,10 @@ const REGION: &str = "us-east-1";
 pub const CREDENTIAL: &str = "coffer.keyfile";
 /// Enough for the store to delete and to tidy up.
 const FREE_FLOOR_BYTES: u64 = 128 << 20;
+/// A year, and time to notice that it is over.
+const AUDIT_KEEP_FOR: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+/// A small disk has this much to spare, and a full one would stop every answer.
+const AUDIT_KEEP_BYTES: u64 = 16 << 30;
 /// A configuration is a page of text; a larger file is a mistake in the path.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -54,6 +59,7 @@ pub struct ConfigFile {
     pub limits: LimitsSection,
     pub signature: SignatureSection,
     pub store: StoreSection,
+    pub audit: AuditSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -123,6 +129,18 @@ pub struct LimitsSection {
 pub struct StoreSection {
     /// With less free space than this on its disk, the store accepts nothing but deletions. Default `"128 MiB"`.
     pub free_space: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSection {
+    /// How long events of the audit log are kept. Files of 64 MiB are deleted when all of their events are older. Default
+    /// `"400d"`.
+    pub keep_for: Option<Span>,
+    /// How large all files of the audit log together may become before the oldest are deleted, even if their events are
+    /// younger than `keep_for`. The newest file always stays. A `GetSecretValue` takes about 2 KiB, so the default keeps
+    /// eight million of them. Default `"16 GiB"`.
+    pub keep_size: Option<Size>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -214,6 +232,7 @@ pub struct Config {
     pub limits: Limits,
     pub signature: Window,
     pub free_floor_bytes: u64,
+    pub audit: Retention,
     /// The key of the store as systemd hands it over, if it does.
     pub credential: Option<PathBuf>,
 }
@@ -264,6 +283,10 @@ impl Config {
             limits: limits(&file.limits),
             signature: file.signature.window.map_or_else(Window::default, |Span(window)| Window(window)),
             free_floor_bytes: file.store.free_space.map_or(FREE_FLOOR_BYTES, |Size(bytes)| bytes),
+            audit: Retention {
+                age_max: file.audit.keep_for.map_or(AUDIT_KEEP_FOR, |Span(span)| span),
+                bytes_max: file.audit.keep_size.map_or(AUDIT_KEEP_BYTES, |Size(bytes)| bytes),
+            },
             credential: home.credential.clone(),
         })
     }
@@ -287,6 +310,7 @@ impl Config {
             limits: Limits { drain_wait: Duration::ZERO, ..Limits::default() },
             signature: Window::default(),
             free_floor_bytes: 0,
+            audit: Retention { age_max: AUDIT_KEEP_FOR, bytes_max: AUDIT_KEEP_BYTES },
             credential: None,
         })
     }
@@ -453,6 +477,8 @@ mod tests {
         assert_eq!(config.keyfile, Path::new("/home/ann/.config/coffer/keyfile"));
         assert_eq!((config.account, config.region.as_str()), (None, "us-east-1"));
         assert_eq!((config.tls, config.limits), (None, Limits::default()));
+        let days = Duration::from_secs(400 * 86_400);
+        assert_eq!(config.audit, Retention { age_max: days, bytes_max: 16 << 30 });
     }
 
     #[test]
@@ -463,6 +489,9 @@ mod tests {
         assert_eq!((config.listen.port(), config.data_dir.as_path()), (1, Path::new("/from/flag")));
         assert_eq!(config.signature, Window(Duration::from_secs(300)));
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(120));
+        let config = merged("[audit]\nkeep_for = '90d'\nkeep_size = '1 GiB'", &flags).unwrap();
+        let days = Duration::from_secs(90 * 86_400);
+        assert_eq!(config.audit, Retention { age_max: days, bytes_max: 1 << 30 });
     }
 
     #[test]
@@ -471,6 +500,7 @@ mod tests {
             ("liston = '127.0.0.1:1'", "unknown field `liston`"),
             ("[tls]\ncert = 'x'", "unknown field `cert`"),
             ("[limits]\nhead_timeout = 5", "expected a string"),
+            ("[audit]\nkeep_for = 400", "expected a string"),
             ("[limits]\nhead_timeout = '5 seconds'", "such as \"30s\""),
             ("account = '12'", "12 digits"),
             ("region = 'mars'", "eu-west-1"),

@@ -74,7 +74,8 @@ pub fn server(
     begin_log(&config.log);
     let directory = DataDir::prepare(&config.data_dir)?;
     let world = world::system(&directory.audit());
-    let store = Arc::new(Store::take(directory, config.free_floor_bytes, &world)?);
+    let store = Store::take(directory, config.free_floor_bytes, &world)?.retiring(config.audit);
+    let store = Arc::new(store);
     runtime()?.block_on(async {
         let started = open::start(&store, config, &world, None).await?;
         let listening = Listening::bind(config, &world).await?;
@@ -399,8 +400,13 @@ fn begin_log(log: &Log) {
         LogLevel::Info => tracing::Level::INFO,
         LogLevel::Debug => tracing::Level::DEBUG,
     };
-    let writer =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    // A line that cannot be written is lost. Complaining of it on the same stream would be a panic, and a full disk under the log
+    // would end the server.
+    let writer = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .log_internal_errors(false);
     // A second start in the same process, as in tests, keeps the first log.
     drop(match log.format {
         LogFormat::Text => writer.with_ansi(false).try_init(),

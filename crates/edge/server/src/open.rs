@@ -25,7 +25,7 @@ use std::{
 use coffer_barrier::{
     Barrier, Keyring, KeyringError, KeyringFile, NewSlot, Previous, SlotInfo, SlotKey, keyfile,
 };
-use coffer_core::{AuditLog, Caller, Core, Db, EventKind, Registry, ServiceEvent, World};
+use coffer_core::{AuditLog, Caller, Core, Db, EventKind, Registry, Retention, ServiceEvent, World};
 use coffer_crypto::{PassphraseCost, sha256};
 use coffer_store::{Engine, EngineError, MemoryEngine, SqliteEngine, SqliteOptions};
 use coffer_types::{AccountId, Region, RequestId, Secret};
@@ -60,11 +60,16 @@ pub fn registry() -> Registry {
 /// A new, empty store in memory, with keys that nobody else ever has.
 pub fn dev_core(world: &World) -> io::Result<Core> {
     let barrier = Arc::new(Barrier::ephemeral(Arc::clone(&world.entropy)));
-    assemble(Arc::new(MemoryEngine::new()), barrier, world)
+    let audit = AuditLog::open(world, Arc::clone(&barrier))?;
+    assemble(Arc::new(MemoryEngine::new()), barrier, audit, world)
 }
 
-fn assemble(engine: Arc<dyn Engine>, barrier: Arc<Barrier>, world: &World) -> io::Result<Core> {
-    let audit = AuditLog::open(world, Arc::clone(&barrier))?;
+fn assemble(
+    engine: Arc<dyn Engine>,
+    barrier: Arc<Barrier>,
+    audit: AuditLog,
+    world: &World,
+) -> io::Result<Core> {
     let db = Db::new(engine, barrier, Arc::clone(&world.entropy))?;
     Ok(Core::new(registry(), db, audit, world.clone()))
 }
@@ -73,6 +78,8 @@ fn assemble(engine: Arc<dyn Engine>, barrier: Arc<Barrier>, world: &World) -> io
 pub struct Store {
     directory: DataDir,
     engine: Arc<SqliteEngine>,
+    /// Nothing lets the audit log keep everything.
+    retention: Option<Retention>,
     /// Changes of the keyring take turns.
     pub(crate) keyring_turn: Mutex<()>,
 }
@@ -94,7 +101,14 @@ impl Store {
         let engine = SqliteEngine::open(directory.path(), options, world.entropy.as_ref())
             .map_err(|error| unopened(&directory, &error))?;
         directory.furnish()?;
-        Ok(Self { directory, engine: Arc::new(engine), keyring_turn: Mutex::default() })
+        Ok(Self { directory, engine: Arc::new(engine), retention: None, keyring_turn: Mutex::default() })
+    }
+
+    /// Lets the audit log of this store retire what is too old or too much.
+    #[must_use]
+    pub const fn retiring(mut self, retention: Retention) -> Self {
+        self.retention = Some(retention);
+        self
     }
 
     pub const fn directory(&self) -> &DataDir {
@@ -112,7 +126,12 @@ impl Store {
     /// Opens the keyring with a key and puts the core on top.
     pub fn open_core(&self, world: &World, key: &SlotKey) -> Result<Core, Complaint> {
         let keyring = self.keyring()?.unseal(key, Arc::clone(&world.entropy))?;
-        assemble(self.engine(), Arc::new(keyring.barrier()), world).map_err(|error| {
+        let barrier = Arc::new(keyring.barrier());
+        let audit = AuditLog::open(world, Arc::clone(&barrier)).map(|audit| match self.retention {
+            Some(retention) => audit.with_retention(retention),
+            None => audit,
+        });
+        audit.and_then(|audit| assemble(self.engine(), barrier, audit, world)).map_err(|error| {
             Complaint::new(format!("the audit log in {} cannot be opened", self.directory.audit().display()))
                 .because(error)
                 .next("check the disk, then start again")

@@ -58,6 +58,58 @@ fn a_flipped_byte_in_the_audit_log_is_found() {
     assert!(outcome.stdout.contains("frame"), "{outcome:?}");
 }
 
+/// Every process begins a segment, and every command is on record.
+fn with_segments(count: usize) -> Place {
+    let place = Place::new();
+    for _ in 0..count {
+        let server = place.server();
+        place.run(&["doctor"]).done();
+        server.stop();
+    }
+    assert!(segments(&place).len() >= count);
+    place
+}
+
+fn segments(place: &Place) -> Vec<String> {
+    let names = std::fs::read_dir(place.path("data/audit")).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn an_audit_segment_that_was_taken_away_is_missed() {
+    for at in [0, 1] {
+        let place = with_segments(3);
+        std::fs::remove_file(place.path("data/audit").join(&segments(&place)[at])).unwrap();
+        let outcome = place.run(&["verify"]);
+        assert_eq!(outcome.code, 2, "{outcome:?}");
+        assert!(outcome.stdout.contains("are missing"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_audit_segment_that_was_retired_is_not_missed() {
+    let place = with_segments(3);
+    place.write("small.toml", b"[audit]\nkeep_size = \"1 KiB\"");
+    let before = segments(&place);
+    let config = place.path("small.toml");
+    let server = place.start(&["server", "--config", config.to_str().unwrap()]);
+    for _ in 0..100 {
+        if segments(&place).len() == 1 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let after = segments(&place);
+    assert!(after.len() == 1 && after.last() > before.last(), "{before:?} {after:?}");
+    let found = place.run(&["doctor"]).done();
+    assert!(found.contains("task audit-retirement"), "{found}");
+    server.stop();
+    let report: serde_json::Value = serde_json::from_str(&place.run(&["verify", "--json"]).done()).unwrap();
+    assert_eq!((&report["segments"], &report["problem_count"]), (&1.into(), &0.into()), "{report}");
+}
+
 #[test]
 fn a_flipped_byte_in_the_keyring_is_damage_and_not_a_wrong_key() {
     let place = stopped();

@@ -73,6 +73,47 @@ fn a_read_is_answered_only_if_the_audit_log_takes_it() {
     });
 }
 
+/// A disk that takes nothing at all, and then bytes again. Nobody asks for anything meanwhile, as nobody should.
+#[test]
+fn a_node_without_room_for_its_audit_log_says_so_and_comes_back_by_itself() {
+    runtime().block_on(async {
+        let ground = Ground::new(QUICK_END);
+        drop(ground.start().stop());
+        let node = ground.wait_ready(ground.launch_limited("trap '' XFSZ")).unwrap();
+        let journal = Arc::<Journal>::default();
+        let asker = asker(&ground, &node, &journal, 0);
+        let look = async || asker.ask("DescribeSecret", "square", &json!({"SecretId": "square"})).await;
+        create_square(&asker, "square").await.unwrap();
+        // The event of the creation is out of the store by then, which has nothing to write any more.
+        pause(2500).await;
+        let segments = || ground.path("data/audit").read_dir().unwrap().count();
+        let before = segments();
+        node.limit_files("0");
+        // The log of the server cannot grow either, which must not stop it.
+        let answer = look().await;
+        assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
+        for _ in 0..20 {
+            assert!(node.ready().contains("\"audit\""), "{}", node.ready());
+            pause(50).await;
+        }
+        assert!(matches!(look().await, Answer::Refused { .. }));
+        // The one that is being made and deleted may be seen.
+        assert!(segments() <= before + 1, "{} files, {before} before", segments());
+        node.limit_files("unlimited");
+        for _ in 0..ENDS_WITHIN_MS / 50 {
+            if node.ready().starts_with("HTTP/1.1 200") {
+                break;
+            }
+            pause(50).await;
+        }
+        assert!(matches!(look().await, Answer::Done(_)), "{}", node.ready());
+        assert!(ground.log().contains("the audit log is written again"), "{}", ground.log_tail());
+        assert!(node.stop().0.success());
+        let (code, report, complaint) = ground.command(&["verify", "--json"], "data");
+        assert_eq!(code, 0, "{report}{complaint}");
+    });
+}
+
 async fn fill(what: &str, limits: &str, dice: &mut Dice) {
     let ground = Ground::new(QUICK_END);
     drop(ground.start().stop());
