@@ -157,6 +157,13 @@ impl<'a> Cx<'a> {
         Arn::regional(service, self.region(), self.account(), resource)
     }
 
+    /// Whether there is a user or role of this ARN. IAM lives in another partition, so the answer is true now and no check of
+    /// the commit; and without an IAM nobody exists.
+    pub fn identity_exists(&self, arn: &Arn) -> Result<bool, ApiError> {
+        let Some(knows) = self.registry.knows_identity() else { return Ok(false) };
+        knows(self.db, arn).map_err(|error| self.internal(error))
+    }
+
     /// A record that is a resource of its own.
     pub fn find<R: Record + Resource>(&self, key: &[&str]) -> Result<Option<Guarded<Arc<R>>>, ApiError> {
         Ok(self.load::<R>(key)?.map(Guarded::new))

@@ -30,7 +30,7 @@ pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use pipeline::{Answer, Body, Core};
 pub use principal::{Caller, Principal, PrincipalKind};
 pub use record::{First, Part, Past, Record, Table, open_record};
-pub use registry::{Handler, Registry, Reply};
+pub use registry::{Handler, KnowsIdentity, Registry, Reply};
 pub use task::{Next, Scope, Task, TaskState};
 pub use token::SealedToken;
 pub use world::{AppendFile, Files, Functions, NoFunctions, World};

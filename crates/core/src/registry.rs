@@ -10,7 +10,9 @@ use coffer_shape::{
     decode, describe, validation_message,
 };
 
-use crate::{Cx, Task, task::AnyTask};
+use coffer_types::Arn;
+
+use crate::{Cx, Db, LoadError, Task, task::AnyTask};
 
 pub type Handler<O> = fn(&mut Cx<'_>, <O as Operation>::Input) -> Result<<O as Operation>::Output, ApiError>;
 
@@ -27,6 +29,9 @@ impl<S: Shape + Send> Reply for S {
 
 type Run = dyn Fn(&mut Cx<'_>, &mut dyn Reader) -> Result<Box<dyn Reply>, ApiError> + Send + Sync;
 
+/// Whether an account has the user or role of this ARN.
+pub type KnowsIdentity = fn(&Db, &Arn) -> Result<bool, LoadError>;
+
 struct Entry {
     spec: &'static OperationSpec,
     run: Box<Run>,
@@ -38,6 +43,7 @@ struct Entry {
 pub struct Registry {
     entries: HashMap<(&'static str, &'static str), Entry>,
     tasks: Vec<Arc<dyn AnyTask>>,
+    knows_identity: Option<KnowsIdentity>,
 }
 
 impl fmt::Debug for Registry {
@@ -61,6 +67,15 @@ impl Registry {
 
     pub fn task<T: Task>(&mut self, task: T) {
         self.tasks.push(Arc::new(task));
+    }
+
+    /// Who is asked whether a principal exists: services that store policies name principals and must not name IAM.
+    pub fn identities(&mut self, knows: KnowsIdentity) {
+        self.knows_identity = Some(knows);
+    }
+
+    pub(crate) const fn knows_identity(&self) -> Option<KnowsIdentity> {
+        self.knows_identity
     }
 
     pub(crate) fn tasks(&self) -> &[Arc<dyn AnyTask>] {

@@ -16,4 +16,5 @@ use coffer_model::sts as model;
 
 pub fn register(registry: &mut Registry) {
     registry.serve::<model::GetCallerIdentity>(sts::get_caller_identity);
+    registry.identities(user::identity_exists);
 }

@@ -79,3 +79,11 @@ pub fn has_users(db: &Db, account: AccountId, administrator: &str) -> Result<boo
     let partition = Partition::new(account, Region::global());
     Ok(db.read::<UserRecord>(&partition, &[administrator])?.is_some())
 }
+
+/// Whether there is such a user. There are no roles yet, so none exists.
+pub(crate) fn identity_exists(db: &Db, arn: &Arn) -> Result<bool, LoadError> {
+    let name = arn.resource().strip_prefix("user/").and_then(|path| path.rsplit('/').next());
+    let (Some(name), Ok(account)) = (name, arn.account().parse()) else { return Ok(false) };
+    let user = db.read::<UserRecord>(&Partition::new(account, Region::global()), &[name])?;
+    Ok(user.is_some_and(|user| user.arn == arn.as_str()))
+}

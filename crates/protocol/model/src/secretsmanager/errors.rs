@@ -37,6 +37,9 @@ pub const MALFORMED_POLICY_DOCUMENT: ErrorSpec =
 pub const PRECONDITION_NOT_MET: ErrorSpec =
     ErrorSpec { code: "PreconditionNotMetException", status: 400, message_member: "Message" };
 
+pub const PUBLIC_POLICY: ErrorSpec =
+    ErrorSpec { code: "PublicPolicyException", status: 400, message_member: "Message" };
+
 pub const RESOURCE_EXISTS: ErrorSpec =
     ErrorSpec { code: "ResourceExistsException", status: 400, message_member: "Message" };
 
@@ -111,6 +114,11 @@ pub fn malformed_policy_document(message: impl Into<String>) -> ApiError {
 /// `PreconditionNotMetException`, HTTP 400.
 pub fn precondition_not_met(message: impl Into<String>) -> ApiError {
     ApiError::new(PRECONDITION_NOT_MET, message)
+}
+
+/// `PublicPolicyException`, HTTP 400.
+pub fn public_policy(message: impl Into<String>) -> ApiError {
+    ApiError::new(PUBLIC_POLICY, message)
 }
 
 /// `ResourceExistsException`, HTTP 400.

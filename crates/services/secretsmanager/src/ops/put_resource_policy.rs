@@ -1,0 +1,42 @@
+//! PutResourcePolicy.
+
+use coffer_core::Cx;
+use coffer_model::secretsmanager::{PutResourcePolicyRequest, PutResourcePolicyResponse, action};
+use coffer_shape::ApiError;
+
+use crate::{
+    error::SecretError,
+    identifier::{check_secret_id, secret},
+    policy::{PolicyRecord, understand, writable},
+};
+
+/// Attaches a resource policy to a secret, in place of the one it had.
+pub(crate) fn put_resource_policy(
+    cx: &mut Cx<'_>,
+    input: PutResourcePolicyRequest,
+) -> Result<PutResourcePolicyResponse, ApiError> {
+    check_secret_id(&input.secret_id)?;
+    let name = writable(input.policy_name)?;
+
+    let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::PUT_RESOURCE_POLICY)?.into_record()?;
+    secret.ensure_live()?;
+    let document = understand(cx, &input.resource_policy)?;
+    if input.block_public_policy.unwrap_or(false) && document.is_public() {
+        return Err(SecretError::PublicPolicy.into());
+    }
+
+    secret.note_policy(&name);
+    secret.changed_at = cx.now();
+    cx.save(PolicyRecord {
+        secret_arn: secret.arn.clone(),
+        name: name.clone(),
+        text: input.resource_policy,
+    })?;
+    let answer = PutResourcePolicyResponse {
+        arn: Some(secret.arn.clone()),
+        name: Some(secret.name.clone()),
+        policy_name: Some(name),
+    };
+    cx.save(secret)?;
+    Ok(answer)
+}
