@@ -88,15 +88,15 @@ impl SigningKeys {
         key
     }
 
-    /// Wipes the keys of one access key at once, instead of when they are next met.
-    pub fn forget(&self, access_key_id: &str) {
-        self.retain(|name| !name.strip_prefix(access_key_id).is_some_and(|rest| rest.starts_with('/')));
-    }
-
     /// Wipes the keys of days before the one that contains `oldest`, which no signature can use any more.
     pub fn forget_before(&self, oldest: Timestamp) {
         let oldest = oldest.to_date();
-        self.retain(|name| name.split('/').nth(1).is_some_and(|date| date >= oldest.as_str()));
+        let is_young = |name: &str| name.split('/').nth(1).is_some_and(|date| date >= oldest.as_str());
+        for shard in &self.shards {
+            let mut shard = locked(shard);
+            shard.young.retain(|name, _| is_young(name));
+            shard.old.retain(|name, _| is_young(name));
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -105,14 +105,6 @@ impl SigningKeys {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn retain(&self, keep: impl Fn(&str) -> bool) {
-        for shard in &self.shards {
-            let mut shard = locked(shard);
-            shard.young.retain(|name, _| keep(name));
-            shard.old.retain(|name, _| keep(name));
-        }
     }
 
     fn shard(&self, name: &str) -> MutexGuard<'_, Shard> {
@@ -212,16 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_can_be_forgotten_by_id_and_by_day() {
+    fn keys_are_forgotten_by_day() {
         let keys = SigningKeys::default();
         for (id, date) in [(1, "20260101"), (1, "20260102"), (11, "20260102"), (2, "20260101")] {
             keys.get(&credential(id, date), 1, &secret("s"));
         }
-        keys.forget("AK1");
-        assert_eq!(keys.len(), 2, "AK11 is another key");
         keys.forget_before(Timestamp::parse_basic("20260102T120000Z").unwrap());
-        assert_eq!(keys.len(), 1);
-        keys.forget("AK11");
+        assert_eq!(keys.len(), 2);
+        keys.forget_before(Timestamp::parse_basic("20260103T000000Z").unwrap());
         assert!(keys.is_empty());
     }
 }

@@ -159,22 +159,8 @@ impl Barrier {
     }
 
     /// A key for something other than records, under the active epoch.
-    ///
-    /// Whoever keeps something under it keeps [`Barrier::active_epoch`] too, and asks [`Barrier::derive_in`] later.
     pub fn derive(&self, purpose: Purpose, context: &[u8]) -> Secret<[u8; 32]> {
         derivation::derived(self.keys.active.key.expose(), purpose.label(), &[context])
-    }
-
-    /// The same under a given epoch; `None` once that epoch's key is gone.
-    pub fn derive_in(&self, epoch: u32, purpose: Purpose, context: &[u8]) -> Option<Secret<[u8; 32]>> {
-        let key = self.keys.epoch(epoch)?;
-        Some(derivation::derived(key, purpose.label(), &[context]))
-    }
-
-    /// Wipes the cached keys of one account, for sealing that account. They are derived again if anybody asks, so the
-    /// caller stops asking.
-    pub fn forget_account(&self, account: AccountId) {
-        self.tables.forget(account);
     }
 
     fn aad(&self, at: &Location<'_>, header: &Header) -> Vec<u8> {

@@ -11,7 +11,7 @@ use std::{
 
 use coffer_crypto::CommittedKey;
 use coffer_sys::{Locked, LockedBytes};
-use coffer_types::{AccountId, Entropy, Secret, zeroize::Zeroize};
+use coffer_types::{AccountId, Entropy, Secret};
 
 use crate::derivation;
 
@@ -107,19 +107,6 @@ impl TableKeys {
         self.0.write().unwrap_or_else(PoisonError::into_inner).put(of, &table_key);
         record_key(table_key.expose())
     }
-
-    /// Wipes all keys of one account.
-    pub(crate) fn forget(&self, account: AccountId) {
-        let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let Recent { bytes, places, .. } = &mut *recent;
-        places.retain(|of, place| {
-            let stays = of.account != account;
-            if !stays && let Some(key) = bytes.as_chunks_mut::<32>().0.get_mut(*place) {
-                key.zeroize();
-            }
-            stays
-        });
-    }
 }
 
 impl Recent {
@@ -173,19 +160,5 @@ mod tests {
         for (other, epoch_key) in [(of(2, 1), 9), (of(1, 2), 9), (of(1, 1), 8)] {
             assert_ne!(base.expose(), other.key(&[epoch_key; 32]).expose());
         }
-    }
-
-    #[test]
-    fn forgetting_an_account_wipes_its_keys_and_no_other() {
-        let keys = TableKeys::new();
-        for account in [1, 2] {
-            drop(keys.record_key(of(account, 1), &[9; 32], &[1; 24]));
-        }
-        keys.forget(of(1, 1).account);
-        let recent = keys.0.read().unwrap();
-        assert!(recent.get(of(1, 1)).is_none());
-        let kept = *recent.get(of(2, 1)).unwrap();
-        assert_eq!(&kept, of(2, 1).key(&[9; 32]).expose());
-        assert!(recent.bytes.chunks(32).all(|key| key == [0; 32] || key == kept));
     }
 }
