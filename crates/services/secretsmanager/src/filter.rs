@@ -3,7 +3,11 @@
 //! Names and tags match by prefix. Descriptions and `all` match by words: a value matches a text when each of its words is the
 //! beginning of some word of that text. What counts as a word was found from recordings; see the tokenizer below.
 
-use std::cell::{Cell, OnceCell};
+use std::{
+    cell::{Cell, OnceCell},
+    iter::Peekable,
+    str::CharIndices,
+};
 
 use coffer_model::secretsmanager::Filter;
 
@@ -113,56 +117,53 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// A text that may come apart into words.
+/// A text that comes apart into words.
 #[derive(Debug)]
 struct Text<'a> {
     raw: &'a str,
     /// Sorted.
     words: OnceCell<Vec<String>>,
-    glances: Cell<u8>,
+    looks: Cell<u8>,
 }
 
-/// After so many looks at the letters, words are cheaper.
-const GLANCES_MAX: u8 = 4;
+/// After so many looks through a text it is taken apart for good.
+const LOOKS_MAX: u8 = 4;
 
 impl<'a> Text<'a> {
     const fn new(raw: &'a str) -> Self {
-        Self { raw, words: OnceCell::new(), glances: Cell::new(0) }
+        Self { raw, words: OnceCell::new(), looks: Cell::new(0) }
     }
 
-    fn words(&self) -> &[String] {
-        self.words.get_or_init(|| sorted_words(self.raw))
-    }
-
-    /// Most texts do not have a word's letters in them anywhere. That is seen without taking them apart.
-    fn cannot_have(&self, word: &str) -> bool {
-        // Other letters may become others when they are made small.
-        if self.words.get().is_some() || self.glances.get() >= GLANCES_MAX || !self.raw.is_ascii() {
-            return false;
+    /// Whether a word of the text begins with `wanted`, which is a word in small letters.
+    fn has(&self, wanted: &str) -> bool {
+        if self.words.get().is_none() && self.looks.get() < LOOKS_MAX {
+            self.looks.set(self.looks.get() + 1);
+            return Words::of(self.raw).any(|word| begins(word, wanted));
         }
-        self.glances.set(self.glances.get() + 1);
-        !self.raw.as_bytes().windows(word.len()).any(|letters| letters.eq_ignore_ascii_case(word.as_bytes()))
+        let words = self.words.get_or_init(|| sorted_words(self.raw));
+        // They are sorted, so whether one of them begins with another is one look.
+        let place = words.partition_point(|word| word.as_str() < wanted);
+        words.get(place).is_some_and(|word| word.starts_with(wanted))
     }
 }
 
 impl Value {
     fn matches_words(&self, text: &Text<'_>) -> bool {
-        let Some(longest) = self.words.iter().max_by_key(|word| word.len()) else { return false };
-        if text.cannot_have(longest) {
-            return false;
-        }
-        let words = text.words();
-        // They are sorted, so whether a word begins with another is one look.
-        let is_there = |wanted: &String| {
-            let place = words.partition_point(|word| word < wanted);
-            words.get(place).is_some_and(|word| word.starts_with(wanted.as_str()))
-        };
-        self.words.iter().all(is_there)
+        !self.words.is_empty() && self.words.iter().all(|word| text.has(word))
     }
 }
 
+fn begins(word: &str, wanted: &str) -> bool {
+    if word.is_ascii() {
+        let start = word.as_bytes().get(..wanted.len());
+        return start.is_some_and(|start| start.eq_ignore_ascii_case(wanted.as_bytes()));
+    }
+    let mut letters = word.chars().flat_map(char::to_lowercase);
+    wanted.chars().all(|letter| letters.next() == Some(letter))
+}
+
 fn sorted_words(text: &str) -> Vec<String> {
-    let mut words = words(text);
+    let mut words: Vec<String> = Words::of(text).map(str::to_lowercase).collect();
     words.sort_unstable();
     words
 }
@@ -179,6 +180,10 @@ enum Class {
 
 fn class(letter: char) -> Class {
     match letter {
+        'a'..='z' => Class::Lower,
+        'A'..='Z' => Class::Upper,
+        '0'..='9' => Class::Digit,
+        letter if letter.is_ascii() => Class::Separator,
         letter if letter.is_uppercase() => Class::Upper,
         letter if letter.is_lowercase() => Class::Lower,
         letter if letter.is_alphabetic() => Class::OtherLetter,
@@ -187,42 +192,55 @@ fn class(letter: char) -> Class {
     }
 }
 
-/// Splits a text into lower-case words.
+/// The words of a text, as they stand in it. It comes apart
 ///
 /// 1. at everything that is neither letter nor digit;
 /// 2. between letters and digits;
 /// 3. inside letters, each "one capital, then small letters" is a word, and what lies between such words is one too:
 ///    `AppBeta` is app, beta; `COMPANYthings` is compan, ythings; `myTest` is my, test.
-fn words(text: &str) -> Vec<String> {
-    let letters: Vec<(char, Class)> = text.chars().map(|letter| (letter, class(letter))).collect();
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut end = |word: &mut String| {
-        if !word.is_empty() {
-            words.push(std::mem::take(word));
-        }
-    };
-    let mut previous = Class::Separator;
-    let mut capitalised = false;
-    for (index, &(letter, class)) in letters.iter().enumerate() {
-        let next = letters.get(index + 1).map_or(Class::Separator, |&(_, class)| class);
-        let starts_capitalised = class == Class::Upper && next == Class::Lower;
-        let breaks = class == Class::Separator
-            || (class == Class::Digit) != (previous == Class::Digit)
-            || starts_capitalised
-            || (capitalised && class != Class::Lower);
-        if breaks {
-            end(&mut word);
-            capitalised = false;
-        }
-        if class != Class::Separator {
-            word.extend(letter.to_lowercase());
-            capitalised |= starts_capitalised;
-        }
-        previous = class;
+#[derive(Debug)]
+struct Words<'a> {
+    text: &'a str,
+    letters: Peekable<CharIndices<'a>>,
+    begun: Option<usize>,
+    previous: Class,
+    capitalised: bool,
+}
+
+impl<'a> Words<'a> {
+    fn of(text: &'a str) -> Self {
+        let letters = text.char_indices().peekable();
+        Self { text, letters, begun: None, previous: Class::Separator, capitalised: false }
     }
-    end(&mut word);
-    words
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        while let Some((index, letter)) = self.letters.next() {
+            let class = class(letter);
+            let starts_capitalised = class == Class::Upper
+                && self.letters.peek().is_some_and(|(_, next)| self::class(*next) == Class::Lower);
+            let breaks = class == Class::Separator
+                || (class == Class::Digit) != (self.previous == Class::Digit)
+                || starts_capitalised
+                || (self.capitalised && class != Class::Lower);
+            self.previous = class;
+            let ended = if breaks { self.begun.take() } else { None };
+            if breaks {
+                self.capitalised = false;
+            }
+            if class != Class::Separator {
+                self.begun.get_or_insert(index);
+                self.capitalised |= starts_capitalised;
+            }
+            if let Some(word) = ended.and_then(|begun| self.text.get(begun..index)) {
+                return Some(word);
+            }
+        }
+        self.text.get(self.begun.take()?..)
+    }
 }
 
 #[cfg(test)]
@@ -245,7 +263,8 @@ mod tests {
             ("AB", &["ab"]),
             ("ABc", &["a", "bc"]),
         ] {
-            assert_eq!(words(text), expected, "{text}");
+            let words: Vec<String> = Words::of(text).map(str::to_lowercase).collect();
+            assert_eq!(words, expected, "{text}");
         }
     }
 
@@ -293,6 +312,22 @@ mod tests {
             ("owning-service", &["!rds"], true),
         ] {
             assert_eq!(matches(key, values, &secret), expected, "{key} {values:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_through_a_text_finds_what_its_sorted_words_find() {
+        let texts =
+            ["prod/AppBeta/424242", "COMPANYthings", "die Straße 7, STRASSE", "Kelvin \u{212a}", "x", ""];
+        let wanted = [
+            "app", "appb", "beta", "b", "4242", "compan", "ythings", "stra", "strasse", "kel", "k", "x", "7",
+        ];
+        for text in texts {
+            for word in wanted {
+                let sorted = Text::new(text);
+                sorted.looks.set(LOOKS_MAX);
+                assert_eq!(Text::new(text).has(word), sorted.has(word), "{word} in {text}");
+            }
         }
     }
 
