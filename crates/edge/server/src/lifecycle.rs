@@ -1,7 +1,8 @@
 //! From the first instruction to the last: start, background work, signals, drain.
 //!
-//! The start goes from cheap to dear and from harmless to lasting: configuration, directory, lock, keyring, core, address,
-//! control socket, and only then "ready". What fails before the lock has changed nothing.
+//! The start goes from cheap to dear and from harmless to lasting: configuration, address, directory, lock, certificate, keyring,
+//! core, control socket, and only then "ready". What fails before the lock has changed nothing, and the address comes early because
+//! somebody else often has it: a store that nobody wanted and a key that nobody saw would be left behind.
 //!
 //! The end is a promise to whoever sits in front: first the node says that it is not ready, then, a moment later, it stops
 //! accepting; requests that have begun finish, the audit log is synced, the store is closed. A second signal skips the
@@ -12,7 +13,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
-use coffer_barrier::SlotKey;
+use coffer_barrier::{SlotKey, SlotKind};
 use coffer_core::{Next, World};
 use coffer_sys::HardeningLine;
 use coffer_types::{AccountId, Region};
@@ -58,6 +59,16 @@ pub struct Ready {
     pub ca_bundle: Option<PathBuf>,
     pub is_first: bool,
     pub is_sealed: bool,
+    /// Why the key of this machine did not open the store, if it could have.
+    pub missing_key: Option<Complaint>,
+    /// Who can open the store.
+    pub slots: Vec<SlotKind>,
+}
+
+impl Ready {
+    pub fn has_slot(&self, kind: SlotKind) -> bool {
+        self.slots.contains(&kind)
+    }
 }
 
 /// Runs `coffer server` until a signal ends it. `on_ready` is called once.
@@ -72,13 +83,18 @@ pub fn server(
             .next("run coffer where the kernel allows this"));
     }
     begin_log(&config.log);
-    let directory = DataDir::prepare(&config.data_dir)?;
-    let world = world::system(&directory.audit());
-    let store = Store::take(directory, config.free_floor_bytes, &world)?.retiring(config.audit);
-    let store = Arc::new(store);
+    // A second server on the same directory should hear of that, and not of the port.
+    if config.data_dir.exists() {
+        DataDir::existing(&config.data_dir)?.ensure_free()?;
+    }
     runtime()?.block_on(async {
+        let bound = bind(config).await?;
+        let directory = DataDir::prepare(&config.data_dir)?;
+        let world = world::system(&directory.audit());
+        let store = Store::take(directory, config.free_floor_bytes, &world)?.retiring(config.audit);
+        let store = Arc::new(store);
+        let listening = Listening::on(bound, config, &world)?;
         let started = open::start(&store, config, &world, None).await?;
-        let listening = Listening::bind(config, &world).await?;
         let node = Arc::new(Node::new(
             Mode::Production,
             world,
@@ -86,6 +102,10 @@ pub fn server(
             Some(Arc::clone(&store)),
         ));
         let credentials = Some(store.directory().credentials()).filter(|path| path.exists());
+        let (core, missing_key) = match started.opened {
+            Opened::Core(core) => (Some(core), None),
+            Opened::Sealed(missing) => (None, missing),
+        };
         let ready = Ready {
             mode: Mode::Production,
             endpoint: listening.endpoint.clone(),
@@ -95,11 +115,21 @@ pub fn server(
             credentials,
             ca_bundle: listening.ca_bundle.clone(),
             is_first: started.is_first,
-            is_sealed: matches!(started.opened, Opened::Sealed),
+            is_sealed: core.is_none(),
+            missing_key,
+            slots: started.slots.iter().map(|slot| slot.kind).collect(),
         };
-        match started.opened {
-            Opened::Core(core) => node.open(*core),
-            Opened::Sealed => node.wait_sealed(),
+        if let Some(missing) = &ready.missing_key {
+            tracing::warn!(
+                missing = missing.what(),
+                reason = missing.reasons().join("; "),
+                open_it_with = missing.next_step().unwrap_or_default(),
+                "the store is sealed until people open it, because the key of this machine is missing"
+            );
+        }
+        match core {
+            Some(core) => node.open(*core),
+            None => node.wait_sealed(),
         }
         let control =
             Control::listen(Arc::clone(&node), Arc::clone(&store), config.clone(), ready.clone(), hardening)?;
@@ -134,7 +164,7 @@ pub fn dev(config: &Config, on_ready: impl FnOnce(&Ready)) -> Result<(), Complai
     let account = config.account.unwrap_or(AccountId::DEV);
     runtime()?.block_on(async {
         let world = world::ephemeral();
-        let listening = Listening::bind(config, &world).await?;
+        let listening = Listening::on(bind(config).await?, config, &world)?;
         let core = dev_core(&world)
             .map_err(|error| Complaint::new("the store in memory cannot be made").because(error))?;
         let node = Arc::new(Node::new(Mode::Dev, world, settings(config, account), None));
@@ -149,6 +179,8 @@ pub fn dev(config: &Config, on_ready: impl FnOnce(&Ready)) -> Result<(), Complai
             ca_bundle: None,
             is_first: true,
             is_sealed: false,
+            missing_key: None,
+            slots: Vec::new(),
         };
         run(&node, config, listening, || on_ready(&ready)).await
     })
@@ -179,13 +211,8 @@ struct Listening {
 }
 
 impl Listening {
-    async fn bind(config: &Config, world: &World) -> Result<Self, Complaint> {
+    fn on(listener: TcpListener, config: &Config, world: &World) -> Result<Self, Complaint> {
         let tls = config.tls.as_ref().map(|tls| tls::acceptor(tls, world)).transpose()?;
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            Complaint::new(format!("cannot listen on {}", config.listen))
-                .because(error)
-                .next("stop whoever uses the port, or give another with --listen")
-        })?;
         let address = listener.local_addr().unwrap_or(config.listen);
         let ca_bundle = match &config.tls {
             Some(TlsConfig::Automatic { directory, .. }) => Some(tls::authority(directory)),
@@ -193,6 +220,15 @@ impl Listening {
         };
         Ok(Self { listener, endpoint: endpoint(address, tls.is_some()), tls, ca_bundle })
     }
+}
+
+/// Takes the address. Whoever connects from now on waits until the server is ready.
+async fn bind(config: &Config) -> Result<TcpListener, Complaint> {
+    TcpListener::bind(config.listen).await.map_err(|error| {
+        Complaint::new(format!("cannot listen on {}", config.listen))
+            .because(error)
+            .next("stop whoever uses the port, or give another with --listen")
+    })
 }
 
 /// How clients on this machine reach the server.

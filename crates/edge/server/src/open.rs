@@ -34,9 +34,14 @@ use crate::{
     administrator::make_administrator,
     complaint::Complaint,
     config::Config,
-    data_dir::{self, DataDir},
+    data_dir::DataDir,
+    machine_key::{MachineKey, machine_key, people_open_with},
+    remains::{refuse_remains, remains},
+    slots::write_keyfile,
     verify,
 };
+
+pub use crate::machine_key::key_on_this_machine;
 
 /// Written into the store, so that it is never opened as another kind of store.
 pub(crate) const MARK: &str = "production";
@@ -138,9 +143,11 @@ impl Store {
         })
     }
 
-    fn has_records(&self) -> Result<Option<String>, Complaint> {
-        let found = self.engine.partitions().map_err(|error| unopened(&self.directory, &error))?;
-        Ok((!found.is_empty()).then(|| String::from("a store that holds records")))
+    fn has_records(&self) -> Result<bool, Complaint> {
+        self.engine
+            .partitions()
+            .map(|found| !found.is_empty())
+            .map_err(|error| unopened(&self.directory, &error))
     }
 
     /// The account of this store: the one it was set up for, the configured one, or one that follows from its id.
@@ -168,57 +175,6 @@ impl Store {
             (None, []) => Ok(account_of(store_id)),
         }
     }
-}
-
-/// A new store is made where there is nothing of an earlier one. Beside a keyring or a log without its store a new one would look
-/// like the old, and be empty; and what was lost would be noticed too late to be looked for.
-fn refuse_remains(directory: &DataDir) -> Result<(), Complaint> {
-    if directory.store().exists() {
-        return Ok(());
-    }
-    let found = remains(directory)?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    let mut missing = vec!["store.db"];
-    if !directory.keyring().exists() {
-        missing.push("the keyring");
-    }
-    Err(Complaint::new(format!("the store at {} is not complete", directory.path().display()))
-        .because(format!("there is {}, but {} is missing", found.join(" and "), missing.join(" and ")))
-        .because("put back what is missing; or, for a new store, give another --data-dir or move this one away")
-        .next(format!("mv {} {}", quoted(directory.path()), quoted(&beside(directory.path(), "old"))))
-        .as_damage())
-}
-
-/// What an earlier store left behind, beside its records.
-fn remains(directory: &DataDir) -> Result<Vec<String>, Complaint> {
-    let mut found = Vec::new();
-    for (name, path) in [
-        ("store.db-wal", beside(&directory.store(), WAL)),
-        ("the keyring", directory.keyring()),
-        ("keyring.previous", beside(&directory.keyring(), "previous")),
-    ] {
-        if fs::symlink_metadata(path).is_ok() {
-            found.push(name.to_owned());
-        }
-    }
-    let audit = directory.audit();
-    let segments = match fs::read_dir(&audit) {
-        Ok(entries) => entries.count(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(error) => {
-            return Err(Complaint::new(format!("the audit log in {} cannot be looked at", audit.display()))
-                .because(error)
-                .next("check owner, mode and mount of the directory, then start again"));
-        }
-    };
-    match segments {
-        0 => {}
-        1 => found.push(String::from("a segment of the audit log")),
-        more => found.push(format!("an audit log of {more} segments")),
-    }
-    Ok(found)
 }
 
 /// What stands in the way of opening the engine, as a person should hear it.
@@ -277,9 +233,8 @@ pub async fn start(
         Ok(keyring) => keyring,
         Err(KeyringError::Missing { path }) => {
             let remains = remains(store.directory())?;
-            // The engine is open and has a log of its own.
-            let of_keys = remains.iter().find(|name| *name != "store.db-wal");
-            if let Some(found) = of_keys.cloned().or(store.has_records()?) {
+            let records = store.has_records()?.then(|| String::from("a store that holds records"));
+            if let Some(found) = records.or_else(|| remains.into_iter().next()) {
                 return Err(Complaint::new(format!("there is no keyring at {}", path.display()))
                     .because(format!("there is {found}, which nothing but its keyring opens"))
                     .next("put the keyring back from keyring.previous or from a backup"));
@@ -441,7 +396,7 @@ mod tests {
         let (store, world) = place.store();
         make_keyring(&store.directory().keyring(), &place.config(), &world, None).unwrap();
         let stale = store.directory().bootstrap().join("credentials.new");
-        data_dir::write_new(&stale, b"aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\n").unwrap();
+        crate::durable::write_new(&stale, b"aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\n").unwrap();
         drop(store);
         let start = place.start().await.unwrap();
         assert!(start.is_first && !stale.exists());

@@ -16,5 +16,6 @@ mod connections;
 mod house;
 mod identity;
 mod pages;
+mod sealing;
 mod signatures;
 mod tls;

@@ -1,0 +1,349 @@
+//! The side of the control socket that answers.
+//!
+//! Shares are collected here, in memory, and forgotten when too much time passes, when the store opens, or when it is sealed. They
+//! are collected for one purpose: who gives a share to open the store has not agreed to a new keyfile.
+//!
+//! What changes something is on record, before it happens where that is possible, and is not carried out if it cannot be. A sealed
+//! store records nothing, so its slots are not changed through this door.
+
+use std::{
+    io,
+    os::unix::fs::PermissionsExt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use coffer_barrier::{RecoveryShare, ShareCollector, SlotKey};
+use coffer_sys::{HardeningLine, effective_uid};
+use coffer_types::Secret;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+    sync::Semaphore,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{Command, PATIENCE, Reply, Request, Status, Typed};
+use crate::{
+    administrator::issue_key,
+    complaint::Complaint,
+    config::Config,
+    data_dir::DataDir,
+    doctor,
+    lifecycle::Ready,
+    machine_key::{key_on_this_machine, people_open_with},
+    node::{Node, Sealed},
+    open::{Store, local_caller, record_local},
+    slots::{Change, key_to_change_with},
+};
+
+/// A passphrase is far below this, and so are the shares of any quorum that people can bring together.
+const LINE_BYTES_MAX: usize = 16 << 10;
+const SPEAKERS_MAX: usize = 16;
+/// Shares given further apart than this are not of one attempt.
+const SHARES_TOGETHER: Duration = Duration::from_secs(15 * 60);
+
+/// The open door, until closed.
+#[derive(Debug)]
+pub struct Control {
+    directory: DataDir,
+    listening: JoinHandle<()>,
+}
+
+struct Desk {
+    node: Arc<Node>,
+    store: Arc<Store>,
+    config: Config,
+    ready: Ready,
+    hardening: Vec<HardeningLine>,
+    attempt: Mutex<Option<Attempt>>,
+}
+
+/// Shares given so far.
+struct Attempt {
+    purpose: Purpose,
+    shares: ShareCollector,
+    last: Duration,
+}
+
+/// What a key is given for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Purpose {
+    Unseal,
+    Change(Change),
+}
+
+impl Control {
+    pub fn listen(
+        node: Arc<Node>,
+        store: Arc<Store>,
+        config: Config,
+        ready: Ready,
+        hardening: Vec<HardeningLine>,
+    ) -> Result<Self, Complaint> {
+        let directory = store.directory().clone();
+        let place = directory.control_socket();
+        let failed = |error: io::Error| {
+            Complaint::new(format!("the control socket {} cannot be made", place.display()))
+                .because(error)
+                .next("check the mount of the data directory, then start again")
+        };
+        // We hold the lock of the directory, so a socket that is there belongs to nobody.
+        match std::fs::remove_file(&place) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&place).map_err(failed)?;
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let desk = Desk { node, store, config, ready, hardening, attempt: Mutex::default() };
+        let listening = tokio::spawn(accept(listener, Arc::new(desk)));
+        Ok(Self { directory, listening })
+    }
+
+    pub fn close(self) {
+        self.listening.abort();
+        // A socket left behind is removed by the next start.
+        drop(std::fs::remove_file(self.directory.control_socket()));
+    }
+}
+
+async fn accept(listener: UnixListener, desk: Arc<Desk>) {
+    let seats = Arc::new(Semaphore::new(SPEAKERS_MAX));
+    loop {
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = Arc::clone(&desk);
+                tokio::spawn(async move {
+                    let _seat = seat;
+                    if timeout(PATIENCE, speak(stream, &desk)).await.is_err() {
+                        tracing::warn!("a local command took too long");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a local command was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn speak(mut stream: UnixStream, desk: &Desk) {
+    let reply = match read(&mut stream).await {
+        Ok((uid, request)) => desk.carry_out(uid, request).await.unwrap_or_else(Reply::from),
+        Err(complaint) => complaint.into(),
+    };
+    let Ok(mut line) = serde_json::to_vec(&reply).map(Secret::new) else { return };
+    line.expose_mut().push(b'\n');
+    // Whoever left before the answer does not need it.
+    drop(stream.write_all(line.expose()).await);
+}
+
+async fn read(stream: &mut UnixStream) -> Result<(u32, Request), Complaint> {
+    let unclear = || Complaint::new("the command was not understood").next("the coffer of the same version");
+    let uid = stream.peer_cred().map_err(|error| unclear().because(error))?.uid();
+    if uid != 0 && uid != effective_uid() {
+        tracing::warn!(uid, "a local command of another user was refused");
+        return Err(
+            Complaint::new("this user may not command the server").next("the user that runs it, or root")
+        );
+    }
+    // One buffer from the start: a growing one would leave copies of a key behind.
+    let mut line = Secret::new(vec![0; LINE_BYTES_MAX]);
+    let mut filled = 0;
+    loop {
+        let room = line.expose_mut().get_mut(filled..).filter(|room| !room.is_empty()).ok_or_else(unclear)?;
+        let count = stream.read(room).await.map_err(|error| unclear().because(error))?;
+        let added = line.expose().get(filled..filled + count).unwrap_or_default();
+        let end = added.iter().position(|byte| *byte == b'\n').map(|at| filled + at);
+        filled += count;
+        if let Some(end) = end {
+            let text = line.expose().get(..end).unwrap_or_default();
+            // The parser's message would quote what it did not like.
+            return serde_json::from_slice(text).map(|request| (uid, request)).map_err(|_| unclear());
+        }
+        if count == 0 {
+            return Err(unclear());
+        }
+    }
+}
+
+impl Desk {
+    async fn carry_out(&self, uid: u32, request: Request) -> Result<Reply, Complaint> {
+        let command = request.command;
+        match command {
+            Command::Status => {
+                self.record("GetStatus", uid, Vec::new()).await?;
+                Ok(Reply::Status(self.status()))
+            }
+            Command::Doctor => {
+                self.record("Examine", uid, Vec::new()).await?;
+                let hardening = doctor::hardening(&self.hardening, doctor::Whose::Server);
+                let offline = doctor::of_files(&self.config, self.store.directory(), self.node.world());
+                let online = doctor::of_node(&self.node);
+                Ok(Reply::Findings(hardening.into_iter().chain(offline).chain(online).collect()))
+            }
+            Command::Seal => {
+                // On record before it happens: afterwards there is no key to seal the record with.
+                self.record("Seal", uid, Vec::new()).await?;
+                self.forget_attempt();
+                let sealed = self.node.seal().await;
+                tracing::warn!(uid, "the store was sealed by command");
+                Ok(Reply::Sealed { keys_wiped: sealed != Sealed::StillInUse })
+            }
+            Command::Change => self.change(uid, request).await,
+            Command::AdminKey => {
+                let core = self.node.core().ok_or_else(|| {
+                    Complaint::new("the store is sealed")
+                        .because("a key is made in the store")
+                        .next("coffer unseal")
+                })?;
+                let settings = self.node.settings();
+                let (account, region) = (settings.account, &settings.region);
+                // On record in the commit that makes the key.
+                let path = issue_key(&core, self.store.directory(), account, region, uid).await?;
+                tracing::warn!(uid, "the administrator was given another key by command");
+                Ok(Reply::Filed { path })
+            }
+            Command::Unseal => self.unseal(uid, request).await,
+        }
+    }
+
+    async fn unseal(&self, uid: u32, request: Request) -> Result<Reply, Complaint> {
+        if self.node.core().is_some() {
+            return Ok(Reply::Unsealed);
+        }
+        let Some(key) = self.key(request, Purpose::Unseal)? else { return Ok(self.progress()) };
+        self.node.unseal(key).await.inspect_err(|complaint| {
+            tracing::warn!(uid, reason = complaint.what(), "the store was not unsealed");
+        })?;
+        if let Err(complaint) = self.record("Unseal", uid, Vec::new()).await {
+            // Nobody opens this store without a trace.
+            self.node.seal().await;
+            return Err(complaint);
+        }
+        self.forget_attempt();
+        tracing::info!(uid, "the store was unsealed by command");
+        Ok(Reply::Unsealed)
+    }
+
+    async fn change(&self, uid: u32, mut request: Request) -> Result<Reply, Complaint> {
+        let change = request.change.take().ok_or_else(|| Complaint::new("no change was named"))?;
+        // Before any share is taken, which would have to be given again.
+        if self.node.core().is_none() {
+            return Err(Complaint::new("the store is sealed")
+                .because("a change of its seal slots has to be put on record")
+                .next("coffer unseal"));
+        }
+        let purpose = Purpose::Change(change.clone());
+        let Some(key) = self.key(request, purpose)? else { return Ok(self.progress()) };
+        let (name, details) = (change.event(), change.details());
+        self.record(name, uid, details.clone()).await?;
+        let (store, config, world) =
+            (Arc::clone(&self.store), self.config.clone(), self.node.world().clone());
+        let changing =
+            tokio::task::spawn_blocking(move || store.change_slots(&config, &world, &key, &change)).await;
+        let changed = changing
+            .map_err(|error| Complaint::new("the seal slots could not be changed").because(error))
+            .flatten();
+        match changed {
+            Ok(changed) => {
+                tracing::warn!(uid, change = name, "the seal slots were changed by command");
+                Ok(Reply::Changed(changed))
+            }
+            Err(complaint) => {
+                tracing::warn!(
+                    uid,
+                    change = name,
+                    reason = complaint.what(),
+                    "the seal slots were not changed"
+                );
+                let failed = [("outcome", String::from("failed"))];
+                // That it began is on record, so the worst that is missing is that it failed.
+                drop(self.record(name, uid, details.into_iter().chain(failed).collect()).await);
+                Err(complaint)
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            endpoint: self.ready.endpoint.clone(),
+            account: self.ready.account.to_string(),
+            region: self.ready.region.to_string(),
+            ca_bundle: self.ready.ca_bundle.as_ref().map(|path| path.display().to_string()),
+            reasons: self.node.reasons().into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The key that was given, or that enough shares make, or that lies on the machine. `None`: more shares are needed.
+    fn key(&self, request: Request, purpose: Purpose) -> Result<Option<SlotKey>, Complaint> {
+        if let Some(Typed(passphrase)) = request.passphrase {
+            return Ok(Some(SlotKey::Passphrase(passphrase)));
+        }
+        if !request.shares.is_empty() {
+            return self.add(&request.shares, purpose);
+        }
+        let sealed = self.store.keyring()?;
+        if purpose != Purpose::Unseal {
+            return key_to_change_with(&sealed, &self.config).map(Some);
+        }
+        key_on_this_machine(&sealed, &self.config)?.map(Some).ok_or_else(|| {
+            Complaint::new("the store has no key on this machine")
+                .because("only people open it")
+                .next(people_open_with(&sealed).join(", or "))
+        })
+    }
+
+    fn add(&self, given: &[Typed], purpose: Purpose) -> Result<Option<SlotKey>, Complaint> {
+        let now = self.node.world().clock.monotonic();
+        let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = attempt.take().filter(|attempt| {
+            attempt.purpose == purpose && now.saturating_sub(attempt.last) < SHARES_TOGETHER
+        });
+        let mut shares = match current {
+            Some(attempt) => attempt.shares,
+            None => self.store.keyring()?.share_collector(),
+        };
+        for Typed(text) in given {
+            let added = RecoveryShare::parse(text.expose()).and_then(|share| shares.add(share));
+            match added {
+                Ok(progress) if progress.is_complete() => return Ok(Some(shares.finish()?)),
+                Ok(_) => {}
+                Err(error) => {
+                    // A share that was refused does not spoil those before it.
+                    *attempt = Some(Attempt { purpose, shares, last: now });
+                    return Err(error.into());
+                }
+            }
+        }
+        *attempt = Some(Attempt { purpose, shares, last: now });
+        Ok(None)
+    }
+
+    fn progress(&self) -> Reply {
+        let attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = attempt.as_ref().map(|attempt| attempt.shares.progress());
+        let (given, needed) = progress.map_or((0, 0), |progress| (progress.given, progress.needed));
+        Reply::Progress { given, needed }
+    }
+
+    fn forget_attempt(&self) {
+        drop(self.attempt.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Puts a command on record, while there is a store to record in.
+    async fn record(
+        &self,
+        name: &'static str,
+        uid: u32,
+        details: Vec<(&'static str, String)>,
+    ) -> Result<(), Complaint> {
+        let Some(core) = self.node.core() else { return Ok(()) };
+        let settings = self.node.settings();
+        let caller = local_caller(core.world(), settings.account, settings.region.clone());
+        record_local(&core, &caller, name, uid, details).await
+    }
+}

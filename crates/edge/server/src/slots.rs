@@ -1,0 +1,439 @@
+//! The seal slots of a store: made and taken away.
+//!
+//! A change needs a key that opens the store now, whether or not a server has it open: the root key that the slots wrap is in
+//! memory only while one is changed. Changes take turns. The keyring is read, changed and written, and two at once would
+//! each write a file without the slot of the other; shares would go to people and open nothing. So what is handed out is first tried
+//! on the file as it then lies on the disk.
+//!
+//! A new keyfile is made in an order that no crash turns into a trap: its slot first, then the file, then the slots of the
+//! earlier keyfiles go. Stopped after the first step, a slot remains that nobody has a key for; stopped after the second, one too many
+//! that may be taken away later. The other way round there would be a keyfile that opens nothing, and the next start would
+//! rightly refuse it.
+//!
+//! Every change is on record before it is made: by the server, on behalf of its control socket, or by a command that opens the
+//! store for it while no server runs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+};
+
+use coffer_barrier::{
+    Keyring, KeyringFile, NewSlot, Previous, RecoveryShare, SlotId, SlotInfo, SlotKey, SlotKind, keyfile,
+};
+use coffer_core::World;
+use coffer_sys::effective_uid;
+use coffer_types::Secret;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    complaint::Complaint,
+    config::Config,
+    control::Typed,
+    data_dir::DataDir,
+    durable::{self, parent},
+    lifecycle::runtime,
+    machine_key::key_on_this_machine,
+    open::{Store, local_caller, record_local},
+    world,
+};
+
+/// What is to become of the slots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Change {
+    /// A recovery slot.
+    Shares {
+        /// How many are needed to open.
+        threshold: u8,
+        /// How many there are.
+        shares: u8,
+    },
+    /// A keyfile and its slot, in place of those of lost keyfiles.
+    Keyfile {
+        /// The keyfile of the configuration, unless another place is given.
+        path: Option<PathBuf>,
+        /// Whether a keyfile that still opens the store loses its slot as well.
+        replace: bool,
+    },
+    /// A slot goes, named by the digits that `coffer key slot list` shows.
+    Remove { slot: String },
+}
+
+impl Change {
+    /// Its name on record.
+    pub(crate) const fn event(&self) -> &'static str {
+        match self {
+            Self::Shares { .. } => "CreateRecoveryShares",
+            Self::Keyfile { .. } => "CreateKeyfile",
+            Self::Remove { .. } => "RemoveSealSlot",
+        }
+    }
+
+    /// What is put on record beside it.
+    pub(crate) fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Shares { threshold, shares } => {
+                vec![("threshold", threshold.to_string()), ("shares", shares.to_string())]
+            }
+            Self::Keyfile { path, replace } => {
+                let path =
+                    path.as_ref().map_or_else(|| String::from("default"), |path| path.display().to_string());
+                vec![("keyfile", path), ("replace", replace.to_string())]
+            }
+            Self::Remove { slot } => vec![("slot", slot.clone())],
+        }
+    }
+}
+
+/// What became of them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Changed {
+    /// The shares exist nowhere else.
+    Shares {
+        slot: String,
+        shares: Vec<Typed>,
+    },
+    Keyfile {
+        path: PathBuf,
+        slot: String,
+        /// Slots of earlier keyfiles: a copy of one of those opens nothing any more.
+        removed: Vec<String>,
+        /// The keyfile of the configuration, which still opens the store.
+        kept: Option<PathBuf>,
+    },
+    Removed {
+        slot: String,
+        kind: String,
+    },
+}
+
+impl Store {
+    /// Changes the slots with a key that opens the store. It blocks: on the disk, and for a passphrase for a second of work.
+    pub fn change_slots(
+        &self,
+        config: &Config,
+        world: &World,
+        key: &SlotKey,
+        change: &Change,
+    ) -> Result<Changed, Complaint> {
+        let _turn = self.keyring_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let sealed = self.keyring()?;
+        let keyring = sealed.unseal(key, Arc::clone(&world.entropy))?;
+        match change {
+            Change::Shares { threshold, shares } => self.add_recovery(keyring, world, *threshold, *shares),
+            Change::Keyfile { path, replace } => {
+                let path = path.as_deref().unwrap_or(&config.keyfile);
+                let kept = if *replace { None } else { opening(&sealed, &config.keyfile) };
+                let kept = kept.map(|slot| (slot, config.keyfile.clone()));
+                self.add_keyfile(keyring, world, path, kept)
+            }
+            Change::Remove { slot } => self.remove(keyring, slot),
+        }
+    }
+
+    fn add_recovery(
+        &self,
+        mut keyring: Keyring,
+        world: &World,
+        threshold: u8,
+        shares: u8,
+    ) -> Result<Changed, Complaint> {
+        let (slot, made) = keyring.add_recovery(threshold, shares)?;
+        self.save(&keyring, Previous::Keep)?;
+        let shares: Vec<_> = made.iter().map(RecoveryShare::to_text).collect();
+        self.try_shares(world, threshold, &shares).map_err(|complaint| {
+            Complaint::new("the shares that were made do not open the store, so they are not shown")
+                .because(complaint.what())
+                .next(format!("check the disk, then coffer key slot remove {slot}"))
+        })?;
+        Ok(Changed::Shares { slot: slot.to_string(), shares: shares.into_iter().map(Typed).collect() })
+    }
+
+    /// As many as are needed, and all of them: if both sets make the key, so does every other.
+    fn try_shares(&self, world: &World, threshold: u8, shares: &[Secret<String>]) -> Result<(), Complaint> {
+        let sealed = self.keyring()?;
+        for count in [usize::from(threshold), shares.len()] {
+            let mut collector = sealed.share_collector();
+            for share in shares.iter().take(count) {
+                collector.add(RecoveryShare::parse(share.expose())?)?;
+            }
+            drop(sealed.unseal(&collector.finish()?, Arc::clone(&world.entropy))?);
+        }
+        Ok(())
+    }
+
+    fn add_keyfile(
+        &self,
+        mut keyring: Keyring,
+        world: &World,
+        path: &Path,
+        kept: Option<(SlotId, PathBuf)>,
+    ) -> Result<Changed, Complaint> {
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(Complaint::new(format!("{} is there already", path.display()))
+                .because("a keyfile is never overwritten: it may be the only key of a store")
+                .next("give another place with --out, or move the file away"));
+        }
+        let new = keyfile::random(world.entropy.as_ref());
+        let slot = keyring.add_slot(NewSlot::Keyfile(&new))?;
+        self.save(&keyring, Previous::Keep)?;
+        if let Err(complaint) = write_keyfile(path, &new) {
+            // Nobody has this key. If the slot cannot be taken away either, the next attempt takes it.
+            drop(keyring.remove_slot(slot).map(|()| self.save(&keyring, Previous::Forget)));
+            return Err(complaint);
+        }
+        let stays = |info: &SlotInfo| {
+            info.kind != SlotKind::Keyfile
+                || info.id == slot
+                || kept.as_ref().is_some_and(|(kept, _)| *kept == info.id)
+        };
+        let goes: Vec<_> =
+            keyring.slots().into_iter().filter(|info| !stays(info)).map(|info| info.id).collect();
+        for id in &goes {
+            keyring.remove_slot(*id)?;
+        }
+        if !goes.is_empty() {
+            // The earlier file would still open with the key that was just taken away.
+            self.save(&keyring, Previous::Forget).map_err(|complaint| {
+                complaint
+                    .because(format!(
+                        "the keyfile {} opens the store, but so does the earlier one",
+                        path.display()
+                    ))
+                    .next("coffer key slot list, then coffer key slot remove")
+            })?;
+        }
+        if opening(&self.keyring()?, path) != Some(slot) {
+            return Err(Complaint::new(format!("the keyfile {} does not open the store", path.display()))
+                .because("it was written, but what the disk gives back is something else")
+                .next("check the disk before anything is stopped: the store may not open again"));
+        }
+        Ok(Changed::Keyfile {
+            path: path.to_owned(),
+            slot: slot.to_string(),
+            removed: goes.iter().map(ToString::to_string).collect(),
+            kept: kept.map(|(_, path)| path),
+        })
+    }
+
+    fn remove(&self, mut keyring: Keyring, named: &str) -> Result<Changed, Complaint> {
+        let slots = keyring.slots();
+        let mut found = slots.iter().filter(|info| info.id.to_string() == named);
+        let (Some(info), None) = (found.next(), found.next()) else {
+            return Err(Complaint::new(format!("there is no seal slot {named}")).next("coffer key slot list"));
+        };
+        keyring.remove_slot(info.id)?;
+        self.save(&keyring, Previous::Forget)?;
+        Ok(Changed::Removed { slot: info.id.to_string(), kind: info.kind.to_string() })
+    }
+
+    fn save(&self, keyring: &Keyring, previous: Previous) -> Result<(), Complaint> {
+        Ok(keyring.save(&self.directory().keyring(), previous)?)
+    }
+}
+
+/// The same on a store that nobody serves. It is opened to put the change on record.
+pub fn change_offline(
+    config: &Config,
+    directory: DataDir,
+    key: Option<SlotKey>,
+    change: &Change,
+) -> Result<Changed, Complaint> {
+    directory.ensure_free()?;
+    let sealed = KeyringFile::read(&directory.keyring())?;
+    let key = match key {
+        Some(key) => key,
+        None => key_to_change_with(&sealed, config)?,
+    };
+    let world = world::system(&directory.audit());
+    let store = Store::take(directory, config.free_floor_bytes, &world)?;
+    let account = store.account(config.account, sealed.store_id())?;
+    runtime()?.block_on(async {
+        let core = store.open_core(&world, &key)?;
+        let caller = local_caller(&world, account, config.region.clone());
+        let recorded = record_local(&core, &caller, change.event(), effective_uid(), change.details()).await;
+        let closed = core.shut_down().map_err(|error| {
+            Complaint::new("the audit log could not be synced")
+                .because(error)
+                .next("check the disk, then try again")
+        });
+        recorded.and(closed)
+    })?;
+    store.change_slots(config, &world, &key, change)
+}
+
+/// The key of this machine, or how to give another.
+pub(crate) fn key_to_change_with(sealed: &KeyringFile, config: &Config) -> Result<SlotKey, Complaint> {
+    key_on_this_machine(sealed, config)
+        .and_then(|key| {
+            key.ok_or_else(|| {
+                Complaint::new("the store has no key on this machine")
+                    .because("it opens with a passphrase or with recovery shares")
+            })
+        })
+        .map_err(|complaint| {
+            complaint.next("the same command with --share <file> for each share, or with --passphrase")
+        })
+}
+
+/// The slot that a keyfile opens, if it is one and opens any.
+fn opening(sealed: &KeyringFile, path: &Path) -> Option<SlotId> {
+    sealed.slot_of(&SlotKey::Keyfile(keyfile::read(path).ok()?)).ok()
+}
+
+/// Writes a keyfile, whose directory may be missing as well.
+pub(crate) fn write_keyfile(path: &Path, key: &Secret<[u8; 32]>) -> Result<(), Complaint> {
+    let parent = parent(path);
+    durable::make(parent).map_err(|error| {
+        Complaint::new(format!("the directory {} for the keyfile cannot be made", parent.display()))
+            .because(error)
+            .next("choose another place for the keyfile")
+    })?;
+    Ok(keyfile::write(path, key)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use coffer_barrier::KeyringError;
+
+    use super::*;
+    use crate::config::{Flags, Home};
+
+    /// A store that a keyfile opens.
+    struct Place {
+        root: tempfile::TempDir,
+        config: Config,
+        world: World,
+        store: Store,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let home = Home {
+                data_directory: root.path().join("data"),
+                config_directory: root.path().join("config"),
+                ..Home::default()
+            };
+            let config = Config::read(&Flags::default(), &home).unwrap();
+            let directory = DataDir::prepare(&config.data_dir).unwrap();
+            let world = world::system(&directory.audit());
+            let store = Store::take(directory, 0, &world).unwrap();
+            let key = keyfile::random(world.entropy.as_ref());
+            write_keyfile(&config.keyfile, &key).unwrap();
+            let keyring = Keyring::create(NewSlot::Keyfile(&key), Arc::clone(&world.entropy));
+            keyring.save(&store.directory().keyring(), Previous::Keep).unwrap();
+            Self { root, config, world, store }
+        }
+
+        fn keyfile(&self) -> SlotKey {
+            SlotKey::Keyfile(keyfile::read(&self.config.keyfile).unwrap())
+        }
+
+        fn change(&self, key: &SlotKey, change: &Change) -> Result<Changed, Complaint> {
+            self.store.change_slots(&self.config, &self.world, key, change)
+        }
+
+        fn shares(&self) -> Vec<Typed> {
+            match self.change(&self.keyfile(), &Change::Shares { threshold: 2, shares: 3 }).unwrap() {
+                Changed::Shares { shares, .. } => shares,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn key_of(&self, shares: &[Typed]) -> SlotKey {
+            let mut collector = self.store.keyring().unwrap().share_collector();
+            for Typed(share) in shares {
+                collector.add(RecoveryShare::parse(share.expose()).unwrap()).unwrap();
+            }
+            collector.finish().unwrap()
+        }
+
+        fn kinds(&self) -> Vec<SlotKind> {
+            self.store.keyring().unwrap().slots().iter().map(|slot| slot.kind).collect()
+        }
+    }
+
+    #[test]
+    fn shares_that_are_made_at_the_same_time_all_open_the_store() {
+        let place = Place::new();
+        let made: Vec<_> = thread::scope(|scope| {
+            let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| place.shares())).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        for shares in &made {
+            place.store.keyring().unwrap().slot_of(&place.key_of(&shares[1..])).unwrap();
+        }
+        assert_eq!(place.kinds().len(), 1 + made.len());
+    }
+
+    #[test]
+    fn a_new_keyfile_takes_the_place_of_a_lost_one_and_not_of_one_that_opens_the_store() {
+        let place = Place::new();
+        let shares = place.shares();
+        let first = place.keyfile();
+        let other = place.root.path().join("another/keyfile");
+        let beside = Change::Keyfile { path: Some(other.clone()), replace: false };
+        let Ok(Changed::Keyfile { removed, kept, .. }) = place.change(&first, &beside) else { panic!() };
+        assert_eq!((removed.len(), kept), (0, Some(place.config.keyfile.clone())));
+        assert!(place.change(&first, &beside).unwrap_err().what().contains("is there already"));
+        assert_eq!(place.kinds(), [SlotKind::Keyfile, SlotKind::Recovery, SlotKind::Keyfile]);
+
+        fs::remove_file(&place.config.keyfile).unwrap();
+        let instead = Change::Keyfile { path: None, replace: false };
+        let Ok(Changed::Keyfile { removed, kept, path, .. }) =
+            place.change(&place.key_of(&shares[..2]), &instead)
+        else {
+            panic!()
+        };
+        assert_eq!((removed.len(), kept, path), (2, None, place.config.keyfile.clone()));
+        let sealed = place.store.keyring().unwrap();
+        sealed.slot_of(&place.keyfile()).unwrap();
+        assert!(matches!(sealed.slot_of(&first), Err(KeyringError::WrongKey { .. })));
+        assert!(
+            !durable::beside(&place.store.directory().keyring(), "previous").exists(),
+            "an older file would still open with the lost keyfile"
+        );
+
+        let leaked = place.keyfile();
+        let replacing = Change::Keyfile { path: Some(place.root.path().join("fresh")), replace: true };
+        place.change(&leaked, &replacing).unwrap();
+        assert!(place.store.keyring().unwrap().slot_of(&leaked).is_err());
+    }
+
+    #[test]
+    fn a_keyfile_that_cannot_be_written_leaves_no_slot_and_the_old_one_opens() {
+        let place = Place::new();
+        let key = place.keyfile();
+        fs::create_dir(place.root.path().join("full.tmp")).unwrap();
+        let nowhere = Change::Keyfile { path: Some(place.root.path().join("full")), replace: true };
+        assert!(place.change(&key, &nowhere).unwrap_err().what().contains("was not made"));
+        assert_eq!(place.kinds(), [SlotKind::Keyfile]);
+        place.store.keyring().unwrap().slot_of(&key).unwrap();
+    }
+
+    #[test]
+    fn a_slot_that_was_taken_away_opens_nothing_and_the_last_one_stays() {
+        let place = Place::new();
+        let shares = place.shares();
+        let slot = |kind| {
+            let slots = place.store.keyring().unwrap().slots();
+            slots.iter().find(|slot| slot.kind == kind).unwrap().id.to_string()
+        };
+        let (of_file, of_shares) = (slot(SlotKind::Keyfile), slot(SlotKind::Recovery));
+        let key = place.key_of(&shares[..2]);
+        place.change(&key, &Change::Remove { slot: of_file.clone() }).unwrap();
+        assert!(place.store.keyring().unwrap().slot_of(&place.keyfile()).is_err());
+        for (slot, says) in
+            [(of_file, "no seal slot"), (of_shares, "is not removed"), (String::new(), "no seal slot")]
+        {
+            let refusal = place.change(&key, &Change::Remove { slot }).unwrap_err();
+            assert!(refusal.what().contains(says), "{refusal}");
+        }
+    }
+}
