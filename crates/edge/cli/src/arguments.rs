@@ -17,6 +17,7 @@ Exit codes:
   0   done
   1   failed; the error says why and what to try
   2   something stored is damaged
+  3   more recovery shares are needed
   64  the command line was not understood";
 
 /// The AWS Secrets Manager you can run yourself.
@@ -202,11 +203,14 @@ pub(crate) struct Doctor {
 #[derive(Debug, Args)]
 pub(crate) struct KeyFiles {
     /// A file with one recovery share; may be repeated
-    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase"])]
     pub share: Vec<PathBuf>,
     /// A file with the passphrase; `-` is the standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase")]
     pub passphrase_file: Option<PathBuf>,
+    /// Ask for the passphrase on the terminal
+    #[arg(long)]
+    pub passphrase: bool,
 }
 
 #[derive(Debug, Args)]
@@ -227,6 +231,16 @@ pub(crate) enum KeyCommand {
         #[command(subcommand)]
         command: SharesCommand,
     },
+    /// The file that opens the store without a person
+    Keyfile {
+        #[command(subcommand)]
+        command: KeyfileCommand,
+    },
+    /// Everything that opens the store
+    Slot {
+        #[command(subcommand)]
+        command: SlotCommand,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -235,11 +249,66 @@ pub(crate) enum SharesCommand {
     Create(CreateShares),
 }
 
+/// Said where a command changes who can open the store.
+const GIVE_A_KEY: &str = "It takes a key that opens the store: the keyfile, if nothing is given, or the files given. A store that only a \
+                          passphrase opens asks for it.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyfileCommand {
+    /// Make a new keyfile and its seal slot, in place of one that is lost
+    Create(CreateKeyfile),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = GIVE_A_KEY)]
+pub(crate) struct CreateKeyfile {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// Where the new keyfile goes; a file is never overwritten [default: the keyfile of the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Also take away the slot of a keyfile that still opens the store
+    #[arg(long)]
+    pub replace: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SlotCommand {
+    /// List the seal slots; any one of them opens the store
+    List(ListSlots),
+    /// Take a seal slot away: its key, or its shares, open the store no more
+    Remove(RemoveSlot),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListSlots {
+    #[command(flatten)]
+    pub place: Place,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = GIVE_A_KEY)]
+pub(crate) struct RemoveSlot {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// The slot, as `coffer key slot list` names it
+    pub slot: String,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "Give each share to another person, on paper. They are shown once and kept nowhere.")]
 pub(crate) struct CreateShares {
     #[command(flatten)]
     pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
     /// How many are needed to open the store, and how many there are
     #[arg(long, value_name = "M/N", default_value = "3/5", value_parser = quorum)]
     pub shares: (u8, u8),

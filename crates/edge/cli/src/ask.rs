@@ -9,9 +9,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use coffer_barrier::{KeyringFile, RecoveryShare, SlotKey};
+use coffer_barrier::{KeyringFile, RecoveryShare, SlotKey, SlotKind};
 use coffer_server::{
     Complaint,
+    control::{Request, Typed},
     data_dir::{self, DataDir},
 };
 use coffer_types::Secret;
@@ -21,22 +22,77 @@ use crate::arguments::KeyFiles;
 const TERMINAL: &str = "/dev/tty";
 const PASSPHRASE_BYTES_MAX: u64 = 4096;
 
-/// The key in the files of a command that has no server to collect shares for it.
-pub(crate) fn offline_key(files: &KeyFiles, directory: &DataDir) -> Result<Option<SlotKey>, Complaint> {
-    if let Some(path) = &files.passphrase_file {
-        return passphrase_from(path).map(|passphrase| Some(SlotKey::Passphrase(passphrase)));
-    }
-    if files.share.is_empty() {
-        return Ok(None);
-    }
-    let mut shares = KeyringFile::read(&directory.keyring())?.share_collector();
-    for path in &files.share {
-        shares.add(RecoveryShare::parse(share_from(path)?.expose())?)?;
-    }
-    Ok(Some(shares.finish()?))
+/// What somebody gave to open the store with.
+pub(crate) enum Given {
+    /// The key that lies on the machine is meant.
+    Nothing,
+    Passphrase(Secret<String>),
+    Shares(Vec<Secret<String>>),
 }
 
-pub(crate) fn share_from(path: &Path) -> Result<Secret<String>, Complaint> {
+impl Given {
+    /// What the flags name.
+    pub(crate) fn by(files: &KeyFiles) -> Result<Self, Complaint> {
+        if let Some(path) = &files.passphrase_file {
+            return passphrase_from(path).map(Self::Passphrase);
+        }
+        if files.passphrase {
+            return ask("Passphrase: ").map(Self::Passphrase);
+        }
+        if files.share.is_empty() {
+            return Ok(Self::Nothing);
+        }
+        files.share.iter().map(|path| share_from(path)).collect::<Result<_, _>>().map(Self::Shares)
+    }
+
+    /// The same, and a passphrase is asked for if no key on a machine could open the store, but a passphrase can.
+    pub(crate) fn by_or_typed(files: &KeyFiles, directory: &DataDir) -> Result<Self, Complaint> {
+        let given = Self::by(files)?;
+        if !matches!(given, Self::Nothing) {
+            return Ok(given);
+        }
+        let slots = KeyringFile::read(&directory.keyring())?.slots();
+        let has = |kind| slots.iter().any(|slot| slot.kind == kind);
+        if has(SlotKind::Passphrase) && !has(SlotKind::Keyfile) && !has(SlotKind::Systemd) {
+            return ask("Passphrase: ").map(Self::Passphrase);
+        }
+        Ok(given)
+    }
+
+    /// Puts a copy into a request.
+    pub(crate) fn put_into(&self, request: Request) -> Request {
+        let copy = |text: &Secret<String>| Typed(Secret::new(text.expose().clone()));
+        match self {
+            Self::Nothing => request,
+            Self::Passphrase(passphrase) => Request { passphrase: Some(copy(passphrase)), ..request },
+            Self::Shares(shares) => Request { shares: shares.iter().map(copy).collect(), ..request },
+        }
+    }
+
+    /// The key, for a command that has no server to collect shares for it.
+    pub(crate) fn key(&self, directory: &DataDir) -> Result<Option<SlotKey>, Complaint> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Passphrase(passphrase) => {
+                Ok(Some(SlotKey::Passphrase(Secret::new(passphrase.expose().clone()))))
+            }
+            Self::Shares(shares) => {
+                let mut collector = KeyringFile::read(&directory.keyring())?.share_collector();
+                for share in shares {
+                    collector.add(RecoveryShare::parse(share.expose())?)?;
+                }
+                Ok(Some(collector.finish()?))
+            }
+        }
+    }
+}
+
+/// The key in the files of a command that has no server to collect shares for it.
+pub(crate) fn offline_key(files: &KeyFiles, directory: &DataDir) -> Result<Option<SlotKey>, Complaint> {
+    Given::by(files)?.key(directory)
+}
+
+fn share_from(path: &Path) -> Result<Secret<String>, Complaint> {
     data_dir::read_small(path).map_err(|error| unreadable(path, &error))
 }
 
@@ -51,11 +107,6 @@ pub(crate) fn passphrase_from(path: &Path) -> Result<Secret<String>, Complaint> 
     Ok(text)
 }
 
-/// Asks on the terminal, wherever the standard streams go.
-pub(crate) fn passphrase_typed() -> Result<Secret<String>, Complaint> {
-    ask("Passphrase: ")
-}
-
 /// Asks twice, because what is typed is not seen.
 pub(crate) fn new_passphrase_typed() -> Result<Secret<String>, Complaint> {
     let (first, second) = (ask("New passphrase: ")?, ask("The same again: ")?);
@@ -66,6 +117,7 @@ pub(crate) fn new_passphrase_typed() -> Result<Secret<String>, Complaint> {
     }
 }
 
+/// Asks on the terminal, wherever the standard streams go.
 fn ask(question: &str) -> Result<Secret<String>, Complaint> {
     let nobody = |error: io::Error| {
         Complaint::new("the passphrase cannot be asked for").because(error).next("--passphrase-file <file>")

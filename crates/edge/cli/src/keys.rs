@@ -1,117 +1,52 @@
-//! `coffer seal`, `coffer unseal`, `coffer key shares create`.
+//! `coffer key ..`: who can open the store.
 //!
-//! A running server is asked over its socket, because it holds the lock and the record of who did what. Shares can also be made
-//! while no server runs.
+//! A running server is asked over its socket, because it holds the lock and the record of who did what. Without one, the command
+//! opens the store itself and leaves the same record.
+//!
+//! Shares are shown once. So their files are made before the shares are, and when they cannot be written after all, the slot that they
+//! would have opened is taken away again: a slot that nobody opens looks like a way back and is none.
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use coffer_barrier::{KeyringFile, SlotKind};
+use coffer_barrier::{KeyringFile, SlotInfo};
 use coffer_server::{
     Complaint,
     config::Config,
-    control::{self, Command, Reply, Request, Typed},
+    control::{self, Reply, Request, Typed},
     data_dir::{self, DataDir},
-    open::{Store, key_on_this_machine},
-    world,
+    slots::{self, Change, Changed},
 };
 use coffer_types::Secret;
+use serde::Serialize;
 
 use crate::{
     Exit,
-    arguments::{CreateShares, Place, Unseal},
-    ask::{passphrase_from, passphrase_typed, share_from},
+    arguments::{CreateKeyfile, CreateShares, KeyFiles, ListSlots, Place, RemoveSlot},
+    ask::Given,
     configuration,
-    print::{remark, say},
+    print::{remark, say, table},
+    seal::{incomplete, unexpected},
 };
 
-pub(crate) fn seal(place: &Place) -> Result<Exit, Complaint> {
-    let (config, _) = configuration(&place.flags())?;
-    let directory = DataDir::existing(&config.data_dir)?;
-    match running(&directory, &Request::new(Command::Seal))? {
-        Reply::Sealed { keys_wiped: true } => say("The store is sealed; no key is left in memory."),
-        Reply::Sealed { keys_wiped: false } => {
-            say(
-                "The store is sealed; requests that had begun are finishing, and the keys go with the last of them.",
-            );
-        }
-        _ => return Err(unexpected()),
-    }
-    Ok(Exit::Done)
-}
-
-pub(crate) fn unseal(arguments: &Unseal) -> Result<Exit, Complaint> {
-    let (config, _) = configuration(&arguments.place.flags())?;
-    let directory = DataDir::existing(&config.data_dir)?;
-    let mut last = None;
-    for request in requests(arguments, &directory)? {
-        last = Some(running(&directory, &request)?);
-        if matches!(last, Some(Reply::Unsealed)) {
-            break;
-        }
-    }
-    match last {
-        Some(Reply::Unsealed) => {
-            say("The store is open.");
-            Ok(Exit::Done)
-        }
-        Some(Reply::Progress { given, needed }) => Err(Complaint::new("the store is sealed")
-            .because(format!(
-                "{given} of {needed} recovery shares given; {}",
-                missing(needed.saturating_sub(given))
-            ))
-            .next("coffer unseal --share <file>")),
-        _ => Err(unexpected()),
-    }
-}
-
-fn missing(count: usize) -> String {
-    if count == 1 { String::from("1 more is needed") } else { format!("{count} more are needed") }
-}
-
-/// One request for each thing that was given.
-fn requests(arguments: &Unseal, directory: &DataDir) -> Result<Vec<Request>, Complaint> {
-    let with = |passphrase: Option<Secret<String>>, share: Option<Secret<String>>| Request {
-        passphrase: passphrase.map(Typed),
-        share: share.map(Typed),
-        ..Request::new(Command::Unseal)
-    };
-    if let Some(path) = &arguments.key.passphrase_file {
-        return Ok(vec![with(Some(passphrase_from(path)?), None)]);
-    }
-    if !arguments.key.share.is_empty() {
-        let shares = arguments.key.share.iter().map(|path| Ok(with(None, Some(share_from(path)?))));
-        return shares.collect();
-    }
-    // The server knows where its keyfile is; whether there is a slot for one stands in the open part of the keyring.
-    let slots = KeyringFile::read(&directory.keyring())?.slots();
-    if slots.iter().any(|slot| matches!(slot.kind, SlotKind::Keyfile | SlotKind::Systemd)) {
-        Ok(vec![with(None, None)])
-    } else {
-        Ok(vec![with(Some(passphrase_typed()?), None)])
-    }
-}
-
 pub(crate) fn create_shares(arguments: &CreateShares) -> Result<Exit, Complaint> {
-    let (config, _) = configuration(&arguments.place.flags())?;
-    let directory = DataDir::existing(&config.data_dir)?;
-    if let Some(out) = &arguments.out {
-        // Before the slot is made: shares that cannot be written would be lost.
-        std::fs::create_dir(out).map_err(|error| {
-            Complaint::new(format!("the directory {} cannot be made", out.display()))
-                .because(error)
-                .next("give a path that does not exist yet")
-        })?;
-    }
-    let request = Request { quorum: Some(arguments.shares), ..Request::new(Command::Shares) };
-    let shares: Vec<Secret<String>> = match control::ask(&directory, &request)? {
-        Some(Reply::Shares(shares)) => shares.into_iter().map(|Typed(share)| share).collect(),
-        Some(_) => return Err(unexpected()),
-        None => offline_shares(directory, &config, arguments.shares)?,
-    };
+    let store = Target::of(&arguments.place, &arguments.key)?;
+    let out = arguments.out.as_deref().map(NewDirectory::make).transpose()?;
     let (threshold, count) = arguments.shares;
-    match &arguments.out {
-        Some(out) => write_shares(out, &shares)?,
-        None => shares.iter().for_each(|share| say(share.expose())),
+    let (slot, made) = match store.change(&Change::Shares { threshold, shares: count })? {
+        Outcome::Changed(Changed::Shares { slot, shares }) => (slot, shares),
+        Outcome::Incomplete(exit) => return Ok(exit),
+        Outcome::Changed(_) => return Err(unexpected()),
+    };
+    let shares = made.iter().map(|Typed(share)| share);
+    match out {
+        None => shares.for_each(|share| say(share.expose())),
+        Some(out) => {
+            let written = out.write(shares).map_err(|complaint| store.take_back(complaint, slot))?;
+            written.iter().for_each(|path| say(&path.display().to_string()));
+        }
     }
     remark(&format!(
         "Any {threshold} of these {count} shares open the store. Give each to another person; they are kept nowhere else."
@@ -119,40 +54,177 @@ pub(crate) fn create_shares(arguments: &CreateShares) -> Result<Exit, Complaint>
     Ok(Exit::Done)
 }
 
-fn offline_shares(
-    directory: DataDir,
-    config: &Config,
-    (threshold, count): (u8, u8),
-) -> Result<Vec<Secret<String>>, Complaint> {
-    let key = key_on_this_machine(&KeyringFile::read(&directory.keyring())?, config)?.ok_or_else(|| {
-        Complaint::new("the store has no key on this machine")
-            .next("start the server, unseal it, and repeat the command")
+pub(crate) fn create_keyfile(arguments: &CreateKeyfile) -> Result<Exit, Complaint> {
+    let store = Target::of(&arguments.place, &arguments.key)?;
+    // The server has another working directory.
+    let out = arguments.out.as_deref().map(std::path::absolute).transpose().map_err(|error| {
+        Complaint::new("the place of the new keyfile is unclear").because(error).next("give its full path")
     })?;
-    let world = world::system(&directory.audit());
-    Store::take(directory, config.free_floor_bytes, &world)?.add_recovery(&world, &key, threshold, count)
-}
-
-fn write_shares(out: &Path, shares: &[Secret<String>]) -> Result<(), Complaint> {
-    for (number, share) in (1..).zip(shares) {
-        let path = out.join(format!("share-{number}"));
-        data_dir::write_new(&path, share.expose().as_bytes()).map_err(|error| {
-            Complaint::new(format!("{} cannot be written", path.display()))
-                .because(error)
-                .next("make room and create another set of shares; this one is incomplete")
-        })?;
-        say(&path.display().to_string());
+    // Named in any case, so that it is the keyfile of this command line and not that of the server's.
+    let path =
+        out.or_else(|| arguments.place.keyfile.as_deref().and_then(|path| std::path::absolute(path).ok()));
+    let (path, removed, kept) = match store.change(&Change::Keyfile { path, replace: arguments.replace })? {
+        Outcome::Changed(Changed::Keyfile { path, removed, kept, .. }) => (path, removed, kept),
+        Outcome::Incomplete(exit) => return Ok(exit),
+        Outcome::Changed(_) => return Err(unexpected()),
+    };
+    say(&format!("The keyfile {} opens the store", path.display()));
+    for slot in &removed {
+        say(&format!(
+            "  removed        slot {slot} of an earlier keyfile; a copy of that opens nothing any more"
+        ));
     }
-    Ok(())
+    if let Some(kept) = kept {
+        say(&format!("  kept           {} still opens the store too", kept.display()));
+    }
+    if path != store.config.keyfile {
+        say(&format!("  next           coffer server --keyfile {}", coffer_server::shell::quoted(&path)));
+    }
+    remark("Keep a copy of it elsewhere, and not with the data directory.");
+    Ok(Exit::Done)
 }
 
-fn running(directory: &DataDir, request: &Request) -> Result<Reply, Complaint> {
-    control::ask(directory, request)?.ok_or_else(|| {
-        Complaint::new(format!("no server runs on {}", directory.path().display()))
-            .because("a store is closed whenever no server runs")
-            .next(format!("coffer server --data-dir {}", directory.path().display()))
-    })
+pub(crate) fn remove(arguments: &RemoveSlot) -> Result<Exit, Complaint> {
+    let store = Target::of(&arguments.place, &arguments.key)?;
+    match store.change(&Change::Remove { slot: arguments.slot.clone() })? {
+        Outcome::Changed(Changed::Removed { slot, kind }) => {
+            say(&format!("The {kind} slot {slot} is gone: what opened it opens nothing any more."));
+            Ok(Exit::Done)
+        }
+        Outcome::Incomplete(exit) => Ok(exit),
+        Outcome::Changed(_) => Err(unexpected()),
+    }
 }
 
-fn unexpected() -> Complaint {
-    Complaint::new("the server answered something else").next("the coffer of the same version")
+#[derive(Serialize)]
+struct Listed {
+    slot: String,
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shares: Option<u8>,
+}
+
+impl Listed {
+    fn of(info: &SlotInfo) -> Self {
+        let (threshold, shares) = info.shares.unzip();
+        Self { slot: info.id.to_string(), kind: info.kind.to_string(), threshold, shares }
+    }
+
+    fn row(&self) -> Vec<String> {
+        let quorum = self.threshold.zip(self.shares);
+        let quorum = quorum.map(|(threshold, shares)| format!("any {threshold} of {shares} shares"));
+        vec![self.slot.clone(), self.kind.clone(), quorum.unwrap_or_default()]
+    }
+}
+
+/// Who could open the store stands in the open part of the keyring.
+pub(crate) fn list(arguments: &ListSlots) -> Result<Exit, Complaint> {
+    let (config, _) = configuration(&arguments.place.flags())?;
+    let directory = DataDir::existing(&config.data_dir)?;
+    let slots: Vec<_> = KeyringFile::read(&directory.keyring())?.slots().iter().map(Listed::of).collect();
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&slots)
+            .map_err(|error| Complaint::new("the list cannot be printed").because(error))?
+    } else {
+        table(&slots.iter().map(Listed::row).collect::<Vec<_>>())
+    };
+    say(&text);
+    Ok(Exit::Done)
+}
+
+/// The store that a command changes, and what it was given to open it with.
+struct Target<'c> {
+    config: Config,
+    directory: DataDir,
+    given: Given,
+    place: &'c Place,
+}
+
+enum Outcome {
+    Changed(Changed),
+    /// More shares are needed, and that was said.
+    Incomplete(Exit),
+}
+
+impl<'c> Target<'c> {
+    fn of(place: &'c Place, key: &KeyFiles) -> Result<Self, Complaint> {
+        let (config, _) = configuration(&place.flags())?;
+        let directory = DataDir::existing(&config.data_dir)?;
+        let given = Given::by_or_typed(key, &directory)?;
+        Ok(Self { config, directory, given, place })
+    }
+
+    fn change(&self, change: &Change) -> Result<Outcome, Complaint> {
+        let request = self.given.put_into(Request::change(change.clone()));
+        match control::ask(&self.directory, &request)? {
+            Some(Reply::Changed(changed)) => Ok(Outcome::Changed(changed)),
+            Some(Reply::Progress { given, needed }) => {
+                Ok(Outcome::Incomplete(incomplete("Nothing is changed yet", given, needed, self.place)))
+            }
+            Some(_) => Err(unexpected()),
+            None => {
+                let key = self.given.key(&self.directory)?;
+                slots::change_offline(&self.config, self.directory.clone(), key, change).map(Outcome::Changed)
+            }
+        }
+    }
+
+    /// Takes away a slot whose shares are lost, and says whether that worked.
+    fn take_back(&self, complaint: Complaint, slot: String) -> Complaint {
+        let next = format!("coffer key slot remove{} {slot}", self.place.typed());
+        match self.change(&Change::Remove { slot }) {
+            Ok(Outcome::Changed(Changed::Removed { .. })) => {
+                complaint.because("no share is left, and nothing was changed")
+            }
+            _ => complaint
+                .because("no share is left, but their slot is; it is of no use to anybody")
+                .next(next),
+        }
+    }
+}
+
+/// A directory for shares. It goes again unless it gets them all.
+struct NewDirectory<'p> {
+    path: &'p Path,
+    is_complete: bool,
+}
+
+impl<'p> NewDirectory<'p> {
+    fn make(path: &'p Path) -> Result<Self, Complaint> {
+        fs::create_dir(path).map_err(|error| {
+            Complaint::new(format!("the directory {} cannot be made", path.display()))
+                .because(error)
+                .next("give a path that does not exist yet")
+        })?;
+        Ok(Self { path, is_complete: false })
+    }
+
+    fn write<'s>(
+        mut self,
+        shares: impl Iterator<Item = &'s Secret<String>>,
+    ) -> Result<Vec<PathBuf>, Complaint> {
+        let mut written = Vec::new();
+        for (number, share) in (1..).zip(shares) {
+            let path = self.path.join(format!("share-{number}"));
+            data_dir::write_new(&path, share.expose().as_bytes()).map_err(|error| {
+                Complaint::new(format!("{} cannot be written", path.display()))
+                    .because(error)
+                    .next("make room, and create the shares again")
+            })?;
+            written.push(path);
+        }
+        self.is_complete = true;
+        Ok(written)
+    }
+}
+
+impl Drop for NewDirectory<'_> {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            // It was made a moment ago and is empty but for shares that open nothing.
+            drop(fs::remove_dir_all(self.path));
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod keys;
 mod print;
 mod profile;
 mod run;
+mod seal;
 
 use std::process::ExitCode;
 
@@ -27,7 +28,8 @@ use coffer_sys::WipingAllocator;
 use mimalloc::MiMalloc;
 
 use crate::arguments::{
-    AdminCommand, AdminKeyCommand, Arguments, Command, KeyCommand, ProfileCommand, SharesCommand,
+    AdminCommand, AdminKeyCommand, Arguments, Command, KeyCommand, KeyfileCommand, ProfileCommand,
+    SharesCommand, SlotCommand,
 };
 
 #[global_allocator]
@@ -40,6 +42,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// Something stored is not as it was written.
     Damage = 2,
+    /// More recovery shares are needed; those that were given are remembered for a while.
+    Incomplete = 3,
     /// The command line was not understood.
     Usage = 64,
 }
@@ -71,11 +75,14 @@ fn main() -> ExitCode {
         Command::Verify(verify) => examine::verify(&verify),
         Command::AcceptLoss(accept) => examine::accept_loss(&accept),
         Command::Doctor(doctor) => examine::doctor(&doctor, &hardening),
-        Command::Seal(place) => keys::seal(&place),
-        Command::Unseal(unseal) => keys::unseal(&unseal),
-        Command::Key { command: KeyCommand::Shares { command: SharesCommand::Create(create) } } => {
-            keys::create_shares(&create)
-        }
+        Command::Seal(place) => seal::seal(&place),
+        Command::Unseal(unseal) => seal::unseal(&unseal),
+        Command::Key { command } => match command {
+            KeyCommand::Shares { command: SharesCommand::Create(create) } => keys::create_shares(&create),
+            KeyCommand::Keyfile { command: KeyfileCommand::Create(create) } => keys::create_keyfile(&create),
+            KeyCommand::Slot { command: SlotCommand::List(list) } => keys::list(&list),
+            KeyCommand::Slot { command: SlotCommand::Remove(remove) } => keys::remove(&remove),
+        },
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -3,7 +3,7 @@
 //! The first line is for people and for scripts alike: it says that the server is ready, and where. No line has a secret in it;
 //! the administrator's key is in a file, and the line says which.
 
-use coffer_barrier::SlotKey;
+use coffer_barrier::{SlotKey, SlotKind};
 use coffer_server::{
     Complaint,
     config::{Config, Flags},
@@ -76,18 +76,26 @@ fn welcome(ready: &Ready, config: &Config, place: &Place) -> String {
     if let Some(authority) = &ready.ca_bundle {
         line("authority", authority.display().to_string());
     }
-    if ready.is_first {
-        line(
-            "keyfile",
-            format!(
-                "{} (keep a copy elsewhere: without it the store stays closed)",
-                config.keyfile.display()
-            ),
-        );
+    if let Some(missing) = &ready.missing_key {
+        line("key", format!("{} ({})", missing.what(), missing.reasons().join("; ")));
+    }
+    // At every start, until there is another way in.
+    if !ready.has_slot(SlotKind::Recovery) {
+        if ready.has_slot(SlotKind::Keyfile) && ready.missing_key.is_none() {
+            line(
+                "keyfile",
+                format!(
+                    "{} (keep a copy elsewhere: without it the store stays closed)",
+                    config.keyfile.display()
+                ),
+            );
+        }
         line("recovery", format!("coffer key shares create{flags}"));
     }
     if ready.is_sealed {
-        line("next", format!("coffer unseal{flags}"));
+        for way in ways_to_unseal(ready) {
+            line("next", format!("coffer unseal{flags}{way}"));
+        }
     } else if ready.credentials.is_some() {
         line(
             "next",
@@ -95,6 +103,12 @@ fn welcome(ready: &Ready, config: &Config, place: &Place) -> String {
         );
     }
     text
+}
+
+/// The flags that say what a person opens the store with.
+fn ways_to_unseal(ready: &Ready) -> Vec<&'static str> {
+    let ways = [(SlotKind::Recovery, " --share <file>"), (SlotKind::Passphrase, " --passphrase")];
+    ways.into_iter().filter(|(kind, _)| ready.has_slot(*kind)).map(|(_, way)| way).collect()
 }
 
 fn dev_welcome(ready: &Ready) -> String {

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::place::{Place, mode};
+use crate::{
+    kill::every_event,
+    place::{Place, mode},
+};
 
 #[test]
 fn a_sealed_server_answers_only_that_it_is_sealed_until_it_is_unsealed() {
@@ -34,8 +37,8 @@ fn recovery_shares_open_a_store_whose_keyfile_is_lost() {
     assert!(lost.code == 1 && lost.stderr.contains("keyfile"), "{lost:?}");
     let share = |number: u8| format!("{out}/share-{number}");
     let first = place.run(&["unseal", "--share", &share(1)]);
-    assert_eq!(first.code, 1);
-    assert!(first.stderr.contains("1 of 2 recovery shares given; 1 more is needed"), "{first:?}");
+    assert_eq!(first.code, 3, "neither done nor failed: {first:?}");
+    assert!(first.stdout.contains("1 of 2 recovery shares given; 1 more is needed"), "{first:?}");
     assert_eq!(server.get("/health/ready").0, 503);
     place.run(&["unseal", "--share", &share(3)]).done();
     assert_eq!(server.get("/health/ready").0, 200);
@@ -51,6 +54,104 @@ fn shares_can_be_made_while_no_server_runs() {
     let shares = place.run(&["key", "shares", "create", "--shares", "2/2"]).done();
     assert_eq!(shares.lines().count(), 2, "{shares}");
     place.server().stop();
+    assert_eq!(events(&place, "CreateRecoveryShares").len(), 1);
+}
+
+#[test]
+fn shares_of_a_store_with_a_passphrase_are_made_with_the_passphrase() {
+    let place = Place::new();
+    place.write("right", b"five words are much better\n");
+    place.write("wrong", b"four words are not enough\n");
+    let file = |name: &str| place.path(name).to_str().unwrap().to_owned();
+    let (right, wrong, out) = (file("right"), file("wrong"), file("shares"));
+    place.run(&["init", "--passphrase-file", &right]).done();
+    let create = ["key", "shares", "create", "--shares", "2/3", "--out", &out, "--passphrase-file"];
+    let create = |passphrase: &str| place.run(&[&create[..], &[passphrase]].concat());
+
+    // Without a server, with a sealed one, and with an open one.
+    assert!(create(&wrong).stderr.contains("does not open"));
+    assert!(!place.path("shares").exists(), "what failed leaves nothing behind");
+    create(&right).done();
+    let server = place.server();
+    fs::remove_dir_all(place.path("shares")).unwrap();
+    assert!(create(&right).stderr.contains("the store is sealed"));
+    place.run(&["unseal", "--passphrase-file", &right]).done();
+    assert!(create(&wrong).stderr.contains("does not open"));
+    assert!(!place.path("shares").exists());
+    create(&right).done();
+    assert_eq!(create(&right).code, 1, "the directory is there");
+    assert!(place.path("shares/share-3").exists());
+
+    // Who has no key is told how to give one, and not that there is a terminal missing.
+    place.run(&["seal"]).done();
+    place.run(&["unseal", "--share", &format!("{out}/share-1"), "--share", &format!("{out}/share-2")]).done();
+    server.stop();
+}
+
+#[test]
+fn shares_that_are_made_at_the_same_time_all_open_the_store() {
+    let place = Place::new();
+    let server = place.server();
+    let sets = ["a", "b", "c", "d", "e", "f"];
+    std::thread::scope(|scope| {
+        for set in sets {
+            let out = place.path(set);
+            let place = &place;
+            scope.spawn(move || {
+                let create = ["key", "shares", "create", "--shares", "2/2", "--out", out.to_str().unwrap()];
+                place.run(&create).done();
+            });
+        }
+    });
+    server.stop();
+    for set in sets {
+        let share = |number| place.path(&format!("{set}/share-{number}")).to_str().unwrap().to_owned();
+        place.run(&["verify", "--share", &share(1), "--share", &share(2)]).done();
+    }
+    assert_eq!(events(&place, "CreateRecoveryShares").len(), sets.len());
+}
+
+#[test]
+fn shares_that_cannot_be_written_leave_neither_files_nor_a_slot() {
+    let place = Place::new();
+    let server = place.server();
+    let before = place.run(&["key", "slot", "list"]).done();
+    let out = place.path("shares");
+    let create = ["key", "shares", "create", "--out", out.to_str().unwrap()];
+    let outcome = place.run_limited("trap '' XFSZ; ulimit -f 0", &create);
+    assert_eq!(outcome.code, 1, "{outcome:?}");
+    assert!(outcome.stderr.contains("no share is left, and nothing was changed"), "{outcome:?}");
+    assert!(!out.exists());
+    assert_eq!(place.run(&["key", "slot", "list"]).done(), before);
+    server.stop();
+}
+
+#[test]
+fn a_slot_is_listed_and_taken_away_and_the_last_one_stays() {
+    let place = Place::new();
+    let server = place.server();
+    place.run(&["key", "shares", "create", "--shares", "2/3"]).done();
+    let listed: Vec<serde_json::Value> =
+        serde_json::from_str(&place.run(&["key", "slot", "list", "--json"]).done()).unwrap();
+    let kinds: Vec<_> = listed.iter().map(|slot| slot["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["keyfile", "recovery"]);
+    assert!(place.run(&["key", "slot", "list"]).done().contains("any 2 of 3 shares"));
+    let slot = |at: usize| listed[at]["slot"].as_str().unwrap();
+    place.run(&["key", "slot", "remove", slot(1)]).done();
+    assert_eq!(place.run(&["key", "slot", "remove", slot(1)]).code, 1);
+    let last = place.run(&["key", "slot", "remove", slot(0)]);
+    assert!(last.code == 1 && last.stderr.contains("it is the last one"), "{last:?}");
+    server.stop();
+    let removals = events(&place, "RemoveSealSlot");
+    assert_eq!(removals.len(), 5, "three attempts, two of which failed: {removals:?}");
+    place.server().stop();
+}
+
+/// What is on record under a name.
+fn events(place: &Place, name: &str) -> Vec<serde_json::Value> {
+    let mut events = every_event(&place.path("data"), &place.path("keys/keyfile"));
+    events.retain(|event| event["eventName"] == name);
+    events
 }
 
 #[test]

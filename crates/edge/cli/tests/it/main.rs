@@ -13,6 +13,8 @@ mod place;
 #[cfg(test)]
 mod profile;
 #[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod verify;

@@ -55,6 +55,13 @@ impl Place {
         Outcome::of(&self.prepare(command, arguments).stdin(Stdio::null()).output().unwrap())
     }
 
+    /// The same under limits that a shell sets, such as `ulimit -f 0`.
+    pub(crate) fn run_limited(&self, limits: &str, arguments: &[&str]) -> Outcome {
+        let mut command = Command::new("timeout");
+        command.args([SECONDS_MAX, "sh", "-c", &format!("{limits}; exec {COFFER} \"$@\""), "sh"]);
+        Outcome::of(&self.prepare(command, arguments).stdin(Stdio::null()).output().unwrap())
+    }
+
     /// Starts a server, or `dev`, and waits until it says that it is ready.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let mut command = self.prepare(Command::new(COFFER), arguments);

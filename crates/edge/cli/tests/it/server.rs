@@ -81,9 +81,13 @@ fn a_taken_port_is_named() {
     let place = Place::new();
     let first = place.server();
     let address = first.endpoint.strip_prefix("http://").unwrap();
-    let outcome = Place::new().run(&["server", "--listen", address]);
+    let other = Place::new();
+    let outcome = other.run(&["server", "--listen", address]);
     assert_eq!(outcome.code, 1);
     assert!(outcome.stderr.contains(&format!("cannot listen on {address}")), "{outcome:?}");
+    assert!(!other.path("data").exists() && !other.path("keys").exists(), "nothing was made");
+    let same = place.run(&["server", "--listen", address]);
+    assert!(same.stderr.contains("is in use"), "{same:?}");
 }
 
 #[test]
@@ -135,6 +139,52 @@ fn a_lost_keyring_is_not_replaced() {
     fs::remove_file(place.path("data/keyring")).unwrap();
     assert!(place.refused(&[]).contains("no keyring"));
     assert!(!place.path("data/keyring").exists());
+}
+
+#[test]
+fn no_new_store_is_made_beside_what_is_left_of_an_old_one() {
+    let place = Place::new();
+    let server = place.server();
+    // Commands are on record: so there is a segment.
+    place.run(&["doctor"]).done();
+    server.stop();
+    let refused = |left: &str, missing: &str| {
+        let outcome = place.run(&["server", "--listen", "127.0.0.1:0"]);
+        assert_eq!(outcome.code, 2, "{outcome:?}");
+        assert!(outcome.stderr.contains(&format!("there is {left}, but not {missing}")), "{outcome:?}");
+        assert!(!place.path("data/store.db").exists() && !place.path("data/bootstrap").exists());
+    };
+    for name in ["store.db", "store.db-wal", "lock"] {
+        fs::remove_file(place.path(&format!("data/{name}"))).unwrap();
+    }
+    fs::remove_dir_all(place.path("data/bootstrap")).unwrap();
+    refused("the keyring, a segment of the audit log", "store.db");
+    fs::remove_file(place.path("data/keyring")).unwrap();
+    refused("a segment of the audit log", "store.db and the keyring");
+    fs::remove_dir_all(place.path("data/audit")).unwrap();
+    let printed = place.server().stop();
+    assert!(printed.contains("administrator"), "{printed}");
+}
+
+#[test]
+fn the_way_back_is_named_at_each_start_until_there_is_one() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let printed = place.server().stop();
+        assert!(printed.contains("coffer key shares create") && printed.contains("keep a copy"), "{printed}");
+    }
+    place.run(&["key", "shares", "create"]).done();
+    let printed = place.server().stop();
+    assert!(!printed.contains("coffer key shares create") && !printed.contains("keep a copy"), "{printed}");
+}
+
+#[test]
+fn a_keyfile_that_was_not_written_to_its_end_is_made_anew() {
+    let place = Place::new();
+    place.write("keys/keyfile.tmp", b"");
+    place.server().stop();
+    assert_eq!(place.text("keys/keyfile").len(), 65);
+    assert!(!place.path("keys/keyfile.tmp").exists());
 }
 
 #[test]
