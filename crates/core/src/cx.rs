@@ -320,7 +320,9 @@ impl<'a> Cx<'a> {
         if self.calls.len() >= CALLS_DEPTH_MAX {
             return Err(self.internal(format!("services call each other in a loop at {}", O::SPEC.name)));
         }
-        let via = self.calls.last().map(|spec| spec.service);
+        // An operation made of others of its own service is still the caller's doing.
+        let via =
+            self.calls.last().map(|spec| spec.service).filter(|service| service.name != O::SPEC.service.name);
         let request = describe(&input, O::SPEC.audit.request);
         let before = (self.changes.clone(), self.only_optional, self.events.len(), self.activated.len());
         let resources = self.resources.replace(Vec::new());
@@ -352,6 +354,14 @@ impl<'a> Cx<'a> {
             resources: asked_about,
         });
         outcome
+    }
+
+    /// Says in the log what an answer will not say by its status: it was given without something that is a fault of ours.
+    pub fn goes_on_without(&self, error: &ApiError) {
+        if error.is_fault() {
+            let (request, operation) = (self.request_id(), self.calls.last().map(|spec| spec.name));
+            tracing::warn!(request_id = %request, operation, code = error.code(), cause = ?error.cause, "an answer goes out without a part that failed");
+        }
     }
 
     /// Something the service did by itself, for the audit trail.

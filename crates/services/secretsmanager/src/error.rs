@@ -43,6 +43,8 @@ pub(crate) enum SecretError {
     TagKeyTwice { key: String },
     TagKeyReserved { key: String },
     ReplicationUnavailable,
+    BatchOfBothOrNeither,
+    BatchSizeWithoutFilters,
     MalformedPolicy(Malformed),
     UnsupportedPrincipal,
     PublicPolicy,
@@ -159,6 +161,14 @@ impl From<SecretError> for ApiError {
             }
             SecretError::CurrentOnEmptyVersion => err::invalid_request(
                 "You can't move staging label AWSCURRENT to a version that doesn't contain a value.",
+            ),
+            // E30
+            SecretError::BatchOfBothOrNeither => {
+                err::invalid_parameter("Either 'SecretIdList' or 'Filters' must be provided, but not both.")
+            }
+            // E31
+            SecretError::BatchSizeWithoutFilters => err::invalid_parameter(
+                "'Filters' not specified. 'Filters' must also be specified when 'MaxResults' is provided.",
             ),
             SecretError::MalformedPolicy(malformed) => {
                 err::malformed_policy_document(policy_sentence(&malformed))

@@ -7,6 +7,7 @@ mod error;
 mod filter;
 mod identifier;
 mod ops;
+mod page;
 mod password;
 mod policy;
 mod rotation;
@@ -21,6 +22,7 @@ use coffer_model::secretsmanager as model;
 pub fn register(registry: &mut Registry) {
     registry.serve::<model::CreateSecret>(ops::create_secret);
     registry.serve::<model::GetSecretValue>(ops::get_secret_value);
+    registry.serve::<model::BatchGetSecretValue>(ops::batch_get_secret_value);
     registry.serve::<model::PutSecretValue>(ops::put_secret_value);
     registry.serve::<model::UpdateSecret>(ops::update_secret);
     registry.serve::<model::DescribeSecret>(ops::describe_secret);

@@ -1,5 +1,6 @@
 //! The operations, one file each. Each is four paragraphs: understand the input, find and ask, change, answer.
 
+mod batch_get_secret_value;
 mod cancel_rotate_secret;
 mod create_secret;
 mod delete_resource_policy;
@@ -20,6 +21,7 @@ mod update_secret;
 mod update_secret_version_stage;
 mod validate_resource_policy;
 
+pub(crate) use batch_get_secret_value::batch_get_secret_value;
 pub(crate) use cancel_rotate_secret::cancel_rotate_secret;
 pub(crate) use create_secret::create_secret;
 pub(crate) use delete_resource_policy::delete_resource_policy;
