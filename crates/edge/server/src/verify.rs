@@ -4,14 +4,15 @@
 //! log. Nothing is shown of what was read, and nothing is repaired: damage is a fact to decide about, and a repair would
 //! destroy the evidence.
 //!
-//! It works on a store that nobody serves, under the lock, so that what it reads stands still.
+//! It works on a store that nobody serves, so that what it reads stands still, and it leaves no trace: a backup is verified where
+//! it lies, also on a mount that is read-only.
 
 use std::{fmt, path::PathBuf};
 
 use coffer_barrier::{Barrier, KeyringFile, SlotKey};
 use coffer_core::{Files, Succession, World, open_record, open_row, verify_segment};
 use coffer_store::{
-    AuditPlace, Depth, Dir, Engine, EngineError, KeyRange, LogDamage, PAGE_ENTRIES_MAX, Partition, Read,
+    AuditPlace, Depth, EngineError, KeyRange, LogDamage, LogState, PAGE_ENTRIES_MAX, Partition, StillStore,
 };
 use coffer_types::encoding::HEXLOWER;
 use serde::Serialize;
@@ -20,7 +21,7 @@ use crate::{
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
-    open::{Store, key_on_this_machine},
+    open::{MARK, key_on_this_machine, unopened},
 };
 
 /// Damage that repeats a thousand times is one piece of news.
@@ -83,7 +84,6 @@ pub fn verify(config: &Config, world: &World, key: Option<SlotKey>) -> Result<Re
     let directory = DataDir::existing(&config.data_dir)?;
     directory.ensure_free()?;
     let keyring = KeyringFile::read(&directory.keyring())?;
-    // Opening makes a store where there is none, which is not for a command that only looks.
     if !directory.store().exists() {
         return Err(Complaint::new(format!(
             "there is a keyring in {}, but no store",
@@ -97,27 +97,24 @@ pub fn verify(config: &Config, world: &World, key: Option<SlotKey>) -> Result<Re
             .next("coffer verify --share <file> for each share, or --passphrase-file <file>"));
     };
     let barrier = keyring.unseal(&key, world.entropy.clone())?.barrier();
-    let store = Store::take(directory, config.free_floor_bytes, world)?;
+    let store = StillStore::open(directory.path(), MARK).map_err(|error| unopened(&directory, &error))?;
 
     let mut report = Report::default();
-    let engine = store.engine();
-    match engine.check(Depth::Deep) {
+    if let LogState::Damaged(damage) = store.log() {
+        report.problem("store.db-wal", format!("{damage}; {}", after_damage(damage, &directory)));
+    }
+    match store.check(Depth::Deep) {
         Ok(health) => health.problems.iter().for_each(|problem| report.problem("store.db", problem)),
         Err(error) => report.problem("store.db", error),
     }
-    match engine.partitions() {
-        Ok(partitions) => {
-            for (partition, _) in partitions {
-                report.partitions += 1;
-                if let Err(error) = records(&mut report, engine.as_ref(), &barrier, &partition) {
-                    report.problem(format!("records of {partition:?}"), error);
-                }
-                if let Err(error) = rows(&mut report, engine.as_ref(), &barrier, &partition) {
-                    report.problem(format!("audit rows of {partition:?}"), error);
-                }
-            }
+    for partition in store.partitions() {
+        report.partitions += 1;
+        if let Err(error) = records(&mut report, &store, &barrier, partition) {
+            report.problem(format!("records of {partition:?}"), error);
         }
-        Err(error) => report.problem("store.db", error),
+        if let Err(error) = rows(&mut report, &store, &barrier, partition) {
+            report.problem(format!("audit rows of {partition:?}"), error);
+        }
     }
     segments(&mut report, world.audit_files.as_ref(), &barrier);
     Ok(report)
@@ -125,13 +122,13 @@ pub fn verify(config: &Config, world: &World, key: Option<SlotKey>) -> Result<Re
 
 fn records(
     report: &mut Report,
-    engine: &dyn Engine,
+    store: &StillStore,
     barrier: &Barrier,
     partition: &Partition,
 ) -> Result<(), EngineError> {
     let mut rest = Some(KeyRange::all());
     while let Some(range) = rest {
-        let page = engine.scan(partition, &range, Dir::Forward, PAGE_ENTRIES_MAX, Read::Latest)?;
+        let page = store.scan(partition, &range, PAGE_ENTRIES_MAX)?;
         for entry in page.entries {
             report.records += 1;
             let key = entry.key.as_bytes();
@@ -147,13 +144,13 @@ fn records(
 
 fn rows(
     report: &mut Report,
-    engine: &dyn Engine,
+    store: &StillStore,
     barrier: &Barrier,
     partition: &Partition,
 ) -> Result<(), EngineError> {
     let mut after = AuditPlace::default();
     loop {
-        let rows = engine.audit_rows(partition, after, PAGE_ENTRIES_MAX)?;
+        let rows = store.audit_rows(partition, after, PAGE_ENTRIES_MAX)?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.place;
         for row in &rows {
@@ -190,6 +187,9 @@ fn segments(report: &mut Report, files: &dyn Files, barrier: &Barrier) {
         }
     }
     for (from, to) in succession.gaps() {
-        report.problem("audit", format!("segments {from} to {to} are missing, and no event says that they were retired"));
+        report.problem(
+            "audit",
+            format!("segments {from} to {to} are missing, and no event says that they were retired"),
+        );
     }
 }

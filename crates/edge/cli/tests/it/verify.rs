@@ -1,5 +1,7 @@
 //! `coffer verify`: what is damaged is found, what is whole is not complained about.
 
+mod look;
+
 use crate::place::Place;
 
 /// Version 1 of a record, then envelope version and suite, epoch 1, revision 1.

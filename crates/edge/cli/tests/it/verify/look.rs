@@ -1,0 +1,102 @@
+//! Looking at a store that a crash left behind: a log that lost acknowledged writes is named by everybody who looks, a person may go
+//! on without them, and looking itself leaves no trace.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use crate::place::Place;
+
+const LOG: &str = "data/store.db-wal";
+
+/// A store whose server was killed at the end of its second start, with its log as it was then.
+fn killed() -> Place {
+    let place = Place::new();
+    place.server().stop();
+    drop(place.server());
+    assert!(!place.read(LOG).is_empty());
+    place
+}
+
+/// One bit, in the last page that was written.
+fn flip(place: &Place) -> Vec<u8> {
+    let mut log = place.read(LOG);
+    let at = log.len() - 100;
+    log[at] ^= 16;
+    place.write(LOG, &log);
+    log
+}
+
+#[test]
+fn a_damaged_log_is_named_by_all_and_given_up_by_name_only() {
+    let place = killed();
+    let damaged = flip(&place);
+
+    let start = place.run(&["server", "--listen", "127.0.0.1:0"]);
+    assert_eq!(start.code, 2, "{start:?}");
+    let command = "coffer accept-loss ";
+    let verify = place.run(&["verify"]);
+    assert_eq!(verify.code, 2, "{verify:?}");
+    let doctor = place.run(&["doctor"]);
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+    for says in [&start.stderr, &verify.stdout, &doctor.stdout] {
+        assert!(says.contains("the write-ahead log is damaged at frame"), "{says}");
+        assert!(says.contains("acknowledged commits") && says.contains(command), "{says}");
+    }
+    assert_eq!(place.read(LOG), damaged, "nobody changed it");
+
+    let id = start.stderr.split(command).nth(1).unwrap().split_whitespace().next().unwrap();
+    let other = place.run(&["accept-loss", "0123456789abcdef-1"]);
+    assert!(other.code == 1 && other.stderr.contains("nothing was given up"), "{other:?}");
+    assert_eq!(place.read(LOG), damaged);
+
+    let done = place.run(&["accept-loss", id]).done();
+    assert!(done.contains("given up"), "{done}");
+    assert_eq!(place.read(&format!("{LOG}.damaged-{id}")), damaged, "the log is kept");
+    let doctor = place.run(&["doctor"]);
+    assert!(doctor.stdout.contains("given up by command"), "{doctor:?}");
+    place.run(&["verify"]).done();
+    place.server().stop();
+}
+
+#[test]
+fn a_log_of_a_crash_is_no_damage() {
+    let place = killed();
+    place.run(&["verify"]).done();
+    let doctor = place.run(&["doctor"]);
+    assert!(doctor.stdout.contains("whole, and read at the next start"), "{doctor:?}");
+    place.server().stop();
+}
+
+/// Names, sizes and times of everything in a directory.
+fn traces(path: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut waiting = vec![path.to_owned()];
+    while let Some(path) = waiting.pop() {
+        let about = fs::symlink_metadata(&path).unwrap();
+        found.push(format!("{} {} {}.{}", path.display(), about.len(), about.mtime(), about.mtime_nsec()));
+        if about.is_dir() {
+            waiting.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn verify_leaves_no_trace() {
+    for crashed in [true, false] {
+        let place = Place::new();
+        let server = place.server();
+        if crashed {
+            drop(server);
+        } else {
+            server.stop();
+        }
+        // What a backup does not bring along.
+        fs::remove_file(place.path("data/store.db-shm")).ok();
+        fs::remove_file(place.path("data/control.sock")).ok();
+        let before = traces(&place.path("data"));
+        let report: serde_json::Value = serde_json::from_str(&place.run(&["verify", "--json"]).done()).unwrap();
+        assert_eq!(report["records"], 2, "{report}");
+        assert_eq!(traces(&place.path("data")), before, "crashed: {crashed}");
+    }
+}
