@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use coffer_barrier::Barrier;
 use coffer_client::{Client, Credentials, Endpoint};
-use coffer_core::{AuditLog, Caller, Core, Db, Registry};
+use coffer_core::{AuditLog, Caller, Core, Db, Files, Registry, verify_segment};
 use coffer_iam::create_administrator;
 use coffer_server::{Mode, Node, Settings, config::Window, open};
 use coffer_shape::OperationSpec;
@@ -149,6 +149,19 @@ impl TestServer {
         let core = self.node.core().unwrap();
         core.run_due_tasks().await.unwrap();
         tokio::task::spawn_blocking(move || core.move_audit_rows().unwrap()).await.unwrap();
+    }
+
+    /// Every audit event so far, file after file.
+    pub async fn audit(&self) -> Vec<String> {
+        self.pass(Duration::ZERO).await;
+        let files = &self.world.files;
+        let mut events = Vec::new();
+        for name in files.list().unwrap() {
+            let bytes = files.read(&name).unwrap();
+            let report = verify_segment(&self.barrier, &bytes, &mut |event| events.push(event.to_owned()));
+            assert_eq!(report.problem, None);
+        }
+        events
     }
 
     /// Closes the store and opens it again: whatever was only in memory is gone.

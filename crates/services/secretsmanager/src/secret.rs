@@ -3,11 +3,11 @@
 //! Labels are what clients follow, so their rules are the heart of the service. They are plain functions of the record: no store, no
 //! caller, no clock but the instant that is passed in.
 
-use coffer_core::{Cx, Listed, Place, table};
-use coffer_shape::{ApiError, record};
+use coffer_core::{Listed, Place, table};
+use coffer_shape::record;
 use coffer_types::Timestamp;
 
-use crate::{error::SecretError, policy::PolicyRecord, rotation::RotationRecord, value::VersionRecord};
+use crate::{error::SecretError, rotation::RotationRecord};
 
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
@@ -324,6 +324,8 @@ impl SecretRecord {
     }
 
     /// Drops deprecated versions, oldest first, until one more fits. Labelled and young ones stay.
+    ///
+    /// No secret ever holds more than the quota, so there is nothing that would have to be dropped at another time.
     fn make_room(&mut self, now: Timestamp) -> Result<Vec<String>, SecretError> {
         let excess = (self.versions.len() + 1).saturating_sub(VERSIONS_MAX);
         let kept_since = now.minus(std::time::Duration::from_secs(DEPRECATED_KEPT_HOURS * 3600));
@@ -359,17 +361,6 @@ impl SecretRecord {
         self.accessed_on == today
             && self.version(version_id).is_some_and(|version| version.accessed_on == today)
     }
-}
-
-/// Removes a secret, every value and every policy it has.
-pub(crate) fn erase(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiError> {
-    for version in secret.versions.iter().filter(|version| version.has_value) {
-        cx.erase::<VersionRecord>(&[&secret.arn, &version.id])?;
-    }
-    for policy in &secret.policies {
-        cx.erase::<PolicyRecord>(&[&secret.arn, policy])?;
-    }
-    cx.erase::<SecretRecord>(&[&secret.name])
 }
 
 #[cfg(test)]

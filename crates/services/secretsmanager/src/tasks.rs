@@ -2,13 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use coffer_core::{Cx, EventKind, Next, Place, ServiceEvent, Task, Walk};
+use coffer_core::{Cx, Next, Place, Task, Walk};
 use coffer_model::secretsmanager::action;
 use coffer_shape::ApiError;
 
 use crate::{
+    erasure::erase_due,
     identifier::secret,
-    secret::{SecretRecord, erase, order},
+    secret::{SecretRecord, order},
 };
 
 /// Removes secrets whose recovery window has closed, with all their versions.
@@ -47,13 +48,7 @@ impl Task for DeletionReaper {
                 continue;
             };
             if secret.deletion_due_at.is_some_and(|at| at <= now) {
-                erase(cx, &secret)?;
-                cx.record_event(ServiceEvent {
-                    kind: EventKind::Service,
-                    source: "secretsmanager.amazonaws.com",
-                    name: "EndSecretVersionDelete",
-                    details: vec![("SecretId", secret.arn.clone())],
-                });
+                erase_due(cx, &secret)?;
             }
         }
         Ok(next)

@@ -28,6 +28,15 @@ async fn a_hundred_versions_fit_and_old_ones_make_room_after_a_day() {
 
     server.pass(DAY).await;
     stage.get("PutSecretValue", put(101)).await;
+    let events = deletions(&server).await;
+    let names: Vec<_> = events.iter().map(|event| event["eventName"].as_str().unwrap()).collect();
+    assert_eq!(names, ["StartSecretVersionDelete", "EndSecretVersionDelete"]);
+    for event in events {
+        assert_eq!(event["eventType"], "AwsServiceEvent");
+        assert_eq!(event["additionalEventData"]["SecretVersionId"], token(1));
+        let arn = event["additionalEventData"]["SecretId"].as_str().unwrap();
+        assert!(arn.contains(":secret:db/password-"), "{arn}");
+    }
     let gone = stage.ask("GetSecretValue", &json!({"SecretId": "db/password", "VersionId": token(1)})).await;
     assert_eq!(gone.code(), "ResourceNotFoundException");
     let kept = stage.get("GetSecretValue", json!({"SecretId": "db/password", "VersionId": token(2)})).await;
@@ -44,7 +53,18 @@ async fn a_hundred_versions_fit_and_old_ones_make_room_after_a_day() {
         stage.get("ListSecrets", json!({"IncludePlannedDeletion": true})).await,
         json!({"SecretList": []})
     );
+    assert_eq!(deletions(&server).await.len(), 4);
     server.stop().await;
+}
+
+/// What the service says of the deletions that nobody called for.
+async fn deletions(server: &TestServer) -> Vec<serde_json::Value> {
+    let events = server.audit().await;
+    events
+        .iter()
+        .filter(|event| event.contains("SecretVersionDelete"))
+        .map(|event| serde_json::from_str(event).unwrap())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

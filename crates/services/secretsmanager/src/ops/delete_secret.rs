@@ -7,10 +7,11 @@ use coffer_model::secretsmanager::{DeleteSecretRequest, DeleteSecretResponse, ac
 use coffer_shape::ApiError;
 
 use crate::{
+    erasure::erase,
     error::SecretError,
     identifier::{check_secret_id, new_arn, secret},
     rotation,
-    secret::{SecretRecord, erase},
+    secret::SecretRecord,
     tasks::DeletionReaper,
 };
 

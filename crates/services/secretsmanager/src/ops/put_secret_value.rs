@@ -5,11 +5,12 @@ use coffer_model::secretsmanager::{PutSecretValueRequest, PutSecretValueResponse
 use coffer_shape::ApiError;
 
 use crate::{
+    erasure::drop_versions,
     error::SecretError,
     identifier::{check_secret_id, secret},
     rotation,
     secret::{SecretRecord, Token},
-    value::{SecretValue, VersionRecord, open_version, store_version},
+    value::{SecretValue, open_version, store_version},
 };
 
 /// Adds a version to a secret and moves the requested staging labels onto it.
@@ -48,9 +49,7 @@ pub(super) fn add_version(
 ) -> Result<(), ApiError> {
     let version = store_version(cx, secret, token, value)?;
     let added = secret.add_version(version, labels, cx.now())?;
-    for dropped in added.dropped {
-        cx.erase::<VersionRecord>(&[&secret.arn, &dropped])?;
-    }
+    drop_versions(cx, secret, added.dropped)?;
     if added.abandons_rotation {
         cx.record_event(rotation::event("RotationAbandoned", secret));
     }

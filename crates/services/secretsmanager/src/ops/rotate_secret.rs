@@ -8,11 +8,11 @@ use coffer_model::secretsmanager::{RotateSecretRequest, RotateSecretResponse, ac
 use coffer_shape::{Action, ApiError};
 
 use crate::{
+    erasure::drop_versions,
     error::SecretError,
     identifier::{check_secret_id, secret},
     rotation::{self, Configuration, Rules},
     secret::SecretRecord,
-    value::VersionRecord,
 };
 
 const INVOKE_FUNCTION: Action = Action("lambda:InvokeFunction");
@@ -61,9 +61,8 @@ pub(crate) fn rotate_secret(
 }
 
 fn begin(cx: &mut Cx<'_>, secret: &mut SecretRecord, token: &str) -> Result<(), ApiError> {
-    for dropped in secret.begin_rotation(token, cx.now())? {
-        cx.erase::<VersionRecord>(&[&secret.arn, &dropped])?;
-    }
+    let dropped = secret.begin_rotation(token, cx.now())?;
+    drop_versions(cx, secret, dropped)?;
     cx.record_event(rotation::event("RotationStarted", secret));
     Ok(())
 }
