@@ -102,7 +102,7 @@ def test_without_its_key_a_store_stays_closed(node, make_client):
     node.keyfile.rename(aside)
     refusal = run(*node.server_words(), home=node.home)
     assert refusal.returncode == 1
-    assert f"the keyfile {node.keyfile} cannot be read" in refusal.stderr
+    assert f"the keyfile {node.keyfile} is missing" in refusal.stderr
     assert not node.keyfile.exists(), "a new key would open nothing"
     aside.rename(node.keyfile)
     node.start()

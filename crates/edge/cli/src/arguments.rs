@@ -11,6 +11,7 @@ Examples:
   coffer server                            a server with a store, made at the first start
   coffer profile install                   lets `aws --profile coffer` talk to it
   coffer key shares create                 recovery shares, for the day the keyfile is lost
+  coffer key keyfile create                another keyfile, on that day
   coffer doctor                            what somebody should look at
 
 Exit codes:
@@ -173,6 +174,9 @@ pub(crate) struct Verify {
     pub place: Place,
     #[command(flatten)]
     pub key: KeyFiles,
+    /// Say what records with problems are called, beside their stored keys; the names of secrets may be secret
+    #[arg(long)]
+    pub names: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

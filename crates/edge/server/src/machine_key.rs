@@ -108,9 +108,13 @@ impl Place {
         let how = if source.kind() == io::ErrorKind::NotFound { "is missing" } else { "cannot be read" };
         let complaint = Complaint::new(format!("{} {how}", self.named())).because(source);
         match people_open_with(keyring).as_slice() {
-            [] => complaint
-                .because("the store has no other seal slot: nothing else opens it")
-                .next("put it back from its copy, or give its place with --keyfile"),
+            [] => complaint.because("the store has no other seal slot: nothing else opens it").next(
+                if self.kind == SlotKind::Systemd {
+                    "start it as the unit that has LoadCredential=coffer.keyfile"
+                } else {
+                    "put it back from its copy, or give its place with --keyfile"
+                },
+            ),
             commands => complaint.next(commands.join(", or ")),
         }
     }
