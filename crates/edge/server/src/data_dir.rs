@@ -182,7 +182,7 @@ fn plain(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// Refuses an open file with a key in it if somebody else may read or change it. `forbidden` are the bits of mode to refuse.
+/// Refuses an open file that is ours alone to read, such as one with a key in it, if somebody else may read or change it. `forbidden` are the bits of mode to refuse.
 pub(crate) fn ensure_private_file(file: &File, path: &Path, forbidden: u32) -> Result<(), Complaint> {
     let shown = path.display();
     let found = owner_and_mode(file)
@@ -195,8 +195,7 @@ pub(crate) fn ensure_private_file(file: &File, path: &Path, forbidden: u32) -> R
     }
     if found.mode & forbidden != 0 {
         return Err(Complaint::new(format!("{shown} is open to others"))
-            .because(format!("there is a key in it, and its mode is {:04o}", found.mode))
-            .because("find out who may have read it")
+            .because(format!("its mode is {:04o}; find out who may have read it", found.mode))
             .next(format!("chmod 600 {}", quoted(path))));
     }
     Ok(())

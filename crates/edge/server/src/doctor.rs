@@ -4,16 +4,26 @@
 //! doctor` has something to say on the day that nothing starts. A finding names the thing, says how it is, and when it is not
 //! good says what to do. It repairs nothing.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
+mod place;
 
-use coffer_barrier::{KeyringFile, SlotKind, keyfile};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path, time::Duration};
+
+use coffer_barrier::{KeyringError, KeyringFile, SlotKind, keyfile};
 use coffer_core::{Next, World};
 use coffer_store::{LogState, examine_log, logs_set_aside};
 use coffer_sys::{HardeningLine, LockedBytes};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::Config, data_dir::DataDir, durable::parent, node::Node, units::Size, verify, world::timestamp,
+    complaint::Complaint,
+    config::{CREDENTIAL, Config},
+    data_dir::DataDir,
+    durable::parent,
+    node::Node,
+    shell::quoted,
+    units::Size,
+    verify,
+    world::timestamp,
 };
 
 /// Below this somebody should make room this week.
@@ -52,9 +62,16 @@ impl Finding {
     fn bad(about: &str, says: impl Into<String>, next: impl Into<String>) -> Self {
         Self { grade: Grade::Bad, ..Self::warning(about, says, next) }
     }
+
+    /// What stands in the way, in its own words; `otherwise` is the next step of a complaint that names none.
+    fn complaint(about: &str, complaint: &Complaint, otherwise: &str) -> Self {
+        let parts: Vec<_> =
+            std::iter::once(complaint.what()).chain(complaint.reasons().iter().map(String::as_str)).collect();
+        Self::bad(about, parts.join("; "), complaint.next_step().unwrap_or(otherwise))
+    }
 }
 
-/// Which process gave something up.
+/// Which process looks, and gave something up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
     Server,
@@ -92,22 +109,39 @@ pub fn hardening(lines: &[HardeningLine], whose: Whose) -> Vec<Finding> {
     findings
 }
 
-/// What can be seen from outside: directory, keyring, keyfile, log, disk, clock. For a store that no server has open.
+/// What can be seen from outside, by the server that has the store open: directory, store, keyring, keyfile, disk, clock.
 pub fn of_files(config: &Config, directory: &DataDir, world: &World) -> Vec<Finding> {
-    let mut findings = vec![match DataDir::existing(directory.path()) {
-        Ok(_) => Finding::good("data directory", directory.path().display().to_string()),
-        Err(complaint) => {
-            Finding::bad("data directory", complaint.what(), complaint.next_step().unwrap_or_default())
-        }
-    }];
+    files(config, directory, world, Whose::Server)
+}
+
+/// The same of a store that nobody serves, a little closer: its files may be opened.
+pub fn of_resting_files(config: &Config, directory: &DataDir, world: &World) -> Vec<Finding> {
+    files(config, directory, world, Whose::Command)
+}
+
+fn files(config: &Config, directory: &DataDir, world: &World, whose: Whose) -> Vec<Finding> {
+    let mut findings = vec![
+        match DataDir::existing(directory.path()) {
+            Ok(_) => Finding::good("data directory", directory.path().display().to_string()),
+            Err(complaint) => Finding::complaint("data directory", &complaint, "look at it with ls -ld"),
+        },
+        place::of_mount(directory.path()),
+        place::of_store(directory, whose),
+    ];
+    if let Err(complaint) = directory.ensure_private() {
+        findings.push(Finding::complaint("private files", &complaint, "look at them with ls -l"));
+    }
     match KeyringFile::read(&directory.keyring()) {
         Ok(keyring) => findings.extend(of_keyring(&keyring, config, directory)),
-        Err(error) => {
-            let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-            findings.push(Finding::bad("keyring", first, "put the keyring back from a backup"));
-        }
+        Err(error) => findings.push(Finding::complaint(
+            "keyring",
+            &Complaint::from(error),
+            "put the keyring back from a backup",
+        )),
     }
-    findings.push(of_log(directory));
+    if whose == Whose::Command {
+        findings.push(of_log(directory));
+    }
     findings.push(of_disk(config, directory.path()));
     findings.push(of_clock(&directory.store(), world));
     findings.push(of_swap());
@@ -129,17 +163,41 @@ fn of_keyring(keyring: &KeyringFile, config: &Config, directory: &DataDir) -> Ve
     if has(SlotKind::Keyfile) {
         findings.push(of_keyfile(&config.keyfile, directory));
     }
+    if has(SlotKind::Systemd) {
+        findings.push(of_credential(config));
+    }
     findings
+}
+
+/// systemd hands the key to the service and to nobody else, so a command that is typed cannot see it.
+fn of_credential(config: &Config) -> Finding {
+    let Some(path) = &config.credential else {
+        return Finding::warning(
+            "credential",
+            format!(
+                "the store opens with the systemd credential {CREDENTIAL}, which this process was not given"
+            ),
+            format!("look for LoadCredential={CREDENTIAL}:PATH in the unit: systemctl cat coffer"),
+        );
+    };
+    match keyfile::read_credential(path) {
+        Ok(_) => Finding::good("credential", path.display().to_string()),
+        Err(error) => Finding::complaint("credential", &Complaint::from(error), "systemctl cat coffer"),
+    }
 }
 
 fn of_keyfile(path: &Path, directory: &DataDir) -> Finding {
     let shown = path.display();
-    if let Err(error) = keyfile::read(path) {
-        let text = error.to_string();
-        let mut lines = text.lines();
-        let says =
-            format!("{}: {}", lines.next().unwrap_or_default(), lines.next().unwrap_or_default().trim());
-        return Finding::bad("keyfile", says, format!("put the keyfile back to {shown}, or give --keyfile"));
+    match keyfile::read(path) {
+        Ok(_) => {}
+        Err(KeyringError::KeyfileReading { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Finding::bad(
+                "keyfile",
+                format!("{shown} is missing"),
+                format!("put it back to {} from its copy, or give its place with --keyfile", quoted(path)),
+            );
+        }
+        Err(error) => return Finding::complaint("keyfile", &Complaint::from(error), "look at it with ls -l"),
     }
     if path.starts_with(directory.path()) {
         return Finding::bad(
@@ -275,7 +333,7 @@ mod tests {
         let mut config = Config::read(&Flags::default(), &home).unwrap();
         let directory = DataDir::prepare(&config.data_dir).unwrap();
         let world = world::ephemeral();
-        let look = |config: &Config| of_files(config, &directory, &world);
+        let look = |config: &Config| of_resting_files(config, &directory, &world);
 
         assert_eq!(grade(&look(&config), "keyring"), Grade::Bad);
 
@@ -283,9 +341,12 @@ mod tests {
         let key = keyfile::create(&config.keyfile, &*entropy).unwrap();
         let mut keyring = Keyring::create(NewSlot::Keyfile(&key), entropy);
         keyring.save(&directory.keyring(), Previous::Keep).unwrap();
+        assert_eq!(grade(&look(&config), "store"), Grade::Bad);
+        crate::durable::write_new(&directory.store(), b"SQLite format 3\0").unwrap();
         let findings = look(&config);
         for (about, expected) in [
             ("data directory", Grade::Good),
+            ("writable", Grade::Good),
             ("keyfile", Grade::Warning),
             ("recovery", Grade::Warning),
             ("clock", Grade::Good),
