@@ -1,12 +1,14 @@
 //! Pages for the machine next door: is it alive, is it ready, how does it go.
 //!
-//! They need no signature, so they tell nothing about what is kept here: no version, no name, no count of anything that
-//! belongs to a caller. They are answered before any limit of requests, because a house that is full must still be able
-//! to say so.
+//! They need no signature, so they tell nothing about what is kept here: no name, no count of anything that belongs to a caller.
+//! They are answered before any limit of requests, because a house that is full must still be able to say so.
 
 use hyper::{Method, Request, StatusCode};
 
-use crate::node::Node;
+use crate::{
+    metrics::{Now, Volume},
+    node::Node,
+};
 
 const JSON: &str = "application/json";
 /// The text format of OpenMetrics, which Prometheus reads.
@@ -53,6 +55,25 @@ fn ready(node: &Node) -> Page {
 }
 
 fn metrics(node: &Node) -> Page {
-    let body = node.metrics().render(node.core().as_deref());
+    let (core, reasons) = (node.core(), node.reasons());
+    let uptime = node.world().clock.monotonic();
+    let body = node.metrics().render(&Now {
+        core: core.as_deref(),
+        is_ready: reasons.is_empty(),
+        is_sealed: reasons.contains(&"sealed"),
+        uptime,
+        volume: node.metrics().volume(uptime, || volume(node)),
+    });
     Page { status: StatusCode::OK, content_type: METRICS, body }
+}
+
+/// A node in memory has no disk.
+fn volume(node: &Node) -> Volume {
+    let Some(store) = node.store() else { return Volume::default() };
+    let files = &node.world().audit_files;
+    let length = |name: &String| files.length(name).unwrap_or(0);
+    Volume {
+        free_bytes: coffer_sys::free_space_bytes(store.directory().path()).ok(),
+        audit_bytes: files.list().ok().map(|names| names.iter().map(length).sum()),
+    }
 }

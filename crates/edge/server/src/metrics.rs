@@ -3,10 +3,19 @@
 //! Labels are words from our own code: services, operations, classes of results, codes of errors. Never a name, a key id, an
 //! account or an address, so that whoever may read the metrics learns nothing of what is kept, and so that no caller can make
 //! the number of series grow. Operations that we do not know all count as one.
+//!
+//! Beside the counters stands what the node is at the moment: open or sealed, since when, on how full a disk. What is not known has
+//! no series, because a zero would be read as a number: a node in memory has no disk. Looking at the disk costs something and
+//! everybody may ask, so it is looked at once a second at most.
+//!
+//! `docs/metrics.md` lists all of it for those who build on it.
 
 use std::{
     fmt,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,13 +23,15 @@ use coffer_core::Core;
 use coffer_shape::OperationSpec;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
 
 /// From a cached read to the longest request that is allowed.
 const LATENCY_BUCKETS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
+/// How long a look at the disk is good for.
+const VOLUME_FRESH: Duration = Duration::from_secs(1);
 /// Stands for everything that is not an operation of ours.
 const UNKNOWN: &str = "unknown";
 
@@ -75,6 +86,40 @@ struct OfReason {
     reason: &'static str,
 }
 
+/// A gauge that has a series only while its value is known.
+type Known = Family<[(&'static str, &'static str); 0], Gauge<i64, AtomicI64>>;
+
+fn tell(gauge: &Known, value: Option<u64>) {
+    match value {
+        Some(value) => {
+            gauge.get_or_create(&[]).set(whole(value));
+        }
+        None => gauge.clear(),
+    }
+}
+
+fn whole(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// What the node is at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Now<'n> {
+    pub(crate) core: Option<&'n Core>,
+    pub(crate) is_ready: bool,
+    pub(crate) is_sealed: bool,
+    /// Since the process began.
+    pub(crate) uptime: Duration,
+    pub(crate) volume: Volume,
+}
+
+/// How full the disk is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Volume {
+    pub(crate) free_bytes: Option<u64>,
+    pub(crate) audit_bytes: Option<u64>,
+}
+
 pub struct Metrics {
     registry: Registry,
     requests: Family<OfRequest, Counter>,
@@ -89,6 +134,13 @@ pub struct Metrics {
     commits: Counter,
     commit_queue: Gauge<i64, AtomicI64>,
     cached_records: Gauge<i64, AtomicI64>,
+    ready: Gauge<i64, AtomicI64>,
+    sealed: Gauge<i64, AtomicI64>,
+    uptime_seconds: Gauge<i64, AtomicI64>,
+    disk_free_bytes: Known,
+    audit_log_bytes: Known,
+    /// The last look at the disk, and when that was.
+    looked: Mutex<Option<(Duration, Volume)>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -117,6 +169,12 @@ impl Default for Metrics {
             commits: Counter::default(),
             commit_queue: Gauge::default(),
             cached_records: Gauge::default(),
+            ready: Gauge::default(),
+            sealed: Gauge::default(),
+            uptime_seconds: Gauge::default(),
+            disk_free_bytes: Family::default(),
+            audit_log_bytes: Family::default(),
+            looked: Mutex::default(),
         };
         metrics.describe();
         metrics
@@ -151,6 +209,17 @@ impl Metrics {
         to.register("commits", "Transactions of requests and tasks", self.commits.clone());
         to.register("commit_queue", "Transactions waiting for the engine", self.commit_queue.clone());
         to.register("cached_records", "Records held open in memory", self.cached_records.clone());
+        to.register("ready", "Whether the node takes requests: 1 or 0", self.ready.clone());
+        to.register("sealed", "Whether the store is sealed: 1 or 0", self.sealed.clone());
+        to.register("uptime_seconds", "Since the process began", self.uptime_seconds.clone());
+        to.register(
+            "disk_free_bytes",
+            "Room on the file system of the data directory",
+            self.disk_free_bytes.clone(),
+        );
+        to.register("audit_log_bytes", "Size of all files of the audit log", self.audit_log_bytes.clone());
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        to.register("build", "What is running", Info::new(version));
     }
 
     /// One request answered. Without an operation it was refused before anybody knew what it asked.
@@ -191,15 +260,33 @@ impl Metrics {
         usize::try_from(self.connections.get()).unwrap_or(0)
     }
 
+    /// What was seen of the disk a moment ago, or what is seen now.
+    pub(crate) fn volume(&self, now: Duration, look: impl FnOnce() -> Volume) -> Volume {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, volume)) = *looked
+            && now.saturating_sub(at) < VOLUME_FRESH
+        {
+            return volume;
+        }
+        let volume = look();
+        *looked = Some((now, volume));
+        volume
+    }
+
     /// The text that `/metrics` serves. What the core counts by itself is fetched now.
-    pub(crate) fn render(&self, core: Option<&Core>) -> String {
-        if let Some(core) = core {
+    pub(crate) fn render(&self, now: &Now<'_>) -> String {
+        if let Some(core) = now.core {
             let db = core.db().metrics();
             self.commit_groups.inner().store(db.groups, Ordering::Relaxed);
             self.commits.inner().store(db.transactions, Ordering::Relaxed);
             self.commit_queue.set(i64::try_from(db.queue_depth).unwrap_or(i64::MAX));
             self.cached_records.set(i64::try_from(db.cached_records).unwrap_or(i64::MAX));
         }
+        self.ready.set(i64::from(now.is_ready));
+        self.sealed.set(i64::from(now.is_sealed));
+        self.uptime_seconds.set(whole(now.uptime.as_secs()));
+        tell(&self.disk_free_bytes, now.volume.free_bytes);
+        tell(&self.audit_log_bytes, now.volume.audit_bytes);
         let mut page = String::new();
         // Writing into a string cannot fail.
         let _ = text::encode(&mut page, &self.registry);
@@ -242,7 +329,9 @@ mod tests {
         metrics.connection_refused("address");
         let request = metrics.begin_request();
         assert_eq!(request.now(), 1);
-        let page = metrics.render(None);
+        let volume = Volume { free_bytes: Some(5), audit_bytes: Some(7) };
+        let uptime = Duration::from_millis(9900);
+        let page = metrics.render(&Now { is_ready: true, uptime, volume, ..Now::default() });
         for line in [
             "coffer_requests_total{service=\"unknown\",operation=\"unknown\",result=\"refused\"} 1",
             "coffer_request_duration_seconds_count{service=\"unknown\",operation=\"unknown\"} 1",
@@ -256,11 +345,62 @@ mod tests {
             "coffer_commits_total 0",
             "coffer_commit_queue 0",
             "coffer_cached_records 0",
+            "coffer_ready 1",
+            "coffer_sealed 0",
+            "coffer_uptime_seconds 9",
+            "coffer_disk_free_bytes 5",
+            "coffer_audit_log_bytes 7",
+            concat!("coffer_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
         }
         drop(request);
-        assert!(metrics.render(None).contains("coffer_requests_in_flight 0"));
+        let page = metrics.render(&Now { is_sealed: true, ..Now::default() });
+        assert!(page.contains("coffer_requests_in_flight 0"));
+        assert!(page.contains("coffer_ready 0") && page.contains("coffer_sealed 1"), "{page}");
+        for unknown in ["coffer_disk_free_bytes ", "coffer_audit_log_bytes "] {
+            assert!(!page.lines().any(|line| line.starts_with(unknown)), "{page}");
+        }
+    }
+
+    #[test]
+    fn the_manual_lists_every_metric() {
+        let manual = include_str!("../../../../docs/metrics.md");
+        // What has no series yet is not on the page.
+        let metrics = Metrics::default();
+        metrics.answered(None, 404, Duration::ZERO);
+        metrics.signature_failed("code");
+        metrics.connection_refused("reason");
+        let volume = Volume { free_bytes: Some(0), audit_bytes: Some(0) };
+        let page = metrics.render(&Now { volume, ..Now::default() });
+        let kinds = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let mut listed = 0;
+        for (name, kind) in kinds {
+            let suffix = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
+            assert!(
+                manual.contains(&format!("`{name}{suffix}`")),
+                "{name}{suffix} is not in docs/metrics.md"
+            );
+            listed += 1;
+        }
+        assert_eq!(manual.matches("| `coffer_").count(), listed, "and no other");
+    }
+
+    #[test]
+    fn the_disk_is_looked_at_once_a_second() {
+        let metrics = Metrics::default();
+        let mut looks = 0;
+        for (millis, expected) in [(0, 1), (500, 1), (999, 1), (1000, 2), (1500, 2), (9000, 3)] {
+            metrics.volume(Duration::from_millis(millis), || {
+                looks += 1;
+                Volume::default()
+            });
+            assert_eq!(looks, expected, "{millis}");
+        }
     }
 
     #[test]
