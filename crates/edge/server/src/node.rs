@@ -265,10 +265,10 @@ impl Node {
                 return false;
             }
         };
-        let old = self.change(State::Open(core));
-        if let State::Open(core) = old {
-            self.let_go(core).await;
-        }
+        // Not shut down: a request that has begun finishes in the old store, one that comes now begins in the new one, and
+        // neither is refused. The old store goes with the last request that holds it.
+        drop(self.change(State::Open(core)));
+        self.closing.notify_waiters();
         true
     }
 

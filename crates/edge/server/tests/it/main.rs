@@ -13,6 +13,7 @@
 mod bad_requests;
 mod browser_of_bytes;
 mod connections;
+mod emptying;
 mod house;
 mod identity;
 mod pages;
