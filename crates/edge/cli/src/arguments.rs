@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
-use coffer_server::config::Flags;
+use clap::{ArgMatches, Args, Parser, Subcommand};
+use coffer_server::{config::Flags, shell::quoted};
 
 const MAP: &str = "\
 Examples:
@@ -79,6 +79,16 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// What the innermost command was told, if it is one that works on a store.
+    pub(crate) fn of(matches: &ArgMatches) -> Self {
+        let mut innermost = matches;
+        while let Some((_, inner)) = innermost.subcommand() {
+            innermost = inner;
+        }
+        let path = |name| innermost.try_get_one::<PathBuf>(name).ok().flatten().cloned();
+        Self { config: path("config"), data_dir: path("data_dir"), keyfile: path("keyfile") }
+    }
+
     pub(crate) fn flags(&self) -> Flags {
         Flags {
             config: self.config.clone(),
@@ -88,12 +98,19 @@ impl Place {
         }
     }
 
-    /// The flags again, to be typed behind the next command.
+    /// The flags again, to be typed behind the next command, in whatever directory that is.
     pub(crate) fn typed(&self) -> String {
-        let given = [("config", &self.config), ("data-dir", &self.data_dir)];
-        given
-            .iter()
-            .filter_map(|(name, path)| path.as_ref().map(|path| format!(" --{name} {}", path.display())))
+        self.words().into_iter().map(|(name, path)| format!(" {name} {path}")).collect()
+    }
+
+    /// Each flag that was given, and its value as a shell reads it.
+    pub(crate) fn words(&self) -> Vec<(&'static str, String)> {
+        [("--config", &self.config), ("--data-dir", &self.data_dir), ("--keyfile", &self.keyfile)]
+            .into_iter()
+            .filter_map(|(name, path)| {
+                let path = path.as_ref()?;
+                Some((name, quoted(&std::path::absolute(path).unwrap_or_else(|_| path.clone()))))
+            })
             .collect()
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     arguments::{AcceptLoss, Doctor, Verify},
     ask::offline_key,
     configuration,
+    next_step::with_flags,
     print::{say, table},
 };
 
@@ -50,11 +51,12 @@ fn report_table(report: &Report) -> String {
 
 pub(crate) fn accept_loss(arguments: &AcceptLoss) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&arguments.place.flags())?;
+    let flags = arguments.place.typed();
     let (damage, kept) = verify::accept_loss(&config, &arguments.id)?;
     say(&format!(
         "At least {} acknowledged commits are given up; the store goes on from the last one before them\n  \
          kept           {}\n  \
-         next           coffer verify, then coffer server",
+         next           coffer verify{flags} && coffer server{flags}",
         damage.lost_commits,
         kept.display()
     ));
@@ -64,7 +66,7 @@ pub(crate) fn accept_loss(arguments: &AcceptLoss) -> Result<Exit, Complaint> {
 pub(crate) fn doctor(arguments: &Doctor, hardening: &[HardeningLine]) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&arguments.place.flags())?;
     let directory = DataDir::existing(&config.data_dir)?;
-    let findings = match control::ask(&directory, &Request::new(Command::Doctor))? {
+    let mut findings = match control::ask(&directory, &Request::new(Command::Doctor))? {
         Some(Reply::Findings(findings)) => findings,
         Some(_) => {
             return Err(
@@ -74,9 +76,12 @@ pub(crate) fn doctor(arguments: &Doctor, hardening: &[HardeningLine]) -> Result<
         None => {
             let world = world::system(&directory.audit());
             let process = doctor::hardening(hardening, Whose::Command);
-            process.into_iter().chain(doctor::of_files(&config, &directory, &world)).collect()
+            process.into_iter().chain(doctor::of_resting_files(&config, &directory, &world)).collect()
         }
     };
+    for finding in &mut findings {
+        finding.next = finding.next.as_deref().map(|next| with_flags(next, &arguments.place));
+    }
     say(&if arguments.json { json(&findings)? } else { findings_table(&findings) });
     let is_bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
     Ok(if is_bad { Exit::Failed } else { Exit::Done })

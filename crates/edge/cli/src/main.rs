@@ -12,6 +12,7 @@ mod ask;
 mod examine;
 mod ini;
 mod keys;
+mod next_step;
 mod print;
 mod profile;
 mod run;
@@ -19,7 +20,7 @@ mod seal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use coffer_server::{
     Complaint,
     config::{Config, Flags, Home},
@@ -56,8 +57,8 @@ impl From<Exit> for ExitCode {
 
 fn main() -> ExitCode {
     let hardening = coffer_sys::harden();
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let (arguments, place) = match parsed() {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are answers, everything else is a mistake; both know where to print themselves.
             drop(error.print());
@@ -87,10 +88,18 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(complaint) => {
-            print::complain(&complaint);
-            if complaint.is_damage() { Exit::Damage } else { Exit::Failed }.into()
+            let exit = if complaint.is_damage() { Exit::Damage } else { Exit::Failed };
+            print::complain(complaint, &place);
+            exit.into()
         }
     }
+}
+
+/// The command line, and what it says about the store, whatever the command is.
+fn parsed() -> Result<(Arguments, arguments::Place), clap::Error> {
+    let matches = Arguments::command().try_get_matches()?;
+    let place = arguments::Place::of(&matches);
+    Arguments::from_arg_matches(&matches).map(|arguments| (arguments, place))
 }
 
 /// The configuration that flags and file make together.

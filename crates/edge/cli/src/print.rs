@@ -6,6 +6,8 @@ use std::io::{self, Write};
 
 use coffer_server::Complaint;
 
+use crate::{arguments::Place, next_step::with_flags};
+
 pub(crate) fn say(text: &str) {
     let mut out = io::stdout().lock();
     // Whoever closed the pipe has read enough.
@@ -17,7 +19,13 @@ pub(crate) fn remark(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-pub(crate) fn complain(complaint: &Complaint) {
+/// `place` is what the command line said about the store, so that the next step is about the same one.
+pub(crate) fn complain(complaint: Complaint, place: &Place) {
+    let next = complaint.next_step().map(|next| with_flags(next, place));
+    let complaint = match next {
+        Some(next) => complaint.next(next),
+        None => complaint,
+    };
     remark(&format!("error: {complaint}"));
 }
 

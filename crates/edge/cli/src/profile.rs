@@ -1,7 +1,8 @@
 //! `coffer profile install`: from the administrator's key to a profile that the AWS CLI and the SDKs understand.
 //!
-//! Two files of the user are touched. Both keep everything that is not ours, both get mode 0600, and of each the version
-//! before stays beside it. A file that already says what it should is left alone.
+//! Two files of the user are touched. Both keep everything that is not ours, and both get mode 0600. A file that already says
+//! what it should is left alone. Of a file that is changed, two earlier versions stay beside it: `.before-coffer`, as it was before
+//! its first change and never again, and `.before-last-change`.
 
 use std::{
     fs, io,
@@ -10,20 +11,30 @@ use std::{
 
 use coffer_server::{
     Complaint,
-    config::{Config, TlsConfig},
+    config::{Config, Home, TlsConfig},
     control::{self, Command, Reply, Request, Status},
-    data_dir::{self, DataDir},
+    data_dir::{self, DataDir, PRIVATE_FILE, beside, replace},
+    shell::quoted,
 };
-use coffer_types::Secret;
 
-use crate::{Exit, arguments::Install, configuration, ini, print::say};
+use crate::{
+    Exit,
+    arguments::Install,
+    configuration,
+    ini::{self, Section},
+    print::{remark, say},
+};
 
-const BACKUP: &str = "before-coffer";
-const DEFAULT: &str = "default";
+/// As it was before Coffer. Made once: what is lost otherwise is what its owner wrote.
+const BEFORE_ALL: &str = "before-coffer";
+const BEFORE_LAST: &str = "before-last-change";
 
 pub(crate) fn install(arguments: &Install) -> Result<Exit, Complaint> {
     let name = arguments.name.as_str();
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte)) {
+    if name.is_empty()
+        || name.starts_with('-')
+        || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte))
+    {
         return Err(
             Complaint::new("the profile cannot have this name").next("letters, digits, and any of - _ . @ +")
         );
@@ -34,22 +45,27 @@ pub(crate) fn install(arguments: &Install) -> Result<Exit, Complaint> {
     let bootstrap = data_dir::read_small(&place).map_err(|error| {
         Complaint::new(format!("the administrator's key {} cannot be read", place.display()))
             .because(error)
-            .next("start `coffer server` once, or add the profile by hand if the file was taken away")
+            .because("the first start of `coffer server` writes it; whoever took it away has the key")
+            .next("coffer admin key create")
     })?;
     let key = |name| {
-        ini::get(bootstrap.expose(), DEFAULT, name).ok_or_else(|| {
+        ini::get(bootstrap.expose(), ini::DEFAULT, name).ok_or_else(|| {
             Complaint::new(format!("{} holds no {name}", place.display()))
-                .next("put back the file that the first start wrote")
+                .because("it is not the file that coffer wrote")
+                .next(format!(
+                    "mv {} {} && coffer admin key create",
+                    quoted(&place),
+                    quoted(&beside(&place, "before"))
+                ))
         })
     };
     let (id, secret) = (key("aws_access_key_id")?, key("aws_secret_access_key")?);
     let server = server(&config, &directory)?;
 
-    let section = if name == DEFAULT { name.to_owned() } else { format!("profile {name}") };
     let mut changed = Vec::new();
     changed.extend(change(
         &home.aws_config,
-        &section,
+        Section::Profile(name),
         &[
             ("region", Some(&server.region)),
             ("endpoint_url", Some(&server.endpoint)),
@@ -58,7 +74,7 @@ pub(crate) fn install(arguments: &Install) -> Result<Exit, Complaint> {
     )?);
     changed.extend(change(
         &home.aws_credentials,
-        name,
+        Section::Named(name),
         &[
             ("aws_access_key_id", Some(id)),
             ("aws_secret_access_key", Some(secret)),
@@ -68,6 +84,9 @@ pub(crate) fn install(arguments: &Install) -> Result<Exit, Complaint> {
     )?);
     for path in &changed {
         say(&format!("wrote {}", path.display()));
+    }
+    if let Some(warning) = other_authority(&home, &server) {
+        remark(&warning);
     }
     say(&format!(
         "The profile {name} reaches {}\n  next           aws --profile {name} secretsmanager list-secrets",
@@ -96,7 +115,11 @@ fn server(config: &Config, directory: &DataDir) -> Result<Status, Complaint> {
 }
 
 /// Sets keys in one of the user's files; answers its path if that changed anything.
-fn change(path: &Path, section: &str, keys: &[(&str, Option<&str>)]) -> Result<Option<PathBuf>, Complaint> {
+fn change(
+    path: &Path,
+    section: Section<'_>,
+    keys: &[(&str, Option<&str>)],
+) -> Result<Option<PathBuf>, Complaint> {
     let failed = |error: io::Error| {
         Complaint::new(format!("{} cannot be changed", path.display()))
             .because(error)
@@ -127,25 +150,25 @@ fn change(path: &Path, section: &str, keys: &[(&str, Option<&str>)]) -> Result<O
         data_dir::make(parent).map_err(failed)?;
     }
     if let Some(before) = &before {
-        replace(&beside(&path, BACKUP), before).map_err(failed)?;
+        let first = beside(&path, BEFORE_ALL);
+        let kept = if fs::symlink_metadata(&first).is_ok() { beside(&path, BEFORE_LAST) } else { first };
+        replace(&kept, before.expose().as_bytes(), PRIVATE_FILE).map_err(failed)?;
     }
-    replace(&path, &after).map_err(failed)?;
+    replace(&path, after.expose().as_bytes(), PRIVATE_FILE).map_err(failed)?;
     Ok(Some(path))
 }
 
-fn replace(path: &Path, text: &Secret<String>) -> io::Result<()> {
-    let temporary = beside(path, "coffer-new");
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    data_dir::write_new(&temporary, text.expose().as_bytes())?;
-    data_dir::rename(&temporary, path)
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    PathBuf::from(name)
+/// A variable wins over every profile, so an authority in it is trusted instead of ours.
+fn other_authority(home: &Home, server: &Status) -> Option<String> {
+    let (ours, theirs) = (server.ca_bundle.as_deref()?, home.aws_ca_bundle.as_deref()?);
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    (real(Path::new(ours)) != real(theirs)).then(|| {
+        format!(
+            "warning: AWS_CA_BUNDLE is {}, and wins over the profile: AWS clients will not trust this server\n  \
+             try: unset AWS_CA_BUNDLE, or add our authority to it: cat {} >> {}",
+            theirs.display(),
+            quoted(Path::new(ours)),
+            quoted(theirs),
+        )
+    })
 }

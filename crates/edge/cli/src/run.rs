@@ -51,8 +51,9 @@ pub(crate) fn init(arguments: &Init) -> Result<Exit, Complaint> {
     say(&if is_new {
         format!(
             "The store at {place} is set up (account {account})\n  administrator  {place}/bootstrap/credentials\n  \
-             recovery       coffer key shares create{flags} (once it is unsealed)\n  \
-             next           coffer server{flags}, and in another terminal coffer unseal{flags}"
+             next           coffer server{flags}\n  \
+             then           coffer unseal{flags}\n  \
+             recovery       coffer key shares create{flags}"
         )
     } else {
         format!(

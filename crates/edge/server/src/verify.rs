@@ -66,7 +66,7 @@ pub(crate) fn after_damage(damage: &LogDamage, directory: &DataDir) -> String {
     format!(
         "restore the last good backup, or go on without them: coffer accept-loss {} --data-dir {}",
         damage.id,
-        directory.path().display()
+        crate::shell::quoted(directory.path())
     )
 }
 

@@ -5,6 +5,8 @@ mod admin;
 #[cfg(test)]
 mod canary;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod kill;

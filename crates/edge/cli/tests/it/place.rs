@@ -21,6 +21,15 @@ impl Place {
         Self { root: tempfile::tempdir().unwrap() }
     }
 
+    /// Runs a command with one more variable in its environment.
+    pub(crate) fn run_with(&self, arguments: &[&str], variable: Option<(&str, &Path)>) -> Outcome {
+        let mut command = Command::new("timeout");
+        command.args([SECONDS_MAX, COFFER]);
+        let mut command = self.prepare(command, arguments);
+        command.envs(variable);
+        Outcome::of(&command.stdin(Stdio::null()).output().unwrap())
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }

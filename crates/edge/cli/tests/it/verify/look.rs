@@ -43,7 +43,9 @@ fn a_damaged_log_is_named_by_all_and_given_up_by_name_only() {
     }
     assert_eq!(place.read(LOG), damaged, "nobody changed it");
 
-    let id = start.stderr.split(command).nth(1).unwrap().split_whitespace().next().unwrap();
+    // Between the command and the id stand the flags of this command line.
+    let id = start.stderr.split(command).nth(1).unwrap().lines().next().unwrap();
+    let id = id.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_hexdigit())).unwrap();
     let other = place.run(&["accept-loss", "0123456789abcdef-1"]);
     assert!(other.code == 1 && other.stderr.contains("nothing was given up"), "{other:?}");
     assert_eq!(place.read(LOG), damaged);
