@@ -29,6 +29,8 @@ pub struct Cx<'a> {
     now: Timestamp,
     caller: &'a Caller,
     home: Partition,
+    /// The service that this is done for, if nobody called it.
+    service: Option<&'static ServiceSpec>,
     calls: Vec<&'static OperationSpec>,
     /// What was read, and at which revision: the checks of the commit.
     reads: RefCell<BTreeMap<Key, Expect>>,
@@ -83,6 +85,7 @@ impl<'a> Cx<'a> {
             now,
             caller,
             home: Partition::new(caller.principal.account, caller.region.clone()),
+            service: None,
             calls: spec.into_iter().collect(),
             reads: RefCell::default(),
             changes: BTreeMap::new(),
@@ -95,6 +98,10 @@ impl<'a> Cx<'a> {
             events: Vec::new(),
             activated: Vec::new(),
         }
+    }
+
+    pub(crate) fn for_service(self, service: Option<&'static ServiceSpec>) -> Self {
+        Self { service, ..self }
     }
 
     pub(crate) fn into_effects(self) -> Effects {
@@ -148,8 +155,8 @@ impl<'a> Cx<'a> {
 
     /// The service that called the running operation, if it was not the caller himself.
     pub fn via(&self) -> Option<&'static ServiceSpec> {
-        let index = self.calls.len().checked_sub(2)?;
-        self.calls.get(index).map(|spec| spec.service)
+        let (_, outer) = self.calls.split_last()?;
+        outer.last().map(|spec| spec.service).or(self.service)
     }
 
     /// An ARN in the account and region of this call.
@@ -213,11 +220,15 @@ impl<'a> Cx<'a> {
 
     pub fn save<R: Record>(&mut self, record: R) -> Result<(), ApiError> {
         self.only_optional = false;
+        if let Some(on_save) = R::ON_SAVE {
+            let before = self.load::<R>(&record.key())?;
+            on_save(self, before.as_deref(), &record)?;
+        }
         self.change(record)
     }
 
     /// Saves what may as well be lost, such as the day of the last access: if the store cannot take it now, the answer goes
-    /// out without it.
+    /// out without it. That is no change that anybody else must hear of, so [`Record::ON_SAVE`] is left out.
     pub fn save_if_possible<R: Record>(&mut self, record: R) -> Result<(), ApiError> {
         self.change(record)
     }
@@ -321,8 +332,8 @@ impl<'a> Cx<'a> {
             return Err(self.internal(format!("services call each other in a loop at {}", O::SPEC.name)));
         }
         // An operation made of others of its own service is still the caller's doing.
-        let via =
-            self.calls.last().map(|spec| spec.service).filter(|service| service.name != O::SPEC.service.name);
+        let caller = self.calls.last().map(|spec| spec.service).or(self.service);
+        let via = caller.filter(|service| service.name != O::SPEC.service.name);
         let request = describe(&input, O::SPEC.audit.request);
         let before = (self.changes.clone(), self.only_optional, self.events.len(), self.activated.len());
         let resources = self.resources.replace(Vec::new());

@@ -3,35 +3,26 @@
 //! The handler is a function of its snapshot, so a conflict simply runs it again. An answer is made in one of two places, both
 //! of which hold the proof that its audit record exists.
 
-use std::{
-    collections::{BTreeMap, HashMap, btree_map::Entry},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use coffer_shape::{ApiError, OperationSpec, ReadError, Reader};
+use coffer_shape::{ApiError, OperationSpec, ReadError, Reader, ServiceSpec};
 use coffer_store::{EngineError, Partition};
-use coffer_types::{RequestId, Timestamp, Uuid};
-use tokio::sync::Notify;
+use coffer_types::{Timestamp, Uuid};
 
 use crate::{
-    AuditLog, Caller, CommitError, Cx, Db, Next, Recorded, Registry, Reply, TaskState, World,
-    audit::{MoveError, Outcome, Retirement, Told, move_rows, step_aside},
+    AuditLog, Caller, CommitError, Cx, Db, Recorded, Registry, Reply, World,
+    audit::{MoveError, Outcome, Retirement, Told, move_rows},
     cx::{Effects, INTERNAL, INTERNAL_MESSAGE, nobody_asked},
     db::Applied,
     record::{AUDIT_TABLE, seal_bytes},
-    task::{AnyTask, Scope},
+    runner::Tasks,
 };
 
 /// A handler that loses this many races in a row gives up; each loss means that somebody else made progress.
 const ATTEMPTS_MAX: usize = 64;
 /// A handler that has lost this many races waits in line, so that those who race most often do not win for ever.
 const ATTEMPTS_BEFORE_LINE: usize = 8;
-/// A task that always says "now" yields to the others after this many steps.
-const TASK_STEPS_MAX: usize = 256;
-/// How long a task that failed waits before it looks again.
-const TASK_RETRY: Duration = Duration::from_secs(30);
 
 /// A request body that can be read once per attempt.
 pub trait Body: Send + Sync {
@@ -52,35 +43,12 @@ impl std::fmt::Debug for Answer {
 
 #[derive(Debug)]
 pub struct Core {
-    registry: Registry,
-    db: Db,
+    pub(crate) registry: Registry,
+    pub(crate) db: Db,
     audit: Arc<AuditLog>,
-    world: World,
-    tasks: Arc<Tasks>,
+    pub(crate) world: World,
+    pub(crate) tasks: Arc<Tasks>,
     line: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug, Default)]
-struct Tasks {
-    next: Mutex<HashMap<(&'static str, Partition), Next>>,
-    states: Mutex<HashMap<(&'static str, Partition), TaskState>>,
-    /// In whose name the tasks of the whole store run.
-    store_home: OnceLock<Partition>,
-    wake: Notify,
-}
-
-impl Tasks {
-    fn activate(&self, names: &[&'static str], home: &Partition) {
-        if names.is_empty() {
-            return;
-        }
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        for &name in names {
-            next.insert((name, home.clone()), Next::Now);
-        }
-        drop(next);
-        self.wake.notify_one();
-    }
 }
 
 impl Core {
@@ -272,13 +240,28 @@ impl Core {
         caller: &Caller,
         run: impl Fn(&mut Cx<'_>) -> Result<T, ApiError> + Sync,
     ) -> Result<T, ApiError> {
+        self.run_for(caller, None, run).await
+    }
+
+    /// The same for a service, which keeps its own doors open: see [`Cx::via`].
+    pub(crate) async fn run_for<T>(
+        &self,
+        caller: &Caller,
+        service: Option<&'static ServiceSpec>,
+        run: impl Fn(&mut Cx<'_>) -> Result<T, ApiError> + Sync,
+    ) -> Result<T, ApiError> {
         let home = home(caller);
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 1..=ATTEMPTS_MAX {
             let now = self.world.clock.now();
             let (outcome, mut effects) = {
-                let mut cx = self.cx(now, caller, None);
+                let mut cx = self.cx(now, caller, None).for_service(service);
                 (run(&mut cx), cx.into_effects())
             };
+            let unchecked = effects.changes.is_empty() || outcome.is_err();
+            if unchecked && attempt < ATTEMPTS_MAX && !self.is_unchanged(&home, &effects) {
+                // What was read was not all true at one instant, and no commit is going to notice.
+                continue;
+            }
             let outcome = outcome?;
             let changes = std::mem::take(&mut effects.changes);
             if changes.is_empty() {
@@ -306,101 +289,6 @@ impl Core {
     fn applied(&self, effects: &Effects, home: &Partition) -> Applied {
         let (tasks, names, home) = (Arc::clone(&self.tasks), effects.activated.clone(), home.clone());
         Arc::new(move || tasks.activate(&names, &home))
-    }
-
-    /// Waits for a hint that a task has work.
-    pub async fn task_hint(&self) {
-        self.tasks.wake.notified().await;
-    }
-
-    /// Steps every task that is due, in every partition, and says when to come back.
-    pub async fn run_due_tasks(&self) -> Result<Next, EngineError> {
-        let mut soonest = Next::Idle;
-        for (partition, _) in self.db.engine().partitions()? {
-            let is_first = self.tasks.store_home.get_or_init(|| partition.clone()) == &partition;
-            for task in self.registry.tasks().iter().filter(|task| is_first || task.scope() != Scope::Store) {
-                let next = self.run_task(task, &partition).await;
-                soonest = soonest.sooner(next);
-            }
-        }
-        Ok(soonest)
-    }
-
-    async fn run_task(&self, task: &Arc<dyn AnyTask>, partition: &Partition) -> Next {
-        let place = (task.name(), partition.clone());
-        let due = self
-            .tasks
-            .next
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&place)
-            .copied()
-            .unwrap_or(Next::Now);
-        let is_due = match due {
-            Next::Now => true,
-            Next::At(at) => at <= self.world.clock.now(),
-            Next::Idle => false,
-        };
-        if !is_due {
-            return due;
-        }
-        // Taken as done before it runs: a hint that arrives meanwhile must not be lost under our own result.
-        self.set_next(&place, Next::Idle);
-        let caller = Caller::service(
-            partition.account,
-            partition.region.clone(),
-            "coffer.internal",
-            RequestId::random(self.world.entropy.as_ref()),
-        );
-        let mut next = Next::Now;
-        let mut error = None;
-        let mut steps = 0;
-        while next == Next::Now && steps < TASK_STEPS_MAX {
-            if steps > 0 {
-                // Requests go first.
-                step_aside().await;
-            }
-            steps += 1;
-            match self.run_local(&caller, |cx| task.step(cx)).await {
-                Ok(after) => next = after,
-                Err(failed) => {
-                    tracing::warn!(task = task.name(), error = %failed, cause = ?failed.cause, "a task failed and will be tried again");
-                    error = Some(failed.to_string());
-                    next = Next::At(self.world.clock.now().plus(TASK_RETRY));
-                }
-            }
-        }
-        let mut times = self.tasks.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = times.get(&place).copied().unwrap_or(Next::Idle).sooner(next);
-        times.insert(place.clone(), next);
-        drop(times);
-        let mut states = self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = states.entry(place).or_insert_with(|| TaskState {
-            name: task.name(),
-            steps: 0,
-            last_error: None,
-            next,
-        });
-        state.steps += steps as u64;
-        state.last_error = error;
-        state.next = next;
-        next
-    }
-
-    fn set_next(&self, place: &(&'static str, Partition), next: Next) {
-        self.tasks.next.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), next);
-    }
-
-    /// One line for each task: what it did everywhere together, and what went wrong anywhere.
-    pub fn task_states(&self) -> Vec<TaskState> {
-        let mut states: BTreeMap<&'static str, TaskState> = BTreeMap::new();
-        for state in self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            match states.entry(state.name) {
-                Entry::Vacant(place) => drop(place.insert(state.clone())),
-                Entry::Occupied(mut sum) => sum.get_mut().add(state),
-            }
-        }
-        states.into_values().collect()
     }
 
     /// Moves the events of committed changes into the segment files. Blocks on disk; call it from a thread that may.

@@ -6,9 +6,11 @@
 
 use coffer_barrier::{Barrier, Location};
 use coffer_crypto::sha256;
-use coffer_shape::{Read, ReadError, Shape, WriteError, stored};
+use coffer_shape::{ApiError, Read, ReadError, Shape, WriteError, stored};
 use coffer_store::{Key, Partition};
 use coffer_types::Secret;
+
+use crate::Cx;
 
 /// A typed collection. Ids are for ever: they are part of keys and of associated data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +27,16 @@ pub trait Record: Shape + Send + Sync + 'static {
     /// The version of the stored form. A new version is a new type with this one as its `Previous`.
     const VERSION: u16;
     type Previous: Past;
+    /// What has to happen in the same transaction whenever such a record is saved, so that no handler can forget it.
+    const ON_SAVE: Option<OnSave<Self>> = None;
 
     /// What identifies the record within its partition and table.
     fn key(&self) -> Vec<&str>;
     fn from_previous(previous: Self::Previous) -> Self;
 }
+
+/// Is told what stood there before, if anything did, and what is going to.
+pub type OnSave<R> = fn(&mut Cx<'_>, before: Option<&R>, after: &R) -> Result<(), ApiError>;
 
 /// A record that has no permission of its own: it belongs to a resource, and whoever can name its key has been permitted that.
 ///
@@ -74,7 +81,8 @@ impl Past for First {
 ///
 /// What stands in the braces is declared as [`coffer_shape::record!`] does. The number of a table and the order of the members are
 /// for ever. A version after the first says which type it comes after, and is made from it by `From`. A record that is no
-/// resource but belongs to one is a `part`, see [`Part`](crate::Part).
+/// resource but belongs to one is a `part`, see [`Part`](crate::Part). `=> function` is what else happens when it is saved, see
+/// [`ON_SAVE`](crate::Record::ON_SAVE).
 ///
 /// ```
 /// coffer_core::table! {
@@ -107,7 +115,8 @@ macro_rules! table {
         impl $crate::Part for $name {}
     };
     (
-        $id:literal $table:literal, version $version:literal $(after $previous:ty)?, key ($($key:ident),+) $(, $part:ident)?;
+        $id:literal $table:literal, version $version:literal $(after $previous:ty)?, key ($($key:ident),+) $(, $part:ident)?
+        $(=> $on_save:path)?;
         $(#[$meta:meta])* $visibility:vis struct $name:ident { $($members:tt)* }
     ) => {
         $crate::plain_record! { $(#[$meta])* $visibility struct $name { $($members)* } }
@@ -115,6 +124,7 @@ macro_rules! table {
         impl $crate::Record for $name {
             const TABLE: $crate::Table = $crate::Table { id: $id, name: $table };
             const VERSION: u16 = $version;
+            $(const ON_SAVE: Option<$crate::OnSave<Self>> = Some($on_save);)?
 
             fn key(&self) -> Vec<&str> {
                 vec![$(self.$key.as_str()),+]

@@ -69,6 +69,10 @@ impl Registry {
         self.tasks.push(Arc::new(task));
     }
 
+    pub fn relay(&mut self, relay: impl crate::Relay) {
+        self.tasks.push(Arc::new(crate::relay::Relayed(relay)));
+    }
+
     /// Who is asked whether a principal exists: services that store policies name principals and must not name IAM.
     pub fn identities(&mut self, knows: KnowsIdentity) {
         self.knows_identity = Some(knows);

@@ -3,10 +3,15 @@
 //! A task takes no instructions. It looks at the store, does one bounded piece, and says when to be called again. Waking it is
 //! a hint; losing the hint costs time, never correctness. After a crash the task simply runs.
 
+use std::{pin::Pin, time::Duration};
+
 use coffer_shape::ApiError;
 use coffer_types::Timestamp;
 
-use crate::Cx;
+use crate::{Caller, Core, Cx};
+
+/// How long a task that failed waits before it looks again.
+const RETRY: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -65,11 +70,32 @@ impl TaskState {
     }
 }
 
+/// What came of one step.
+pub(crate) struct Step {
+    pub next: Next,
+    /// What went wrong and will be tried again.
+    pub trouble: Option<ApiError>,
+}
+
+impl Step {
+    pub(crate) const fn good(next: Next) -> Self {
+        Self { next, trouble: None }
+    }
+
+    /// Nothing is known of what is left to do, so it is looked at again after a while.
+    pub(crate) fn failed(core: &Core, error: ApiError) -> Self {
+        Self { next: Next::At(core.world().clock.now().plus(RETRY)), trouble: Some(error) }
+    }
+}
+
+pub(crate) type Stepping<'a> = Pin<Box<dyn Future<Output = Step> + Send + 'a>>;
+
 /// A task whose type is forgotten, for the runner.
 pub(crate) trait AnyTask: Send + Sync {
     fn name(&self) -> &'static str;
     fn scope(&self) -> Scope;
-    fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError>;
+    /// One piece of work in the partition of the caller, who is Coffer itself.
+    fn step<'a>(&'a self, core: &'a Core, caller: &'a Caller) -> Stepping<'a>;
 }
 
 impl<T: Task> AnyTask for T {
@@ -81,7 +107,12 @@ impl<T: Task> AnyTask for T {
         T::SCOPE
     }
 
-    fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError> {
-        Task::step(self, cx)
+    fn step<'a>(&'a self, core: &'a Core, caller: &'a Caller) -> Stepping<'a> {
+        Box::pin(async move {
+            match core.run_local(caller, |cx| Task::step(self, cx)).await {
+                Ok(next) => Step::good(next),
+                Err(error) => Step::failed(core, error),
+            }
+        })
     }
 }

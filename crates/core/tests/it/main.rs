@@ -25,6 +25,7 @@ mod house;
 mod invoke;
 mod lists;
 mod records;
+mod relays;
 mod service;
 mod tasks;
 mod tokens;

@@ -8,7 +8,7 @@ use coffer_store::{Entry, Write};
 
 use crate::{
     house::{House, count, here, save},
-    service::{COUNT, Counter, Note},
+    service::{COUNT, Counter, Diary, Note},
 };
 
 fn erase(cx: &mut Cx<'_>, name: &str) -> Result<(), ApiError> {
@@ -212,4 +212,34 @@ async fn a_record_in_memory_is_not_turned_back_by_the_disk() {
     assert_eq!(house.get("a").await.unwrap(), 2);
     // Nor does a change build upon it: the engine has another revision than the one we wrote.
     assert_eq!(house.change(|cx| save(cx, "a", 3)).await.unwrap_err().status(), 500);
+}
+
+/// Nobody who changes the one can forget the other, and what may be lost is no change.
+#[tokio::test]
+async fn what_belongs_to_the_saving_of_a_record_happens_whoever_saves_it() {
+    let house = House::seeded(9);
+    let diary = |page| Diary { name: "a".to_owned(), page };
+    let noted = |cx: &Cx<'_>| Ok::<_, ApiError>(cx.part::<Note>(&["a"])?.map(|note| note.text.clone()));
+    house
+        .change(move |cx| {
+            cx.needs_no_permission("this test is about something else");
+            cx.save(diary(1))?;
+            assert_eq!(noted(cx)?.as_deref(), Some("None -> 1"));
+            cx.save(diary(2))?;
+            assert_eq!(noted(cx)?.as_deref(), Some("Some(1) -> 2"));
+            Ok(0)
+        })
+        .await
+        .unwrap();
+    house
+        .change(move |cx| {
+            cx.needs_no_permission("this test is about something else");
+            cx.save(diary(3))?;
+            cx.save_if_possible(diary(4))?;
+            assert_eq!(noted(cx)?.as_deref(), Some("Some(2) -> 3"));
+            Ok(0)
+        })
+        .await
+        .unwrap();
+    assert_eq!((house.stored(0x7002).len(), house.stored(0x7003).len()), (1, 1));
 }

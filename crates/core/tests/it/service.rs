@@ -68,6 +68,21 @@ table! {
     }
 }
 
+table! {
+    0x7003 "diary", version 1, key (name), part => note_diary;
+
+    /// A record whose changes are noted, whoever makes them.
+    pub(crate) struct Diary {
+        pub name: String,
+        pub page: i64,
+    }
+}
+
+fn note_diary(cx: &mut Cx<'_>, before: Option<&Diary>, after: &Diary) -> Result<(), ApiError> {
+    let text = format!("{:?} -> {}", before.map(|diary| diary.page), after.page);
+    cx.save(Note { name: after.name.clone(), text })
+}
+
 /// Something that lets in whoever comes through the till, as a managed key does.
 pub(crate) struct Drawer;
 
