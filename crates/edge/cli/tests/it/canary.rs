@@ -9,12 +9,14 @@
 //! Names are not secret as values are; that they are nowhere in clear text is a promise of the store, and that they are in no
 //! log is our choice.
 
+mod damage;
 mod load;
 mod search;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use coffer_barrier::keyfile;
+use damage::{Tally, damage};
 use load::{Aviary, Keeper};
 use search::{Search, forms};
 
@@ -22,6 +24,8 @@ use crate::kill::{Dice, Ground, Node, is_long_campaign, runtime};
 
 const SECRETS: usize = 1000;
 const SECRETS_LONG: usize = 10_000;
+/// Of which every second one is damaged in one row or another.
+const VICTIMS: usize = 200;
 const KEEPERS: usize = 8;
 /// The most talkative level there is.
 const CONFIGURATION: &str =
@@ -88,6 +92,59 @@ fn no_canary_leaves_its_cage() {
     eprintln!("{} canaries, {} bytes of log", search.count(), log.len());
     assert!(found.is_empty(), "COFFER_SEED={seed}: {} hits, {:#?}", found.len(), summary(&found));
     planted(&search, &ground, &aviary);
+}
+
+/// A program that finds what cannot be says so, in fixed words.
+#[test]
+fn nothing_damaged_says_what_it_held() {
+    let (mut dice, seed) = Dice::of_this_run();
+    let ground = Ground::new(CONFIGURATION);
+    let aviary = Arc::<Aviary>::default();
+    let node = ground.start();
+    let mut owner = keeper(&ground, &node, &aviary, &mut dice);
+    let victims = runtime().block_on(async {
+        let mut victims = Vec::new();
+        for _ in 0..VICTIMS {
+            victims.push(owner.victim().await);
+        }
+        victims
+    });
+    assert!(node.stop().0.success());
+    let (secrets, versions) = damage(&ground);
+    assert!(secrets >= VICTIMS && versions >= 2 * VICTIMS, "{secrets} {versions}");
+
+    let mut said = Vec::new();
+    let mut look = || {
+        for words in [["verify", "--json"], ["doctor", "--json"]] {
+            let (_, out, complaint) = ground.command(&words, "data");
+            said.push((words.concat(), (out + &complaint).into_bytes()));
+        }
+    };
+    look();
+    let node = ground.start();
+    let mut tormentor = keeper(&ground, &node, &aviary, &mut dice);
+    let mut tally = Tally::default();
+    runtime().block_on(async {
+        for victim in &victims {
+            tormentor.torment(victim, &mut tally).await;
+        }
+    });
+    assert!(node.stop().0.success());
+    look();
+    eprintln!("{secrets} secrets, {versions} versions, {tally:?}");
+    assert!(tally.broken > VICTIMS && tally.whole > VICTIMS, "{tally:?}");
+    let verified = String::from_utf8_lossy(&said[0].1);
+    assert!(verified.matches("does not open").count() > 10, "{verified}");
+    assert!(ground.log().matches("a record does not open").count() > VICTIMS);
+
+    let search = cages(&ground, &aviary);
+    let mut found = below(&search, &ground, "after damage");
+    let refusals = aviary.refusals.lock().unwrap();
+    let answers = refusals.iter().map(|body| (String::from("an answer"), body.clone()));
+    for (place, bytes) in said.into_iter().chain(answers) {
+        found.extend(search.hits(&bytes).iter().map(|hit| format!("{place}: {hit}")));
+    }
+    assert!(found.is_empty(), "COFFER_SEED={seed}: {} hits, {:#?}", found.len(), summary(&found));
 }
 
 fn keeper(ground: &Ground, node: &Node, aviary: &Arc<Aviary>, dice: &mut Dice) -> Keeper {

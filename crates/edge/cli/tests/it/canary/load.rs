@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::kill::Dice;
 
 /// More than a body may have.
-const TOO_LONG_BYTES: usize = 400 << 10;
+const TOO_LONG_BYTES: usize = 1100 << 10;
 
 /// One canary that went in.
 #[derive(Debug, Clone)]
@@ -47,11 +47,11 @@ impl Keeper {
     }
 
     /// 32 random bytes as text, in one of the alphabets that a name may be written in.
-    fn text(&mut self, what: &str) -> String {
+    pub(super) fn text(&mut self, what: &str) -> String {
         self.any_text(what, false)
     }
 
-    fn value(&mut self, what: &str) -> String {
+    pub(super) fn value(&mut self, what: &str) -> String {
         self.any_text(what, true)
     }
 
@@ -71,11 +71,11 @@ impl Keeper {
     }
 
     /// A request that is to be refused.
-    async fn raw(&self, operation: &str, body: &[u8]) -> RawResponse {
+    pub(super) async fn raw(&self, operation: &str, body: &[u8]) -> RawResponse {
         ask(&self.refusable, &SERVICE, operation, body).await
     }
 
-    async fn done(&self, operation: &str, body: &Value) -> Value {
+    pub(super) async fn done(&self, operation: &str, body: &Value) -> Value {
         let answer = self.client.call_raw(&SERVICE, operation, body.to_string().as_bytes()).await.unwrap();
         let text = String::from_utf8_lossy(answer.body.expose()).into_owned();
         assert_eq!(answer.status, 200, "{operation}: {text}");
