@@ -11,6 +11,7 @@
 mod audit;
 mod cx;
 mod db;
+mod examine;
 mod guarded;
 mod pipeline;
 mod principal;
@@ -28,6 +29,7 @@ pub use audit::{
 };
 pub use cx::Cx;
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
+pub use examine::{Contradiction, Examination, Examined, Need};
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use pipeline::{Answer, Body, Core};
 pub use principal::{Caller, Principal, PrincipalKind};

@@ -12,7 +12,11 @@ use coffer_shape::{
 
 use coffer_types::Arn;
 
-use crate::{Cx, Db, LoadError, Task, task::AnyTask};
+use crate::{
+    Cx, Db, Examined, LoadError, Task,
+    examine::{Examiner, examiner},
+    task::AnyTask,
+};
 
 pub type Handler<O> = fn(&mut Cx<'_>, <O as Operation>::Input) -> Result<<O as Operation>::Output, ApiError>;
 
@@ -44,6 +48,7 @@ pub struct Registry {
     entries: HashMap<(&'static str, &'static str), Entry>,
     tasks: Vec<Arc<dyn AnyTask>>,
     knows_identity: Option<KnowsIdentity>,
+    examiners: HashMap<u16, Examiner>,
 }
 
 impl fmt::Debug for Registry {
@@ -80,6 +85,15 @@ impl Registry {
 
     pub(crate) const fn knows_identity(&self) -> Option<KnowsIdentity> {
         self.knows_identity
+    }
+
+    /// A table of the service, and what has to be true of its records.
+    pub fn examine<R: Examined>(&mut self) {
+        self.examiners.insert(R::TABLE.id, examiner::<R>());
+    }
+
+    pub(crate) fn examiner(&self, table: u16) -> Option<Examiner> {
+        self.examiners.get(&table).copied()
     }
 
     pub(crate) fn tasks(&self) -> &[Arc<dyn AnyTask>] {

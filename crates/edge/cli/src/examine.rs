@@ -6,7 +6,7 @@ use coffer_server::{
     control::{self, Command, Reply, Request},
     data_dir::DataDir,
     doctor::{self, Finding, Grade, Whose},
-    verify::{self, Report},
+    verify::{self, Names, Report},
     world,
 };
 use coffer_sys::HardeningLine;
@@ -24,7 +24,8 @@ pub(crate) fn verify(arguments: &Verify) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&arguments.place.flags())?;
     let directory = DataDir::existing(&config.data_dir)?;
     let key = offline_key(&arguments.key, &directory)?;
-    let report = verify::verify(&config, &world::system(&directory.audit()), key)?;
+    let names = if arguments.names { Names::Shown } else { Names::Hidden };
+    let report = verify::verify(&config, &world::system(&directory.audit()), key, names)?;
     say(&if arguments.json { json(&report)? } else { report_table(&report) });
     Ok(if report.is_clean() { Exit::Done } else { Exit::Damage })
 }
@@ -40,6 +41,7 @@ fn report_table(report: &Report) -> String {
         count("torn bytes", report.torn_bytes),
         count("problems", report.problem_count),
     ];
+    rows.extend(report.contradictions.iter().map(|(kind, found)| count(kind, *found)));
     rows.extend(
         report
             .problems

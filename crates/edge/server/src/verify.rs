@@ -1,27 +1,28 @@
 //! Reads everything that a store keeps, and says what is not as it was written.
 //!
 //! The engine looks at its own structure; we open every record in its place, every audit row, and every frame of the audit
-//! log. Nothing is shown of what was read, and nothing is repaired: damage is a fact to decide about, and a repair would
+//! log, and hold the records against each other by the rules of their services. Nothing is shown of what was read, and nothing is repaired: damage is a fact to decide about, and a repair would
 //! destroy the evidence.
 //!
 //! It works on a store that nobody serves, so that what it reads stands still, and it leaves no trace: a backup is verified where
 //! it lies, also on a mount that is read-only.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use coffer_barrier::{Barrier, KeyringFile, SlotKey};
-use coffer_core::{Files, Succession, World, open_record, open_row, verify_segment};
+use coffer_core::{Examination, Files, Succession, World, open_row, verify_segment};
 use coffer_store::{
-    AuditPlace, Depth, EngineError, KeyRange, LogDamage, LogState, PAGE_ENTRIES_MAX, Partition, StillStore,
+    AuditPlace, Depth, EngineError, Key, KeyRange, LogDamage, LogState, PAGE_ENTRIES_MAX, Partition,
+    StillStore,
 };
 use coffer_types::encoding::HEXLOWER;
-use serde::Serialize;
+use serde::{Serialize, de::IgnoredAny};
 
 use crate::{
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
-    open::{MARK, key_on_this_machine, unopened},
+    open::{MARK, key_on_this_machine, registry, unopened},
 };
 
 /// Damage that repeats a thousand times is one piece of news.
@@ -40,6 +41,15 @@ pub struct Report {
     /// What is damaged, the first hundred.
     pub problems: Vec<Problem>,
     pub problem_count: u64,
+    /// Those among the problems that are contradictions between records, by kind.
+    pub contradictions: BTreeMap<&'static str, u64>,
+}
+
+/// Whether findings may say what a record is called, beside its stored key. Names of secrets are secrets of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    Hidden,
+    Shown,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,7 +90,12 @@ pub fn accept_loss(config: &Config, id: &str) -> Result<(LogDamage, PathBuf), Co
 }
 
 /// Verifies the store of a configuration. Without a key, the one that lies on the machine is taken.
-pub fn verify(config: &Config, world: &World, key: Option<SlotKey>) -> Result<Report, Complaint> {
+pub fn verify(
+    config: &Config,
+    world: &World,
+    key: Option<SlotKey>,
+    names: Names,
+) -> Result<Report, Complaint> {
     let directory = DataDir::existing(&config.data_dir)?;
     directory.ensure_free()?;
     let keyring = KeyringFile::read(&directory.keyring())?;
@@ -107,9 +122,11 @@ pub fn verify(config: &Config, world: &World, key: Option<SlotKey>) -> Result<Re
         Ok(health) => health.problems.iter().for_each(|problem| report.problem("store.db", problem)),
         Err(error) => report.problem("store.db", error),
     }
+    let registry = registry();
     for partition in store.partitions() {
         report.partitions += 1;
-        if let Err(error) = records(&mut report, &store, &barrier, partition) {
+        let examination = Examination::new(&registry, &barrier, partition, names == Names::Shown);
+        if let Err(error) = records(&mut report, &store, examination, partition) {
             report.problem(format!("records of {partition:?}"), error);
         }
         if let Err(error) = rows(&mut report, &store, &barrier, partition) {
@@ -123,21 +140,29 @@ pub fn verify(config: &Config, world: &World, key: Option<SlotKey>) -> Result<Re
 fn records(
     report: &mut Report,
     store: &StillStore,
-    barrier: &Barrier,
+    mut examination: Examination<'_>,
     partition: &Partition,
 ) -> Result<(), EngineError> {
+    let record = |key: &Key| format!("record {} of {partition:?}", HEXLOWER.encode(key.as_bytes()));
     let mut rest = Some(KeyRange::all());
     while let Some(range) = rest {
         let page = store.scan(partition, &range, PAGE_ENTRIES_MAX)?;
         for entry in page.entries {
             report.records += 1;
-            let key = entry.key.as_bytes();
-            let table = key.first_chunk::<2>().map_or(0, |table| u16::from_be_bytes(*table));
-            if let Err(error) = open_record(barrier, partition, table, key, &entry.value) {
-                report.problem(format!("record {} of {partition:?}", HEXLOWER.encode(key)), error);
+            if let Err(error) = examination.look_at(&entry.key, &entry.value) {
+                report.problem(record(&entry.key), error);
             }
         }
         rest = page.rest;
+    }
+    // Only a partition that was read to its end can tell what is missing in it.
+    for found in examination.finish() {
+        *report.contradictions.entry(found.kind).or_default() += 1;
+        let place = match &found.name {
+            Some(name) => format!("{} ({name})", record(&found.key)),
+            None => record(&found.key),
+        };
+        report.problem(place, found.kind);
     }
     Ok(())
 }
@@ -155,12 +180,13 @@ fn rows(
         after = last.place;
         for row in &rows {
             report.audit_rows += 1;
-            if open_row(barrier, partition, row).is_none() {
-                report.problem(
-                    format!("audit row {}.{} of {partition:?}", row.place.rev.0, row.place.ordinal),
-                    "it does not open in its place",
-                );
-            }
+            let wrong = match open_row(barrier, partition, row) {
+                None => "it does not open in its place",
+                Some(event) if serde_json::from_str::<IgnoredAny>(&event).is_err() => "it is no event",
+                Some(_) => continue,
+            };
+            let place = format!("audit row {}.{} of {partition:?}", row.place.rev.0, row.place.ordinal);
+            report.problem(place, wrong);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! looked up before anything else is known about it.
 
 mod access_key;
+mod examined;
 mod sts;
 mod user;
 
@@ -16,5 +17,7 @@ use coffer_model::sts as model;
 
 pub fn register(registry: &mut Registry) {
     registry.serve::<model::GetCallerIdentity>(sts::get_caller_identity);
+    registry.examine::<UserRecord>();
+    registry.examine::<AccessKeyRecord>();
     registry.identities(user::identity_exists);
 }

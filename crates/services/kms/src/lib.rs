@@ -6,6 +6,7 @@
 
 mod blob;
 mod error;
+mod examined;
 mod key;
 mod ops;
 
@@ -15,6 +16,8 @@ use coffer_model::kms as model;
 pub fn register(registry: &mut Registry) {
     registry.serve::<model::GenerateDataKey>(ops::generate_data_key);
     registry.serve::<model::Decrypt>(ops::decrypt);
+    registry.examine::<KeyRecord>();
+    registry.examine::<AliasRecord>();
 }
 
 /// The tables of this service, for offline verification.

@@ -5,6 +5,7 @@
 
 mod erasure;
 mod error;
+mod examined;
 mod filter;
 mod identifier;
 mod ops;
@@ -43,6 +44,9 @@ pub fn register(registry: &mut Registry) {
     registry.serve::<model::ListResourcePolicies>(ops::list_resource_policies);
     registry.serve::<model::GetRandomPassword>(ops::get_random_password);
     registry.task(tasks::DeletionReaper);
+    registry.examine::<SecretRecord>();
+    registry.examine::<VersionRecord>();
+    registry.examine::<PolicyRecord>();
 }
 
 /// The tables of this service, for offline verification.

@@ -3,6 +3,9 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
+use coffer_server::{data_dir::DataDir, open::Store, world};
+use coffer_store::{Dir, KeyRange, Read, Txn, TxnToken, Write};
+
 use crate::place::Place;
 
 const LOG: &str = "data/store.db-wal";
@@ -97,8 +100,47 @@ fn verify_leaves_no_trace() {
         fs::remove_file(place.path("data/store.db-shm")).ok();
         fs::remove_file(place.path("data/control.sock")).ok();
         let before = traces(&place.path("data"));
-        let report: serde_json::Value = serde_json::from_str(&place.run(&["verify", "--json"]).done()).unwrap();
+        let report: serde_json::Value =
+            serde_json::from_str(&place.run(&["verify", "--json"]).done()).unwrap();
         assert_eq!(report["records"], 2, "{report}");
         assert_eq!(traces(&place.path("data")), before, "crashed: {crashed}");
     }
+}
+
+/// Takes away what lies in a table, as no handler ever would.
+fn without_table(place: &Place, table: u16) {
+    let data = place.path("data");
+    let world = world::system(&data.join("audit"));
+    let store = Store::take(DataDir::existing(&data).unwrap(), 0, &world).unwrap();
+    let engine = store.engine();
+    for (partition, _) in engine.partitions().unwrap() {
+        let range = KeyRange::prefix(&table.to_be_bytes());
+        let page = engine.scan(&partition, &range, Dir::Forward, 100, Read::Latest).unwrap();
+        let mut txn = Txn::new(partition, TxnToken([7; 16]));
+        txn.writes = page.entries.into_iter().map(|entry| Write::Delete { key: entry.key }).collect();
+        engine.commit(&[txn]).unwrap();
+    }
+}
+
+#[test]
+fn records_that_contradict_each_other_are_counted_by_kind_and_named_on_request() {
+    const IAM_USER: u16 = 0x10;
+    const KIND: &str = "an access key of a user who does not exist";
+    let place = Place::new();
+    place.server().stop();
+    let credentials = place.text("data/bootstrap/credentials");
+    let key_id = credentials.lines().find_map(|line| line.strip_prefix("aws_access_key_id = ")).unwrap();
+    without_table(&place, IAM_USER);
+
+    let hidden = place.run(&["verify", "--json"]);
+    assert_eq!(hidden.code, 2, "{hidden:?}");
+    let report: serde_json::Value = serde_json::from_str(&hidden.stdout).unwrap();
+    assert_eq!(
+        (&report["contradictions"][KIND], &report["problem_count"]),
+        (&1.into(), &1.into()),
+        "{report}"
+    );
+    assert!(!hidden.stdout.contains(key_id), "{hidden:?}");
+    let named = place.run(&["verify", "--names"]);
+    assert!(named.code == 2 && named.stdout.contains(key_id) && named.stdout.contains(KIND), "{named:?}");
 }
