@@ -45,7 +45,8 @@ async fn play(spec: &'static OperationSpec, seed: u64) -> usize {
         for mode in [Mode::Valid, Mode::Boundary] {
             let made = Made::new(spec.input, mode, chance.as_ref());
             let body = aimed(spec, written(spec, &made), &chance);
-            let body = if chance.below(4) == 0 { escaped(&body) } else { body };
+            // Nobody means a secret with two values, and so a body need not hold both of them at their longest.
+            let body = if chance.below(4) == 0 && !names_two_values(&body) { escaped(&body) } else { body };
             let (_, code, message) = ask(&server, spec, &body).await;
             let is_refused_by_model = code == "SerializationException"
                 || code == "RequestEntityTooLargeException"
@@ -65,6 +66,12 @@ async fn play(spec: &'static OperationSpec, seed: u64) -> usize {
     }
     server.stop().await;
     broken_requests
+}
+
+fn names_two_values(body: &[u8]) -> bool {
+    // A form holds no secret at all.
+    let input: Value = serde_json::from_slice(body).unwrap_or_default();
+    ["SecretString", "SecretBinary"].iter().all(|member| input.get(member).is_some())
 }
 
 async fn furnished(seed: u64) -> TestServer {

@@ -3,7 +3,7 @@
 use coffer_client::Client;
 use coffer_model::secretsmanager::SERVICE;
 use coffer_testkit::TestServer;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What one test or one vector plays on. Regions share nothing, so many stages stand on one server.
@@ -54,6 +54,32 @@ impl<'s> Stage<'s> {
         let answer = self.client.call_raw(&SERVICE, operation, body).await.unwrap();
         let body = serde_json::from_slice(answer.body.expose()).unwrap();
         Reply { status: answer.status, body }
+    }
+
+    /// The ARN of a function in this region; those whose names begin with `rotate` may be invoked.
+    pub(crate) fn function(&self, name: &str) -> String {
+        format!("arn:aws:lambda:{}:111122223333:function:{name}", self.client.region())
+    }
+
+    /// The input of a RotateSecret that succeeds.
+    pub(crate) fn rotation(&self, secret_id: &str, number: usize) -> Value {
+        json!({
+            "SecretId": secret_id,
+            "ClientRequestToken": token(number),
+            "RotationLambdaARN": self.function("rotate"),
+            "RotationRules": {"AutomaticallyAfterDays": 30},
+        })
+    }
+
+    /// A policy that lets a principal read a secret.
+    pub(crate) fn policy(&self, principal: &str) -> String {
+        let statement = json!({
+            "Effect": "Allow",
+            "Principal": {"AWS": principal},
+            "Action": "secretsmanager:GetSecretValue",
+            "Resource": "*",
+        });
+        json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
     }
 
     /// Asks for something that must succeed.

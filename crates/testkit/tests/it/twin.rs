@@ -450,7 +450,7 @@ fn shown(tags: &[(String, String)]) -> Value {
 }
 
 /// As the wire has it: a whole number, or three decimals.
-fn seconds(time: Timestamp) -> Value {
+pub(crate) fn seconds(time: Timestamp) -> Value {
     let (whole, millis) = (time.seconds(), time.millis().rem_euclid(1000));
     if millis == 0 { whole.into() } else { format!("{whole}.{millis:03}").parse::<f64>().unwrap().into() }
 }

@@ -1,14 +1,15 @@
 //! Facts recorded on AWS, played against a running server.
 //!
 //! Every vector of the file is executed, or belongs to an operation that is not served, or stands with its reason in
-//! `tests/vectors/secretsmanager-pending.txt`. Both lists are compared exactly, and only shrink. The sections `rotation` and
-//! `cross_account_sequences` are about operations that are not served, and wait for them as a whole.
+//! `tests/vectors/secretsmanager-pending.txt`. Both lists are compared exactly, and only shrink. The section
+//! `cross_account_sequences` is about operations that are not served, and waits for them as a whole.
 
 mod errors;
 mod facts;
 mod fields;
 mod filters;
 mod labels;
+mod rotation;
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -29,7 +30,7 @@ enum Plan {
 const NO_REPLICAS: &str = "there is no replication to other regions yet";
 const NO_CROSS_ACCOUNT: &str = "there is no replication to other accounts yet";
 const NO_POLICIES: &str = "there are no policies yet that could allow or deny it";
-const NO_ROTATION: &str = "there is no rotation yet";
+const NO_FUNCTIONS: &str = "functions do not run yet";
 
 fn file() -> Value {
     place::json(&place::tests("vectors/secretsmanager-vectors.json"))
@@ -72,6 +73,9 @@ fn what_is_not_executed_stands_in_the_lists() {
     }
     for vector in entries(&file, "misc") {
         plans.push((format!("misc {}", text(&vector["fact"])), facts::plan(text(&vector["fact"]))));
+    }
+    for fact in rotation::facts(&file) {
+        plans.push((format!("rotation {fact}"), rotation::plan(fact)));
     }
     // All label sequences and filters are executed.
 

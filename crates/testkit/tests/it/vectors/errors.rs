@@ -59,11 +59,18 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
         ("current-id", token(2)),
         ("other-id", token(1)),
         ("uuid", token(7)),
+        ("arn of a missing function", stage.function("missing")),
         ("region", stage.client.region().to_string()),
         ("account", String::from("111122223333")),
     ]);
     let with_value = json!({"Name": NAME, "ClientRequestToken": token(1), "SecretString": "one"});
     let second = json!({"SecretId": NAME, "ClientRequestToken": token(2), "SecretString": "two"});
+    let policy = match state {
+        "the principal does not exist" => stage.policy("arn:aws:iam::111122223333:user/nobody"),
+        "policy with a wrong Version" => stage.policy("444455556666").replace("2012-10-17", "2012-10-18"),
+        _ => stage.policy("444455556666"),
+    };
+    names.insert("policy", policy);
     let mut made = None;
     if let Some(name) = state.strip_prefix("secret named ").and_then(|rest| rest.strip_suffix(" exists")) {
         stage
@@ -79,7 +86,12 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
             }
             "secret exists"
             | "secret with one version"
+            | "secret never configured for rotation"
+            | "the function does not exist or does not permit the service"
             | "version id unknown"
+            | "the principal does not exist"
+            | "policy with a wrong Version"
+            | "secret exists, no policy of that name"
             | "an active secret of this name exists; other token"
             | "token already names a version with another value" => {
                 made = Some(stage.get("CreateSecret", with_value).await);
@@ -87,6 +99,10 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
             "the version exists and does not hold the label" | "AWSCURRENT is on <current-id>" => {
                 made = Some(stage.get("CreateSecret", with_value).await);
                 stage.get("PutSecretValue", second).await;
+            }
+            "AWSPENDING is on a version that is not AWSCURRENT" => {
+                stage.get("CreateSecret", with_value).await;
+                stage.get("RotateSecret", stage.rotation(NAME, 2)).await;
             }
             "secret scheduled for deletion"
             | "secret is scheduled for deletion"
@@ -107,7 +123,7 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
 fn request(vector: &Value, names: &BTreeMap<&'static str, String>) -> Value {
     let mut params = filled(&vector["request"]["params"], names);
     let (id, operation) = (text(&vector["id"]), text(&vector["request"]["operation"]));
-    let takes_token = ["CreateSecret", "PutSecretValue", "UpdateSecret"].contains(&operation);
+    let takes_token = ["CreateSecret", "PutSecretValue", "UpdateSecret", "RotateSecret"].contains(&operation);
     // Recorded through SDKs, which give every such request a token; E10 is about raw ones, and a bad name (E11) comes first.
     if takes_token
         && !id.starts_with("E10")
@@ -121,6 +137,7 @@ fn request(vector: &Value, names: &BTreeMap<&'static str, String>) -> Value {
         ("UpdateSecretVersionStage", "VersionStage", json!("AWSCURRENT")),
         ("TagResource", "Tags", json!([{"Key": "a", "Value": "b"}])),
         ("UntagResource", "TagKeys", json!(["a"])),
+        ("PutResourcePolicy", "ResourcePolicy", json!(names["policy"])),
     ] {
         if operation == of && params.get(member).is_none() {
             params[member] = value;
@@ -140,7 +157,9 @@ fn check(vector: &Value, names: &BTreeMap<&'static str, String>, reply: &Reply) 
         assert_eq!(reply.body, filled(body, names), "{id}");
     }
     if let Some(modelled) = expected.get("modelled_message_attribute") {
-        let key = if *modelled == json!(true) { "Message" } else { "message" };
+        // An SDK fills that attribute for errors of the model only, so it says nothing about how a denial spells its text.
+        let is_denial = reply.code() == "AccessDeniedException";
+        let key = if is_denial || *modelled == json!(true) { "Message" } else { "message" };
         let mut keys = vec!["__type", key];
         keys.sort_unstable();
         assert_eq!(reply.keys(), keys, "{id}");
