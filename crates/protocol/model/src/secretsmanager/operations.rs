@@ -91,7 +91,7 @@ pub(super) static CREATE_SECRET: OperationSpec = OperationSpec {
     name: "CreateSecret",
     action: action::CREATE_SECRET,
     read_only: false,
-    body_limit: 655_376,
+    body_limit: 819_216,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &[
@@ -390,7 +390,7 @@ pub(super) static PUT_RESOURCE_POLICY: OperationSpec = OperationSpec {
     name: "PutResourcePolicy",
     action: action::PUT_RESOURCE_POLICY,
     read_only: false,
-    body_limit: 376_832,
+    body_limit: 540_672,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["SecretId", "ResourcePolicy", "BlockPublicPolicy", "PolicyName"],
@@ -422,7 +422,7 @@ pub(super) static PUT_SECRET_VALUE: OperationSpec = OperationSpec {
     name: "PutSecretValue",
     action: action::PUT_SECRET_VALUE,
     read_only: false,
-    body_limit: 655_376,
+    body_limit: 819_216,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["SecretId", "ClientRequestToken", "VersionStages"],
@@ -575,7 +575,7 @@ pub(super) static UPDATE_SECRET: OperationSpec = OperationSpec {
     name: "UpdateSecret",
     action: action::UPDATE_SECRET,
     read_only: false,
-    body_limit: 655_376,
+    body_limit: 819_216,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["SecretId", "ClientRequestToken", "Description", "KmsKeyId", "Type"],
@@ -642,7 +642,7 @@ pub(super) static VALIDATE_RESOURCE_POLICY: OperationSpec = OperationSpec {
     name: "ValidateResourcePolicy",
     action: action::VALIDATE_RESOURCE_POLICY,
     read_only: true,
-    body_limit: 376_832,
+    body_limit: 540_672,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "ResourcePolicy"], response: &[] },
     input: ValidateResourcePolicyRequest::SCHEMA,
