@@ -9,7 +9,8 @@
 //! any writer can know that it should be.
 //!
 //! If this thread panics, nobody can say what was committed: the group at hand is dropped without an answer, which
-//! its writers must take for an unknown outcome, and everybody else is refused.
+//! its writers must take for an unknown outcome, and everybody else is refused. A cache may have missed the group by then, so the
+//! engine is stopped, and its owner ends the process as after a failed write.
 
 use std::{
     collections::VecDeque,
@@ -203,10 +204,13 @@ impl Shared {
 }
 
 /// Refuses all that waits when the thread ends, however it ends.
-struct LastOneOut<'a>(&'a Shared);
+struct LastOneOut<'a>(&'a Shared, &'a dyn Engine);
 
 impl Drop for LastOneOut<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.1.stop("the committer panicked");
+        }
         let mut queue = self.0.queue();
         queue.closed = true;
         let left = std::mem::take(&mut queue.jobs);
@@ -220,7 +224,7 @@ impl Drop for LastOneOut<'_> {
 }
 
 fn run(shared: &Shared, engine: &dyn Engine, mut observe: Observe) {
-    let _last = LastOneOut(shared);
+    let _last = LastOneOut(shared, engine);
     while let Some(group) = shared.next_group() {
         let (txns, waiting): (Vec<_>, Vec<_>) = group.into_iter().map(|job| (job.txn, job.on_done)).unzip();
         let answers = commit_group(engine, &txns);
@@ -412,10 +416,13 @@ mod tests {
     fn a_committer_that_panics_leaves_nobody_waiting() {
         let armed = AtomicBool::new(true);
         let observe: Observe = Box::new(move |_, _, _| assert!(!armed.load(Ordering::Relaxed), "on purpose"));
-        let committer = Committer::start(Arc::new(MemoryEngine::new()), observe).unwrap();
+        let engine = Arc::new(MemoryEngine::new());
+        let committer = Committer::start(Arc::clone(&engine) as Arc<dyn Engine>, observe).unwrap();
         assert!(matches!(committer.commit(put(1)), Err(EngineError::OutcomeUnknown { .. })));
         assert!(matches!(committer.commit(put(2)), Err(EngineError::Unavailable { .. })));
         committer.shut_down();
+        // The observer may have left a cache without what was committed, so the process must not go on.
+        assert!(engine.fatal().unwrap().contains("panicked"));
     }
 
     #[test]

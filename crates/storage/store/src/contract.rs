@@ -378,9 +378,10 @@ pub trait Engine: Send + Sync {
     fn check(&self, depth: Depth) -> Result<Health, EngineError>;
 
     /// The first cause, once the engine has stopped for good. Its owner should end the process and start it again.
-    fn fatal(&self) -> Option<String> {
-        None
-    }
+    fn fatal(&self) -> Option<String>;
+
+    /// Stops the engine for good, because whoever stands before it does not know any more what it did. Commits are refused from now on.
+    fn stop(&self, cause: &str);
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytes::Bytes;
@@ -36,6 +36,7 @@ pub struct MemoryEngine {
     shelves: RwLock<Shelves>,
     history: u64,
     bell: Bell,
+    stopped: OnceLock<String>,
 }
 
 impl Default for MemoryEngine {
@@ -51,7 +52,7 @@ impl MemoryEngine {
 
     /// Remembers this many revisions per partition.
     pub fn with_history(history: u64) -> Self {
-        Self { shelves: RwLock::default(), history, bell: Bell::default() }
+        Self { shelves: RwLock::default(), history, bell: Bell::default(), stopped: OnceLock::new() }
     }
 
     // A panic under this lock could only come from the allocator, which aborts; the maps are whole.
@@ -162,6 +163,11 @@ impl Engine for MemoryEngine {
 
     fn commit(&self, group: &[Txn]) -> Result<Vec<Commit>, EngineError> {
         limits::check_group(group)?;
+        if let Some(cause) = self.stopped.get() {
+            return Err(EngineError::unavailable(format!(
+                "the engine has stopped: {cause}; restart the server"
+            )));
+        }
         let mut shelves = self.shelves_mut();
         let mut outcomes = Vec::with_capacity(group.len());
         for txn in group {
@@ -289,6 +295,14 @@ impl Engine for MemoryEngine {
             audit_rows: sum(|shelf| shelf.audit.len()),
             problems: Vec::new(),
         })
+    }
+
+    fn fatal(&self) -> Option<String> {
+        self.stopped.get().cloned()
+    }
+
+    fn stop(&self, cause: &str) {
+        let _ = self.stopped.set(cause.to_owned());
     }
 }
 

@@ -37,7 +37,7 @@ impl Latch {
     pub(super) fn trip(&self, cause: impl Into<String>) {
         let cause = cause.into();
         if self.cause.set(cause.clone()).is_ok() {
-            tracing::error!(cause, "the store has stopped after a failed write, restart the server");
+            tracing::error!(cause, "the store has stopped, restart the server");
             if let Some(on_fatal) = &self.on_fatal {
                 on_fatal(&cause);
             }

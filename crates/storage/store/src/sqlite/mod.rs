@@ -268,6 +268,10 @@ impl Engine for SqliteEngine {
     fn fatal(&self) -> Option<String> {
         self.latch.cause()
     }
+
+    fn stop(&self, cause: &str) {
+        self.latch.trip(cause);
+    }
 }
 
 impl Drop for SqliteEngine {

@@ -32,6 +32,7 @@ pub fn conformance(make: &dyn Fn() -> Box<dyn Engine>) {
         a_listener_is_woken,
         an_export_fills_another_engine,
         a_bad_import_leaves_an_empty_store,
+        a_stopped_engine_takes_no_more,
     ] {
         contract(&*make());
     }
@@ -440,6 +441,15 @@ fn a_bad_import_leaves_an_empty_store(engine: &dyn Engine) {
         commit_one(engine, txn(1, 99).expects_rev("a", 5).puts("a", "c").done()),
         Commit::Done(Rev(6))
     );
+}
+
+fn a_stopped_engine_takes_no_more(engine: &dyn Engine) {
+    commit_one(engine, txn(1, 1).puts("a", "1").done());
+    engine.stop("the first cause");
+    engine.stop("another");
+    assert_eq!(engine.fatal().as_deref(), Some("the first cause"));
+    let refused = engine.commit(&[txn(1, 2).puts("a", "2").done()]);
+    assert!(matches!(refused, Err(EngineError::Unavailable { .. })), "{refused:?}");
 }
 
 /// What a caller has to do about an unknown outcome, tried at every call of a workload.

@@ -170,4 +170,8 @@ impl Engine for FailingEngine {
     fn fatal(&self) -> Option<String> {
         self.inner.fatal()
     }
+
+    fn stop(&self, cause: &str) {
+        self.inner.stop(cause);
+    }
 }
