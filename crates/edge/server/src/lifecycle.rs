@@ -277,8 +277,12 @@ async fn run(
         complaint = &mut fatal => Err(complaint),
         ended = &mut serving => Err(listener_ended(ended)),
     };
-    for task in background {
+    for task in &background {
         task.abort();
+    }
+    for task in background {
+        // One that is in the middle of a step ends it first. It must not still be at it when the clock of the runtime is gone.
+        drop(task.await);
     }
     let closed = node.stop().await.map_err(|error| {
         Complaint::new("the audit log could not be synced")
