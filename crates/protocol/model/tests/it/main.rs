@@ -181,8 +181,10 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
     }
     let covered = all! {
         kms: Decrypt GenerateDataKey;
-        secretsmanager: CreateSecret DeleteSecret DescribeSecret GetRandomPassword GetSecretValue ListSecretVersionIds
-            ListSecrets PutSecretValue RestoreSecret TagResource UntagResource UpdateSecret UpdateSecretVersionStage;
+        secretsmanager: BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret
+            GetRandomPassword GetResourcePolicy GetSecretValue ListResourcePolicies ListSecretVersionIds
+            ListSecrets PutResourcePolicy PutSecretValue RestoreSecret RotateSecret TagResource UntagResource
+            UpdateSecret UpdateSecretVersionStage ValidateResourcePolicy;
         sts: GetCallerIdentity;
     };
     let served: BTreeSet<&str> = operations().map(|operation| operation.action.0).collect();
