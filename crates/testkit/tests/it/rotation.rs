@@ -1,0 +1,90 @@
+//! What rotation leaves in the audit log.
+
+use coffer_testkit::{Engine, TestServer};
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, token};
+
+async fn events(server: &TestServer) -> Vec<Value> {
+    let events = server.audit().await;
+    events.iter().map(|event| serde_json::from_str(event).unwrap()).collect()
+}
+
+/// Names of the events of rotation and the secrets they are about.
+async fn told(server: &TestServer) -> Vec<String> {
+    let events = events(server).await;
+    let of_rotation = events.iter().filter(|event| event["eventType"] == "AwsServiceEvent");
+    let shown = of_rotation.map(|event| {
+        let arn = event["additionalEventData"]["SecretId"].as_str().unwrap();
+        let (name, _) = arn.split_once(":secret:").unwrap().1.rsplit_once('-').unwrap();
+        format!("{} {name}", event["eventName"].as_str().unwrap())
+    });
+    shown.collect()
+}
+
+async fn create(stage: &Stage<'_>, name: &str) {
+    let input = json!({"Name": name, "ClientRequestToken": token(1), "SecretString": "one"});
+    stage.get("CreateSecret", input).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_begins_a_rotation_and_what_abandons_one_is_on_record() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    let value = |name: &str, number| json!({"SecretId": name, "ClientRequestToken": token(number), "SecretString": "v"});
+    for name in ["put", "updated", "deleted", "gone", "promoted", "cancelled"] {
+        create(&stage, name).await;
+        stage.get("RotateSecret", stage.rotation(name, 2)).await;
+        // Once more is the same rotation.
+        stage.get("RotateSecret", stage.rotation(name, 2)).await;
+    }
+    stage.get("PutSecretValue", value("put", 3)).await;
+    stage.get("UpdateSecret", value("updated", 3)).await;
+    stage.get("DeleteSecret", json!({"SecretId": "deleted"})).await;
+    stage.get("DeleteSecret", json!({"SecretId": "gone", "ForceDeleteWithoutRecovery": true})).await;
+    // A rotation that came to its end is not abandoned by the next value, and one that was cancelled has ended too.
+    stage.get("PutSecretValue", value("promoted", 2)).await;
+    stage.get("PutSecretValue", value("promoted", 3)).await;
+    stage.get("CancelRotateSecret", json!({"SecretId": "cancelled"})).await;
+    stage.get("PutSecretValue", value("cancelled", 3)).await;
+
+    let mut told = told(&server).await;
+    told.retain(|event| event.starts_with("Rotation"));
+    let expected = [
+        "RotationStarted put",
+        "RotationStarted updated",
+        "RotationStarted deleted",
+        "RotationStarted gone",
+        "RotationStarted promoted",
+        "RotationStarted cancelled",
+        "RotationAbandoned put",
+        "RotationAbandoned updated",
+        "RotationAbandoned deleted",
+        "RotationAbandoned gone",
+    ];
+    assert_eq!(told, expected);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_function_is_a_resource_of_the_call_and_a_refused_call_is_on_record() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    create(&stage, "db/password").await;
+    let mut missing = stage.rotation("db/password", 2);
+    missing["RotationLambdaARN"] = stage.function("missing").into();
+    assert_eq!(stage.ask("RotateSecret", &missing).await.code(), "AccessDeniedException");
+    stage.get("RotateSecret", stage.rotation("db/password", 2)).await;
+
+    let events = events(&server).await;
+    let calls: Vec<&Value> = events.iter().filter(|event| event["eventName"] == "RotateSecret").collect();
+    let [refused, begun] = calls.as_slice() else { panic!("{calls:?}") };
+    assert_eq!(refused["errorCode"], "AccessDenied");
+    for (call, function) in [(refused, "missing"), (begun, "rotate")] {
+        assert_eq!(call["requestParameters"]["rotationLambdaARN"], stage.function(function));
+        assert_eq!(call["resources"][1]["ARN"], stage.function(function));
+    }
+    assert_eq!(begun["requestParameters"]["rotationRules"], json!({"automaticallyAfterDays": 30}));
+    assert_eq!(begun["responseElements"]["versionId"], token(2));
+    server.stop().await;
+}
