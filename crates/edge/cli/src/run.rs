@@ -6,7 +6,7 @@
 use coffer_barrier::{SlotKey, SlotKind};
 use coffer_server::{
     Complaint,
-    config::{Config, Flags},
+    config::{CREDENTIAL, Config, Flags},
     lifecycle::{self, Ready},
 };
 use coffer_sys::HardeningLine;
@@ -88,6 +88,14 @@ fn welcome(ready: &Ready, config: &Config, place: &Place) -> String {
                 format!(
                     "{} (keep a copy elsewhere: without it the store stays closed)",
                     config.keyfile.display()
+                ),
+            );
+        }
+        if ready.has_slot(SlotKind::Systemd) && ready.missing_key.is_none() {
+            line(
+                "keyfile",
+                format!(
+                    "the systemd credential {CREDENTIAL} (keep a copy of its file elsewhere: without it the store stays closed)"
                 ),
             );
         }

@@ -245,6 +245,7 @@ impl Config {
                 Complaint::new(format!("the configuration {} does not exist", path.display()))
                     .next("give the path of an existing file, or leave --config out")
             })?,
+            None if home.config_directory.as_os_str().is_empty() => ConfigFile::default(),
             None => read_file(&home.config_directory.join("coffer.toml"))?.unwrap_or_default(),
         };
         Self::merge(file, flags, home)
@@ -253,10 +254,21 @@ impl Config {
     fn merge(file: ConfigFile, flags: &Flags, home: &Home) -> Result<Self, Complaint> {
         let listen =
             flags.listen.or(file.listen).unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT));
-        let data_dir =
-            flags.data_dir.clone().or(file.data_dir).unwrap_or_else(|| home.data_directory.clone());
-        let keyfile =
-            flags.keyfile.clone().or(file.keyfile).unwrap_or_else(|| home.config_directory.join("keyfile"));
+        let known = |directory: &PathBuf| (!directory.as_os_str().is_empty()).then(|| directory.clone());
+        let data_dir = flags
+            .data_dir
+            .clone()
+            .or(file.data_dir)
+            .or_else(|| known(&home.data_directory))
+            .ok_or_else(|| homeless("data", "--data-dir"))?;
+        let keyfile = flags
+            .keyfile
+            .clone()
+            .or(file.keyfile)
+            .or_else(|| known(&home.config_directory).map(|directory| directory.join("keyfile")))
+            // A service that is given its key needs no place for another.
+            .or_else(|| home.credential.clone())
+            .ok_or_else(|| homeless("keyfile", "--keyfile"))?;
         let (data_dir, keyfile) = (absolute(&data_dir)?, absolute(&keyfile)?);
         let account = file
             .account
@@ -314,6 +326,12 @@ impl Config {
             credential: None,
         })
     }
+}
+
+fn homeless(what: &str, flag: &str) -> Complaint {
+    Complaint::new(format!("it is unknown where your {what} is to lie"))
+        .because("HOME is not set to an absolute path")
+        .next(format!("give {flag} <path>, or set HOME"))
 }
 
 /// A path that means the same wherever the next command is typed.
@@ -397,6 +415,7 @@ fn limits(section: &LimitsSection) -> Limits {
 /// Where the files of a user lie.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Home {
+    /// Empty if nothing says where it is, like each path of this structure.
     pub data_directory: PathBuf,
     pub config_directory: PathBuf,
     pub aws_config: PathBuf,
@@ -413,31 +432,26 @@ impl Home {
     pub fn from_environment() -> Result<Self, Complaint> {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
         let variable = |name: &str| std::env::var(name).ok().map(OsString::from);
-        Self::new(coffer_sys::effective_uid() == 0, variable)
+        Ok(Self::new(coffer_sys::effective_uid() == 0, variable))
     }
 
-    fn new(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Complaint> {
+    fn new(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         // A relative path in one of these variables means another place for each working directory.
         let path = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let home = path("HOME");
         let under = |name: &str, tail: &str| path(name).or_else(|| home.as_ref().map(|home| home.join(tail)));
-        let homeless = || {
-            Complaint::new("it is unknown where your files lie, because HOME is not set")
-                .next("give --data-dir and --keyfile, or set HOME to an absolute path")
-        };
         let (data_directory, config_directory) = if is_root {
             (PathBuf::from("/var/lib/coffer"), PathBuf::from("/etc/coffer"))
         } else {
-            let data = under("XDG_DATA_HOME", ".local/share").ok_or_else(homeless)?;
-            let config = under("XDG_CONFIG_HOME", ".config").ok_or_else(homeless)?;
-            (data.join("coffer"), config.join("coffer"))
+            let coffer = |place: Option<PathBuf>| place.map(|place| place.join("coffer")).unwrap_or_default();
+            (coffer(under("XDG_DATA_HOME", ".local/share")), coffer(under("XDG_CONFIG_HOME", ".config")))
         };
         let aws = |name: &str, file: &str| {
             let named = variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
             named.or_else(|| home.as_ref().map(|home| home.join(".aws").join(file))).unwrap_or_default()
         };
         let credentials_directory = path("CREDENTIALS_DIRECTORY");
-        Ok(Self {
+        Self {
             data_directory,
             config_directory,
             aws_config: aws("AWS_CONFIG_FILE", "config"),
@@ -448,7 +462,7 @@ impl Home {
                 .filter(|path| path.exists()),
             credentials_directory,
             aws_ca_bundle: variable("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from),
-        })
+        }
     }
 }
 
@@ -457,7 +471,7 @@ mod tests {
     use super::*;
 
     fn home() -> Home {
-        Home::new(false, |name| (name == "HOME").then(|| OsString::from("/home/ann"))).unwrap()
+        Home::new(false, |name| (name == "HOME").then(|| OsString::from("/home/ann")))
     }
 
     fn merged(text: &str, flags: &Flags) -> Result<Config, String> {
@@ -552,12 +566,29 @@ mod tests {
             "AWS_CONFIG_FILE" => Some(OsString::from("/aws/config")),
             _ => None,
         };
-        let home = Home::new(false, variables).unwrap();
+        let home = Home::new(false, variables);
         assert_eq!(home.data_directory, Path::new("/data/coffer"));
         assert_eq!(home.config_directory, Path::new("/home/ann/.config/coffer"));
         assert_eq!(home.aws_config, Path::new("/aws/config"));
         assert_eq!(home.aws_credentials, Path::new("/home/ann/.aws/credentials"));
-        assert!(Home::new(false, |_| None).unwrap_err().to_string().contains("HOME"));
-        assert_eq!(Home::new(true, |_| None).unwrap().data_directory, Path::new("/var/lib/coffer"));
+        assert_eq!(Home::new(true, |_| None).data_directory, Path::new("/var/lib/coffer"));
+    }
+
+    #[test]
+    fn without_a_home_the_flags_say_where_files_lie() {
+        let home = Home::new(false, |_| None);
+        let (data, key) = (Some(PathBuf::from("/data")), Some(PathBuf::from("/key")));
+        for (data_dir, keyfile, flag) in
+            [(None, None, "--data-dir"), (None, key.clone(), "--data-dir"), (data.clone(), None, "--keyfile")]
+        {
+            let flags = Flags { data_dir, keyfile, ..Flags::default() };
+            let refusal = Config::read(&flags, &home).unwrap_err().to_string();
+            assert!(refusal.contains("HOME") && refusal.contains(&format!("try: give {flag}")), "{refusal}");
+        }
+        let flags = Flags { data_dir: data.clone(), keyfile: key, ..Flags::default() };
+        assert_eq!(Config::read(&flags, &home).unwrap().data_dir, Path::new("/data"));
+        let credential = Some(PathBuf::from("/run/credentials/coffer.keyfile"));
+        let served = Home { credential, ..home };
+        Config::read(&Flags { data_dir: data, ..Flags::default() }, &served).unwrap();
     }
 }

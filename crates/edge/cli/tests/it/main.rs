@@ -19,4 +19,6 @@ mod recovery;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod systemd;
+#[cfg(test)]
 mod verify;

@@ -78,6 +78,22 @@ impl Place {
         Running::of(command.spawn().unwrap())
     }
 
+    /// The same with one more variable in its environment.
+    pub(crate) fn start_with(&self, arguments: &[&str], variable: Option<(&str, &Path)>) -> Running {
+        let mut command = self.prepare(Command::new(COFFER), arguments);
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .envs(variable)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Running::of(command.spawn().unwrap())
+    }
+
+    /// Runs a command with these words and no others.
+    pub(crate) fn run_bare(&self, arguments: &[&str]) -> Outcome {
+        Outcome::of(&Command::new(COFFER).args(arguments).env_clear().output().unwrap())
+    }
+
     pub(crate) fn server(&self) -> Running {
         self.start(&["server"])
     }
