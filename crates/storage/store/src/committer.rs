@@ -283,7 +283,7 @@ mod tests {
     };
 
     fn put(number: u64) -> Txn {
-        let key = Key::new(number.to_be_bytes().to_vec());
+        let key = Key::new(number.to_be_bytes());
         let mut txn = Txn::new(partition(1), token(number));
         txn.writes.push(Write::Put { key, value: Bytes::from_static(b"value") });
         txn

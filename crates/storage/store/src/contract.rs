@@ -13,6 +13,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use coffer_types::{AccountId, Region};
+use smallvec::SmallVec;
 
 use crate::{EngineError, FrameSink, FrameSource, ImportReport, Waker};
 
@@ -49,30 +50,39 @@ impl Rev {
 }
 
 /// At most [`crate::KEY_BYTES_MAX`] bytes, ordered as bytes.
+///
+/// A key is copied many times on its way and lies in memory once for each record of a list, so one of the usual length (a table
+/// and a hash) has no allocation of its own.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Bytes);
+pub struct Key(SmallVec<[u8; KEY_BYTES_INLINE]>);
+
+const KEY_BYTES_INLINE: usize = 40;
 
 impl Key {
-    pub fn new(bytes: impl Into<Bytes>) -> Self {
-        Self(bytes.into())
+    pub fn new(bytes: impl AsRef<[u8]>) -> Self {
+        Self(SmallVec::from_slice(bytes.as_ref()))
     }
 
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    fn bytes(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.0)
     }
 }
 
 impl From<&[u8]> for Key {
     fn from(bytes: &[u8]) -> Self {
-        Self(Bytes::copy_from_slice(bytes))
+        Self::new(bytes)
     }
 }
 
@@ -220,11 +230,11 @@ impl KeyRange {
     }
 
     pub fn between(start: &Key, end: &Key) -> Self {
-        Self { start: start.0.clone(), end: Some(end.0.clone()) }
+        Self { start: start.bytes(), end: Some(end.bytes()) }
     }
 
     pub fn from(start: &Key) -> Self {
-        Self { start: start.0.clone(), end: None }
+        Self { start: start.bytes(), end: None }
     }
 
     /// All keys that begin with `prefix`.
@@ -253,7 +263,7 @@ impl KeyRange {
                 start.push(0);
                 Self { start: start.into(), end: self.end.clone() }
             }
-            Dir::Backward => Self { start: self.start.clone(), end: Some(last.0.clone()) },
+            Dir::Backward => Self { start: self.start.clone(), end: Some(last.bytes()) },
         }
     }
 }

@@ -280,7 +280,7 @@ fn a_page_ends_before_it_is_too_large(engine: &dyn Engine) {
     for number in 0..20 {
         let mut large = txn(1, number).done();
         let value = Bytes::from(vec![0; VALUE_BYTES_MAX]);
-        large.writes.push(Write::Put { key: Key::new(number.to_be_bytes().to_vec()), value });
+        large.writes.push(Write::Put { key: Key::new(number.to_be_bytes()), value });
         commit_one(engine, large);
     }
     let page = engine.scan(&partition(1), &KeyRange::all(), Dir::Forward, 1000, Read::Latest).unwrap();
