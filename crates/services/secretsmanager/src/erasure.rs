@@ -32,7 +32,7 @@ pub(crate) fn erase(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiErr
     cx.erase::<SecretRecord>(&[&secret.name])
 }
 
-/// The same for a secret whose recovery window has closed, which nobody asks for in that moment.
+/// The same for what nobody asks for in that moment: a secret whose recovery window has closed, a replica that is to go.
 pub(crate) fn erase_due(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiError> {
     erase(cx, secret)?;
     record(cx, vec![("SecretId", secret.arn.clone())]);

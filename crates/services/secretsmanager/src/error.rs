@@ -42,7 +42,15 @@ pub(crate) enum SecretError {
     TagWithoutKey,
     TagKeyTwice { key: String },
     TagKeyReserved { key: String },
-    ReplicationUnavailable,
+    CrossAccountUnavailable,
+    OnReplica,
+    HasReplicas { secret_id: String, regions: Vec<String> },
+    ReplicaRegionInvalid,
+    ReplicaRegionTwice { region: String },
+    TooManyReplicas,
+    ReplicaNameTaken { name: String, region: String },
+    ReplicatedElsewhere { name: String, region: String },
+    NotReplica,
     BatchOfBothOrNeither,
     BatchSizeWithoutFilters,
     MalformedPolicy(Malformed),
@@ -237,9 +245,36 @@ impl From<SecretError> for ApiError {
             SecretError::NoRole => {
                 err::invalid_parameter("ExternalSecretRotationRoleArn must be the ARN of an IAM role.")
             }
-            SecretError::ReplicationUnavailable => err::invalid_parameter(
-                "Replication isn't available in this version of Coffer. Create the secret without replica regions.",
+            SecretError::CrossAccountUnavailable => err::invalid_parameter(
+                "Replication to other accounts isn't available in this version of Coffer.",
             ),
+            // E16
+            SecretError::OnReplica => err::invalid_parameter(
+                "Operation not permitted on a replica secret. Call must be made in primary secret's region.",
+            ),
+            // E17
+            SecretError::HasReplicas { secret_id, regions } => err::invalid_parameter(format!(
+                "You can't delete secret {secret_id} that still has replica regions [{}].",
+                regions.join(", ")
+            )),
+            // E18: as another emulator says it
+            SecretError::ReplicaRegionInvalid => err::invalid_parameter("Invalid replica region."),
+            SecretError::ReplicaRegionTwice { region } => err::invalid_parameter(format!(
+                "The replica region {region} appears more than once in the request."
+            )),
+            SecretError::TooManyReplicas => {
+                err::invalid_parameter("A secret can't have more than 50 replicas.")
+            }
+            // The next two are seen in the status of a replica, after "Replication failed: ". Recorded and reported.
+            SecretError::ReplicaNameTaken { name, region } => {
+                err::resource_exists(format!("Secret name {name} already exists in region {region}."))
+            }
+            SecretError::ReplicatedElsewhere { name, region } => err::resource_exists(format!(
+                "Secret name {name} is currently replicated to {region} with a different arn"
+            )),
+            SecretError::NotReplica => {
+                err::invalid_request("You can't stop replication to this secret because it isn't a replica.")
+            }
         }
     }
 }

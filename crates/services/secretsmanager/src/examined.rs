@@ -9,7 +9,8 @@ use coffer_core::{Examined, Need, Record};
 
 use crate::{
     policy::PolicyRecord,
-    secret::{CURRENT, SecretRecord},
+    replication::{NewsRecord, ReplicaRecord},
+    secret::{CURRENT, PENDING, SecretRecord},
     value::VersionRecord,
 };
 
@@ -27,6 +28,10 @@ impl Examined for SecretRecord {
             let missing = "a resource policy whose text is missing";
             need(Need { table: PolicyRecord::TABLE, key: &[&self.arn, name], missing });
         }
+        for region in &self.replica_regions {
+            let missing = "a replica of which nothing is known";
+            need(Need { table: ReplicaRecord::TABLE, key: &[&self.arn, region], missing });
+        }
     }
 
     fn contradictions(&self) -> Vec<&'static str> {
@@ -38,12 +43,17 @@ impl Examined for SecretRecord {
         }
         let current = self.holder(CURRENT);
         let has_values = self.versions.iter().any(|version| version.has_value);
-        // What a rotation puts into a secret without a value becomes current when it is promoted, which may be never.
-        if current.is_none() && has_values && self.rotation.is_none() {
+        // What a rotation puts into a secret without a value becomes current when it is promoted, which may be never. A replica
+        // has the version of the rotation and not the rotation.
+        let rotates = self.rotation.is_some() || self.holder(PENDING).is_some();
+        if current.is_none() && has_values && !rotates {
             found.push("a secret with values of which none is AWSCURRENT");
         }
         if current.is_some_and(|version| !version.has_value) {
             found.push("a secret whose AWSCURRENT has no value");
+        }
+        if self.is_replica() && !self.replica_regions.is_empty() {
+            found.push("a replica with replicas");
         }
         found
     }
@@ -60,6 +70,20 @@ impl Examined for VersionRecord {
 impl Examined for PolicyRecord {
     const ORPHAN: Option<&'static str> = Some("a resource policy that no secret names");
 
+    fn shown(&self) -> &str {
+        &self.secret_arn
+    }
+}
+
+/// One that leaves outlives its secret, so none is an orphan.
+impl Examined for ReplicaRecord {
+    fn shown(&self) -> &str {
+        &self.secret_arn
+    }
+}
+
+/// The replica that it is about may be gone, and is not needed for telling.
+impl Examined for NewsRecord {
     fn shown(&self) -> &str {
         &self.secret_arn
     }

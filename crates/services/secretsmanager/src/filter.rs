@@ -86,8 +86,11 @@ impl Matcher {
             FilterKey::Description => value.matches_words(&texts.description),
             FilterKey::TagKey => tags().any(|tag| tag.key.starts_with(&value.text)),
             FilterKey::TagValue => tags().any(|tag| tag.value.starts_with(&value.text)),
-            // No secret is replicated or owned by another service yet, so none has these attributes.
-            FilterKey::PrimaryRegion | FilterKey::OwningService => false,
+            FilterKey::PrimaryRegion => {
+                secret.shown_primary_region().is_some_and(|region| region.starts_with(&value.text))
+            }
+            // No secret is owned by another service yet.
+            FilterKey::OwningService => false,
             FilterKey::All => texts.any(|text| value.matches_words(text)),
         }
     }
@@ -327,6 +330,24 @@ mod tests {
                 let sorted = Text::new(text);
                 sorted.looks.set(LOOKS_MAX);
                 assert_eq!(Text::new(text).has(word), sorted.has(word), "{word} in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_primary_region_is_that_of_a_secret_with_replicas_or_of_a_replica() {
+        let primary = SecretRecord {
+            arn: String::from("arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AAAAAA"),
+            replica_regions: vec![String::from("us-east-1")],
+            ..SecretRecord::default()
+        };
+        let replica =
+            SecretRecord { primary_region: Some(String::from("eu-west-1")), ..SecretRecord::default() };
+        for secret in [&primary, &replica] {
+            for (value, expected) in
+                [("eu-west-1", true), ("eu-", true), ("us-", false), ("EU", false), ("!eu", false)]
+            {
+                assert_eq!(matches("primary-region", &[value], secret), expected, "{value}");
             }
         }
     }

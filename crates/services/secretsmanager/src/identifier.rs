@@ -99,6 +99,10 @@ impl Target {
         self.existing().map(Arc::unwrap_or_clone)
     }
 
+    pub(crate) fn found(&self) -> Option<&SecretRecord> {
+        self.record.as_deref()
+    }
+
     pub(crate) fn if_any(self) -> Option<Arc<SecretRecord>> {
         self.record
     }

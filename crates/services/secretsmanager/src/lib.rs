@@ -12,6 +12,7 @@ mod ops;
 mod page;
 mod password;
 mod policy;
+mod replication;
 mod rotation;
 mod secret;
 mod tags;
@@ -42,14 +43,22 @@ pub fn register(registry: &mut Registry) {
     registry.serve::<model::DeleteResourcePolicy>(ops::delete_resource_policy);
     registry.serve::<model::ValidateResourcePolicy>(ops::validate_resource_policy);
     registry.serve::<model::ListResourcePolicies>(ops::list_resource_policies);
+    registry.serve::<model::ReplicateSecretToRegions>(ops::replicate_secret_to_regions);
+    registry.serve::<model::RemoveRegionsFromReplication>(ops::remove_regions_from_replication);
+    registry.serve::<model::StopReplicationToReplica>(ops::stop_replication_to_replica);
     registry.serve::<model::GetRandomPassword>(ops::get_random_password);
     registry.task(tasks::DeletionReaper);
+    registry.relay(replication::Replicator);
+    registry.relay(replication::Messenger);
     registry.examine::<SecretRecord>();
     registry.examine::<VersionRecord>();
     registry.examine::<PolicyRecord>();
+    registry.examine::<ReplicaRecord>();
+    registry.examine::<NewsRecord>();
 }
 
 /// The tables of this service, for offline verification.
 pub use policy::PolicyRecord;
+pub use replication::{NewsRecord, ReplicaRecord};
 pub use secret::SecretRecord;
 pub use value::VersionRecord;

@@ -7,7 +7,7 @@ use coffer_core::{Listed, Place, table};
 use coffer_shape::record;
 use coffer_types::Timestamp;
 
-use crate::{error::SecretError, rotation::RotationRecord};
+use crate::{error::SecretError, replication, rotation::RotationRecord};
 
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
@@ -22,7 +22,7 @@ const DEPRECATED_KEPT_HOURS: u64 = 24;
 const LABELS_MAX: usize = 20;
 
 record! {
-    #[derive(Clone)]
+    #[derive(Clone, PartialEq)]
     pub struct TagRecord {
         pub key: String,
         pub value: String,
@@ -47,7 +47,7 @@ record! {
 }
 
 table! {
-    0x30 "secret", version 1, key (name);
+    0x30 "secret", version 1, key (name) => replication::primary_saved;
 
     #[derive(Clone)]
     pub struct SecretRecord {
@@ -71,6 +71,10 @@ table! {
         pub rotation: Option<Box<RotationRecord>>,
         /// Names of the resource policies, in the order in which they are listed; most secrets have none.
         pub policies: Vec<String>,
+        /// Of a primary: where its replicas are, in the order in which they were asked for.
+        pub replica_regions: Vec<String>,
+        /// Of a replica: where its primary is.
+        pub primary_region: Option<String>,
     }
 }
 

@@ -48,6 +48,10 @@ impl SecretValue {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
     const fn kind(&self) -> &'static str {
         match self {
             Self::String(_) => "S",

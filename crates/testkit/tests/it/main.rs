@@ -15,6 +15,8 @@ mod passwords;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
+mod replication;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod signatures;

@@ -82,6 +82,18 @@ impl<'s> Stage<'s> {
         json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
     }
 
+    /// Makes the replica of a secret that has its primary in another region.
+    pub(crate) async fn replica(&self, name: &str) {
+        let here = self.client.region().as_str();
+        let elsewhere = format!("primary-{here}").parse().unwrap();
+        let primary = Stage { server: self.server, client: self.client.with_region(elsewhere) };
+        let create = json!({
+            "Name": name, "ClientRequestToken": token(1), "SecretString": "one", "AddReplicaRegions": [{"Region": here}],
+        });
+        primary.get("CreateSecret", create).await;
+        self.server.pass(Duration::from_secs(1)).await;
+    }
+
     /// Asks for something that must succeed.
     pub(crate) async fn get(&self, operation: &str, input: Value) -> Value {
         let reply = self.ask(operation, &input).await;

@@ -27,7 +27,6 @@ enum Plan {
     Pending(&'static str),
 }
 
-const NO_REPLICAS: &str = "there is no replication to other regions yet";
 const NO_CROSS_ACCOUNT: &str = "there is no replication to other accounts yet";
 const NO_POLICIES: &str = "there are no policies yet that could allow or deny it";
 const NO_FUNCTIONS: &str = "functions do not run yet";

@@ -14,10 +14,13 @@ use super::{
         GetResourcePolicyRequest, GetResourcePolicyResponse, GetSecretValueRequest, GetSecretValueResponse,
         ListResourcePoliciesRequest, ListResourcePoliciesResponse, ListSecretVersionIdsRequest,
         ListSecretVersionIdsResponse, ListSecretsRequest, ListSecretsResponse, PutResourcePolicyRequest,
-        PutResourcePolicyResponse, PutSecretValueRequest, PutSecretValueResponse, RestoreSecretRequest,
-        RestoreSecretResponse, RotateSecretRequest, RotateSecretResponse, TagResourceRequest,
-        UntagResourceRequest, UpdateSecretRequest, UpdateSecretResponse, UpdateSecretVersionStageRequest,
-        UpdateSecretVersionStageResponse, ValidateResourcePolicyRequest, ValidateResourcePolicyResponse,
+        PutResourcePolicyResponse, PutSecretValueRequest, PutSecretValueResponse,
+        RemoveRegionsFromReplicationRequest, RemoveRegionsFromReplicationResponse,
+        ReplicateSecretToRegionsRequest, ReplicateSecretToRegionsResponse, RestoreSecretRequest,
+        RestoreSecretResponse, RotateSecretRequest, RotateSecretResponse, StopReplicationToReplicaRequest,
+        StopReplicationToReplicaResponse, TagResourceRequest, UntagResourceRequest, UpdateSecretRequest,
+        UpdateSecretResponse, UpdateSecretVersionStageRequest, UpdateSecretVersionStageResponse,
+        ValidateResourcePolicyRequest, ValidateResourcePolicyResponse,
     },
 };
 
@@ -443,6 +446,66 @@ pub(super) static PUT_SECRET_VALUE: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct RemoveRegionsFromReplication;
+
+impl Operation for RemoveRegionsFromReplication {
+    type Input = RemoveRegionsFromReplicationRequest;
+    type Output = RemoveRegionsFromReplicationResponse;
+    const SPEC: &'static OperationSpec = &REMOVE_REGIONS_FROM_REPLICATION;
+}
+
+pub(super) static REMOVE_REGIONS_FROM_REPLICATION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "RemoveRegionsFromReplication",
+    action: action::REMOVE_REGIONS_FROM_REPLICATION,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["SecretId", "RemoveReplicaRegions"],
+        response: &["ARN", "ReplicationStatus"],
+    },
+    input: RemoveRegionsFromReplicationRequest::SCHEMA,
+    output: RemoveRegionsFromReplicationResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_REQUEST,
+        err::INVALID_PARAMETER,
+        err::INTERNAL_SERVICE_ERROR,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ReplicateSecretToRegions;
+
+impl Operation for ReplicateSecretToRegions {
+    type Input = ReplicateSecretToRegionsRequest;
+    type Output = ReplicateSecretToRegionsResponse;
+    const SPEC: &'static OperationSpec = &REPLICATE_SECRET_TO_REGIONS;
+}
+
+pub(super) static REPLICATE_SECRET_TO_REGIONS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ReplicateSecretToRegions",
+    action: action::REPLICATE_SECRET_TO_REGIONS,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["SecretId", "AddReplicaRegions", "ForceOverwriteReplicaSecret"],
+        response: &["ARN", "ReplicationStatus"],
+    },
+    input: ReplicateSecretToRegionsRequest::SCHEMA,
+    output: ReplicateSecretToRegionsResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_REQUEST,
+        err::INVALID_PARAMETER,
+        err::INTERNAL_SERVICE_ERROR,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct RestoreSecret;
 
 impl Operation for RestoreSecret {
@@ -504,6 +567,33 @@ pub(super) static ROTATE_SECRET: OperationSpec = OperationSpec {
         err::INVALID_PARAMETER,
         err::INTERNAL_SERVICE_ERROR,
         err::INVALID_REQUEST,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct StopReplicationToReplica;
+
+impl Operation for StopReplicationToReplica {
+    type Input = StopReplicationToReplicaRequest;
+    type Output = StopReplicationToReplicaResponse;
+    const SPEC: &'static OperationSpec = &STOP_REPLICATION_TO_REPLICA;
+}
+
+pub(super) static STOP_REPLICATION_TO_REPLICA: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "StopReplicationToReplica",
+    action: action::STOP_REPLICATION_TO_REPLICA,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["SecretId"], response: &["ARN"] },
+    input: StopReplicationToReplicaRequest::SCHEMA,
+    output: StopReplicationToReplicaResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_REQUEST,
+        err::INVALID_PARAMETER,
+        err::INTERNAL_SERVICE_ERROR,
     ],
 };
 

@@ -1702,6 +1702,76 @@ impl Shape for PutSecretValueResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct RemoveRegionsFromReplicationRequest {
+    pub secret_id: String,
+    pub remove_replica_regions: Vec<String>,
+}
+
+impl Shape for RemoveRegionsFromReplicationRequest {
+    const SCHEMA: &'static Schema = &REMOVE_REGIONS_FROM_REPLICATION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&REMOVE_REGIONS_FROM_REPLICATION_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?,
+                1 => value.remove_replica_regions = Shape::read_as(&REMOVE_REPLICA_REGION_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&REMOVE_REGIONS_FROM_REPLICATION_REQUEST, &mut |to| {
+            to.member(0, &REMOVE_REGIONS_FROM_REPLICATION_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            to.member(1, &REMOVE_REGIONS_FROM_REPLICATION_REQUEST_MEMBERS[1])?;
+            self.remove_replica_regions.write_as(&REMOVE_REPLICA_REGION_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RemoveRegionsFromReplicationResponse {
+    pub arn: Option<String>,
+    pub replication_status: Option<Vec<ReplicationStatusType>>,
+}
+
+impl Shape for RemoveRegionsFromReplicationResponse {
+    const SCHEMA: &'static Schema = &REMOVE_REGIONS_FROM_REPLICATION_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&REMOVE_REGIONS_FROM_REPLICATION_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                1 => value.replication_status = Some(Shape::read_as(&REPLICATION_STATUS_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&REMOVE_REGIONS_FROM_REPLICATION_RESPONSE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &REMOVE_REGIONS_FROM_REPLICATION_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.replication_status {
+                to.member(1, &REMOVE_REGIONS_FROM_REPLICATION_RESPONSE_MEMBERS[1])?;
+                value.write_as(&REPLICATION_STATUS_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct ReplicaRegionType {
     pub region: Option<String>,
     pub kms_key_id: Option<String>,
@@ -1732,6 +1802,82 @@ impl Shape for ReplicaRegionType {
             if let Some(value) = &self.kms_key_id {
                 to.member(1, &REPLICA_REGION_TYPE_MEMBERS[1])?;
                 value.write_as(&KMS_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ReplicateSecretToRegionsRequest {
+    pub secret_id: String,
+    pub add_replica_regions: Vec<ReplicaRegionType>,
+    pub force_overwrite_replica_secret: Option<bool>,
+}
+
+impl Shape for ReplicateSecretToRegionsRequest {
+    const SCHEMA: &'static Schema = &REPLICATE_SECRET_TO_REGIONS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&REPLICATE_SECRET_TO_REGIONS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?,
+                1 => value.add_replica_regions = Shape::read_as(&ADD_REPLICA_REGION_LIST_TYPE, from)?,
+                2 => value.force_overwrite_replica_secret = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&REPLICATE_SECRET_TO_REGIONS_REQUEST, &mut |to| {
+            to.member(0, &REPLICATE_SECRET_TO_REGIONS_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            to.member(1, &REPLICATE_SECRET_TO_REGIONS_REQUEST_MEMBERS[1])?;
+            self.add_replica_regions.write_as(&ADD_REPLICA_REGION_LIST_TYPE, to)?;
+            if let Some(value) = &self.force_overwrite_replica_secret {
+                to.member(2, &REPLICATE_SECRET_TO_REGIONS_REQUEST_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ReplicateSecretToRegionsResponse {
+    pub arn: Option<String>,
+    pub replication_status: Option<Vec<ReplicationStatusType>>,
+}
+
+impl Shape for ReplicateSecretToRegionsResponse {
+    const SCHEMA: &'static Schema = &REPLICATE_SECRET_TO_REGIONS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&REPLICATE_SECRET_TO_REGIONS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                1 => value.replication_status = Some(Shape::read_as(&REPLICATION_STATUS_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&REPLICATE_SECRET_TO_REGIONS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &REPLICATE_SECRET_TO_REGIONS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.replication_status {
+                to.member(1, &REPLICATE_SECRET_TO_REGIONS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&REPLICATION_STATUS_LIST_TYPE, to)?;
             }
             Ok(())
         })
@@ -2421,6 +2567,64 @@ impl TryFrom<&str> for StatusType {
 
             _ => Err(UnknownValue),
         }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct StopReplicationToReplicaRequest {
+    pub secret_id: String,
+}
+
+impl Shape for StopReplicationToReplicaRequest {
+    const SCHEMA: &'static Schema = &STOP_REPLICATION_TO_REPLICA_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&STOP_REPLICATION_TO_REPLICA_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&STOP_REPLICATION_TO_REPLICA_REQUEST, &mut |to| {
+            to.member(0, &STOP_REPLICATION_TO_REPLICA_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct StopReplicationToReplicaResponse {
+    pub arn: Option<String>,
+}
+
+impl Shape for StopReplicationToReplicaResponse {
+    const SCHEMA: &'static Schema = &STOP_REPLICATION_TO_REPLICA_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&STOP_REPLICATION_TO_REPLICA_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&STOP_REPLICATION_TO_REPLICA_RESPONSE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &STOP_REPLICATION_TO_REPLICA_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -3565,6 +3769,43 @@ static REGION_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static REMOVE_REGIONS_FROM_REPLICATION_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
+    Member {
+        name: "RemoveReplicaRegions",
+        wire: "RemoveReplicaRegions",
+        required: true,
+        schema: &REMOVE_REPLICA_REGION_LIST_TYPE,
+    },
+];
+
+static REMOVE_REGIONS_FROM_REPLICATION_REQUEST: Schema = Schema::plain(
+    "RemoveRegionsFromReplicationRequest",
+    Kind::Structure(&REMOVE_REGIONS_FROM_REPLICATION_REQUEST_MEMBERS),
+);
+
+static REMOVE_REGIONS_FROM_REPLICATION_RESPONSE_MEMBERS: [Member; 2] = [
+    Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE },
+    Member {
+        name: "ReplicationStatus",
+        wire: "ReplicationStatus",
+        required: false,
+        schema: &REPLICATION_STATUS_LIST_TYPE,
+    },
+];
+
+static REMOVE_REGIONS_FROM_REPLICATION_RESPONSE: Schema = Schema::plain(
+    "RemoveRegionsFromReplicationResponse",
+    Kind::Structure(&REMOVE_REGIONS_FROM_REPLICATION_RESPONSE_MEMBERS),
+);
+
+static REMOVE_REPLICA_REGION_LIST_TYPE: Schema = Schema {
+    name: "RemoveReplicaRegionListType",
+    kind: Kind::List(&Element { schema: &REGION_TYPE, wire: "member", flat: false }),
+    limits: Limits { min: Some(1), ..Limits::NONE },
+    sensitive: false,
+};
+
 static REPLICA_REGION_TYPE_MEMBERS: [Member; 2] = [
     Member { name: "Region", wire: "Region", required: false, schema: &REGION_TYPE },
     Member { name: "KmsKeyId", wire: "KmsKeyId", required: false, schema: &KMS_KEY_ID_TYPE },
@@ -3572,6 +3813,42 @@ static REPLICA_REGION_TYPE_MEMBERS: [Member; 2] = [
 
 static REPLICA_REGION_TYPE: Schema =
     Schema::plain("ReplicaRegionType", Kind::Structure(&REPLICA_REGION_TYPE_MEMBERS));
+
+static REPLICATE_SECRET_TO_REGIONS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
+    Member {
+        name: "AddReplicaRegions",
+        wire: "AddReplicaRegions",
+        required: true,
+        schema: &ADD_REPLICA_REGION_LIST_TYPE,
+    },
+    Member {
+        name: "ForceOverwriteReplicaSecret",
+        wire: "ForceOverwriteReplicaSecret",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+];
+
+static REPLICATE_SECRET_TO_REGIONS_REQUEST: Schema = Schema::plain(
+    "ReplicateSecretToRegionsRequest",
+    Kind::Structure(&REPLICATE_SECRET_TO_REGIONS_REQUEST_MEMBERS),
+);
+
+static REPLICATE_SECRET_TO_REGIONS_RESPONSE_MEMBERS: [Member; 2] = [
+    Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE },
+    Member {
+        name: "ReplicationStatus",
+        wire: "ReplicationStatus",
+        required: false,
+        schema: &REPLICATION_STATUS_LIST_TYPE,
+    },
+];
+
+static REPLICATE_SECRET_TO_REGIONS_RESPONSE: Schema = Schema::plain(
+    "ReplicateSecretToRegionsResponse",
+    Kind::Structure(&REPLICATE_SECRET_TO_REGIONS_RESPONSE_MEMBERS),
+);
 
 static REPLICATION_STATUS_LIST_TYPE: Schema = Schema::plain(
     "ReplicationStatusListType",
@@ -3969,6 +4246,22 @@ static STATUS_TYPE: Schema = Schema {
     limits: Limits { values: StatusType::NAMES, ..Limits::NONE },
     sensitive: false,
 };
+
+static STOP_REPLICATION_TO_REPLICA_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE }];
+
+static STOP_REPLICATION_TO_REPLICA_REQUEST: Schema = Schema::plain(
+    "StopReplicationToReplicaRequest",
+    Kind::Structure(&STOP_REPLICATION_TO_REPLICA_REQUEST_MEMBERS),
+);
+
+static STOP_REPLICATION_TO_REPLICA_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE }];
+
+static STOP_REPLICATION_TO_REPLICA_RESPONSE: Schema = Schema::plain(
+    "StopReplicationToReplicaResponse",
+    Kind::Structure(&STOP_REPLICATION_TO_REPLICA_RESPONSE_MEMBERS),
+);
 
 static TAG_MEMBERS: [Member; 2] = [
     Member { name: "Key", wire: "Key", required: false, schema: &TAG_KEY_TYPE },

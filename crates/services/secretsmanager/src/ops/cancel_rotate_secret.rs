@@ -13,7 +13,7 @@ pub(crate) fn cancel_rotate_secret(
     input: CancelRotateSecretRequest,
 ) -> Result<CancelRotateSecretResponse, ApiError> {
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::CANCEL_ROTATE_SECRET)?.into_record()?;
-    secret.ensure_live()?;
+    secret.ensure_changeable()?;
 
     secret.cancel_rotation(cx.now())?;
     cx.save(secret.clone())?;

@@ -9,6 +9,7 @@ use coffer_shape::ApiError;
 use crate::{
     error::SecretError,
     identifier::{SERVICE, check_name, new_arn},
+    replication::{self, Wanted},
     secret::{SecretRecord, Token},
     tags,
     value::{SecretValue, check_key, chosen_key, open_version, store_version},
@@ -26,16 +27,27 @@ pub(crate) fn create_secret(
     }
     let value = SecretValue::from_parts(input.secret_string, input.secret_binary)?;
     let tags = input.tags.map(tags::from_request).transpose()?;
-    if input.add_replica_regions.is_some() || input.cross_account_primary_arn.is_some() {
-        return Err(SecretError::ReplicationUnavailable.into());
+    if input.cross_account_primary_arn.is_some() {
+        return Err(SecretError::CrossAccountUnavailable.into());
     }
+    let replicas = input
+        .add_replica_regions
+        .map(|regions| Wanted::from_request(cx.region(), regions, input.force_overwrite_replica_secret))
+        .transpose()?;
 
     let name = NewName::find(cx, &input.name)?.permit(cx, action::CREATE_SECRET)?;
     if tags.is_some() {
         cx.ask(action::TAG_RESOURCE, &name)?;
     }
+    if replicas.is_some() {
+        cx.ask(action::REPLICATE_SECRET_TO_REGIONS, &name)?;
+    }
     if let Some(existing) = name.taken_by {
-        return repeated(cx, &existing, input.client_request_token, value.as_ref());
+        let mut answer = repeated(cx, &existing, input.client_request_token, value.as_ref())?;
+        if replicas.is_some() {
+            answer.replication_status = Some(replication::statuses(cx, &existing)?);
+        }
+        return Ok(answer);
     }
 
     let now = cx.now();
@@ -63,10 +75,21 @@ pub(crate) fn create_secret(
             None
         }
     };
-    let (arn, name) = (secret.arn.clone(), secret.name.clone());
-    cx.save(secret)?;
+    if let Some(replicas) = &replicas {
+        replication::add(cx, &mut secret, replicas)?;
+    }
+    cx.save(secret.clone())?;
+    let replication_status = match replicas {
+        Some(_) => Some(replication::statuses(cx, &secret)?),
+        None => None,
+    };
 
-    Ok(CreateSecretResponse { arn: Some(arn), name: Some(name), version_id, replication_status: None })
+    Ok(CreateSecretResponse {
+        arn: Some(secret.arn),
+        name: Some(secret.name),
+        version_id,
+        replication_status,
+    })
 }
 
 /// The name is taken. The same request once more is a success; anything else says why not.
@@ -79,7 +102,8 @@ fn repeated(
     if existing.deletion_due_at.is_some() {
         return Err(SecretError::NameScheduledForDeletion.into());
     }
-    let (Some(token), Some(value)) = (token, value) else {
+    // A replica is no secret that anybody created here.
+    let (Some(token), Some(value), false) = (token, value, existing.is_replica()) else {
         return Err(SecretError::NameTaken { name: existing.name.clone() }.into());
     };
     if existing.token(&token) != Token::Version {

@@ -19,7 +19,7 @@ pub(crate) fn delete_resource_policy(
 
     let mut secret =
         secret(cx, &input.secret_id)?.permit(cx, action::DELETE_RESOURCE_POLICY)?.into_record()?;
-    secret.ensure_live()?;
+    secret.ensure_changeable()?;
 
     let answer = DeleteResourcePolicyResponse {
         arn: Some(secret.arn.clone()),

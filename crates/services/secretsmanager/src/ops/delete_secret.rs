@@ -58,6 +58,13 @@ pub(crate) fn delete_secret(
         Deletion::from_request(input.recovery_window_in_days, input.force_delete_without_recovery)?;
 
     let target = secret(cx, &input.secret_id)?.permit(cx, action::DELETE_SECRET)?;
+    if let Some(secret) = target.found() {
+        secret.ensure_primary()?;
+        if !secret.replica_regions.is_empty() {
+            let regions = secret.replica_regions.clone();
+            return Err(SecretError::HasReplicas { secret_id: input.secret_id, regions }.into());
+        }
+    }
     let now = cx.now();
     let Deletion::After(RecoveryWindow(days)) = deletion else {
         let answer = match target.if_any() {

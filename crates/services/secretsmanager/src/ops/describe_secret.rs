@@ -6,7 +6,7 @@ use coffer_core::Cx;
 use coffer_model::secretsmanager::{DescribeSecretRequest, DescribeSecretResponse, action};
 use coffer_shape::ApiError;
 
-use crate::{identifier::secret, rotation::Shown, secret::SecretRecord, tags};
+use crate::{identifier::secret, replication, rotation::Shown, secret::SecretRecord, tags};
 
 /// Tells everything about a secret but its values. Works in every state, and needs no KMS permission.
 pub(crate) fn describe_secret(
@@ -16,6 +16,7 @@ pub(crate) fn describe_secret(
     let secret = secret(cx, &input.secret_id)?.permit(cx, action::DESCRIBE_SECRET)?.existing()?;
 
     let rotation = Shown::of(&secret);
+    let replicas = replication::statuses(cx, &secret)?;
     Ok(DescribeSecretResponse {
         arn: Some(secret.arn.clone()),
         name: Some(secret.name.clone()),
@@ -34,6 +35,8 @@ pub(crate) fn describe_secret(
         tags: tags::to_answer(secret.tags.as_ref()),
         version_ids_to_stages: labelled_versions(&secret),
         created_date: Some(secret.created_at),
+        primary_region: secret.shown_primary_region().map(str::to_owned),
+        replication_status: (!replicas.is_empty()).then_some(replicas),
         ..DescribeSecretResponse::default()
     })
 }

@@ -8,6 +8,7 @@ use coffer_shape::ApiError;
 
 use crate::{
     identifier::secret,
+    replication,
     value::{SecretValue, open_version},
 };
 
@@ -38,7 +39,11 @@ pub(crate) fn get_secret_value(
     let version_id = version.id.clone();
     if !secret.was_accessed_today(&version_id, cx.now()) {
         let mut secret = Arc::unwrap_or_clone(secret);
+        let before = secret.accessed_on;
         secret.note_access(&version_id, cx.now());
+        if secret.accessed_on != before {
+            replication::note_access(cx, &secret)?;
+        }
         // The day of the last access may be lost; the value is given out all the same.
         cx.save_if_possible(secret)?;
     }

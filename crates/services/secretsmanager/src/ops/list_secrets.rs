@@ -75,6 +75,7 @@ fn entry(secret: &SecretRecord) -> SecretListEntry {
         tags: tags::to_answer(secret.tags.as_ref()),
         secret_versions_to_stages: labelled_versions(secret),
         created_date: Some(secret.created_at),
+        primary_region: secret.shown_primary_region().map(str::to_owned),
         ..SecretListEntry::default()
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn put_resource_policy(
     let name = writable(input.policy_name)?;
 
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::PUT_RESOURCE_POLICY)?.into_record()?;
-    secret.ensure_live()?;
+    secret.ensure_changeable()?;
     let document = understand(cx, &input.resource_policy)?;
     if input.block_public_policy.unwrap_or(false) && document.is_public() {
         return Err(SecretError::PublicPolicy.into());

@@ -24,7 +24,7 @@ pub(crate) fn put_secret_value(
         .ok_or(SecretError::NeitherValue)?;
 
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::PUT_SECRET_VALUE)?.into_record()?;
-    secret.ensure_live()?;
+    secret.ensure_changeable()?;
 
     if !is_repeated(cx, &secret, &version_id, &value)? {
         add_version(cx, &mut secret, &version_id, &value, input.version_stages)?;

@@ -12,6 +12,7 @@ pub(crate) fn restore_secret(
     input: RestoreSecretRequest,
 ) -> Result<RestoreSecretResponse, ApiError> {
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::RESTORE_SECRET)?.into_record()?;
+    secret.ensure_primary()?;
 
     let (arn, name) = (secret.arn.clone(), secret.name.clone());
     if secret.deletion_due_at.take().is_some() {

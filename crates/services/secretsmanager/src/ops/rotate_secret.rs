@@ -36,7 +36,7 @@ pub(crate) fn rotate_secret(
     let immediately = input.rotate_immediately.unwrap_or(true);
 
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::ROTATE_SECRET)?.into_record()?;
-    secret.ensure_live()?;
+    secret.ensure_changeable()?;
     let function = Function(secret.rotation_function(input.rotation_lambda_arn)?);
     cx.ask(INVOKE_FUNCTION, &function)?;
     if !cx.functions().can_be_invoked(&function.0, PRINCIPAL) {

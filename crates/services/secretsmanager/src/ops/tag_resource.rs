@@ -15,7 +15,7 @@ pub(crate) fn tag_resource(cx: &mut Cx<'_>, input: TagResourceRequest) -> Result
     let new = tags::from_request(input.tags)?;
 
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::TAG_RESOURCE)?.into_record()?;
-    secret.ensure_live()?;
+    secret.ensure_changeable()?;
 
     if !new.is_empty() {
         secret.set_tags(new)?;
@@ -28,7 +28,7 @@ pub(crate) fn tag_resource(cx: &mut Cx<'_>, input: TagResourceRequest) -> Result
 /// Removes tags. Keys that are not there are passed over.
 pub(crate) fn untag_resource(cx: &mut Cx<'_>, input: UntagResourceRequest) -> Result<Empty, ApiError> {
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::UNTAG_RESOURCE)?.into_record()?;
-    secret.ensure_live()?;
+    secret.ensure_changeable()?;
 
     secret.remove_tags(&input.tag_keys);
     secret.changed_at = cx.now();

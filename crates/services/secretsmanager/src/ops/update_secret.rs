@@ -25,6 +25,14 @@ pub(crate) fn update_secret(
 
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::UPDATE_SECRET)?.into_record()?;
     secret.ensure_live()?;
+    // The key is the one thing that a replica has of its own.
+    let is_key_alone = input.kms_key_id.is_some()
+        && input.description.is_none()
+        && input.r#type.is_none()
+        && value.is_none();
+    if !is_key_alone {
+        secret.ensure_primary()?;
+    }
 
     let describes = input.description.is_some() || input.kms_key_id.is_some() || input.r#type.is_some();
     if let Some(description) = input.description {

@@ -15,7 +15,7 @@ pub(crate) fn update_secret_version_stage(
 ) -> Result<UpdateSecretVersionStageResponse, ApiError> {
     let mut secret =
         secret(cx, &input.secret_id)?.permit(cx, action::UPDATE_SECRET_VERSION_STAGE)?.into_record()?;
-    secret.ensure_live()?;
+    secret.ensure_changeable()?;
 
     secret.move_label(
         &input.version_stage,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{NO_CROSS_ACCOUNT, NO_POLICIES, NO_REPLICAS, Plan, entries, file, if_served, server, text};
+use super::{NO_CROSS_ACCOUNT, NO_POLICIES, Plan, entries, file, if_served, server, text};
 use crate::stage::{Reply, Stage, token};
 
 const NAME: &str = "db/password";
@@ -18,9 +18,6 @@ pub(super) fn plan(vector: &Value) -> Plan {
     let names = vector["request"].to_string();
     if state.contains("cross-account") || names.contains("CrossAccount") || names.contains("replica-name") {
         return Plan::Pending(NO_CROSS_ACCOUNT);
-    }
-    if state.contains("replica") {
-        return Plan::Pending(NO_REPLICAS);
     }
     if state.contains("another account") || state.contains("KMS permission") {
         return Plan::Pending(NO_POLICIES);
@@ -61,6 +58,8 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
         ("uuid", token(7)),
         ("arn of a missing function", stage.function("missing")),
         ("region", stage.client.region().to_string()),
+        ("primary region", stage.client.region().to_string()),
+        ("secret", NAME.to_owned()),
         ("account", String::from("111122223333")),
     ]);
     let with_value = json!({"Name": NAME, "ClientRequestToken": token(1), "SecretString": "one"});
@@ -81,6 +80,13 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
             "none" | "no secret with this name" => {}
             // These hold without any secret, which shows that nobody looked for one.
             state if state.starts_with("raw request without ClientRequestToken") => {}
+            "secret is a replica" => stage.replica(NAME).await,
+            "primary with replicas in eu-west-1 and us-west-2" => {
+                stage.get("CreateSecret", with_value).await;
+                let regions = json!([{"Region": "eu-west-1"}, {"Region": "us-west-2"}]);
+                let replicate = json!({"SecretId": NAME, "AddReplicaRegions": regions});
+                stage.get("ReplicateSecretToRegions", replicate).await;
+            }
             "secret created without a value" => {
                 stage.get("CreateSecret", json!({"Name": NAME})).await;
             }
@@ -132,12 +138,17 @@ fn request(vector: &Value, names: &BTreeMap<&'static str, String>) -> Value {
     {
         params["ClientRequestToken"] = token(5).into();
     }
+    if id == "E16-PutSecretValue" {
+        params["SecretString"] = "two".into();
+    }
     // The vectors about states and names leave out what the model requires.
     for (of, member, value) in [
         ("UpdateSecretVersionStage", "VersionStage", json!("AWSCURRENT")),
         ("TagResource", "Tags", json!([{"Key": "a", "Value": "b"}])),
         ("UntagResource", "TagKeys", json!(["a"])),
         ("PutResourcePolicy", "ResourcePolicy", json!(names["policy"])),
+        ("ReplicateSecretToRegions", "AddReplicaRegions", json!([{"Region": "us-east-1"}])),
+        ("RemoveRegionsFromReplication", "RemoveReplicaRegions", json!(["us-east-1"])),
     ] {
         if operation == of && params.get(member).is_none() {
             params[member] = value;

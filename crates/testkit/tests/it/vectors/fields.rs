@@ -31,6 +31,9 @@ async fn every_answer_has_the_members_that_aws_gives_it() {
         }
         let stage = Stage::new(&server, number);
         let (operation, context) = (text(&vector["operation"]), text(&vector["context"]));
+        if operation == "StopReplicationToReplica" {
+            stage.replica(NAME).await;
+        }
         let mut answers = Vec::new();
         for (step, input) in steps(&stage, operation, context) {
             let reply = stage.ask(step, &input).await;
@@ -70,6 +73,10 @@ fn steps(stage: &Stage<'_>, operation: &str, context: &str) -> Vec<(&'static str
     let describe = || of_it("DescribeSecret");
     let read = || of_it("GetSecretValue");
     let rotate = || ("RotateSecret", stage.rotation(NAME, 2));
+    let replicate = || {
+        let regions = json!([{"Region": "us-east-1"}]);
+        ("ReplicateSecretToRegions", json!({"SecretId": NAME, "AddReplicaRegions": regions}))
+    };
     let put_policy = || {
         let policy = json!({"SecretId": NAME, "ResourcePolicy": stage.policy("444455556666")});
         ("PutResourcePolicy", policy)
@@ -142,6 +149,12 @@ fn steps(stage: &Stage<'_>, operation: &str, context: &str) -> Vec<(&'static str
         ("RestoreSecret", "scheduled secret") => {
             vec![create(), of_it("DeleteSecret"), of_it("RestoreSecret")]
         }
+        ("ReplicateSecretToRegions", "success") => vec![create(), replicate()],
+        ("RemoveRegionsFromReplication", "success") => {
+            let remove = json!({"SecretId": NAME, "RemoveReplicaRegions": ["us-east-1"]});
+            vec![create(), replicate(), ("RemoveRegionsFromReplication", remove)]
+        }
+        ("StopReplicationToReplica", "success") => vec![of_it("StopReplicationToReplica")],
         ("TagResource", "success") => vec![empty(), ("TagResource", tags)],
         ("UntagResource", "success") => vec![empty(), ("UntagResource", tag_keys)],
         ("ListSecretVersionIds", "success, one page")

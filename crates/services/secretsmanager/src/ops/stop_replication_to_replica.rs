@@ -1,0 +1,31 @@
+//! StopReplicationToReplica.
+
+use coffer_core::Cx;
+use coffer_model::secretsmanager::{
+    StopReplicationToReplicaRequest, StopReplicationToReplicaResponse, action,
+};
+use coffer_shape::ApiError;
+
+use crate::{
+    identifier::{check_secret_id, secret},
+    replication::promote,
+};
+
+/// Makes a replica a secret of its own, with the ARN that it has. It is called in the region of the replica; the primary hears of it.
+pub(crate) fn stop_replication_to_replica(
+    cx: &mut Cx<'_>,
+    input: StopReplicationToReplicaRequest,
+) -> Result<StopReplicationToReplicaResponse, ApiError> {
+    check_secret_id(&input.secret_id)?;
+
+    let target = secret(cx, &input.secret_id)?.permit(cx, action::STOP_REPLICATION_TO_REPLICA)?;
+    let mut secret = target.into_record()?;
+    secret.ensure_live()?;
+
+    promote(cx, &mut secret)?;
+    secret.changed_at = cx.now();
+    let arn = secret.arn.clone();
+    cx.save(secret)?;
+
+    Ok(StopReplicationToReplicaResponse { arn: Some(arn) })
+}

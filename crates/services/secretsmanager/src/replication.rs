@@ -1,0 +1,353 @@
+//! Replicas of a secret in other regions of its account.
+//!
+//! A secret has one primary and perhaps replicas: the same name, the same end of the ARN, the same versions and labels. Only the
+//! primary is changed; what is changed there follows. The primary keeps a record for each of its replicas with what AWS shows of it
+//! and when it is due. Whoever saves the primary makes its replicas due, because that is part of saving a secret and not of any
+//! operation: see [`primary_saved`]. Two relays do the rest. The [`Replicator`] carries what is due to the replicas, and takes
+//! replicas away; the [`Messenger`] carries back what the primary has to hear of a replica.
+//!
+//! What replicas have of their own: the key their values are sealed under, and the days on which they were read.
+//!
+//! The rules on this page know no store beyond their own records, and nothing of what is copied: that is in `content`.
+
+mod content;
+mod messenger;
+mod replicator;
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use coffer_core::{Cx, Listed, Next, Place, Relay, Walk, table};
+use coffer_model::secretsmanager::{ReplicaRegionType, ReplicationStatusType};
+use coffer_shape::{Action, ApiError, record};
+use coffer_types::{Region, Timestamp};
+
+use crate::{
+    error::SecretError,
+    secret::{SecretRecord, VersionEntry},
+};
+
+pub use messenger::NewsRecord;
+pub(crate) use messenger::{Messenger, note_access, promote};
+pub(crate) use replicator::Replicator;
+
+/// Ours: a change of a secret is also a change of the record of each of its replicas, and a transaction holds 256. AWS has fewer
+/// regions than this.
+const REPLICAS_MAX: usize = 50;
+/// How AWS shows the default key of a replica.
+const DEFAULT_KEY_SHOWN: &str = "alias/aws/secretsmanager";
+
+const IN_PROGRESS: &str = "InProgress";
+const IN_SYNC: &str = "InSync";
+const FAILED: &str = "Failed";
+
+record! {
+    /// A version whose value a replica has. The time belongs to it: an id whose version was removed may be used once more.
+    #[derive(Clone, PartialEq)]
+    pub struct HeldVersion {
+        pub id: String,
+        pub created_at: Timestamp,
+    }
+}
+
+table! {
+    0x34 "secret-replica", version 1, key (secret_arn, region), part;
+
+    /// One replica, in the partition of its primary.
+    #[derive(Clone)]
+    pub struct ReplicaRecord {
+        /// The primary's.
+        pub secret_arn: String,
+        pub secret_name: String,
+        pub region: String,
+        /// As the caller wrote it; none for the default key.
+        pub kms_key_id: Option<String>,
+        /// May take the place of a secret of the same name.
+        pub overwrites: bool,
+        pub status: String,
+        pub message: Option<String>,
+        /// The day on which the replica was last read.
+        pub accessed_on: Option<Timestamp>,
+        /// When there is something to do about it; none if there is nothing.
+        pub due_at: Option<Timestamp>,
+        /// To be deleted. The secret does not know of it any more, and may be gone itself.
+        pub leaving: bool,
+        /// Counts the changes it has to hear of, so that news during a delivery are not taken for delivered.
+        pub change: i64,
+        /// The last change whose replication has begun.
+        pub begun: i64,
+        /// Faults in a row.
+        pub faults: i64,
+        /// What the replica was last known to have. A hint that saves opening values; the delivery looks for itself.
+        pub held: Vec<HeldVersion>,
+    }
+}
+
+/// In the order in which they are due; those that are not come first.
+impl Listed for ReplicaRecord {
+    const ORDERS: usize = 1;
+
+    fn place(&self, _: usize) -> Place<'_> {
+        Place { number: self.due_at.map(Timestamp::millis), text: &self.secret_arn, tie: &self.region }
+    }
+}
+
+impl ReplicaRecord {
+    /// A replica that does not exist yet, or is begun again.
+    fn new(secret: &SecretRecord, wanted: &Wanted, before: Option<&Self>) -> Self {
+        let mut replica = before.cloned().unwrap_or_default();
+        replica.secret_arn.clone_from(&secret.arn);
+        replica.secret_name.clone_from(&secret.name);
+        replica.region = wanted.region.to_string();
+        replica.kms_key_id.clone_from(&wanted.kms_key_id);
+        replica.overwrites = wanted.overwrites;
+        replica.leaving = false;
+        replica
+    }
+
+    /// Something has happened that it must hear of.
+    fn make_due(&mut self, now: Timestamp) {
+        self.change = self.change.saturating_add(1);
+        self.faults = 0;
+        self.due_at = Some(now);
+    }
+
+    fn begin(&mut self) {
+        IN_PROGRESS.clone_into(&mut self.status);
+        self.message = None;
+    }
+
+    fn succeed(&mut self) {
+        IN_SYNC.clone_into(&mut self.status);
+        self.message = Some(String::from("Replication succeeded"));
+        self.overwrites = false;
+        self.faults = 0;
+        self.due_at = None;
+    }
+
+    /// It stays so until the secret changes or somebody asks for the replica again.
+    fn fail(&mut self, reason: &str) {
+        FAILED.clone_into(&mut self.status);
+        self.message = Some(format!("Replication failed: {reason}"));
+        self.faults = 0;
+        self.due_at = None;
+    }
+
+    /// A fault of ours says nothing about the replica: it is tried again, later each time.
+    fn put_off(&mut self, now: Timestamp) {
+        self.due_at = Some(now.plus(wait_after(self.faults)));
+        self.faults = self.faults.saturating_add(1);
+    }
+
+    fn holds(&self, version: &VersionEntry) -> bool {
+        self.held.iter().any(|held| held.id == version.id && held.created_at == version.created_at)
+    }
+
+    fn shown(&self) -> ReplicationStatusType {
+        ReplicationStatusType {
+            region: Some(self.region.clone()),
+            kms_key_id: Some(self.kms_key_id.clone().unwrap_or_else(|| DEFAULT_KEY_SHOWN.to_owned())),
+            status: Some(self.status.clone()),
+            status_message: self.message.clone(),
+            last_accessed_date: self.accessed_on,
+        }
+    }
+}
+
+/// Half a minute, and twice as long after each further fault, up to half an hour.
+fn wait_after(faults: i64) -> std::time::Duration {
+    const DOUBLINGS_MAX: u32 = 6;
+    let doublings = u32::try_from(faults).unwrap_or(DOUBLINGS_MAX).min(DOUBLINGS_MAX);
+    std::time::Duration::from_secs((30 << doublings).min(1800))
+}
+
+impl SecretRecord {
+    pub(crate) const fn is_replica(&self) -> bool {
+        self.primary_region.is_some()
+    }
+
+    /// A replica is changed by its primary and by nobody else.
+    pub(crate) fn ensure_primary(&self) -> Result<(), SecretError> {
+        if self.is_replica() { Err(SecretError::OnReplica) } else { Ok(()) }
+    }
+
+    /// What every operation asks for that changes a secret.
+    pub(crate) fn ensure_changeable(&self) -> Result<(), SecretError> {
+        self.ensure_live()?;
+        self.ensure_primary()
+    }
+
+    /// Where the primary is; nothing for a secret that has no replicas and is none.
+    pub(crate) fn shown_primary_region(&self) -> Option<&str> {
+        match &self.primary_region {
+            Some(region) => Some(region),
+            None if self.replica_regions.is_empty() => None,
+            None => self.arn.split(':').nth(3),
+        }
+    }
+
+    /// Whether the other is the same to whoever reads it, but for the time of the change.
+    fn reads_like(&self, other: &Self) -> bool {
+        self.description == other.description
+            && self.kind == other.kind
+            && self.tags == other.tags
+            && self.policies == other.policies
+            && self.versions.len() == other.versions.len()
+            && self.versions.iter().zip(&other.versions).all(|(one, other)| {
+                (&one.id, one.created_at, &one.labels, one.has_value)
+                    == (&other.id, other.created_at, &other.labels, other.has_value)
+            })
+    }
+}
+
+/// What saving a secret entails, whoever saves it: its replicas are to hear of it.
+///
+/// The status says so when there is more to tell than a time: asking for another region must not make a replica look as if it were
+/// behind.
+pub(crate) fn primary_saved(
+    cx: &mut Cx<'_>,
+    before: Option<&SecretRecord>,
+    after: &SecretRecord,
+) -> Result<(), ApiError> {
+    if after.replica_regions.is_empty() {
+        return Ok(());
+    }
+    let is_news = before.is_none_or(|before| !before.reads_like(after));
+    for region in &after.replica_regions {
+        let Some(replica) = cx.part::<ReplicaRecord>(&[&after.arn, region])? else { continue };
+        let mut replica = Arc::unwrap_or_clone(replica);
+        replica.make_due(cx.now());
+        if is_news {
+            replica.begin();
+        }
+        cx.save(replica)?;
+    }
+    cx.activate(Replicator::NAME);
+    Ok(())
+}
+
+/// A replica that a caller asks for.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Wanted {
+    region: Region,
+    kms_key_id: Option<String>,
+    overwrites: bool,
+}
+
+impl Wanted {
+    /// Understands a list of regions as it is written in a request made in the region `here`.
+    pub(crate) fn from_request(
+        here: &Region,
+        regions: Vec<ReplicaRegionType>,
+        overwrites: Option<bool>,
+    ) -> Result<Vec<Self>, SecretError> {
+        let mut wanted: Vec<Self> = Vec::with_capacity(regions.len().min(REPLICAS_MAX));
+        for ReplicaRegionType { region, kms_key_id } in regions {
+            let region = region.unwrap_or_default();
+            let region: Region = region.parse().map_err(|_| SecretError::ReplicaRegionInvalid)?;
+            if region == *here {
+                return Err(SecretError::ReplicaRegionInvalid);
+            }
+            if wanted.iter().any(|known| known.region == region) {
+                return Err(SecretError::ReplicaRegionTwice { region: region.to_string() });
+            }
+            if wanted.len() == REPLICAS_MAX {
+                return Err(SecretError::TooManyReplicas);
+            }
+            let kms_key_id = kms_key_id.filter(|key| !key.is_empty());
+            wanted.push(Self { region, kms_key_id, overwrites: overwrites.unwrap_or(false) });
+        }
+        Ok(wanted)
+    }
+}
+
+/// Notes replicas that are wanted; the caller saves the secret. Whether there is anything to do.
+///
+/// A replica that is there, or on its way, is left alone; one that failed is tried again in the way that is asked for now.
+pub(crate) fn add(cx: &mut Cx<'_>, secret: &mut SecretRecord, wanted: &[Wanted]) -> Result<bool, ApiError> {
+    let mut is_news = false;
+    for wanted in wanted {
+        let region = wanted.region.as_str();
+        let before = cx.part::<ReplicaRecord>(&[&secret.arn, region])?;
+        if before.as_ref().is_some_and(|replica| !replica.leaving && replica.status != FAILED) {
+            continue;
+        }
+        if !secret.replica_regions.iter().any(|known| known == region) {
+            if secret.replica_regions.len() == REPLICAS_MAX {
+                return Err(SecretError::TooManyReplicas.into());
+            }
+            secret.replica_regions.push(region.to_owned());
+        }
+        let mut replica = ReplicaRecord::new(secret, wanted, before.as_deref());
+        replica.begin();
+        replica.make_due(cx.now());
+        cx.save(replica)?;
+        is_news = true;
+    }
+    if is_news {
+        cx.activate(Replicator::NAME);
+    }
+    Ok(is_news)
+}
+
+/// Has replicas deleted; the caller saves the secret. Regions without one are passed over. Whether there is anything to do.
+///
+/// The record of the replica stays until it is gone there, whatever becomes of the secret meanwhile.
+pub(crate) fn remove(
+    cx: &mut Cx<'_>,
+    secret: &mut SecretRecord,
+    regions: &[String],
+) -> Result<bool, ApiError> {
+    let (leaving, staying) =
+        std::mem::take(&mut secret.replica_regions).into_iter().partition(|known| regions.contains(known));
+    secret.replica_regions = staying;
+    let leaving: Vec<String> = leaving;
+    for region in &leaving {
+        let Some(replica) = cx.part::<ReplicaRecord>(&[&secret.arn, region])? else { continue };
+        let mut replica = Arc::unwrap_or_clone(replica);
+        replica.leaving = true;
+        replica.make_due(cx.now());
+        cx.save(replica)?;
+    }
+    cx.activate(Replicator::NAME);
+    Ok(!leaving.is_empty())
+}
+
+/// What AWS shows of the replicas of a secret, in the order in which they were asked for.
+pub(crate) fn statuses(cx: &Cx<'_>, secret: &SecretRecord) -> Result<Vec<ReplicationStatusType>, ApiError> {
+    let mut statuses = Vec::with_capacity(secret.replica_regions.len());
+    for region in &secret.replica_regions {
+        let replica = cx.part::<ReplicaRecord>(&[&secret.arn, region])?;
+        statuses.extend(replica.map(|replica| replica.shown()));
+    }
+    Ok(statuses)
+}
+
+/// What stands first in a list of things to do.
+enum First<R> {
+    Due(Arc<R>),
+    Nothing(Next),
+}
+
+/// Looks into a table whose records stand in the order in which they are due.
+fn first_due<R: Listed>(
+    cx: &Cx<'_>,
+    action: Action,
+    due_at: impl Fn(&R) -> Option<Timestamp>,
+) -> Result<First<R>, ApiError> {
+    let permit = cx.ask_all::<R>(action)?;
+    // What is not due at all stands before everything else.
+    let before_all = Place { number: Some(i64::MIN), text: "", tie: "" };
+    let mut first = First::Nothing(Next::Idle);
+    let how = Walk { order: 0, descending: false, after: Some(before_all) };
+    cx.walk(permit, how, &mut |record| {
+        if let Some(at) = due_at(record) {
+            first =
+                if at <= cx.now() { First::Due(Arc::clone(record)) } else { First::Nothing(Next::At(at)) };
+        }
+        ControlFlow::Break(())
+    })?;
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests;
