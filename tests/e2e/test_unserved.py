@@ -8,8 +8,9 @@ from expect import refused
 SERVED = {
     "BatchGetSecretValue", "CancelRotateSecret", "CreateSecret", "DeleteResourcePolicy", "DeleteSecret", "DescribeSecret",
     "GetRandomPassword", "GetResourcePolicy", "GetSecretValue", "ListResourcePolicies", "ListSecretVersionIds",
-    "ListSecrets", "PutResourcePolicy", "PutSecretValue", "RestoreSecret", "RotateSecret", "TagResource",
-    "UntagResource", "UpdateSecret", "UpdateSecretVersionStage", "ValidateResourcePolicy",
+    "ListSecrets", "PutResourcePolicy", "PutSecretValue", "RemoveRegionsFromReplication", "ReplicateSecretToRegions",
+    "RestoreSecret", "RotateSecret", "StopReplicationToReplica", "TagResource", "UntagResource", "UpdateSecret",
+    "UpdateSecretVersionStage", "ValidateResourcePolicy",
 }  # fmt: skip
 MODEL = botocore.session.Session().get_service_model("secretsmanager")
 UNSERVED = sorted(set(MODEL.operation_names) - SERVED)

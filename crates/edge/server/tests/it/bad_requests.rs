@@ -62,7 +62,7 @@ async fn operations_that_do_not_exist() {
     let malformed = (400, "MalformedInput");
     for (name, request, expected) in [
         ("no such operation", json("secretsmanager.Nothing", "/"), unknown),
-        ("one that is not served", json("secretsmanager.ReplicateSecretToRegions", "/"), unknown),
+        ("one that is not served", json("secretsmanager.AssociateCrossAccountReplica", "/"), unknown),
         ("no operation", json("secretsmanager", "/"), unknown),
         ("another path", json("secretsmanager.ListSecrets", "/other"), unknown),
         ("two slashes", json("secretsmanager.ListSecrets", "//"), unknown),

@@ -16,6 +16,8 @@ use crate::kill::Dice;
 /// More than a body may have.
 const TOO_LONG_BYTES: usize = 1100 << 10;
 
+const REPLICA_REGION: &str = "ap-south-1";
+
 /// One canary that went in.
 #[derive(Debug, Clone)]
 pub(crate) struct Bird {
@@ -145,9 +147,30 @@ impl Keeper {
             self.done("RestoreSecret", &json!({"SecretId": name})).await;
         }
         self.refusals_of(nth, &name, &first).await;
+        if nth.is_multiple_of(4) {
+            self.replicate(&name, update["SecretString"].as_str().unwrap()).await;
+        }
         if nth.is_multiple_of(7) {
             self.done("DeleteSecret", &json!({"SecretId": name, "ForceDeleteWithoutRecovery": true})).await;
         }
+    }
+
+    /// Values travel to another region and back out of it; the replica stays if its primary does.
+    async fn replicate(&self, name: &str, value: &str) {
+        let regions = json!([{"Region": REPLICA_REGION}]);
+        self.done("ReplicateSecretToRegions", &json!({"SecretId": name, "AddReplicaRegions": regions})).await;
+        let there = self.client.with_region(REPLICA_REGION.parse().unwrap());
+        let read = json!({"SecretId": name}).to_string();
+        let read = loop {
+            let answer = ask(&there, &SERVICE, "GetSecretValue", read.as_bytes()).await;
+            if answer.status == 200 {
+                break serde_json::from_slice::<Value>(answer.body.expose()).unwrap();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        };
+        assert_eq!(read["SecretString"], value);
+        let remove = json!({"SecretId": name, "RemoveReplicaRegions": [REPLICA_REGION]});
+        self.done("RemoveRegionsFromReplication", &remove).await;
     }
 
     /// One of the ways to be refused, each with canaries of its own.
