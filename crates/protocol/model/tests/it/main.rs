@@ -183,8 +183,9 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
         kms: Decrypt GenerateDataKey;
         secretsmanager: BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret
             GetRandomPassword GetResourcePolicy GetSecretValue ListResourcePolicies ListSecretVersionIds
-            ListSecrets PutResourcePolicy PutSecretValue RestoreSecret RotateSecret TagResource UntagResource
-            UpdateSecret UpdateSecretVersionStage ValidateResourcePolicy;
+            ListSecrets PutResourcePolicy PutSecretValue RemoveRegionsFromReplication ReplicateSecretToRegions RestoreSecret
+            RotateSecret StopReplicationToReplica TagResource UntagResource UpdateSecret UpdateSecretVersionStage
+            ValidateResourcePolicy;
         sts: GetCallerIdentity;
     };
     let served: BTreeSet<&str> = operations().map(|operation| operation.action.0).collect();
