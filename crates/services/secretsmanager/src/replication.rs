@@ -142,7 +142,7 @@ impl ReplicaRecord {
         self.held.iter().any(|held| held.id == version.id && held.created_at == version.created_at)
     }
 
-    fn shown(&self) -> ReplicationStatusType {
+    fn to_answer(&self) -> ReplicationStatusType {
         ReplicationStatusType {
             region: Some(self.region.clone()),
             kms_key_id: Some(self.kms_key_id.clone().unwrap_or_else(|| DEFAULT_KEY_SHOWN.to_owned())),
@@ -317,7 +317,7 @@ pub(crate) fn statuses(cx: &Cx<'_>, secret: &SecretRecord) -> Result<Vec<Replica
     let mut statuses = Vec::with_capacity(secret.replica_regions.len());
     for region in &secret.replica_regions {
         let replica = cx.part::<ReplicaRecord>(&[&secret.arn, region])?;
-        statuses.extend(replica.map(|replica| replica.shown()));
+        statuses.extend(replica.map(|replica| replica.to_answer()));
     }
     Ok(statuses)
 }

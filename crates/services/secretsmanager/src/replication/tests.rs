@@ -44,7 +44,7 @@ fn an_empty_key_is_the_default_key_and_every_key_is_shown_as_it_was_written() {
     ] {
         let wanted = understood(asked(&[("us-east-1", key)])).unwrap();
         let replica = ReplicaRecord::new(&SecretRecord::default(), &wanted[0], None);
-        assert_eq!(replica.shown().kms_key_id.as_deref(), Some(shown), "{key:?}");
+        assert_eq!(replica.to_answer().kms_key_id.as_deref(), Some(shown), "{key:?}");
     }
 }
 
@@ -53,7 +53,7 @@ fn a_replica_is_in_progress_until_it_is_in_sync_or_failed() {
     let now = Timestamp::from_millis(1_000_000);
     let mut replica = ReplicaRecord { overwrites: true, ..ReplicaRecord::default() };
     let told = |replica: &ReplicaRecord| {
-        let shown = replica.shown();
+        let shown = replica.to_answer();
         (shown.status.unwrap(), shown.status_message, replica.due_at)
     };
     replica.begin();
