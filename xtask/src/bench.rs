@@ -41,7 +41,10 @@ use self::{
     report::{Row, Start},
     stage::{Programs, Stage},
 };
-use crate::Tree;
+use crate::{
+    Tree,
+    marks::{Marks, splice},
+};
 
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Odd, so that there is a median.
@@ -216,8 +219,6 @@ fn commit(tree: &Tree) -> String {
 }
 
 /// Two marks of the page, between which a table stands.
-pub type Marks = (&'static str, &'static str);
-
 pub const FIGURES: Marks = (BEGIN, END);
 pub const SCALE: Marks = (
     "<!-- written by `cargo xtask bench --scale --write` -->\n",
@@ -237,24 +238,9 @@ pub fn write(tree: &Tree, marks: Marks, figures: &str) -> Result<PathBuf> {
 const BEGIN: &str = "<!-- written by `cargo xtask bench --write` -->\n";
 const END: &str = "<!-- up to here -->\n";
 
-fn splice(page: &str, (begin, end): Marks, figures: &str) -> Option<String> {
-    let (before, rest) = page.split_once(begin)?;
-    let (_, after) = rest.split_once(end)?;
-    Some(format!("{before}{begin}\n{figures}\n{end}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn figures_replace_those_before_them_and_nothing_else() {
-        let page = format!("# Title\n{BEGIN}old\n{END}rest\n");
-        let once = splice(&page, FIGURES, "new").unwrap();
-        assert_eq!(once, format!("# Title\n{BEGIN}\nnew\n{END}rest\n"));
-        assert_eq!(splice(&once, FIGURES, "new").unwrap(), once);
-        assert_eq!(splice("# Title\n", FIGURES, "new"), None);
-    }
 
     #[test]
     fn the_page_has_all_marks() {

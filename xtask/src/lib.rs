@@ -12,6 +12,7 @@ pub mod codegen;
 pub mod facts;
 pub mod import;
 pub mod manual;
+pub mod marks;
 pub mod names;
 pub mod overlay;
 pub mod render;
