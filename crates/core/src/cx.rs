@@ -4,15 +4,22 @@
 //! can be run again after a write conflict, and gives the same answer in a simulation. Everything it read becomes a check of the
 //! commit: if any of it has changed meanwhile, nothing is written and the handler runs again.
 
-use std::{any::Any, cell::RefCell, collections::BTreeMap, ops::ControlFlow, sync::Arc};
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    ops::ControlFlow,
+    sync::Arc,
+    time::Duration,
+};
 
 use coffer_shape::{Action, ApiError, Operation, OperationSpec, ServiceSpec, Shape, describe, fingerprint};
 use coffer_store::{Expect, Key, Partition, Rev};
-use coffer_types::{AccountId, Arn, Entropy, Region, Secret, Timestamp, Uuid};
+use coffer_types::{AccountId, Arn, Clock, Entropy, Region, Secret, Timestamp, Uuid};
 
 use crate::{
     Caller, Db, Functions, Guarded, Listed, Part, Permit, Principal, Record, Registry, Resource, SealedToken,
-    Unscoped, Walk,
+    Unscoped, Walk, World,
     audit::{Event, ServiceEvent},
     db::{Change, Found},
     record::encode,
@@ -20,13 +27,20 @@ use crate::{
 
 /// How deep services may call each other. Today the depth is one; a loop must not eat the stack.
 const CALLS_DEPTH_MAX: usize = 8;
+/// A call that has run for so long ends with what it has. Our choice: a hundred thousand records are walked in a tenth of it.
+const LONG: Duration = Duration::from_secs(1);
 
 pub struct Cx<'a> {
     db: &'a Db,
     registry: &'a Registry,
     entropy: &'a dyn Entropy,
     functions: &'a dyn Functions,
+    clock: &'a dyn Clock,
     now: Timestamp,
+    /// On the clock that only goes forward.
+    begun: Duration,
+    may_walk: bool,
+    wants_to_walk: Cell<bool>,
     caller: &'a Caller,
     home: Partition,
     /// The service that this is done for, if nobody called it.
@@ -65,14 +79,15 @@ pub(crate) struct Effects {
     pub nested: Vec<Event>,
     pub events: Vec<ServiceEvent>,
     pub activated: Vec<&'static str>,
+    /// The handler came to a list, and must run again with a turn.
+    pub wants_to_walk: bool,
 }
 
 impl<'a> Cx<'a> {
     pub(crate) fn new(
         db: &'a Db,
         registry: &'a Registry,
-        entropy: &'a dyn Entropy,
-        functions: &'a dyn Functions,
+        world: &'a World,
         now: Timestamp,
         caller: &'a Caller,
         spec: Option<&'static OperationSpec>,
@@ -80,9 +95,13 @@ impl<'a> Cx<'a> {
         Self {
             db,
             registry,
-            entropy,
-            functions,
+            entropy: world.entropy.as_ref(),
+            functions: world.functions.as_ref(),
+            clock: world.clock.as_ref(),
             now,
+            begun: world.clock.monotonic(),
+            may_walk: false,
+            wants_to_walk: Cell::new(false),
             caller,
             home: Partition::new(caller.principal.account, caller.region.clone()),
             service: None,
@@ -98,6 +117,10 @@ impl<'a> Cx<'a> {
             events: Vec::new(),
             activated: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_turn(self) -> Self {
+        Self { may_walk: true, ..self }
     }
 
     pub(crate) fn for_service(self, service: Option<&'static ServiceSpec>) -> Self {
@@ -116,6 +139,7 @@ impl<'a> Cx<'a> {
             nested: self.nested,
             events: self.events,
             activated: self.activated,
+            wants_to_walk: self.wants_to_walk.get(),
         }
     }
 
@@ -208,14 +232,23 @@ impl<'a> Cx<'a> {
     /// Walks the records of a table in one of their orders, until the visitor has enough.
     ///
     /// A listing is not a check of the commit: a record that a handler is going to change must be read by its key. A visitor
-    /// must not walk in its turn.
+    /// that looks hard at each record asks [`Cx::has_run_long`] whether it should end.
     pub fn walk<R: Listed>(
         &self,
         _permit: Permit<R>,
         how: Walk<'_>,
         visit: &mut dyn FnMut(&Arc<R>) -> ControlFlow<()>,
     ) -> Result<(), ApiError> {
+        if !self.may_walk {
+            self.wants_to_walk.set(true);
+            return Err(self.internal("a list is walked in turns, and this call has none yet"));
+        }
         self.db.walk(&self.home, how, visit).map_err(|error| self.internal(error))
+    }
+
+    /// Whether this call has had its share of time. Nobody can take it away, so it gives up what it has left.
+    pub fn has_run_long(&self) -> bool {
+        self.clock.monotonic().saturating_sub(self.begun) > LONG
     }
 
     pub fn save<R: Record>(&mut self, record: R) -> Result<(), ApiError> {

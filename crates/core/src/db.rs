@@ -11,7 +11,7 @@
 mod directory;
 mod memory;
 mod names;
-mod turns;
+pub(crate) mod turns;
 
 use std::{
     any::Any,
@@ -159,6 +159,10 @@ impl Db {
         Ok(Self { engine, committer, barrier, memory, names, turns, entropy })
     }
 
+    pub(crate) const fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
     pub fn barrier(&self) -> &Barrier {
         &self.barrier
     }
@@ -252,7 +256,7 @@ impl Db {
 
     /// Walks the directory of a table, loading it first if need be, until the visitor has enough.
     ///
-    /// That may take a while, so it is done in turns, and not on the threads that answer everybody else.
+    /// That may take a while: whoever calls this has taken a turn.
     pub(crate) fn walk<R: Listed>(
         &self,
         partition: &Partition,
@@ -267,7 +271,7 @@ impl Db {
             }
         }
         let Some(directory) = self.memory.directory_of::<R>(partition) else { return Ok(()) };
-        self.turns.take(|| directory.walk(how, &|| self.scan::<R>(partition), visit))
+        directory.walk(how, &|| self.scan::<R>(partition), visit)
     }
 
     /// Whether everything that was read is still as it was, and so was all true at one instant.

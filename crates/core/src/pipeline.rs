@@ -14,7 +14,7 @@ use crate::{
     AuditLog, Caller, CommitError, Cx, Db, Recorded, Registry, Reply, World,
     audit::{MoveError, Outcome, Retirement, Told, move_rows},
     cx::{Effects, INTERNAL, INTERNAL_MESSAGE, nobody_asked},
-    db::Applied,
+    db::{Applied, turns::off_the_runtime},
     record::{AUDIT_TABLE, seal_bytes},
     runner::Tasks,
 };
@@ -87,12 +87,24 @@ impl Core {
         let home = home(caller);
         let mut lost = Effects::default();
         let mut turn = None;
+        let mut walk = None;
         for attempt in 1..=ATTEMPTS_MAX {
             if attempt > ATTEMPTS_BEFORE_LINE && turn.is_none() {
                 turn = Some(self.line.lock().await);
             }
             let now = self.world.clock.now();
-            let (outcome, mut effects) = self.attempt(caller, spec, body, now);
+            let cx = self.cx(now, caller, Some(spec));
+            let (outcome, mut effects) = match &walk {
+                None => self.attempt(cx, spec, body),
+                Some(_) => off_the_runtime(|| self.attempt(cx.with_turn(), spec, body)),
+            };
+            if effects.wants_to_walk {
+                walk = self.db.turns().take().await;
+                if walk.is_some() {
+                    continue;
+                }
+                return self.answer_unchanged(caller, spec, now, &effects, Err(too_many_walk(spec))).await;
+            }
             let outcome =
                 outcome.and_then(|reply| if effects.asked { Ok(reply) } else { Err(nobody_asked(spec)) });
             let reply = match outcome {
@@ -133,18 +145,15 @@ impl Core {
     }
 
     fn cx<'a>(&'a self, now: Timestamp, caller: &'a Caller, spec: Option<&'static OperationSpec>) -> Cx<'a> {
-        let World { entropy, functions, .. } = &self.world;
-        Cx::new(&self.db, &self.registry, entropy.as_ref(), functions.as_ref(), now, caller, spec)
+        Cx::new(&self.db, &self.registry, &self.world, now, caller, spec)
     }
 
     fn attempt(
         &self,
-        caller: &Caller,
+        mut cx: Cx<'_>,
         spec: &'static OperationSpec,
         body: &dyn Body,
-        now: Timestamp,
     ) -> (Result<Box<dyn Reply>, ApiError>, Effects) {
-        let mut cx = self.cx(now, caller, Some(spec));
         let mut outcome = None;
         let read = body.read(&mut |from| outcome = Some(self.registry.run(spec, &mut cx, from)));
         let outcome = match (read, outcome) {
@@ -254,8 +263,9 @@ impl Core {
         for attempt in 1..=ATTEMPTS_MAX {
             let now = self.world.clock.now();
             let (outcome, mut effects) = {
-                let mut cx = self.cx(now, caller, None).for_service(service);
-                (run(&mut cx), cx.into_effects())
+                // Few run at once, so they need no turn.
+                let mut cx = self.cx(now, caller, None).for_service(service).with_turn();
+                (off_the_runtime(|| run(&mut cx)), cx.into_effects())
             };
             let unchecked = effects.changes.is_empty() || outcome.is_err();
             if unchecked && attempt < ATTEMPTS_MAX && !self.is_unchanged(&home, &effects) {
@@ -306,6 +316,10 @@ impl Core {
 /// Where the records of a caller live.
 fn home(caller: &Caller) -> Partition {
     Partition::new(caller.principal.account, caller.region.clone())
+}
+
+fn too_many_walk(spec: &'static OperationSpec) -> ApiError {
+    ApiError::new(spec.service.codes.unavailable, "Too many lists are being made at once. Try again.")
 }
 
 fn cannot_store(spec: &'static OperationSpec, error: CommitError) -> ApiError {

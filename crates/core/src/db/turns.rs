@@ -1,91 +1,97 @@
 //! Long walks, a few at a time.
 //!
-//! A walk over a large list may take tens of milliseconds. On a thread that also serves everybody else's requests they would
-//! all wait, so the runtime is told to serve them elsewhere; and since that alone would let many walks crowd out the processors,
-//! only as many run at once as there are processors, and the others wait for their turn.
+//! A walk over a large list may take a while. On a thread that also serves everybody else's requests they would all wait, so the
+//! runtime is told to serve them elsewhere. Each such thread is one of a few hundred, and none of them may be spent on waiting:
+//! a walk waits for its turn as a future, before its handler runs, and gives up with whoever asked. As many walk at once as there
+//! are processors; as many wait as can be served soon, and the others are told to try again.
 
 use std::{
-    sync::{Condvar, Mutex, PoisonError},
+    sync::atomic::{AtomicUsize, Ordering},
     thread::available_parallelism,
 };
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{Semaphore, SemaphorePermit},
+};
+
+/// A walk takes a second at most, see [`crate::Cx::has_run_long`].
+const WAITING_MAX: usize = 64;
 
 #[derive(Debug)]
-pub(super) struct Turns {
-    free: Mutex<usize>,
-    one_is_free: Condvar,
+pub(crate) struct Turns {
+    free: Semaphore,
+    waiting: AtomicUsize,
 }
+
+#[derive(Debug)]
+pub(crate) struct Turn<'a>(
+    #[expect(dead_code, reason = "given back when it is dropped")] SemaphorePermit<'a>,
+);
 
 impl Turns {
     pub(super) fn new() -> Self {
-        Self { free: Mutex::new(available_parallelism().map_or(1, usize::from)), one_is_free: Condvar::new() }
+        let processors = available_parallelism().map_or(1, usize::from);
+        Self { free: Semaphore::new(processors), waiting: AtomicUsize::new(0) }
     }
 
-    pub(super) fn take<T>(&self, run: impl FnOnce() -> T) -> T {
-        match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| self.in_turn(run)),
-            // There is nobody else on this thread whose requests could wait.
-            _ => self.in_turn(run),
-        }
-    }
-
-    fn in_turn<T>(&self, run: impl FnOnce() -> T) -> T {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free =
-            self.one_is_free.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
-        drop(free);
-        let _turn = Turn(self);
-        run()
+    /// Waits for a turn; nothing if too many wait already.
+    pub(crate) async fn take(&self) -> Option<Turn<'_>> {
+        let _waiting = Waiting::begin(&self.waiting)?;
+        self.free.acquire().await.ok().map(Turn)
     }
 }
 
-/// Given back also by a walk that panics.
-struct Turn<'a>(&'a Turns);
+/// Counted down also when the waiting is given up.
+struct Waiting<'a>(&'a AtomicUsize);
 
-impl Drop for Turn<'_> {
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Option<Self> {
+        let waiting = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < WAITING_MAX).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.one_is_free.notify_one();
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs what takes long where nobody else's requests wait for it.
+pub(crate) fn off_the_runtime<T>(run: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(run),
+        // There is nobody else on this thread.
+        _ => run(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
-
     use super::*;
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn no_more_run_at_once_than_there_are_processors() {
-        let turns = Arc::new(Turns { free: Mutex::new(2), one_is_free: Condvar::new() });
-        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let walks = (0..16).map(|_| {
-            let (turns, running, most) = (Arc::clone(&turns), Arc::clone(&running), Arc::clone(&most));
-            tokio::spawn(async move {
-                turns.take(|| {
-                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    std::thread::yield_now();
-                    running.fetch_sub(1, Ordering::SeqCst);
-                });
-            })
-        });
-        for walk in walks.collect::<Vec<_>>() {
-            walk.await.unwrap();
-        }
-        assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
-        assert_eq!(*turns.free.lock().unwrap(), 2);
+    #[tokio::test]
+    async fn who_finds_too_many_waiting_is_told_at_once() {
+        let turns = Turns { free: Semaphore::new(1), waiting: AtomicUsize::new(0) };
+        let first = turns.take().await.unwrap();
+        let waiting: Vec<_> = (0..WAITING_MAX).map(|_| Box::pin(turns.take())).collect();
+        let mut waiting: Vec<_> = waiting.into_iter().map(tokio_test_poll).collect();
+        assert!(turns.take().await.is_none());
+        // One who gives up makes room for another.
+        drop(waiting.pop());
+        let mut late = tokio_test_poll(Box::pin(turns.take()));
+        assert!(turns.take().await.is_none());
+        drop(first);
+        drop(waiting);
+        assert!(late.as_mut().await.is_some());
+        assert_eq!(turns.waiting.load(Ordering::Relaxed), 0);
     }
 
-    #[test]
-    fn a_turn_ends_with_a_panic_too() {
-        let turns = Turns { free: Mutex::new(1), one_is_free: Condvar::new() };
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| turns.take(|| panic!("a walk failed"))))
-            .unwrap_err();
-        assert_eq!(turns.take(|| 7), 7);
+    /// Polls once, so that the waiting begins.
+    fn tokio_test_poll<F: Future + Unpin>(mut future: F) -> F {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(std::pin::Pin::new(&mut future).poll(&mut cx).is_pending());
+        future
     }
 }

@@ -167,3 +167,47 @@ async fn loading_a_list_holds_up_nobody_and_misses_nothing() {
         lists_are_right(&fresh, &expected).await;
     }
 }
+
+/// Walks that take long leave everybody else alone, and so many that they would wait for minutes are told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_walkers_stops_nobody_else() {
+    let house = std::sync::Arc::new(House::seeded(74));
+    house.set("a", 1).await;
+    let gate = std::sync::Arc::new((std::sync::Mutex::new(false), std::sync::Condvar::new()));
+    let walkers: Vec<_> = (0..600)
+        .map(|_| {
+            let (house, gate) = (std::sync::Arc::clone(&house), std::sync::Arc::clone(&gate));
+            tokio::spawn(async move {
+                house
+                    .look(move |cx| {
+                        let permit = cx.ask_all::<Counter>(COUNT)?;
+                        cx.walk::<Counter>(permit, Walk::default(), &mut |_| {
+                            let open = gate.0.lock().unwrap();
+                            drop(gate.1.wait_while(open, |open| !*open).unwrap());
+                            ControlFlow::Continue(())
+                        })?;
+                        Ok(1)
+                    })
+                    .await
+            })
+        })
+        .collect();
+    // With the walkers standing at the gate, others read and write.
+    for count in 2..20 {
+        house.set("a", count).await;
+        assert_eq!(house.get("a").await.unwrap(), count);
+    }
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+    let (mut walked, mut refused) = (0, 0);
+    for walker in walkers {
+        match walker.await.unwrap() {
+            Ok(_) => walked += 1,
+            Err(error) => {
+                assert_eq!(error.code(), "ServiceUnavailable", "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(walked >= 64 && refused > 0, "{walked} walked, {refused} were refused");
+}

@@ -35,6 +35,8 @@ impl Search {
     ) -> Result<(Vec<Arc<SecretRecord>>, Option<String>), ApiError> {
         let after = token.map(|token| Position::open(cx, query, token)).transpose()?;
         let mut found: Vec<Arc<SecretRecord>> = Vec::new();
+        // Where to go on if the walk is cut short. A page may be short, or empty, and not be the last one.
+        let mut cut_at: Option<Arc<SecretRecord>> = None;
         let how = Walk {
             order: self.order,
             descending: self.descending,
@@ -46,12 +48,19 @@ impl Search {
                 found.push(Arc::clone(secret));
             }
             // One more than the page has, to know whether there is a next one.
-            if found.len() > self.page_size { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if found.len() > self.page_size {
+                return ControlFlow::Break(());
+            }
+            if cx.has_run_long() {
+                cut_at = Some(Arc::clone(secret));
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
         })?;
 
         let more = found.len() > self.page_size;
         found.truncate(self.page_size);
-        let last = found.last().filter(|_| more);
+        let last = cut_at.as_ref().or_else(|| found.last().filter(|_| more));
         let next = last.map(|secret| Position::of(secret, self.order).seal(cx, query));
         Ok((found, next))
     }
