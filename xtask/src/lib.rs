@@ -3,6 +3,8 @@
 //! The way of a model: botocore's JSON -> [`import`] -> `models/<service>.json` (facts, [`facts`]) + `models/<service>.toml`
 //! (our knowledge, [`overlay`]) -> [`service`] (the two joined and checked) -> [`render`] -> `crates/protocol/model`.
 //!
+//! The same knowledge is told to people: [`fidelity`] writes docs/services/<service>.md from it.
+//!
 //! Beside it stands [`bench`], which measures the server that all of this becomes.
 //!
 //! Nothing here is shipped, and nothing that is shipped depends on it: the generated code is checked in.
@@ -10,6 +12,7 @@
 pub mod bench;
 pub mod codegen;
 pub mod facts;
+pub mod fidelity;
 pub mod import;
 pub mod manual;
 pub mod marks;

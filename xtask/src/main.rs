@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use xtask::{Tree, bench, codegen, import, manual};
+use xtask::{Tree, bench, codegen, fidelity, import, manual};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of the Coffer repository")]
@@ -26,7 +26,7 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-    /// Writes docs/configuration.md from the doc comments of the configuration.
+    /// Writes docs/configuration.md from the doc comments of the configuration, and the tables of docs/services from models/.
     Manual,
     /// Measures a release server against a bare HTTP server and prints a table.
     Bench {
@@ -85,7 +85,12 @@ fn main() -> Result<()> {
                 bail!("out of date: {}\n  try: cargo xtask codegen", stale.join(", "));
             }
         }
-        Chore::Manual => println!("wrote {}", manual::write(&tree)?),
+        Chore::Manual => {
+            println!("wrote {}", manual::write(&tree)?);
+            for page in fidelity::write(&tree)? {
+                println!("wrote {page}");
+            }
+        }
         // Only a release build is measured, and only a release build measures.
         Chore::Bench { .. } if cfg!(debug_assertions) => {
             bench::run_for_release(&tree, std::env::args_os().skip(1))?;

@@ -1,7 +1,7 @@
 //! `models/<service>.toml`: what the model does not say and we decided.
 //!
-//! Which operations are served and to whom, what may appear in an audit record, which strings are secret, and what the layer
-//! in front of the service answers. Protocol details that AWS publishes (target prefix, XML namespace) are facts and
+//! Which operations are served and to whom, what may appear in an audit record, which strings are secret, what the layer
+//! in front of the service answers, and what people are told about all of this. Protocol details that AWS publishes (target prefix, XML namespace) are facts and
 //! stay in the JSON.
 //!
 //! Unknown keys are refused here; names that the model does not have are refused where the two are joined.
@@ -27,6 +27,9 @@ pub struct Overlay {
     pub operations: BTreeMap<String, Operation>,
     #[serde(default)]
     pub shapes: BTreeMap<String, Shape>,
+    /// What clients read as errors, by code.
+    #[serde(default)]
+    pub sentences: BTreeMap<String, Vec<Fact>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -75,6 +78,8 @@ pub struct Operation {
     /// Bytes of a request body; without it the largest value of the input decides.
     pub body_limit: Option<u32>,
     pub audit: Audit,
+    #[serde(default)]
+    pub page: Page,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -90,6 +95,34 @@ pub enum Exposure {
 pub struct Audit {
     pub request: Vec<String>,
     pub response: Vec<String>,
+}
+
+/// What people are told about an operation beside its shapes. No code comes of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// As AWS does it, or as we chose where AWS's way is not known.
+    #[serde(default)]
+    pub quirks: Vec<Fact>,
+    /// Not as AWS does it, on purpose; the sentence says why or what is gained.
+    #[serde(default)]
+    pub differs: Vec<Fact>,
+    #[serde(default)]
+    pub not_yet: Vec<Fact>,
+}
+
+/// A sentence, under the name of who told us what AWS does.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fact {
+    /// AWS itself, in an answer that was kept.
+    Recorded(String),
+    /// AWS's words, as somebody quoted them in public.
+    Reported(String),
+    /// Its documentation, or its model.
+    Docs(String),
+    /// Nobody.
+    Ours(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,6 +149,14 @@ impl Overlay {
     pub fn parse(text: &str) -> Result<Self> {
         // toml's own message shows the line and the key; the caller adds the file.
         toml::from_str(text).map_err(|error| anyhow!("{error}"))
+    }
+}
+
+impl Fact {
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Recorded(text) | Self::Reported(text) | Self::Docs(text) | Self::Ours(text) => text,
+        }
     }
 }
 

@@ -61,6 +61,7 @@ impl Service {
         service.check_shapes().with_context(|| format!("models/{module}.toml"))?;
         service.check_operations().with_context(|| format!("models/{module}.toml"))?;
         service.declare().with_context(|| format!("models/{module}.json"))?;
+        service.check_sentences().with_context(|| format!("models/{module}.toml"))?;
         service.check_names().with_context(|| format!("models/{module}.json"))?;
         Ok(service)
     }
@@ -281,6 +282,21 @@ impl Service {
             declared.remove(name);
         }
         self.declared = declared;
+        Ok(())
+    }
+
+    /// A sentence under a code that nobody can answer with is a slip.
+    fn check_sentences(&self) -> Result<()> {
+        let in_front = self.overlay.codes.named();
+        let codes: BTreeSet<&str> = self
+            .declared
+            .values()
+            .chain(in_front.map(|(_, code)| code))
+            .map(|code| code.code.as_str())
+            .collect();
+        for code in self.overlay.sentences.keys() {
+            ensure!(codes.contains(code.as_str()), "sentences.{code}: no operation answers with this code");
+        }
         Ok(())
     }
 

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod fidelity;
+#[cfg(test)]
 mod generated;
 #[cfg(test)]
 mod manual;
