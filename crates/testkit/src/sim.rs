@@ -8,7 +8,7 @@ use std::{
     fmt, io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -56,11 +56,20 @@ impl SimWorld {
 pub struct SimClock {
     begin: Timestamp,
     millis: AtomicI64,
+    /// How much later the monotonic clock is at each look, and by how much it has run ahead that way.
+    step: AtomicU64,
+    ahead: AtomicU64,
 }
 
 impl SimClock {
     pub const fn starting(begin: Timestamp) -> Self {
-        Self { begin, millis: AtomicI64::new(begin.millis()) }
+        let (step, ahead) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { begin, millis: AtomicI64::new(begin.millis()), step, ahead }
+    }
+
+    /// From now on everything that looks at the monotonic clock finds that it has taken long.
+    pub fn be_slow(&self, by: Duration) {
+        self.step.store(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
     pub fn advance(&self, by: Duration) {
@@ -78,7 +87,9 @@ impl Clock for SimClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.now().since(self.begin)
+        let step = self.step.load(Ordering::SeqCst);
+        let ahead = self.ahead.fetch_add(step, Ordering::SeqCst);
+        self.now().since(self.begin) + Duration::from_millis(ahead)
     }
 }
 

@@ -92,3 +92,32 @@ async fn pages_of_a_filter_hold_every_secret_once() {
     }
     server.stop().await;
 }
+
+/// A search that takes long is cut into short pages, and together they are the whole list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_were_cut_short_hold_every_secret_once() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    let names: Vec<String> = (0..24).map(|number| format!("slow/{number:02}")).collect();
+    for name in &names {
+        stage.get("CreateSecret", json!({"Name": name, "ClientRequestToken": token(1)})).await;
+    }
+    server.world().clock.be_slow(std::time::Duration::from_millis(200));
+    for (wanted, filters) in [(24, json!([])), (0, json!([{"Key": "all", "Values": ["nobody"]}]))] {
+        let (mut found, mut pages, mut next) = (Vec::new(), 0, Value::Null);
+        loop {
+            let input = json!({"Filters": filters, "SortBy": "name", "NextToken": next});
+            let answer = stage.get("ListSecrets", input).await;
+            found.extend(answer["SecretList"].as_array().unwrap().iter().map(|entry| entry["Name"].clone()));
+            pages += 1;
+            next = answer["NextToken"].clone();
+            if next.is_null() {
+                break;
+            }
+        }
+        assert_eq!(found.len(), wanted);
+        assert!(found.iter().zip(&names).all(|(found, name)| found == name), "{found:?}");
+        assert!((3..=25).contains(&pages), "{pages}");
+    }
+    server.stop().await;
+}
