@@ -14,7 +14,7 @@ use crate::{Exit, arguments::CreateKey, ask::offline_key, configuration, print::
 
 pub(crate) fn create_key(arguments: &CreateKey) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&arguments.place.flags())?;
-    let directory = DataDir::existing(&config.data_dir)?;
+    let directory = DataDir::to_ask(&config.data_dir)?;
     let path = match control::ask(&directory, &Request::new(Command::AdminKey))? {
         Some(Reply::Filed { path }) => path,
         Some(_) => {

@@ -67,7 +67,7 @@ pub(crate) fn accept_loss(arguments: &AcceptLoss) -> Result<Exit, Complaint> {
 
 pub(crate) fn doctor(arguments: &Doctor, hardening: &[HardeningLine]) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&arguments.place.flags())?;
-    let directory = DataDir::existing(&config.data_dir)?;
+    let directory = DataDir::to_ask(&config.data_dir)?;
     let mut findings = match control::ask(&directory, &Request::new(Command::Doctor))? {
         Some(Reply::Findings(findings)) => findings,
         Some(_) => {
@@ -76,6 +76,8 @@ pub(crate) fn doctor(arguments: &Doctor, hardening: &[HardeningLine]) -> Result<
             );
         }
         None => {
+            // Of another owner's store, every finding would be about the owner.
+            let directory = DataDir::existing(&config.data_dir)?;
             let world = world::system(&directory.audit());
             let process = doctor::hardening(hardening, Whose::Command);
             process.into_iter().chain(doctor::of_resting_files(&config, &directory, &world)).collect()

@@ -122,7 +122,7 @@ impl Listed {
 /// Who could open the store stands in the open part of the keyring.
 pub(crate) fn list(arguments: &ListSlots) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&arguments.place.flags())?;
-    let directory = DataDir::existing(&config.data_dir)?;
+    let directory = DataDir::to_ask(&config.data_dir)?;
     let slots: Vec<_> = KeyringFile::read(&directory.keyring())?.slots().iter().map(Listed::of).collect();
     let text = if arguments.json {
         serde_json::to_string_pretty(&slots)
@@ -151,7 +151,7 @@ enum Outcome {
 impl<'c> Target<'c> {
     fn of(place: &'c Place, key: &KeyFiles) -> Result<Self, Complaint> {
         let (config, _) = configuration(&place.flags())?;
-        let directory = DataDir::existing(&config.data_dir)?;
+        let directory = DataDir::to_ask(&config.data_dir)?;
         let given = Given::by_or_typed(key, &directory)?;
         Ok(Self { config, directory, given, place })
     }

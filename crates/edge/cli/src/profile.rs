@@ -40,7 +40,7 @@ pub(crate) fn install(arguments: &Install) -> Result<Exit, Complaint> {
         );
     }
     let (config, home) = configuration(&arguments.place.flags())?;
-    let directory = DataDir::existing(&config.data_dir)?;
+    let directory = DataDir::to_ask(&config.data_dir)?;
     let place = directory.credentials();
     let bootstrap = data_dir::read_small(&place).map_err(|error| {
         Complaint::new(format!("the administrator's key {} cannot be read", place.display()))

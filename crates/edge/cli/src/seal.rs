@@ -22,7 +22,7 @@ use crate::{
 
 pub(crate) fn seal(place: &Place) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&place.flags())?;
-    let directory = DataDir::existing(&config.data_dir)?;
+    let directory = DataDir::to_ask(&config.data_dir)?;
     match running(&directory, &Request::new(Command::Seal))? {
         Reply::Sealed { keys_wiped: true } => say("The store is sealed; no key is left in memory."),
         Reply::Sealed { keys_wiped: false } => {
@@ -37,7 +37,7 @@ pub(crate) fn seal(place: &Place) -> Result<Exit, Complaint> {
 
 pub(crate) fn unseal(arguments: &Unseal) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&arguments.place.flags())?;
-    let directory = DataDir::existing(&config.data_dir)?;
+    let directory = DataDir::to_ask(&config.data_dir)?;
     let given = Given::by_or_typed(&arguments.key, &directory)?;
     match running(&directory, &given.put_into(Request::new(Command::Unseal)))? {
         Reply::Unsealed => {

@@ -57,8 +57,15 @@ impl DataDir {
         Self::existing(path)
     }
 
-    /// Takes a directory that must be there already.
+    /// Takes a directory that must be there already, for ourselves.
     pub fn existing(path: &Path) -> Result<Self, Complaint> {
+        let directory = Self::to_ask(path)?;
+        directory.ensure_ours()?;
+        Ok(directory)
+    }
+
+    /// Takes a directory whose server is asked to do the work. Root may ask any server of this machine.
+    pub fn to_ask(path: &Path) -> Result<Self, Complaint> {
         let path = &plain(path);
         let shown = path.display();
         let found = match fs::symlink_metadata(path) {
@@ -77,11 +84,9 @@ impl DataDir {
                 .because("a link to one does not count, because it may point elsewhere tomorrow")
                 .next("give the directory itself with --data-dir"));
         }
-        let us = effective_uid();
-        if found.uid() != us {
-            return Err(Complaint::new(format!("the data directory {shown} belongs to somebody else"))
-                .because(format!("its owner is user {}, and this is user {us}; find out why", found.uid()))
-                .next(format!("chown -R {us} {}", quoted(path))));
+        let directory = Self { path: path.to_owned() };
+        if effective_uid() != 0 {
+            directory.ensure_ours()?;
         }
         if found.mode() & OTHERS != 0 {
             return Err(Complaint::new(format!("the data directory {shown} is open to others"))
@@ -89,11 +94,38 @@ impl DataDir {
                 .because("find out who has been there")
                 .next(format!("chmod 700 {}", quoted(path))));
         }
-        Ok(Self { path: path.to_owned() })
+        Ok(directory)
     }
 
-    /// Whether nobody uses the directory. The engine takes the lock for good a moment later; this answer is for people.
+    /// Whether we own the directory. Root could use it all the same, but the files it made would lock the owner out, and so
+    /// would a new owner of the directory: so the way on is to become the owner.
+    fn ensure_ours(&self) -> Result<(), Complaint> {
+        let shown = self.path.display();
+        let found = fs::symlink_metadata(&self.path).map_err(|error| {
+            Complaint::new(format!("the data directory {shown} cannot be looked at")).because(error)
+        })?;
+        let (us, owner, group) = (effective_uid(), found.uid(), found.gid());
+        if owner == us {
+            return Ok(());
+        }
+        let complaint = Complaint::new(format!("the data directory {shown} belongs to somebody else"))
+            .because(format!("its owner is user {owner}, and this is user {us}"));
+        Err(if owner == 0 {
+            complaint.next(format!(
+                "sudo coffer ..; or, if it is a new directory for this user, chown -R {us} {}",
+                quoted(&self.path)
+            ))
+        } else {
+            complaint.because("what anybody else makes in it may lock its owner out").next(format!(
+                "the same command as its owner: sudo -u '#{owner}' coffer .., or setpriv --reuid {owner} \
+                 --regid {group} --clear-groups coffer .."
+            ))
+        })
+    }
+
+    /// Whether it is ours and nobody uses it. The engine takes the lock for good a moment later; this answer is for people.
     pub fn ensure_free(&self) -> Result<(), Complaint> {
+        self.ensure_ours()?;
         let is_free = match OpenOptions::new().read(true).open(self.path.join("lock")) {
             Ok(lock) => lock_exclusive(&lock),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),

@@ -11,6 +11,8 @@ mod keys;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod owner;
+#[cfg(test)]
 mod place;
 #[cfg(test)]
 mod profile;

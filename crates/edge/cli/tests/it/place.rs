@@ -94,6 +94,30 @@ impl Place {
         Outcome::of(&Command::new(COFFER).args(arguments).env_clear().output().unwrap())
     }
 
+    /// Starts a server as another user, to whom the data directory and the keyfile belong. Only root can.
+    pub(crate) fn server_of(&self, uid: u32) -> Running {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        fs::set_permissions(self.root.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        for name in ["data", "keys"] {
+            let path = self.path(name);
+            if !path.exists() {
+                fs::create_dir(&path).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+                chown(&path, Some(uid), Some(uid)).unwrap();
+            }
+        }
+        let mut command = Command::new("setpriv");
+        let uid = uid.to_string();
+        command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", COFFER]);
+        let mut command = self.prepare(command, &["server"]);
+        command
+            .env("HOME", self.path("keys"))
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Running::of(command.spawn().unwrap())
+    }
+
     pub(crate) fn server(&self) -> Running {
         self.start(&["server"])
     }
