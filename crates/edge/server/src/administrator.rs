@@ -26,7 +26,7 @@ use crate::{
     data_dir::{self, DataDir},
     durable::{beside, forget},
     lifecycle::runtime,
-    open::{LOCAL, Store, key_on_this_machine, local_caller},
+    open::{LOCAL, Store, key_on_this_machine, local_caller, unopened},
     shell::quoted,
     world,
 };
@@ -62,6 +62,12 @@ pub(crate) async fn make_administrator(
         return Err(Complaint::new(format!("{} is there already", desk.place.display()))
             .because("the store has no administrator yet, so this file is of another store")
             .next(out_of_the_way(&desk.place)));
+    }
+    // Whoever wrote them had a key of an administrator, whom we do not see.
+    if !core.db().engine().partitions().map_err(|error| unopened(directory, &error))?.is_empty() {
+        return Err(Complaint::new("the store has no administrator, but it holds records")
+            .because("a new one would not see them")
+            .next("coffer verify, then restore the last good backup"));
     }
     desk.issue(&|cx| create_administrator(cx, ADMINISTRATOR)).await?;
     Ok(true)

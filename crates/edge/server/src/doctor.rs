@@ -10,16 +10,18 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use coffer_barrier::{KeyringError, KeyringFile, SlotKind, keyfile};
 use coffer_core::{Next, World};
-use coffer_store::{LogState, examine_log, logs_set_aside};
+use coffer_store::{LogState, StillStore, examine_log, logs_set_aside};
 use coffer_sys::{HardeningLine, LockedBytes};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    belonging::Belonging,
     complaint::Complaint,
     config::{CREDENTIAL, Config},
     data_dir::DataDir,
     durable::parent,
     node::Node,
+    open::MARK,
     shell::quoted,
     units::Size,
     verify,
@@ -132,7 +134,12 @@ fn files(config: &Config, directory: &DataDir, world: &World, whose: Whose) -> V
         findings.push(Finding::complaint("private files", &complaint, "look at them with ls -l"));
     }
     match KeyringFile::read(&directory.keyring()) {
-        Ok(keyring) => findings.extend(of_keyring(&keyring, config, directory)),
+        Ok(keyring) => {
+            findings.extend(of_keyring(&keyring, config, directory));
+            if whose == Whose::Command {
+                findings.extend(of_belonging(&keyring, directory));
+            }
+        }
         Err(error) => findings.push(Finding::complaint(
             "keyring",
             &Complaint::from(error),
@@ -167,6 +174,15 @@ fn of_keyring(keyring: &KeyringFile, config: &Config, directory: &DataDir) -> Ve
         findings.push(of_credential(config));
     }
     findings
+}
+
+/// Whether the keyring is the one of the store. A store that cannot be opened is told of elsewhere.
+fn of_belonging(keyring: &KeyringFile, directory: &DataDir) -> Option<Finding> {
+    let store = StillStore::open(directory.path(), MARK).ok()?;
+    let mark = store.keyring_mark().ok()?;
+    let belonging = Belonging::new(mark, store.partitions().next().is_some());
+    let refusal = belonging.refuse_stranger(keyring, directory).err()?;
+    Some(Finding::complaint("keyring", &refusal, "restore the last good backup"))
 }
 
 /// systemd hands the key to the service and to nobody else, so a command that is typed cannot see it.

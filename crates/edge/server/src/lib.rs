@@ -28,6 +28,7 @@ pub mod verify;
 pub mod world;
 
 mod authenticate;
+mod belonging;
 mod exchange;
 mod health;
 mod limits;

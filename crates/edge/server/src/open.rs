@@ -6,14 +6,15 @@
 //! 1. the engine takes the lock and makes an empty store;
 //! 2. the keyfile, unless one is there: it may open other stores too, so it is used and never replaced;
 //! 3. the keyring, in one rename. A store that holds anything and has no keyring is never given a new one;
-//! 4. the administrator's key as `bootstrap/credentials.new`, synced;
-//! 5. the administrator in the store: one commit;
-//! 6. `credentials.new` becomes `credentials`.
+//! 4. the mark of the keyring in the store, which from then on is opened with no other;
+//! 5. the administrator's key as `bootstrap/credentials.new`, synced;
+//! 6. the administrator in the store: one commit;
+//! 7. `credentials.new` becomes `credentials`.
 //!
-//! Stopped before 5, the next start throws `credentials.new` away, which no store ever accepted. Stopped after 5, it
-//! does step 6. So there is never an administrator whose key nobody has, and never a file with a key that does not work.
+//! Stopped before 6, the next start throws `credentials.new` away, which no store ever accepted. Stopped after 6, it
+//! does step 7. So there is never an administrator whose key nobody has, and never a file with a key that does not work.
 //!
-//! A store with an administrator is never given another one.
+//! A store with an administrator is never given another one, and neither is one that holds any record.
 
 use std::{
     fmt, fs, io,
@@ -32,6 +33,7 @@ use coffer_types::{AccountId, Region, RequestId, Secret};
 
 use crate::{
     administrator::make_administrator,
+    belonging::Belonging,
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
@@ -130,8 +132,14 @@ impl Store {
 
     /// Opens the keyring with a key and puts the core on top.
     pub fn open_core(&self, world: &World, key: &SlotKey) -> Result<Core, Complaint> {
-        let keyring = self.keyring()?.unseal(key, Arc::clone(&world.entropy))?;
+        let sealed = self.keyring()?;
+        let belonging = self.belonging()?;
+        belonging.refuse_stranger(&sealed, &self.directory)?;
+        let keyring = sealed.unseal(key, Arc::clone(&world.entropy))?;
         let barrier = Arc::new(keyring.barrier());
+        if let Some(mark) = belonging.refuse_forgery(&barrier, &self.directory)? {
+            self.engine.add_keyring_mark(&mark).map_err(|error| unopened(&self.directory, &error))?;
+        }
         let audit = AuditLog::open(world, Arc::clone(&barrier)).map(|audit| match self.retention {
             Some(retention) => audit.with_retention(retention),
             None => audit,
@@ -141,6 +149,11 @@ impl Store {
                 .because(error)
                 .next("check the disk, then start again")
         })
+    }
+
+    fn belonging(&self) -> Result<Belonging, Complaint> {
+        let mark = self.engine.keyring_mark().map_err(|error| unopened(&self.directory, &error))?;
+        Ok(Belonging::new(mark, self.has_records()?))
     }
 
     fn has_records(&self) -> Result<bool, Complaint> {
@@ -243,6 +256,7 @@ pub async fn start(
         }
         Err(error) => return Err(error.into()),
     };
+    store.belonging()?.refuse_stranger(&keyring, store.directory())?;
     let account = store.account(config.account, keyring.store_id())?;
     let slots = keyring.slots();
     let sealed = |why| Start { opened: Opened::Sealed(why), account, slots: slots.clone(), is_first: false };
@@ -426,6 +440,63 @@ mod tests {
         let refusal = place.start().await.unwrap_err();
         assert!(refusal.contains("no keyring") && refusal.contains("backup"), "{refusal}");
         assert!(!keyring.exists());
+    }
+
+    /// Makes the keyring of one place, and its keyfile, those of another.
+    fn take_over(from: &Place, to: &Place) {
+        let copy = |from: &Path, to: &Path| assert!(fs::copy(from, to).is_ok());
+        copy(&from.root.path().join("data/keyring"), &to.root.path().join("data/keyring"));
+        copy(&from.config().keyfile, &to.config().keyfile);
+    }
+
+    #[tokio::test]
+    async fn a_store_is_not_opened_with_the_keyring_of_another() {
+        let (other, place) = (Place::new(), Place::new());
+        stop(other.start().await.unwrap());
+        stop(place.start().await.unwrap());
+        let credentials = place.root.path().join("data/bootstrap/credentials");
+        let ours = fs::read(place.root.path().join("data/keyring")).unwrap();
+        let our_key = fs::read(place.config().keyfile).unwrap();
+        take_over(&other, &place);
+        for _ in 0..2 {
+            let refusal = place.start().await.unwrap_err();
+            assert!(
+                refusal.contains("is of another store") && refusal.contains("keyring.previous"),
+                "{refusal}"
+            );
+            if credentials.exists() {
+                fs::remove_file(&credentials).unwrap();
+            }
+        }
+        assert!(!credentials.exists(), "nobody was made administrator");
+        let world = world::ephemeral();
+        let verified = verify::verify(&place.config(), &world, None, verify::Names::Hidden).unwrap_err();
+        assert!(verified.what().contains("is of another store"), "{verified}");
+        let (directory, world) = (DataDir::existing(&place.config().data_dir).unwrap(), world::ephemeral());
+        let findings = crate::doctor::of_resting_files(&place.config(), &directory, &world);
+        assert!(findings.iter().any(|finding| finding.says.contains("is of another store")), "{findings:?}");
+
+        fs::write(place.root.path().join("data/keyring"), ours).unwrap();
+        fs::write(place.config().keyfile, our_key).unwrap();
+        stop(place.start().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nobody_is_made_administrator_of_a_store_with_records() {
+        let place = Place::new();
+        let (store, world) = place.store();
+        make_keyring(&store.directory().keyring(), &place.config(), &world, None).unwrap();
+        let key = SlotKey::Keyfile(keyfile::read(&place.config().keyfile).unwrap());
+        let core = store.open_core(&world, &key).unwrap();
+        let account = AccountId::from_number(ACCOUNT_FIRST).unwrap();
+        let caller = local_caller(&world, account, Region::global());
+        core.run_local(&caller, |cx| coffer_iam::create_administrator(cx, "somebody").map(drop))
+            .await
+            .unwrap();
+        let elsewhere = AccountId::from_number(ACCOUNT_FIRST + 1).unwrap();
+        let made = make_administrator(&core, store.directory(), elsewhere, &place.config().region).await;
+        assert!(made.unwrap_err().to_string().contains("holds records"));
+        assert!(!store.directory().credentials().exists());
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use coffer_types::encoding::HEXLOWER;
 use serde::{Serialize, de::IgnoredAny};
 
 use crate::{
+    belonging::Belonging,
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
@@ -107,12 +108,16 @@ pub fn verify(
         .next("restore the last good backup")
         .as_damage());
     }
+    let store = StillStore::open(directory.path(), MARK).map_err(|error| unopened(&directory, &error))?;
+    let mark = store.keyring_mark().map_err(|error| unopened(&directory, &error))?;
+    let belonging = Belonging::new(mark, store.partitions().next().is_some());
+    belonging.refuse_stranger(&keyring, &directory)?;
     let Some(key) = key.map_or_else(|| key_on_this_machine(&keyring, config), |key| Ok(Some(key)))? else {
         return Err(Complaint::new("the store has no key on this machine")
             .next("coffer verify --share <file> for each share, or --passphrase-file <file>"));
     };
     let barrier = keyring.unseal(&key, world.entropy.clone())?.barrier();
-    let store = StillStore::open(directory.path(), MARK).map_err(|error| unopened(&directory, &error))?;
+    belonging.refuse_forgery(&barrier, &directory)?;
 
     let mut report = Report::default();
     if let LogState::Damaged(damage) = store.log() {

@@ -23,6 +23,8 @@ use crate::{
 
 /// Names the associated data of this format.
 const AAD_NAME: &[u8] = b"coffer.rec.v1";
+/// Longer than an account id, so that no name is hashed as a mark is.
+const MARK_NAME: &[u8] = b"coffer/v1/keyring-mark";
 
 /// Where a record is, and which layout its plaintext has.
 #[derive(Debug, Clone, Copy)]
@@ -156,6 +158,14 @@ impl Barrier {
             .field(&table.to_be_bytes());
         let name = parts.iter().fold(name, |name, part| name.field(part));
         hmac_sha256(self.keys.index.expose(), &[&name.into_bytes()])
+    }
+
+    /// What a store keeps to know its keyring by: the id in the clear, so that a stranger is told before anybody gives a key, and
+    /// a proof that only these keys make. It hangs on the index key, which no change of slots or epochs touches.
+    pub fn keyring_mark(&self) -> Vec<u8> {
+        let context = Fields::with_capacity(64).field(MARK_NAME).field(&self.store_id).into_bytes();
+        let proof = hmac_sha256(self.keys.index.expose(), &[&context]);
+        [&self.store_id[..], &proof[..]].concat()
     }
 
     /// A key for something other than records, under the active epoch.

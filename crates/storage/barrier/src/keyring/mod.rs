@@ -66,6 +66,11 @@ impl KeyringFile {
         &self.layout.store_id
     }
 
+    /// Whether a [mark](Barrier::keyring_mark) names this keyring. Only the open one can tell that it is genuine.
+    pub fn is_named_by(&self, mark: &[u8]) -> bool {
+        mark.starts_with(&self.layout.store_id)
+    }
+
     /// Counts how often the store was deliberately put back to an older state.
     pub const fn incarnation(&self) -> u64 {
         self.layout.incarnation

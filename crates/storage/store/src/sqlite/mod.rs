@@ -141,6 +141,18 @@ impl SqliteEngine {
         self.is_new
     }
 
+    /// What this store knows its keyring by, if it was told.
+    pub fn keyring_mark(&self) -> Result<Option<Vec<u8>>, EngineError> {
+        self.latch.check()?;
+        self.writer()?.keyring_mark()
+    }
+
+    /// Tells a new store what to know its keyring by. It is told once, durably.
+    pub fn add_keyring_mark(&self, mark: &[u8]) -> Result<(), EngineError> {
+        self.latch.check()?;
+        self.writer()?.add_keyring_mark(mark, &self.latch)
+    }
+
     fn writer(&self) -> Result<MutexGuard<'_, Writer>, EngineError> {
         self.writer.lock().map_err(|_| {
             // Whoever panicked in there left a state that nobody knows.

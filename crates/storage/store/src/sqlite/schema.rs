@@ -42,6 +42,8 @@ const TABLES: &str = "
     CREATE UNIQUE INDEX audit_place ON audit (part, rev, ordinal);
 ";
 
+const KEYRING: &str = "keyring";
+
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 32;
 
@@ -217,6 +219,19 @@ pub(super) fn check_format(writer: &Connection, mark: &str) -> Result<(), Engine
         )));
     }
     Ok(())
+}
+
+/// What the store knows its keyring by. The store does not look inside.
+pub(super) fn keyring_mark(connection: &Connection) -> Result<Option<Vec<u8>>, EngineError> {
+    connection
+        .query_row("SELECT value FROM meta WHERE name = ?1", [KEYRING], |row| row.get(0))
+        .optional()
+        .map_err(|error| explain(&error))
+}
+
+/// Once and never again: a second mark is refused by the index.
+pub(super) fn add_keyring_mark(connection: &Connection, mark: &[u8]) -> rusqlite::Result<()> {
+    connection.execute("INSERT INTO meta (name, value) VALUES (?1, ?2)", (KEYRING, mark)).map(|_| ())
 }
 
 fn meta(connection: &Connection, name: &str) -> Result<Vec<u8>, EngineError> {

@@ -57,6 +57,11 @@ impl StillStore {
         &self.log
     }
 
+    /// What this store knows its keyring by, if it was told.
+    pub fn keyring_mark(&self) -> Result<Option<Vec<u8>>, EngineError> {
+        schema::keyring_mark(&self.connection)
+    }
+
     /// Every partition that ever changed, in order.
     pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
         self.parts.iter().map(|(_, partition, _)| partition)

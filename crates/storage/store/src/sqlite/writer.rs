@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{
     failure::{Latch, explain, is_busy, is_full},
     readers::{PartId, find_part, number_at, rev_at},
-    schema::OwnerId,
+    schema::{self, OwnerId},
 };
 use crate::{AuditPlace, Commit, EngineError, Key, Partition, Rev, Txn, Write, frames};
 
@@ -127,6 +127,14 @@ impl Writer {
                 group.iter().map(|txn| applying.apply(txn)).collect::<rusqlite::Result<Vec<_>>>()?;
             Ok((commits, applying.finish()?))
         })
+    }
+
+    pub(super) fn keyring_mark(&self) -> Result<Option<Vec<u8>>, EngineError> {
+        schema::keyring_mark(&self.connection)
+    }
+
+    pub(super) fn add_keyring_mark(&mut self, mark: &[u8], latch: &Latch) -> Result<(), EngineError> {
+        self.transact(latch, |connection| Ok(schema::add_keyring_mark(connection, mark)?))
     }
 
     pub(super) fn drop_audit_rows(
