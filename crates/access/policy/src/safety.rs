@@ -2,8 +2,11 @@
 //!
 //! AWS proves such things with a solver. Here they are the documented notions: a statement is broad when it allows anybody
 //! and no condition ties the caller to fixed values; a policy locks somebody out when it denies him something without any
-//! condition. The first errs on the side of "public". The second says nothing of denials with conditions, which only a
+//! condition. The first errs on the side of "public". Addresses are looked at together: two halves of the internet are the internet.
+//! The second says nothing of denials with conditions, which only a
 //! request decides.
+
+mod addresses;
 
 use coffer_types::AccountId;
 
@@ -95,36 +98,39 @@ fn speaks_of(scope: &Scope<Vec<Principal>>, who: Who<'_>) -> bool {
 fn ties(condition: &Condition) -> bool {
     let key = condition.key.to_ascii_lowercase();
     let operator = condition.operator;
-    let is_positive = match operator.test {
-        Test::StringEquals
-        | Test::StringEqualsIgnoreCase
-        | Test::StringLike
-        | Test::ArnEquals
-        | Test::ArnLike => key != "aws:sourceip",
-        Test::IpAddress => key == "aws:sourceip",
-        _ => false,
-    };
     // Where the key is absent these two are true.
     let holds_without_key = operator.if_exists || operator.quantifier == Some(Quantifier::ForAllValues);
-    is_positive
-        && !holds_without_key
-        && TYING_KEYS.contains(&key.as_str())
-        && condition.values.iter().all(|value| is_fixed(&key, value))
+    if holds_without_key || !TYING_KEYS.contains(&key.as_str()) {
+        return false;
+    }
+    match (operator.test, key.as_str()) {
+        (Test::IpAddress, "aws:sourceip") => addresses::are_fixed(&condition.values),
+        (_, "aws:sourceip") => false,
+        (
+            Test::StringEquals
+            | Test::StringEqualsIgnoreCase
+            | Test::StringLike
+            | Test::ArnEquals
+            | Test::ArnLike,
+            _,
+        ) => condition.values.iter().all(|value| is_fixed(operator.test, &key, value)),
+        _ => false,
+    }
 }
 
-fn is_fixed(key: &str, value: &str) -> bool {
+fn is_fixed(test: Test, key: &str, value: &str) -> bool {
     if value.contains("${") {
         return false;
     }
     let is_literal = |text: &str| !text.is_empty() && !text.contains(['*', '?']);
+    let by_fields = matches!(test, Test::ArnEquals | Test::ArnLike);
     match key {
-        "aws:sourceip" => {
-            value.split_once('/').is_none_or(|(_, bits)| bits.parse::<u8>().is_ok_and(|bits| bits > 0))
-        }
-        // An account's or an organisation's are a fixed set, whatever stands behind.
-        "aws:principalarn" | "aws:sourcearn" => {
+        // An account's are a fixed set, whatever stands behind. That holds where ARNs are compared field by field; among strings a
+        // star reaches over the colons, and what looks like the account may stand anywhere.
+        "aws:principalarn" | "aws:sourcearn" if by_fields => {
             is_literal(value) || value.split(':').nth(4).is_some_and(is_literal)
         }
+        // An organisation's are a fixed set as well; nothing stands before the part that says whose they are.
         "aws:principalorgpaths" | "aws:sourceorgpaths" => value.split('/').next().is_some_and(is_literal),
         "aws:userid" => value.split(':').next().is_some_and(is_literal),
         _ => is_literal(value),
@@ -178,6 +184,15 @@ mod tests {
             (false, r#"{"StringEquals": {"aws:PrincipalAccount": "${aws:PrincipalAccount}"}}"#),
             (false, r#"{"IpAddress": {"aws:SourceIp": ["192.0.2.0/24", "0.0.0.0/0"]}}"#),
             (false, r#"{"IpAddress": {"aws:SourceIp": "::/0"}}"#),
+            (false, r#"{"IpAddress": {"aws:SourceIp": ["0.0.0.0/1", "128.0.0.0/1"]}}"#),
+            (false, r#"{"IpAddress": {"aws:SourceIp": "*"}}"#),
+            (false, r#"{"StringLike": {"aws:SourceIp": "192.0.2.*"}}"#),
+            (true, r#"{"ArnEquals": {"aws:PrincipalArn": "arn:*:iam:*:111122223333:*"}}"#),
+            (true, r#"{"StringEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/app"}}"#),
+            (true, r#"{"StringLike": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/app"}}"#),
+            (false, r#"{"StringEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/*"}}"#),
+            (false, r#"{"StringLike": {"aws:PrincipalArn": "arn:*:iam:x:111122223333:*"}}"#),
+            (false, r#"{"StringLike": {"aws:SourceArn": "*:x:x:x:111122223333:*"}}"#),
             (false, r#"{"NotIpAddress": {"aws:SourceIp": "192.0.2.0/24"}}"#),
             (false, r#"{"Null": {"aws:PrincipalArn": "false"}}"#),
         ] {
