@@ -37,6 +37,9 @@ const ACCESS_KEY_ID: &str = "aws_access_key_id = ";
 /// To be typed when the administrator's key is lost.
 const ANOTHER: &str = "coffer admin key create";
 
+/// Later keys are made one after the other, from the look at the files to the final name: there is one name for all of them.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Where the key goes, and whose it is.
 struct Desk<'d> {
     core: &'d Core,
@@ -82,6 +85,7 @@ pub async fn issue_key(
     region: &Region,
     uid: u32,
 ) -> Result<PathBuf, Complaint> {
+    let _turn = TURN.lock().await;
     let desk = Desk::new(core, directory, account, region);
     if !desk.has_administrator()? {
         return Err(Complaint::new("the store has no administrator yet")
@@ -310,6 +314,26 @@ mod tests {
         assert_ne!(house.accepted(&place), house.accepted(&house.path("elsewhere")));
         assert!(!house.path("credentials.new").exists());
         assert!(!house.start().await.unwrap(), "there is still one administrator");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_who_ask_at_once_each_has_a_key_of_their_own_or_changed_nothing() {
+        let house = std::sync::Arc::new(House::new().await);
+        fs::remove_file(house.path("credentials")).unwrap();
+        let mut asking = tokio::task::JoinSet::new();
+        for _ in 0..12 {
+            let house = std::sync::Arc::clone(&house);
+            asking.spawn(async move { house.issue().await });
+        }
+        let asked = asking.join_all().await;
+        let (made, refused): (Vec<_>, Vec<_>) = asked.into_iter().partition(Result::is_ok);
+        assert_eq!(made.len(), 1);
+        for refusal in refused {
+            let refusal = refusal.unwrap_err();
+            assert!(refusal.what().contains("is there already"), "{refusal}");
+        }
+        house.accepted(&house.path("credentials"));
+        assert!(!house.path("credentials.new").exists());
     }
 
     #[tokio::test]
