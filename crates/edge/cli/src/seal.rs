@@ -3,13 +3,10 @@
 //! Both are for a running server, and are asked of it over its socket. Shares may be given one by one, by different people at
 //! different terminals: the server remembers them, and each command says how many are still missing, with an exit code of its own.
 
-use coffer_barrier::KeyringFile;
 use coffer_server::{
     Complaint,
-    config::Config,
     control::{self, Command, Reply, Request},
     data_dir::DataDir,
-    machine_key::{MachineKey, machine_key},
 };
 
 use crate::{
@@ -40,9 +37,16 @@ pub(crate) fn unseal(arguments: &Unseal) -> Result<Exit, Complaint> {
     let directory = DataDir::to_ask(&config.data_dir)?;
     let given = Given::by_or_typed(&arguments.key, &directory)?;
     match running(&directory, &given.put_into(Request::new(Command::Unseal)))? {
-        Reply::Unsealed => {
+        Reply::Unsealed { missing_key } => {
             say("The store is open.");
-            remark_missing_key(&config, &directory, &arguments.place);
+            // Whoever opened it by hand would have to do it at each start.
+            if let Some(missing) = missing_key {
+                remark(&format!(
+                    "{missing}, so every start is sealed\n  next           coffer key keyfile create{} --share <file> \
+                     for each share, or --passphrase",
+                    arguments.place.typed()
+                ));
+            }
             Ok(Exit::Done)
         }
         Reply::Progress { given, needed } => {
@@ -64,19 +68,6 @@ pub(crate) fn incomplete(so_far: &str, given: usize, needed: usize, place: &Plac
         place.typed()
     ));
     Exit::Incomplete
-}
-
-/// Whoever opened the store by hand would have to do it at each start.
-fn remark_missing_key(config: &Config, directory: &DataDir, place: &Place) {
-    let Ok(keyring) = KeyringFile::read(&directory.keyring()) else { return };
-    if let Ok(MachineKey::Missing(missing)) = machine_key(&keyring, config) {
-        remark(&format!(
-            "{}, so every start is sealed\n  next           coffer key keyfile create{} --share <file> for each share, \
-             or --passphrase",
-            missing.what(),
-            place.typed()
-        ));
-    }
 }
 
 fn running(directory: &DataDir, request: &Request) -> Result<Reply, Complaint> {

@@ -28,6 +28,8 @@ use crate::{
 
 /// How long somebody may take to say what they want, and we to answer; a passphrase takes about a second.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the line with the command may take. A program writes it at once, and whoever holds a seat in silence keeps others out.
+const LINE_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -92,7 +94,10 @@ pub enum Reply {
     Sealed {
         keys_wiped: bool,
     },
-    Unsealed,
+    Unsealed {
+        /// What the server lacks to open the store at its next start. It alone knows: systemd gives its key to nobody else.
+        missing_key: Option<String>,
+    },
     Changed(Changed),
     /// Where the administrator's new key lies; the key itself does not travel.
     Filed {

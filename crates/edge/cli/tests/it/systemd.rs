@@ -49,6 +49,14 @@ fn a_store_is_made_for_the_credential_and_opens_with_nothing_else() {
     }
     assert!(!place.path("keys").exists(), "no keyfile is made beside it");
 
+    // The server knows what it has; a command that is typed does not have it and does not ask itself.
+    let server = place.start_with(&["server"], credentials);
+    place.run(&["seal"]).done();
+    let opened = place.run(&["unseal"]);
+    assert!(!opened.stderr.contains("missing"), "{opened:?}");
+    opened.done();
+    server.stop();
+
     place.run_with(&["verify"], credentials).done();
     let without = place.run(&["verify"]);
     assert!(without.code == 1 && without.stderr.contains("systemd credential"), "{without:?}");

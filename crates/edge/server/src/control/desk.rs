@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Command, PATIENCE, Reply, Request, Status, Typed};
+use super::{Command, LINE_PATIENCE, PATIENCE, Reply, Request, Status, Typed};
 use crate::{
     administrator::issue_key,
     complaint::Complaint,
@@ -32,7 +32,7 @@ use crate::{
     data_dir::DataDir,
     doctor,
     lifecycle::Ready,
-    machine_key::{key_on_this_machine, people_open_with},
+    machine_key::{MachineKey, key_on_this_machine, machine_key, people_open_with},
     node::{Node, Sealed},
     open::{Store, local_caller, record_local},
     slots::{Change, key_to_change_with},
@@ -131,7 +131,11 @@ async fn accept(listener: UnixListener, desk: Arc<Desk>) {
 }
 
 async fn speak(mut stream: UnixStream, desk: &Desk) {
-    let reply = match read(&mut stream).await {
+    let Ok(request) = timeout(LINE_PATIENCE, read(&mut stream)).await else {
+        tracing::warn!("a local command was not said in time");
+        return;
+    };
+    let reply = match request {
         Ok((uid, request)) => desk.carry_out(uid, request).await.unwrap_or_else(Reply::from),
         Err(complaint) => complaint.into(),
     };
@@ -213,7 +217,7 @@ impl Desk {
 
     async fn unseal(&self, uid: u32, request: Request) -> Result<Reply, Complaint> {
         if self.node.core().is_some() {
-            return Ok(Reply::Unsealed);
+            return Ok(self.unsealed());
         }
         let Some(key) = self.key(request, Purpose::Unseal)? else { return Ok(self.progress()) };
         self.node.unseal(key).await.inspect_err(|complaint| {
@@ -226,7 +230,17 @@ impl Desk {
         }
         self.forget_attempt();
         tracing::info!(uid, "the store was unsealed by command");
-        Ok(Reply::Unsealed)
+        Ok(self.unsealed())
+    }
+
+    /// Whoever opened the store by hand hears whether they would have to do it at each start.
+    fn unsealed(&self) -> Reply {
+        let key = self.store.keyring().ok().and_then(|keyring| machine_key(&keyring, &self.config).ok());
+        let missing_key = match key {
+            Some(MachineKey::Missing(complaint)) => Some(complaint.what().to_owned()),
+            _ => None,
+        };
+        Reply::Unsealed { missing_key }
     }
 
     async fn change(&self, uid: u32, mut request: Request) -> Result<Reply, Complaint> {
