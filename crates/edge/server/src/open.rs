@@ -39,7 +39,7 @@ use crate::{
     data_dir::DataDir,
     machine_key::{MachineKey, machine_key, people_open_with},
     remains::{refuse_remains, remains},
-    slots::write_keyfile,
+    slots::{ensure_apart, write_keyfile},
     verify,
 };
 
@@ -295,16 +295,20 @@ fn make_keyring(
                 .next("make the store first, then coffer key shares create"));
         }
         (None, Some(credential)) => make(NewSlot::Systemd(&keyfile::read_credential(credential)?)),
-        (None, None) => make(NewSlot::Keyfile(&keyfile_or_new(&config.keyfile, world)?)),
+        (None, None) => make(NewSlot::Keyfile(&keyfile_or_new(config, world)?)),
     };
     keyring.save(path, Previous::Keep)?;
     Ok(KeyringFile::read(path)?)
 }
 
-fn keyfile_or_new(path: &Path, world: &World) -> Result<Secret<[u8; 32]>, Complaint> {
-    if fs::symlink_metadata(path).is_ok() {
-        return Ok(keyfile::read(path)?);
+fn keyfile_or_new(config: &Config, world: &World) -> Result<Secret<[u8; 32]>, Complaint> {
+    let path = config.keyfile.as_path();
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // What may not be looked at may be there.
+        _ => return Ok(keyfile::read(path)?),
     }
+    ensure_apart(path, &config.data_dir)?;
     let key = keyfile::random(world.entropy.as_ref());
     write_keyfile(path, &key)?;
     Ok(key)
@@ -513,6 +517,22 @@ mod tests {
         let wrong = place.start().await.unwrap_err();
         assert!(wrong.contains("does not open this store"), "{wrong}");
         assert_eq!((read("data/keyring"), read("data/bootstrap/credentials")), (keyring, credentials));
+    }
+
+    #[tokio::test]
+    async fn a_keyfile_that_may_be_there_is_not_made_and_none_is_made_in_the_data_directory() {
+        let place = Place::new();
+        let (store, world) = place.store();
+        let mut config = place.config();
+        crate::durable::write_new(&place.root.path().join("file"), b"").unwrap();
+        for (keyfile, says) in
+            [("file/keyfile", "cannot be read"), ("data/.config/coffer/keyfile", "lie in the data directory")]
+        {
+            config.keyfile = place.root.path().join(keyfile);
+            let refusal = start(&store, &config, &world, None).await.unwrap_err().to_string();
+            assert!(refusal.contains(says), "{refusal}");
+            assert!(!store.directory().keyring().exists());
+        }
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::{Arc, PoisonError},
 };
 
@@ -172,6 +172,7 @@ impl Store {
         path: &Path,
         kept: Option<(SlotId, PathBuf)>,
     ) -> Result<Changed, Complaint> {
+        ensure_apart(path, self.directory().path())?;
         if fs::symlink_metadata(path).is_ok() {
             return Err(Complaint::new(format!("{} is there already", path.display()))
                 .because("a keyfile is never overwritten: it may be the only key of a store")
@@ -282,6 +283,32 @@ pub(crate) fn key_to_change_with(sealed: &KeyringFile, config: &Config) -> Resul
 /// The slot that a keyfile opens, if it is one and opens any.
 fn opening(sealed: &KeyringFile, path: &Path) -> Option<SlotId> {
     sealed.slot_of(&SlotKey::Keyfile(keyfile::read(path).ok()?)).ok()
+}
+
+/// Refuses to make a keyfile in the data directory: a copy of the directory has to be worth nothing.
+pub(crate) fn ensure_apart(path: &Path, data_dir: &Path) -> Result<(), Complaint> {
+    if !whereabouts(path).starts_with(whereabouts(data_dir)) {
+        return Ok(());
+    }
+    Err(Complaint::new(format!("the keyfile {} is not made", path.display()))
+        .because("it would lie in the data directory, and whoever has a copy of that would have the key as well")
+        .next("another place: --out for `key keyfile create`, --keyfile or `keyfile` in the configuration for a start"))
+}
+
+/// Where a path leads once what is missing of it is made.
+fn whereabouts(path: &Path) -> PathBuf {
+    let real =
+        path.ancestors().find_map(|above| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?)));
+    let Some((mut real, missing)) = real else { return path.to_owned() };
+    for part in missing.components() {
+        // No part of it is there, so none of it is a link.
+        if part == Component::ParentDir {
+            real.pop();
+        } else {
+            real.push(part);
+        }
+    }
+    real
 }
 
 /// Writes a keyfile, whose directory may be missing as well.
@@ -415,6 +442,25 @@ mod tests {
         assert!(place.change(&key, &nowhere).unwrap_err().what().contains("was not made"));
         assert_eq!(place.kinds(), [SlotKind::Keyfile]);
         place.store.keyring().unwrap().slot_of(&key).unwrap();
+    }
+
+    #[test]
+    fn no_keyfile_is_made_in_the_data_directory_however_its_path_is_written() {
+        let place = Place::new();
+        let root = place.root.path();
+        std::os::unix::fs::symlink(root.join("data"), root.join("link")).unwrap();
+        for inside in
+            ["data/keyfile", "link/keyfile", "link/new/keyfile", "config/../data/a/b", "none/../data/key"]
+        {
+            let change = Change::Keyfile { path: Some(root.join(inside)), replace: false };
+            let refusal = place.change(&place.keyfile(), &change).unwrap_err().to_string();
+            assert!(refusal.contains("would lie in the data directory"), "{inside}: {refusal}");
+        }
+        assert_eq!(place.kinds(), [SlotKind::Keyfile]);
+        for outside in ["data-keyfile", "data/../keyfile", "link/../beside"] {
+            let change = Change::Keyfile { path: Some(root.join(outside)), replace: false };
+            place.change(&place.keyfile(), &change).unwrap();
+        }
     }
 
     #[test]
