@@ -126,6 +126,7 @@ impl DataDir {
     /// Whether it is ours and nobody uses it. The engine takes the lock for good a moment later; this answer is for people.
     pub fn ensure_free(&self) -> Result<(), Complaint> {
         self.ensure_ours()?;
+        ensure_regular(&self.path.join("lock"))?;
         let is_free = match OpenOptions::new().read(true).open(self.path.join("lock")) {
             Ok(lock) => lock_exclusive(&lock),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
@@ -160,13 +161,21 @@ impl DataDir {
     /// Whether the files with keys in them are ours alone, those that are there. The engine asks the same of its own.
     pub fn ensure_private(&self) -> Result<(), Complaint> {
         let credentials = self.credentials();
+        let tls = self.path.join("tls");
+        if fs::symlink_metadata(&tls).is_ok_and(|found| !found.is_dir()) {
+            return Err(Complaint::new(format!("{} is not a directory", tls.display()))
+                .because("a link to one does not count, because it may point elsewhere tomorrow")
+                .next(format!("mv {} {}", quoted(&tls), quoted(&beside(&tls, "before")))));
+        }
+        ensure_regular(&tls.join("ca.pem"))?;
         for path in [
             self.keyring(),
             beside(&self.keyring(), "previous"),
             beside(&credentials, "new"),
             credentials,
-            self.path.join("tls/ca.key"),
+            tls.join("ca.key"),
         ] {
+            ensure_regular(&path)?;
             match File::open(&path) {
                 Ok(file) => ensure_private_file(&file, &path, OTHERS)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -212,6 +221,16 @@ impl DataDir {
 /// The path without a slash or a dot at its end. With one, the system follows a link before anybody can ask whether it is one.
 fn plain(path: &Path) -> PathBuf {
     path.components().collect()
+}
+
+/// Refuses what is there and is no file, before it is opened: a pipe waits for somebody at its other end.
+fn ensure_regular(path: &Path) -> Result<(), Complaint> {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(Complaint::new(format!("{} is not a regular file", path.display()))
+            .because("Coffer makes nothing else here; find out who did")
+            .next(format!("mv {} {}", quoted(path), quoted(&beside(path, "before")))));
+    }
+    Ok(())
 }
 
 /// Refuses an open file that is ours alone to read, such as one with a key in it, if somebody else may read or change it. `forbidden` are the bits of mode to refuse.
@@ -293,6 +312,28 @@ mod tests {
             }
         }
         assert_eq!(DataDir::existing(&place.path().join("store/")).unwrap().path(), path);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = DataDir::prepare(&place.path().join("store")).unwrap();
+        directory.furnish().unwrap();
+        make(&directory.path().join("tls")).unwrap();
+        for name in
+            ["keyring", "keyring.previous", "bootstrap/credentials", "tls/ca.key", "tls/ca.pem", "lock"]
+        {
+            let path = directory.path().join(name);
+            assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+            let refusal = directory.ensure_free().and_then(|()| directory.furnish()).unwrap_err();
+            assert!(refusal.what().contains("is not a regular file"), "{name}: {refusal}");
+            forget(&path).unwrap();
+        }
+        let tls = directory.path().join("tls");
+        rename(&tls, &place.path().join("elsewhere")).unwrap();
+        symlink(place.path().join("elsewhere"), &tls).unwrap();
+        let refusal = directory.furnish().unwrap_err();
+        assert!(refusal.what().contains("tls is not a directory"), "{refusal}");
     }
 
     #[test]
