@@ -108,6 +108,18 @@ async fn an_unseal_that_is_at_work_when_the_node_stops_leaves_nothing_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_passphrase_is_called_wrong_also_when_somebody_else_was_faster() {
+    let place = Place::sealed().await;
+    place.node.unseal(passphrase()).await.unwrap();
+    place.node.unseal(passphrase()).await.unwrap();
+    let wrong = SlotKey::Passphrase(Secret::new(String::from("four words are not enough")));
+    let refusal = place.node.unseal(wrong).await.unwrap_err();
+    assert!(refusal.what().contains("does not open this store"), "{refusal}");
+    assert!(place.node.core().is_some());
+    place.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unseal_that_was_given_up_does_not_open_the_store_behind_our_back() {
     let place = Place::sealed().await;
     let node = Arc::clone(&place.node);
