@@ -99,11 +99,17 @@ fn welcome(ready: &Ready, config: &Config, place: &Place) -> String {
                 ),
             );
         }
-        line("recovery", format!("coffer key shares create{flags}"));
+        if !ready.is_sealed {
+            line("recovery", format!("coffer key shares create{flags}"));
+        }
     }
     if ready.is_sealed {
         for way in ways_to_unseal(ready) {
             line("next", format!("coffer unseal{flags}{way}"));
+        }
+        if !ready.has_slot(SlotKind::Recovery) {
+            // A sealed server makes no shares.
+            line("then", format!("coffer key shares create{flags}"));
         }
     } else if ready.credentials.is_some() {
         line(

@@ -175,13 +175,41 @@ fn a_store_with_a_passphrase_starts_sealed_and_waits_for_it() {
     assert_eq!(server.get("/health/ready").0, 503);
     let refused = place.run(&["unseal", "--passphrase-file", &wrong]);
     assert!(refused.code == 1 && refused.stderr.contains("does not open"), "{refused:?}");
+    assert!(!refused.stderr.contains("--share"), "there are no shares: {refused:?}");
     assert_eq!(server.get("/health/ready").0, 503);
     place.run(&["unseal", "--passphrase-file", &right]).done();
     assert_eq!(server.get("/health/ready").0, 200);
     let printed = server.stop();
     assert!(!printed.contains("words"), "{printed}");
+    let (first, after) = printed.split_once("coffer unseal").unwrap();
+    assert!(!first.contains("coffer key shares create"), "a sealed server makes none: {printed}");
+    assert!(after.contains("then           coffer key shares create"), "{printed}");
     assert!(!place.path("keys").exists(), "no keyfile is made for it");
     place.run(&["verify", "--passphrase-file", &right]).done();
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "it is about the time that a person waits")]
+fn whoever_connects_and_says_nothing_keeps_nobody_out_for_long() {
+    let place = Place::new();
+    let _server = place.server();
+    let connect = || std::os::unix::net::UnixStream::connect(place.path("data/control.sock")).unwrap();
+    let _silent: Vec<_> = (0..16).map(|_| connect()).collect();
+    let begun = std::time::Instant::now();
+    place.run(&["doctor"]).done();
+    assert!(begun.elapsed().as_secs() < 15, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_was_lost_is_not_answered_with_a_new_store() {
+    let place = Place::new();
+    place.server().stop();
+    fs::remove_file(place.path("data/keyring")).unwrap();
+    for command in [&["verify"][..], &["key", "slot", "list"], &["doctor"]] {
+        let outcome = place.run(command);
+        let said = outcome.stdout + &outcome.stderr;
+        assert!(said.contains("keyring.previous") && !said.contains("coffer init"), "{said}");
+    }
 }
 
 #[test]

@@ -14,8 +14,8 @@ use super::slot::{SlotId, SlotInfo, SlotKind};
 pub enum KeyringError {
     #[error(
         "there is no keyring at {}\n  without it nothing in the store can be read\n  \
-         try: `coffer init` for a new store, or put the keyring of this store back from a backup",
-        path.display()
+         try: put it back from {}.previous or from a backup",
+        path.display(), path.display()
     )]
     Missing { path: PathBuf },
 
@@ -39,9 +39,9 @@ pub enum KeyringError {
     #[error(
         "{} does not open this store\n  the keyring at {} is whole, but its {kind} slot was made with another key\n  \
          try: {}",
-        kind.a_key(), path.display(), kind.advice()
+        kind.a_key(), path.display(), kind.advice(*has_shares)
     )]
-    WrongKey { path: PathBuf, kind: SlotKind },
+    WrongKey { path: PathBuf, kind: SlotKind, has_shares: bool },
 
     #[error(
         "{} does not open this store\n  the keyring at {} has no {kind} slot; it has {}\n  \
@@ -75,7 +75,7 @@ pub enum KeyringError {
     )]
     ShareNumbers { threshold: u8, shares: u8 },
 
-    #[error("the keyfile {} cannot be read\n  {source}\n  try: check that it exists and that this user owns it", path.display())]
+    #[error("the keyfile {} cannot be read\n  {source}\n  try: check that it exists, and that this user owns it and may enter its directory", path.display())]
     KeyfileReading { path: PathBuf, source: io::Error },
 
     #[error(

@@ -118,7 +118,8 @@ impl KeyringFile {
         Err(if of_this_kind == 0 {
             KeyringError::NoSuchSlot { path, kind, present: self.slots() }
         } else {
-            KeyringError::WrongKey { path, kind }
+            let has_shares = self.slots().iter().any(|slot| slot.kind == SlotKind::Recovery);
+            KeyringError::WrongKey { path, kind, has_shares }
         })
     }
 }

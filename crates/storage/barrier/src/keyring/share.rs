@@ -50,7 +50,7 @@ pub enum ShareError {
     )]
     Contradiction { index: u8 },
     #[error(
-        "the store is sealed\n  {given} of {needed} recovery shares given\n  try: coffer unseal --share <file>"
+        "the store is sealed\n  {given} of {needed} recovery shares given\n  try: the same command with --share <file> for each share"
     )]
     TooFew { given: usize, needed: usize },
 }
@@ -295,7 +295,7 @@ mod tests {
         let message = shares.finish().unwrap_err().to_string();
         assert_eq!(
             message,
-            "the store is sealed\n  1 of 2 recovery shares given\n  try: coffer unseal --share <file>"
+            "the store is sealed\n  1 of 2 recovery shares given\n  try: the same command with --share <file> for each share"
         );
         assert_eq!(collector().finish().unwrap_err(), ShareError::TooFew { given: 0, needed: 2 });
     }

@@ -102,15 +102,21 @@ impl SlotKind {
         }
     }
 
-    pub(super) const fn advice(self) -> &'static str {
-        match self {
-            Self::Keyfile => "the keyfile that was made with this store, or `coffer unseal --share <file>`",
-            Self::Systemd => {
-                "the credential that was made with this store, or `coffer unseal --share <file>`"
+    /// What to try when a key of this kind is not the one. Shares are named only where there are some.
+    pub(super) const fn advice(self, has_shares: bool) -> &'static str {
+        match (self, has_shares) {
+            (Self::Keyfile, false) => "the keyfile that was made with this store",
+            (Self::Keyfile, true) => {
+                "the keyfile that was made with this store, or recovery shares with --share <file>"
             }
-            Self::Passphrase => "the passphrase again, or `coffer unseal --share <file>`",
-            Self::Recovery => "all shares again; one of them was changed or belongs to another store",
-            Self::Unknown(_) => "the program that made this slot",
+            (Self::Systemd, false) => "the credential that was made with this store",
+            (Self::Systemd, true) => {
+                "the credential that was made with this store, or recovery shares with --share <file>"
+            }
+            (Self::Passphrase, false) => "the passphrase again",
+            (Self::Passphrase, true) => "the passphrase again, or recovery shares with --share <file>",
+            (Self::Recovery, _) => "all shares again; one of them was changed or belongs to another store",
+            (Self::Unknown(_), _) => "the program that made this slot",
         }
     }
 }

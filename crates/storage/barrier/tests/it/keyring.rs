@@ -86,7 +86,7 @@ fn a_wrong_key_is_called_a_wrong_key() {
         error.to_string(),
         "the keyfile does not open this store\n  \
          the keyring at /var/lib/coffer/keyring is whole, but its keyfile slot was made with another key\n  \
-         try: the keyfile that was made with this store, or `coffer unseal --share <file>`"
+         try: the keyfile that was made with this store"
     );
 
     // The right bytes for the wrong kind of slot are not tried there.
