@@ -10,6 +10,9 @@
 //! body is read. Nothing parses the body before the signature over it holds. Whatever is refused on the way is refused in
 //! the words of the protocol that the caller speaks, which [`coffer_wire::route`] tells from the head alone.
 //!
+//! Until its signature holds, a request counts against the share that strangers have of the house, in all and for each address. So
+//! whoever leaves requests unfinished turns away other strangers, and hardly ever a user.
+//!
 //! The walk runs under a catch: one hostile request must not stop a node, so a panic is an answer, a count and a line for
 //! us. What is logged of a request is its id, its operation, its status, its duration and its key id; never a header, a
 //! body or a name.
@@ -21,6 +24,7 @@ mod head;
 mod reply;
 
 use std::{
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
@@ -34,7 +38,7 @@ use coffer_shape::{ApiError, ErrorSpec, OperationSpec, ReadError, Reader, Servic
 use coffer_sigv4::{Family, SignatureError, Window};
 use coffer_types::RequestId;
 use coffer_wire::{Codec, Response, Route, encode_error, encode_output, route};
-use hyper::{Request, body::Incoming, header::ORIGIN, http::request::Parts};
+use hyper::{Request, Version, body::Incoming, header::ORIGIN, http::request::Parts};
 
 use self::{
     body::{BodyFault, Received, discard, receive},
@@ -45,7 +49,10 @@ use crate::{
     Mode,
     authenticate::{Authenticated, Claimed, Gate, Unidentified},
     health,
-    limits::{EdgeLimits, USER_AGENT_BYTES_MAX},
+    limits::{
+        EdgeLimits, USER_AGENT_BYTES_MAX,
+        seats::{Seat, Seats},
+    },
     node::Node,
 };
 
@@ -66,13 +73,23 @@ pub(crate) struct Edge {
     node: Arc<Node>,
     window: Window,
     limits: EdgeLimits,
+    unproven: Arc<Seats>,
 }
 
 /// The other end of a connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) address: String,
+    pub(crate) address: IpAddr,
     pub(crate) tls_version: Option<&'static str>,
+}
+
+/// A request of somebody who has proven nothing yet.
+#[derive(Debug)]
+struct Visit<'p> {
+    peer: &'p Peer,
+    id: RequestId,
+    /// Given back as soon as the signature holds.
+    unproven: Seat,
 }
 
 /// What a log line may say of a request.
@@ -86,7 +103,8 @@ impl Edge {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         let window = window(node.settings().signature.0);
         let limits = EdgeLimits::from(&node.settings().limits);
-        Self { node, window, limits }
+        let unproven = Seats::new(limits.unproven_max, limits.unproven_per_address_max);
+        Self { node, window, limits, unproven }
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -113,10 +131,10 @@ impl Edge {
         let id = RequestId::random(world.entropy.as_ref());
         let in_flight = self.node.metrics().begin_request();
         let mut trace = Trace::default();
-        let answer = if in_flight.now() > self.limits.in_flight_max {
-            busy(&request, id)
-        } else {
-            self.walk_caught(peer, id, request, &mut trace).await
+        let unproven = self.unproven.take(peer.address).ok();
+        let answer = match unproven.filter(|_| in_flight.now() <= self.limits.in_flight_max) {
+            Some(unproven) => self.walk_caught(Visit { peer, id, unproven }, request, &mut trace).await,
+            None => busy(&request, id),
         };
         let took = world.clock.monotonic().saturating_sub(begun);
         let status = answer.status;
@@ -133,16 +151,11 @@ impl Edge {
     }
 
     /// The walk, with a panic made into an answer. Locks that it held are poisoned and their users go on with what is there.
-    async fn walk_caught(
-        &self,
-        peer: &Peer,
-        id: RequestId,
-        request: Request<Incoming>,
-        trace: &mut Trace,
-    ) -> Response {
+    async fn walk_caught(&self, visit: Visit<'_>, request: Request<Incoming>, trace: &mut Trace) -> Response {
+        let id = visit.id;
         let codec = codec_of(&request);
         let outcome = {
-            let mut walk = pin!(self.walk(peer, id, request, trace));
+            let mut walk = pin!(self.walk(visit, request, trace));
             std::future::poll_fn(|cx| {
                 match catch_unwind(AssertUnwindSafe(|| walk.as_mut().poll(cx))) {
                     Ok(poll) => poll.map(Some),
@@ -160,13 +173,8 @@ impl Edge {
         })
     }
 
-    async fn walk(
-        &self,
-        peer: &Peer,
-        id: RequestId,
-        request: Request<Incoming>,
-        trace: &mut Trace,
-    ) -> Response {
+    async fn walk(&self, visit: Visit<'_>, request: Request<Incoming>, trace: &mut Trace) -> Response {
+        let id = visit.id;
         let (parts, body) = request.into_parts();
         let headers = head::flatten(&parts);
         let head = head::wire(&parts, &headers);
@@ -177,7 +185,7 @@ impl Edge {
             Ok(_) if self.node.mode() == Mode::Dev && reply::is_reset(&parts) => {
                 return reply::reset(self.node.reset().await, id);
             }
-            Ok(sized) => self.run(peer, id, sized, &route, body, trace).await,
+            Ok(sized) => self.run(visit, sized, &route, body, trace).await,
             Err(error) => Err(error),
         };
         outcome.unwrap_or_else(|error| {
@@ -198,13 +206,13 @@ impl Edge {
 
     async fn run(
         &self,
-        peer: &Peer,
-        id: RequestId,
+        visit: Visit<'_>,
         head: Sized<'_>,
         route: &Route,
         body: Incoming,
         trace: &mut Trace,
     ) -> Result<Response, ApiError> {
+        let Visit { peer, id, unproven } = visit;
         let family = family(route.codec());
         let refuse = |error| self.unauthenticated(family, &error);
         let claimed = match Claimed::read(&head.signed(), self.node.mode(), family == Family::Query) {
@@ -231,6 +239,7 @@ impl Edge {
         };
         let Received { bytes, sha256 } = self.receive(route, body).await.map_err(cut_short)?;
         let authenticated = identified.prove(&head.signed(), &sha256).map_err(refuse)?;
+        drop(unproven);
         // Only now is it an id. Before, it is a word of whoever asks: who swaps the halves of a key sends the secret one here.
         trace.access_key_id = access_key_id;
 
@@ -260,7 +269,8 @@ impl Edge {
     }
 
     /// A refusal waits for the body, within the bounds of any body: a connection whose request was not read to its end cannot be
-    /// used again, and its client would find it closed without a word. A client that asks before it sends is told at once.
+    /// used again, and its client would find it closed without a word. A client that asks before it sends is told at once, and so is
+    /// one that speaks HTTP/2: there only the stream ends.
     async fn after_body(
         &self,
         head: &Sized<'_>,
@@ -268,7 +278,7 @@ impl Edge {
         body: Incoming,
         refusal: ApiError,
     ) -> ApiError {
-        if head.text("expect").is_none() {
+        if head.version() != Version::HTTP_2 && head.text("expect").is_none() {
             discard(body, self.body_limit(route), self.limits.body).await;
         }
         refusal
@@ -340,7 +350,7 @@ fn caller(authenticated: Authenticated, peer: &Peer, request_id: RequestId, head
         principal,
         region,
         request_id,
-        source_address: peer.address.clone(),
+        source_address: peer.address.to_string(),
         user_agent: user_agent.get(..end).unwrap_or_default().to_owned(),
         tls_version: peer.tls_version,
     }

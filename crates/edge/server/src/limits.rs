@@ -3,6 +3,8 @@
 //! Everything that can grow has a number next to its reason. What an operator may want to change is in
 //! [`Limits`]; the constants are properties of the protocols and of our own memory.
 
+pub(crate) mod seats;
+
 use std::time::Duration;
 
 use crate::config::Limits;
@@ -15,7 +17,9 @@ pub(crate) const URI_BYTES_MAX: usize = 8 * 1024;
 /// Longer ones are cut: a user agent goes into every audit event.
 pub(crate) const USER_AGENT_BYTES_MAX: usize = 512;
 
-pub(crate) const HTTP2_STREAMS_MAX: u32 = 100;
+/// Our choice: SDKs of AWS speak HTTP/1.1 to this API, and where a client shares a connection among many calls, those that are one
+/// too many wait in the client. One connection of a stranger holds no more than this.
+pub(crate) const HTTP2_STREAMS_MAX: u32 = 32;
 pub(crate) const HTTP2_WINDOW_BYTES: u32 = 64 * 1024;
 /// Streams that a client opened and reset before we looked at them; one more ends the connection.
 pub(crate) const HTTP2_RESETS_MAX: usize = 20;
@@ -33,6 +37,11 @@ pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Requests whose head has arrived and whose answer has not left. Each may hold a body and its parsed form.
 const IN_FLIGHT_MAX: usize = 4_096;
+/// Our choice: of those, the ones that have not proven yet who sends them. Strangers, however many, leave the other half to users.
+const UNPROVEN_MAX: usize = IN_FLIGHT_MAX / 2;
+/// Our choice: the ones of a single address. A signature is checked within microseconds once its body is here, so that even users
+/// behind one proxy rarely have a few at once; a stranger needs four addresses to fill the half.
+const UNPROVEN_PER_ADDRESS_MAX: usize = IN_FLIGHT_MAX / 8;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BODY: Duration = Duration::from_secs(15);
 
@@ -42,6 +51,8 @@ pub(crate) struct EdgeLimits {
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address_max: usize,
     pub(crate) in_flight_max: usize,
+    pub(crate) unproven_max: usize,
+    pub(crate) unproven_per_address_max: usize,
     pub(crate) handshake: Duration,
     /// From the first byte of a head to its last; a new connection has as long to send that first byte.
     pub(crate) header: Duration,
@@ -62,6 +73,8 @@ impl From<&Limits> for EdgeLimits {
             connections_max: configured.connections_max,
             connections_per_address_max: configured.connections_per_address_max,
             in_flight_max: IN_FLIGHT_MAX,
+            unproven_max: UNPROVEN_MAX,
+            unproven_per_address_max: UNPROVEN_PER_ADDRESS_MAX,
             handshake: HANDSHAKE.min(configured.request_timeout),
             header: configured.head_timeout,
             idle: configured.idle_timeout,

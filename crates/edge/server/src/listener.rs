@@ -7,15 +7,7 @@
 mod connection;
 mod watch;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    future::Future,
-    io,
-    net::{IpAddr, Ipv6Addr},
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, future::Future, io, net::IpAddr, pin::pin, sync::Arc};
 
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
 use tokio::{
@@ -30,7 +22,7 @@ use crate::{
     exchange::Edge,
     limits::{
         ACCEPT_PAUSE, FORGET_KEYS_EVERY, HEAD_BYTES_MAX, HTTP2_RESETS_MAX, HTTP2_STREAMS_MAX,
-        HTTP2_WINDOW_BYTES,
+        HTTP2_WINDOW_BYTES, seats::Seats,
     },
     node::Node,
 };
@@ -53,11 +45,7 @@ pub async fn serve(
         protocol: protocol(),
         tls,
         told,
-        seats: Seats {
-            total: limits.connections_max,
-            each: limits.connections_per_address_max,
-            ..Seats::default()
-        },
+        seats: Seats::new(limits.connections_max, limits.connections_per_address_max),
     });
     let mut open = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -90,7 +78,7 @@ pub async fn serve(
 }
 
 fn admit(house: &Arc<House>, open: &mut JoinSet<()>, stream: TcpStream, address: IpAddr) {
-    let seat = match Seats::take(house, address) {
+    let seat = match house.seats.take(address) {
         Ok(seat) => seat,
         Err(full) => {
             house.edge.node().metrics().connection_refused(full);
@@ -109,7 +97,7 @@ struct House {
     protocol: auto::Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     told: signal::Receiver<bool>,
-    seats: Seats,
+    seats: Arc<Seats>,
 }
 
 impl fmt::Debug for House {
@@ -131,82 +119,4 @@ fn protocol() -> auto::Builder<TokioExecutor> {
         .max_local_error_reset_streams(HTTP2_RESETS_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
     protocol
-}
-
-/// How many connections are open, in all and per address.
-#[derive(Debug, Default)]
-struct Seats {
-    total: usize,
-    each: usize,
-    taken: Mutex<Taken>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    total: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// One connection's place, given back when dropped.
-#[derive(Debug)]
-struct Seat {
-    house: Arc<House>,
-    address: IpAddr,
-}
-
-impl Seats {
-    /// A place, or which of the limits left none.
-    fn take(house: &Arc<House>, address: IpAddr) -> Result<Seat, &'static str> {
-        let address = network(address);
-        let seats = &house.seats;
-        let mut taken = seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.total >= seats.total {
-            return Err("total");
-        }
-        let here = taken.by_address.entry(address).or_default();
-        if *here >= seats.each {
-            return Err("address");
-        }
-        *here += 1;
-        taken.total += 1;
-        Ok(Seat { house: Arc::clone(house), address })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.house.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.total = taken.total.saturating_sub(1);
-        let Some(here) = taken.by_address.get_mut(&self.address) else { return };
-        *here = here.saturating_sub(1);
-        if *here == 0 {
-            taken.by_address.remove(&self.address);
-        }
-    }
-}
-
-/// Whose connections are counted together. One customer has a whole /64 of the newer addresses.
-fn network(address: IpAddr) -> IpAddr {
-    const NETWORK: u128 = u128::MAX << 64;
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neighbours_in_one_network_share_their_seats() {
-        for (address, counted_as) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-            ("::1", "::"),
-        ] {
-            assert_eq!(network(address.parse().unwrap()).to_string(), counted_as);
-        }
-    }
 }

@@ -9,7 +9,10 @@
 //! see, and so cannot refuse, the first two. Tests hold the parser to this.
 
 use coffer_shape::{ApiError, ErrorSpec};
-use hyper::http::{header, request::Parts};
+use hyper::{
+    Version,
+    http::{header, request::Parts},
+};
 
 use super::refusal;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX};
@@ -45,7 +48,7 @@ pub(super) fn wire<'r>(parts: &'r Parts, headers: &'r Headers<'r>) -> coffer_wir
 
 /// A head that keeps the bounds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sized<'r>(coffer_wire::Head<'r>);
+pub(super) struct Sized<'r>(coffer_wire::Head<'r>, Version);
 
 impl<'r> Sized<'r> {
     pub(super) fn check(parts: &'r Parts, headers: &'r Headers<'r>) -> Result<Self, ApiError> {
@@ -76,13 +79,17 @@ impl<'r> Sized<'r> {
                 "The query string contains a '+'; a blank is written as %20.",
             ));
         }
-        Ok(Self(head))
+        Ok(Self(head, parts.version))
     }
 
     /// The same head, for the crate of signatures.
     pub(super) const fn signed(&self) -> coffer_sigv4::Head<'r> {
         let coffer_wire::Head { method, path, query, headers } = self.0;
         coffer_sigv4::Head { method, path, query, headers }
+    }
+
+    pub(super) const fn version(&self) -> Version {
+        self.1
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&'r str> {

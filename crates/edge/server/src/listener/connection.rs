@@ -13,10 +13,13 @@ use tokio::{
 use tokio_rustls::rustls::ProtocolVersion;
 
 use super::{
-    House, Seat,
+    House,
     watch::{Activity, Overdue, Patience, Watched},
 };
-use crate::{exchange::Peer, limits::FAREWELL};
+use crate::{
+    exchange::Peer,
+    limits::{FAREWELL, seats::Seat},
+};
 
 /// Both kinds of streams behind one pointer: what is compiled per kind would be all of HTTP.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -39,7 +42,7 @@ pub(super) async fn serve(house: Arc<House>, stream: TcpStream, address: IpAddr,
             Err(_) => return,
         },
     };
-    let peer = Peer { address: address.to_canonical().to_string(), tls_version };
+    let peer = Peer { address: address.to_canonical(), tls_version };
     let _open = house.edge.node().metrics().begin_connection();
     converse(&house, stream, peer).await;
     drop(seat);

@@ -19,4 +19,5 @@ mod identity;
 mod pages;
 mod sealing;
 mod signatures;
+mod strangers;
 mod tls;

@@ -1,0 +1,156 @@
+//! What people without a key can keep others from: nothing, however many requests they leave unfinished.
+
+use std::{convert::Infallible, net::SocketAddr, pin::Pin, task, time::Duration};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    body::{Body, Bytes, Frame},
+    client::conn::http2::{SendRequest, handshake},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    net::TcpSocket,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::house::{FORM, House, WHO_AM_I};
+
+/// As many as one address may have without proof.
+const SHARE: usize = 512;
+const STREAMS: usize = 32;
+
+/// A body of which nothing ever comes, or only later.
+struct Late {
+    after: Option<Pin<Box<tokio::time::Sleep>>>,
+    bytes: Option<Bytes>,
+}
+
+impl Late {
+    const fn never() -> Self {
+        Self { after: None, bytes: None }
+    }
+
+    fn after(wait: Duration) -> Self {
+        Self { after: Some(Box::pin(sleep(wait))), bytes: Some(Bytes::from_static(WHO_AM_I.as_bytes())) }
+    }
+}
+
+impl Body for Late {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(after) = &mut self.after else { return task::Poll::Pending };
+        task::ready!(after.as_mut().poll(cx));
+        task::Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+async fn connect<B>(house: &House, from: [u8; 4]) -> SendRequest<B>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    let stream = socket.connect(house.address).await.unwrap();
+    let (send, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    send
+}
+
+/// A request that its head is reason enough to refuse.
+fn refused<B>(house: &House, body: B) -> hyper::Request<B> {
+    request(house, "AWS4-HMAC-SHA256 Credential=x", body)
+}
+
+/// A request whose proof is worth nothing, as the server knows when it has the body: an unknown key costs what a known one does.
+fn forged<B>(house: &House, body: B) -> hyper::Request<B> {
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential=AKIAUNKNOWN/20260102/us-east-1/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature={}",
+        "0".repeat(64)
+    );
+    request(house, &authorization, body)
+}
+
+fn request<B>(house: &House, authorization: &str, body: B) -> hyper::Request<B> {
+    hyper::Request::post(format!("http://{}/", house.host()))
+        .header("content-type", FORM)
+        .header("x-amz-date", "20260102T030405Z")
+        .header("authorization", authorization)
+        .body(body)
+        .unwrap()
+}
+
+fn signed(house: &House) -> hyper::Request<Full<Bytes>> {
+    let request = house.form(WHO_AM_I);
+    let mut built = hyper::Request::post(format!("http://{}/", house.host()));
+    for (name, value) in request.signed_headers().iter().filter(|(name, _)| name != "host") {
+        built = built.header(name, value);
+    }
+    built.body(Full::new(Bytes::from_static(WHO_AM_I.as_bytes()))).unwrap()
+}
+
+#[tokio::test]
+async fn with_http2_a_refusal_waits_for_no_body_and_its_connection_lives() {
+    let house = House::open().await;
+    let mut connection = connect::<Late>(&house, [127, 0, 0, 1]).await;
+    for round in 0..3 {
+        let begun = Instant::now();
+        let mut answers = JoinSet::new();
+        for _ in 0..STREAMS {
+            connection.ready().await.unwrap();
+            // What comes after the answer is of no use to anybody and does no harm either.
+            let body = Late::after(Duration::from_millis(1500));
+            answers.spawn(connection.send_request(refused(&house, body)));
+        }
+        while let Some(answer) = answers.join_next().await {
+            assert_eq!(answer.unwrap().unwrap().status(), 403, "{round}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1), "{round}: {:?}", begun.elapsed());
+    }
+    sleep(Duration::from_secs(2)).await;
+    let last = connection.send_request(refused(&house, Late::never())).await;
+    assert_eq!(last.unwrap().status(), 403, "late bodies ended no connection");
+}
+
+/// Only Linux answers to all of 127/8.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_without_proof_have_a_share_of_their_own_for_each_address() {
+    let house = House::open().await;
+    let mut connections = Vec::new();
+    let mut answers = JoinSet::new();
+    let begun = Instant::now();
+    for _ in 0..SHARE / STREAMS + 2 {
+        let mut connection = connect::<Late>(&house, [127, 0, 0, 2]).await;
+        for _ in 0..STREAMS {
+            connection.ready().await.unwrap();
+            answers.spawn(connection.send_request(forged(&house, Late::never())));
+        }
+        connections.push(connection);
+    }
+    // Those above the share are told at once, while all the others wait.
+    for _ in 0..2 * STREAMS {
+        let answer = timeout(Duration::from_secs(1), answers.join_next()).await.unwrap().unwrap();
+        assert_eq!(answer.unwrap().unwrap().status(), 503);
+    }
+    assert!(begun.elapsed() < Duration::from_millis(1800), "{:?}", begun.elapsed());
+    // Nobody else notices, and whoever proves who he is gives his place back before he is served.
+    let mut user = connect::<Full<Bytes>>(&house, [127, 0, 0, 1]).await;
+    for _ in 0..SHARE + 1 {
+        user.ready().await.unwrap();
+        let answer = user.send_request(signed(&house)).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.into_body().collect().await.unwrap();
+    }
+    while let Some(answer) = answers.join_next().await {
+        assert_eq!(answer.unwrap().unwrap().status(), 408);
+    }
+    // What is over is forgotten.
+    let mut again = connect::<Full<Bytes>>(&house, [127, 0, 0, 2]).await;
+    assert_eq!(again.send_request(signed(&house)).await.unwrap().status(), 200);
+}
