@@ -12,6 +12,7 @@ mod event;
 mod log;
 mod retire;
 mod segment;
+mod succession;
 
 pub(crate) use appender::move_rows;
 pub use appender::{MoveError, open_row};
@@ -19,9 +20,10 @@ pub(crate) use batch::step_aside;
 pub(crate) use event::{Event, Outcome, Told};
 pub use event::{EventKind, ServiceEvent};
 pub use log::AuditLog;
+pub use retire::Retention;
 pub(crate) use retire::Retirement;
-pub use retire::{Retention, Succession};
-pub use segment::{SegmentReport, verify_segment};
+pub use segment::{SegmentHeader, SegmentReport, verify_segment};
+pub use succession::Succession;
 
 /// Proof that the audit record of an answer exists. Only this crate makes it.
 #[derive(Debug)]

@@ -47,6 +47,11 @@ pub trait Files: Send + Sync {
     /// At most this many bytes from there on; fewer only at the end of the file.
     fn read_part(&self, name: &str, from: u64, bytes_max: usize) -> io::Result<Vec<u8>>;
     fn length(&self, name: &str) -> io::Result<u64>;
+    /// What an earlier process appended survives the loss of power when this returns. Files in memory have nothing to do.
+    fn settle(&self, name: &str) -> io::Result<()> {
+        let _ = name;
+        Ok(())
+    }
     /// Deletes a file for good when this returns; one that is not there counts as deleted.
     fn remove(&self, name: &str) -> io::Result<()>;
     /// All names, sorted.

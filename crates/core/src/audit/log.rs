@@ -7,6 +7,9 @@
 //! Numbers of segments have no gaps: a segment in which no event arrived is deleted again and its number is given to the next. So
 //! a missing number is a missing file, and verification says so.
 //!
+//! What a crash or a failed write leaves unfinished stays as it is, and the header of the next segment says so. Then one that was
+//! emptied or cut by somebody else shows.
+//!
 //! A failed write is survived, a failed sync is not: after it the kernel may report success for pages that are lost.
 
 use std::{
@@ -23,7 +26,7 @@ use coffer_types::{Clock, Entropy};
 
 use super::{
     batch::{Waiting, step_aside},
-    segment::{Segment, segment_name, segment_number},
+    segment::{Segment, segment_name, segment_number, verify_segment},
 };
 use crate::{AppendFile, Files, Retention, World};
 
@@ -51,6 +54,8 @@ pub struct AuditLog {
 struct Open {
     number: u64,
     segment: Option<Segment>,
+    /// The first of the segments at the end that have no event or a torn one, and are not the one that is written.
+    unfinished_from: Option<u64>,
     pause: Option<Pause>,
     /// A sync has failed. The kernel may have dropped what it could not write, so a later success would mean nothing.
     sync_failed: bool,
@@ -108,7 +113,14 @@ impl AuditLog {
     /// A log in the audit files of this world. It keeps everything for ever, see [`AuditLog::with_retention`].
     pub fn open(world: &World, barrier: Arc<Barrier>) -> io::Result<Self> {
         let files = Arc::clone(&world.audit_files);
-        let last = files.list()?.iter().filter_map(|name| segment_number(name)).max().unwrap_or(0);
+        let mut numbers: Vec<_> = files.list()?.iter().filter_map(|name| segment_number(name)).collect();
+        numbers.sort_unstable();
+        let last = numbers.last().copied().unwrap_or(0);
+        let unfinished = numbers
+            .iter()
+            .rev()
+            .take_while(|number| is_unfinished(files.as_ref(), &barrier, &segment_name(**number)));
+        let unfinished_from = unfinished.last().copied();
         Ok(Self {
             files,
             barrier,
@@ -120,7 +132,13 @@ impl AuditLog {
             syncing: Mutex::default(),
             moving: Mutex::default(),
             refusing: AtomicBool::default(),
-            open: Mutex::new(Open { number: last, segment: None, pause: None, sync_failed: false }),
+            open: Mutex::new(Open {
+                number: last,
+                segment: None,
+                unfinished_from,
+                pause: None,
+                sync_failed: false,
+            }),
         })
     }
 
@@ -222,10 +240,14 @@ impl AuditLog {
         let outcome = match &mut open.segment {
             Some(segment) => segment.append(events),
             None => {
-                let segment = self.next_segment(&mut open.number)?;
+                let segment = self.next_segment(open)?;
                 open.segment.insert(segment).append(events)
             }
         };
+        if outcome.is_ok() && !events.is_empty() {
+            // What there was is told now, in a header that an event proves.
+            open.unfinished_from = None;
+        }
         if outcome.is_err() {
             self.give_up_segment(open)?;
         }
@@ -233,9 +255,11 @@ impl AuditLog {
     }
 
     /// A new segment, and its number if that is taken now.
-    fn next_segment(&self, number: &mut u64) -> io::Result<Segment> {
-        let next = number.checked_add(1).ok_or_else(|| io::Error::other("no number is left"))?;
-        let made = Segment::create(self.files.as_ref(), &self.barrier, self.entropy.as_ref(), next);
+    fn next_segment(&self, open: &mut Open) -> io::Result<Segment> {
+        let next = open.number.checked_add(1).ok_or_else(|| io::Error::other("no number is left"))?;
+        let unfinished = open.unfinished_from;
+        let made =
+            Segment::create(self.files.as_ref(), &self.barrier, self.entropy.as_ref(), next, unfinished);
         let is_taken = match &made {
             Ok(_) => true,
             // Not our file, so not ours to delete.
@@ -243,7 +267,10 @@ impl AuditLog {
             Err(_) => !self.clears(next),
         };
         if is_taken {
-            *number = next;
+            open.number = next;
+            if made.is_err() {
+                open.unfinished_from.get_or_insert(next);
+            }
         }
         made
     }
@@ -260,9 +287,12 @@ impl AuditLog {
             open.segment = None;
             if self.clears(open.number) {
                 open.number = open.number.saturating_sub(1);
+            } else {
+                open.unfinished_from.get_or_insert(open.number);
             }
             return Ok(());
         }
+        open.unfinished_from.get_or_insert(open.number);
         // Answers rest on what came before the write, and this is the last moment to sync that.
         let synced = open.sync();
         open.segment = None;
@@ -326,4 +356,11 @@ impl AuditLog {
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a process that is gone left a segment without an event or with a torn one. What cannot be read is for verification.
+fn is_unfinished(files: &dyn Files, barrier: &Barrier, name: &str) -> bool {
+    // What is judged here must not be lost later: the process that wrote it may have died before it was synced.
+    files.settle(name).is_err()
+        || files.read(name).is_ok_and(|bytes| verify_segment(barrier, &bytes, &mut |_| ()).is_unfinished())
 }

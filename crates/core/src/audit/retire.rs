@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{AuditLog, Caller, Cx, Next, Scope, Task};
 
-const EVENT_SOURCE: &str = "coffer.internal";
-const EVENT_NAME: &str = "AuditSegmentRetired";
+pub(super) const EVENT_SOURCE: &str = "coffer.internal";
+pub(super) const EVENT_NAME: &str = "AuditSegmentRetired";
 /// A busy server fills a segment in a minute.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Segments without a single event, as a crash leaves them, do not tell when they were begun. More in a row are not looked at.
@@ -186,102 +186,12 @@ impl Task for Retirement {
     }
 }
 
-/// Which segments there are and which the log says were retired, so that one that is missing shows.
-#[derive(Debug, Clone, Default)]
-pub struct Succession {
-    present: Vec<u64>,
-    retired_to: u64,
-}
-
-impl Succession {
-    /// Notes a file of the log.
-    pub fn note_file(&mut self, name: &str) {
-        self.present.extend(segment_number(name));
-    }
-
-    /// Notes an event of the log, if it tells of a segment that was retired.
-    pub fn note_event(&mut self, event: &str) {
-        // Inside a quoted text these quotes would be escaped, so a caller cannot write them.
-        let is_ours =
-            event.contains(&format!("\"eventSource\":\"{EVENT_SOURCE}\",\"eventName\":\"{EVENT_NAME}\""));
-        if let Some(number) = text_of(event, "\"segment\":\"").filter(|_| is_ours).and_then(segment_number) {
-            self.retired_to = self.retired_to.max(number);
-        }
-    }
-
-    /// The runs of segments that should be there and are not.
-    pub fn gaps(&self) -> Vec<(u64, u64)> {
-        let mut present = self.present.clone();
-        present.sort_unstable();
-        let mut gaps = Vec::new();
-        // They go in order, so what stands before the youngest that was retired may be there or not.
-        let mut last = self.retired_to;
-        for number in present {
-            if number > last.saturating_add(1) {
-                gaps.push((last + 1, number - 1));
-            }
-            last = last.max(number);
-        }
-        gaps
-    }
-}
-
 fn time_of(event: &str) -> Option<&str> {
     text_of(event, "\"eventTime\":\"")
 }
 
 /// The plain text after a name that stands in the event once.
-fn text_of<'e>(event: &'e str, name: &str) -> Option<&'e str> {
+pub(super) fn text_of<'e>(event: &'e str, name: &str) -> Option<&'e str> {
     let (_, rest) = event.split_once(name)?;
     rest.split_once('"').map(|(text, _)| text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn gaps(present: &[u64], retired: &[u64]) -> Vec<(u64, u64)> {
-        let mut succession = Succession::default();
-        for number in present {
-            succession.note_file(&segment_name(*number));
-        }
-        for number in retired {
-            succession.note_event(&format!(
-                "{{\"eventSource\":\"coffer.internal\",\"eventName\":\"AuditSegmentRetired\",\
-                 \"additionalEventData\":{{\"segment\":\"{}\"}}}}",
-                segment_name(*number)
-            ));
-        }
-        succession.gaps()
-    }
-
-    #[test]
-    fn what_is_missing_and_was_not_retired_shows() {
-        for (present, retired, expected) in [
-            (&[][..], &[][..], &[][..]),
-            (&[1, 2, 3], &[], &[]),
-            (&[3, 1, 2], &[], &[]),
-            (&[2, 3], &[], &[(1, 1)]),
-            (&[1, 3, 7], &[], &[(2, 2), (4, 6)]),
-            (&[4, 5], &[1, 3, 2], &[]),
-            (&[5, 6], &[3], &[(4, 4)]),
-            // The event is written before the file goes.
-            (&[3, 4], &[3], &[]),
-            (&[1, 4], &[3], &[]),
-        ] {
-            assert_eq!(gaps(present, retired), expected, "{present:?} {retired:?}");
-        }
-    }
-
-    #[test]
-    fn a_caller_cannot_say_that_a_segment_was_retired() {
-        let said = "{\"eventSource\":\"coffer.internal\",\"eventName\":\"AuditSegmentRetired\",\"segment\":\"reads-0000000001.seg\"}";
-        let mut text = String::from("{\"userAgent\":");
-        coffer_shape::push_quoted(&mut text, said, 1024);
-        text.push('}');
-        let mut succession = Succession::default();
-        succession.note_file(&segment_name(2));
-        succession.note_event(&text);
-        assert_eq!(succession.gaps(), [(1, 1)]);
-    }
 }

@@ -1,7 +1,7 @@
 //! Segment files: append-only, sealed, hash-chained.
 //!
-//! A segment is a header and frames. The header names the segment and carries the salt of its key; each frame is sealed under
-//! that key with its index as nonce, and its associated data is the chain so far. So a frame cannot be changed, moved,
+//! A segment is a header and frames. The header numbers the segment, says which ones before it were left unfinished, and carries
+//! the salt of its key; each frame is sealed under a key of the whole header with its index as nonce, and its associated data is the chain so far. So a frame cannot be changed, moved,
 //! dropped from the middle or carried to another segment. What can be lost at the end is what was never synced.
 //!
 //! A process never appends to a segment of an earlier one: the key would be used with the same indexes again.
@@ -14,9 +14,9 @@ use coffer_types::Entropy;
 
 use crate::{AppendFile, Files};
 
-const MAGIC: &[u8; 8] = b"COFAUD1\n";
+const MAGIC: &[u8; 8] = b"COFAUD2\n";
 const SALT_LEN: usize = 16;
-pub(super) const HEADER_LEN: usize = MAGIC.len() + 8 + SALT_LEN;
+pub(super) const HEADER_LEN: usize = MAGIC.len() + 8 + 8 + SALT_LEN;
 /// Length and checksum before each frame.
 const FRAME_HEAD_LEN: usize = 8;
 /// An event is a few KiB; a longer frame is damage.
@@ -53,9 +53,11 @@ impl Segment {
         barrier: &Barrier,
         entropy: &dyn Entropy,
         number: u64,
+        unfinished_from: Option<u64>,
     ) -> io::Result<Self> {
         let mut header = MAGIC.to_vec();
         header.extend_from_slice(&number.to_be_bytes());
+        header.extend_from_slice(&unfinished_from.unwrap_or(number).to_be_bytes());
         let mut salt = [0; SALT_LEN];
         entropy.fill(&mut salt);
         header.extend_from_slice(&salt);
@@ -142,13 +144,58 @@ fn next_link(chain: &[u8; 32], event: &[u8]) -> [u8; 32] {
     link.finish()
 }
 
+/// Whether the last bytes are the zeros that a file system shows where a power cut kept it from writing what it had made room
+/// for. So many zeros in a row do not end a frame by chance.
+fn is_never_written(bytes: &[u8], zeros: usize) -> bool {
+    bytes.iter().rev().take(zeros).all(|byte| *byte == 0)
+}
+
+/// What a segment says of itself. It is genuine if an event opened under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentHeader {
+    bytes: [u8; HEADER_LEN],
+}
+
+impl SegmentHeader {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.first_chunk().filter(|header| header.starts_with(MAGIC))?;
+        Some(Self { bytes: *bytes })
+    }
+
+    pub(super) const fn bytes(&self) -> &[u8; HEADER_LEN] {
+        &self.bytes
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number_at(MAGIC.len())
+    }
+
+    /// From this one up to itself, segments may be empty or torn: whoever made this one saw it.
+    pub(super) fn unfinished_from(&self) -> u64 {
+        self.number_at(MAGIC.len() + 8)
+    }
+
+    fn number_at(&self, at: usize) -> u64 {
+        self.bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+}
+
 /// What a segment file holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SegmentReport {
+    /// Nothing if the file is too short for one, or of something else.
+    pub header: Option<SegmentHeader>,
     pub events: u64,
     /// Bytes after the last whole frame: what a crash cut off.
     pub torn_bytes: u64,
     pub problem: Option<String>,
+}
+
+impl SegmentReport {
+    /// As a crash or a failed write leaves a segment: without an event, or with bytes behind the last one.
+    pub(super) const fn is_unfinished(&self) -> bool {
+        self.problem.is_none() && (self.events == 0 || self.torn_bytes > 0)
+    }
 }
 
 /// Follows the chain of a segment, piece by piece.
@@ -161,8 +208,8 @@ pub(super) struct Walk {
 impl Walk {
     /// Begins after the header; nothing if these bytes do not begin with one.
     pub(super) fn begin(barrier: &Barrier, bytes: &[u8]) -> Option<Self> {
-        let header = bytes.get(..HEADER_LEN).filter(|header| header.starts_with(MAGIC))?;
-        Some(Self { key: segment_key(barrier, header), chain: sha256(header), events: 0 })
+        let header = SegmentHeader::read(bytes)?;
+        Some(Self { key: segment_key(barrier, header.bytes()), chain: sha256(header.bytes()), events: 0 })
     }
 
     pub(super) const fn events(&self) -> u64 {
@@ -194,10 +241,16 @@ impl Walk {
         let length = length.try_into().map_or(0, u32::from_be_bytes) as usize;
         let checksum = checksum.try_into().map_or(0, u32::from_be_bytes);
         if !(TAG_LEN..=FRAME_LEN_MAX).contains(&length) {
+            if is_never_written(bytes, bytes.len().saturating_sub(FRAME_HEAD_LEN / 2)) {
+                return Ok(None);
+            }
             return Err(format!("frame {} has an impossible length", self.events));
         }
         let Some((sealed, after)) = tail.split_at_checked(length) else { return Ok(None) };
         if crc32(sealed) != checksum {
+            if is_never_written(tail, after.len().max(TAG_LEN)) {
+                return Ok(None);
+            }
             return Err(format!("frame {} is damaged", self.events));
         }
         self.open(sealed, visit)?;
@@ -222,7 +275,7 @@ impl Walk {
 
 /// Opens every frame of a segment and follows its chain, handing each event to `visit`.
 pub fn verify_segment(barrier: &Barrier, bytes: &[u8], visit: &mut dyn FnMut(&str)) -> SegmentReport {
-    let mut report = SegmentReport::default();
+    let mut report = SegmentReport { header: SegmentHeader::read(bytes), ..SegmentReport::default() };
     let Some(mut walk) = Walk::begin(barrier, bytes) else {
         // A crash right after the file was made leaves less than a header; nothing was answered by then.
         report.torn_bytes = bytes.len() as u64;

@@ -14,7 +14,7 @@ use crate::{
     house::{House, count},
 };
 
-const HEADER_LEN: usize = 32;
+const HEADER_LEN: usize = 40;
 /// How long the log leaves a disk alone that has refused.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -73,6 +73,28 @@ async fn any_changed_byte_is_found() {
     }
 }
 
+/// As a power cut leaves a file for which room was made before its bytes were written.
+#[tokio::test]
+async fn a_tail_of_zeros_is_torn_and_not_damaged() {
+    let house = read_often(9, 3).await;
+    let (_, good) = first(&house);
+    let last = frames(&good)[2];
+    for cut in last..good.len() {
+        for zeros in [16, 4096] {
+            let mut bad = good[..cut].to_vec();
+            bad.resize(good.len() + zeros, 0);
+            let (report, _) = verify(&house, &bad);
+            let events = if bad.starts_with(&good) { 3 } else { 2 };
+            assert_eq!((report.events, &report.problem), (events, &None), "{cut} {zeros}");
+            assert!(report.torn_bytes >= zeros as u64, "{cut} {zeros}");
+        }
+    }
+    // Zeros in front of a frame are nothing that a power cut leaves.
+    let mut bad = good.clone();
+    bad[frames(&good)[1]..last].fill(0);
+    assert!(verify(&house, &bad).0.problem.is_some());
+}
+
 #[tokio::test]
 async fn a_cut_is_told_as_a_torn_tail_or_as_fewer_events() {
     let house = read_often(3, 3).await;
@@ -119,7 +141,7 @@ async fn a_frame_that_is_dropped_doubled_moved_or_carried_over_is_found() {
         ("one from another segment", build(&[own[0].clone(), of_other[1].clone()]), 1),
         ("all from another segment", build(&of_other), 0),
         ("another header", [&other[..HEADER_LEN], &good[HEADER_LEN..]].concat(), 0),
-        ("an empty frame", build(&[own[0].clone(), vec![0; 8]]), 1),
+        ("an empty frame", build(&[own[0].clone(), vec![0; 8], own[1].clone()]), 1),
     ] {
         let (report, events) = verify(&restarted, &bad);
         assert!(report.problem.is_some(), "{what}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffer_core::{Answer, Files, verify_segment};
+use coffer_core::{Answer, Files, Succession, verify_segment};
 
 use crate::{
     cabinet::FileCall,
@@ -137,4 +137,93 @@ async fn changes_go_on_and_their_events_wait_in_the_store() {
     house.clock.advance(PAUSE);
     assert_eq!(house.core.move_audit_rows().unwrap(), 1);
     assert_eq!(house.rows().len(), 0);
+}
+
+/// What verification says is not what it was.
+fn strangers(house: &House) -> Vec<String> {
+    let mut succession = Succession::default();
+    for name in names(house) {
+        let report = verify_segment(&house.barrier, &house.files.bytes(&name), &mut |_| ());
+        assert_eq!(report.problem, None, "{name}");
+        succession.note_segment(&name, &report);
+    }
+    succession.strangers().iter().map(|(name, says)| format!("{name}: {says}")).collect()
+}
+
+/// Three segments, the second one with a torn end that the third one tells of.
+async fn with_a_torn_one(seed: u64) -> House {
+    let house = House::seeded(seed);
+    for round in 0..2 {
+        read(&house).await.unwrap();
+        house.files.fail_after(0, FileCall::Append);
+        assert!(read(&house).await.is_none(), "{round}");
+        house.clock.advance(PAUSE);
+        read(&house).await.unwrap();
+    }
+    assert_eq!(names(&house).len(), 3);
+    house
+}
+
+#[tokio::test]
+async fn a_segment_that_a_failure_left_torn_is_no_stranger() {
+    let house = with_a_torn_one(7).await;
+    assert_eq!(strangers(&house), [""; 0]);
+}
+
+#[tokio::test]
+async fn segments_that_a_crash_left_unfinished_are_no_strangers() {
+    for cut in [0, 10, 40, 60] {
+        let house = House::seeded(8);
+        read(&house).await.unwrap();
+        let bytes = house.files.bytes(FIRST);
+        house.files.put(FIRST, bytes[..cut].to_vec());
+        // One more that died before its first event.
+        house.files.put("reads-0000000002.seg", Vec::new());
+        assert_eq!(strangers(&house).len(), 1, "{cut}: nobody has told of the first one yet");
+        read(&house.restarted()).await.unwrap();
+        assert_eq!((names(&house).len(), strangers(&house)), (3, vec![]), "{cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_was_replaced_swapped_or_emptied_is_a_stranger() {
+    let [one, two, three] = [1, 2, 3].map(|number| format!("reads-{number:010}.seg"));
+    for (what, expected) in [
+        (
+            "replaced",
+            vec![format!("{one}: its header is the one of {three}"), format!("{three}: it has the same")],
+        ),
+        (
+            "swapped",
+            vec![
+                format!("{one}: its header is the one of {three}"),
+                format!("{three}: its header is the one of {one}"),
+            ],
+        ),
+        ("emptied", vec![format!("{one}: it holds no event")]),
+        ("its frames taken", vec![format!("{one}: it holds no event")]),
+        ("torn", vec![format!("{one}: it holds no event")]),
+    ] {
+        let house = House::seeded(9).with_segments_of(1);
+        for _ in 0..3 {
+            read(&house).await.unwrap();
+        }
+        let [first, last] = [&one, &three].map(|name| house.files.bytes(name));
+        assert!(names(&house).contains(&two));
+        match what {
+            "replaced" => house.files.put(&one, last),
+            "swapped" => {
+                house.files.put(&one, last);
+                house.files.put(&three, first);
+            }
+            "emptied" => house.files.put(&one, Vec::new()),
+            "its frames taken" => house.files.put(&one, first[..40].to_vec()),
+            _ => house.files.put(&one, first[..first.len() - 1].to_vec()),
+        }
+        let found = strangers(&house);
+        assert_eq!(found.len(), expected.len(), "{what}: {found:?}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(found.starts_with(expected), "{what}: {found}");
+        }
+    }
 }

@@ -10,7 +10,7 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use coffer_barrier::{Barrier, KeyringFile, SlotKey};
-use coffer_core::{Examination, Files, Succession, World, open_row, verify_segment};
+use coffer_core::{Examination, Files, SegmentReport, Succession, World, open_row, verify_segment};
 use coffer_store::{
     AuditPlace, Depth, EngineError, Key, KeyRange, LogDamage, LogState, PAGE_ENTRIES_MAX, Partition,
     StillStore,
@@ -204,18 +204,24 @@ fn segments(report: &mut Report, files: &dyn Files, barrier: &Barrier) {
     let mut succession = Succession::default();
     for name in names {
         report.segments += 1;
-        succession.note_file(&name);
         match files.read(&name) {
             Ok(bytes) => {
                 let found = verify_segment(barrier, &bytes, &mut |event| succession.note_event(event));
                 report.segment_events += found.events;
                 report.torn_bytes += found.torn_bytes;
+                succession.note_segment(&name, &found);
                 if let Some(problem) = found.problem {
                     report.problem(format!("audit/{name}"), problem);
                 }
             }
-            Err(error) => report.problem(format!("audit/{name}"), error),
+            Err(error) => {
+                succession.note_segment(&name, &SegmentReport::default());
+                report.problem(format!("audit/{name}"), error);
+            }
         }
+    }
+    for (name, says) in succession.strangers() {
+        report.problem(format!("audit/{name}"), says);
     }
     for (from, to) in succession.gaps() {
         report.problem(

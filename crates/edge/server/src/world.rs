@@ -95,6 +95,10 @@ impl Files for AuditDirectory {
         Ok(fs::metadata(self.path.join(name))?.len())
     }
 
+    fn settle(&self, name: &str) -> io::Result<()> {
+        File::open(self.path.join(name))?.sync_all()
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         match fs::remove_file(self.path.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -91,6 +91,24 @@ fn an_audit_segment_that_was_taken_away_is_missed() {
 }
 
 #[test]
+fn an_audit_segment_that_was_replaced_or_emptied_is_noticed() {
+    let place = with_segments(3);
+    let names = segments(&place);
+    let [first, second] = [&names[0], &names[1]].map(|name| format!("data/audit/{name}"));
+    let whole = place.read(&first);
+    for (bytes, says) in
+        [(place.read(&second), "its header is the one of"), (Vec::new(), "it holds no event")]
+    {
+        place.write(&first, &bytes);
+        let outcome = place.run(&["verify"]);
+        assert_eq!(outcome.code, 2, "{outcome:?}");
+        assert!(outcome.stdout.contains(says), "{outcome:?}");
+    }
+    place.write(&first, &whole);
+    place.run(&["verify"]).done();
+}
+
+#[test]
 #[expect(clippy::disallowed_methods, reason = "the server retires segments in its own time")]
 fn an_audit_segment_that_was_retired_is_not_missed() {
     let place = with_segments(3);
