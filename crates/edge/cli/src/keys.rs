@@ -71,7 +71,7 @@ pub(crate) fn create_keyfile(arguments: &CreateKeyfile) -> Result<Exit, Complain
     say(&format!("The keyfile {} opens the store", path.display()));
     for slot in &removed {
         say(&format!(
-            "  removed        slot {slot} of an earlier keyfile; a copy of that opens nothing any more"
+            "  removed        slot {slot} of an earlier keyfile; a copy of that opens only older copies of the keyring"
         ));
     }
     if let Some(kept) = kept {
@@ -88,7 +88,9 @@ pub(crate) fn remove(arguments: &RemoveSlot) -> Result<Exit, Complaint> {
     let store = Target::of(&arguments.place, &arguments.key)?;
     match store.change(&Change::Remove { slot: arguments.slot.clone() })? {
         Outcome::Changed(Changed::Removed { slot, kind }) => {
-            say(&format!("The {kind} slot {slot} is gone: what opened it opens nothing any more."));
+            say(&format!(
+                "The {kind} slot {slot} is gone: what opened it opens only older copies of the keyring."
+            ));
             Ok(Exit::Done)
         }
         Outcome::Incomplete(exit) => Ok(exit),

@@ -99,7 +99,7 @@ pub enum Changed {
     Keyfile {
         path: PathBuf,
         slot: String,
-        /// Slots of earlier keyfiles: a copy of one of those opens nothing any more.
+        /// Slots of earlier keyfiles: a copy of one of those opens only older copies of the keyring.
         removed: Vec<String>,
         /// The keyfile of the configuration, which still opens the store.
         kept: Option<PathBuf>,
