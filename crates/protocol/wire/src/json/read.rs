@@ -1,8 +1,8 @@
 //! Reads shapes from a JSON tree, with the complaints AWS's own framework makes.
 //!
-//! The sentences (`STRING_VALUE can not be converted to an Integer`) are what AWS's JSON services answer. A number with a
-//! fraction is truncated where an integer is wanted, as they do; what does not fit into the integer is refused. They also
-//! take any string for a true boolean, and there we differ: a client that writes `"false"` means false.
+//! The sentences (`STRING_VALUE can not be converted to an Integer`) are what AWS's JSON services answer. A number that is
+//! written with a point or an exponent is no integer, whatever its value: to cut it would be to do something else than was asked for.
+//! What does not fit into the integer is refused as well. AWS's services also take any string for a true boolean, and there we differ: a client that writes `"false"` means false.
 
 use coffer_shape::{Kind, Read, ReadError, Reader, Schema};
 use coffer_types::{Timestamp, encoding::BASE64};
@@ -65,7 +65,8 @@ impl Reader for JsonReader<'_, '_> {
         let wanted = if integer { "an Integer" } else { "a Long" };
         let value = match self.value {
             Value::Long(value) => Some(*value),
-            Value::Double(value) => truncated(*value),
+            // `-0` is an integer, and the parser keeps its sign in the only way there is.
+            Value::Double(value) if value.to_bits() == (-0.0_f64).to_bits() => Some(0),
             _ => None,
         };
         value.filter(|value| !integer || i32::try_from(*value).is_ok()).ok_or_else(|| self.mismatch(wanted))

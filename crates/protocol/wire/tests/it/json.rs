@@ -156,10 +156,11 @@ fn values_convert_as_awss_own_services_convert_them() {
 
     check("PasswordLength", "32", Ok("32"));
     check("PasswordLength", "-0", Ok("0"));
-    check("PasswordLength", "1.0", Ok("1"));
-    check("PasswordLength", "1.9", Ok("1"));
-    check("PasswordLength", "-1.9", Ok("-1"));
-    check("PasswordLength", "1e3", Ok("1000"));
+    for written_otherwise in ["1.0", "12.5", "-1.9", "1e2", "1E2"] {
+        let refused = Err("NUMBER_VALUE can not be converted to an Integer");
+        check("PasswordLength", written_otherwise, refused);
+        check("Big", written_otherwise, Err("NUMBER_VALUE can not be converted to a Long"));
+    }
     check("PasswordLength", "2147483647", Ok("2147483647"));
     check("PasswordLength", "2147483648", Err("NUMBER_VALUE can not be converted to an Integer"));
     check("PasswordLength", "1e300", Err("NUMBER_VALUE can not be converted to an Integer"));
