@@ -39,7 +39,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::directory::{self, DataDirectory, LOG};
+use super::{
+    directory::{self, DataDirectory, LOG},
+    schema,
+};
 use crate::EngineError;
 
 #[cfg(test)]
@@ -118,6 +121,12 @@ pub fn accept_loss(directory: &Path, id: &str) -> Result<(LogDamage, PathBuf), E
             ));
         }
     };
+    if damage.good_bytes == 0 && !schema::is_furnished(&directory.store())? {
+        return Err(EngineError::unavailable(
+            "no whole commit would be left, and the store file is empty inside: all that was written is in the damaged log; \
+             nothing was changed, restore the last good backup, or keep the directory and begin a new store in another",
+        ));
+    }
     let log = directory.path().join(LOG);
     let kept = directory.path().join(format!("{SET_ASIDE}{id}"));
     let set_aside = || -> io::Result<()> {

@@ -6,12 +6,21 @@
 //!
 //! Partitions are numbers in the rows and words in one small table, so that a row does not pay for them.
 
-use std::{os::unix::ffi::OsStrExt, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    time::Duration,
+};
 
 use coffer_types::Entropy;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 
-use super::{directory::DataDirectory, failure::explain};
+use super::{
+    directory::{DataDirectory, failed},
+    failure::explain,
+};
 use crate::EngineError;
 
 /// Fixed bugs of earlier versions lost committed pages when a checkpoint met a reset of the log.
@@ -19,6 +28,8 @@ const LIBRARY_VERSION_MIN: i32 = 3_051_003;
 
 /// "CofS"; tells `file(1)` and us whose database this is.
 const APPLICATION_ID: i32 = 0x436f_6653;
+/// Where SQLite keeps it in the file.
+const APPLICATION_ID_AT: usize = 68;
 
 /// A program reads every minor of its own major: a minor adds what older programs may overlook.
 const FORMAT_MAJOR: u32 = 1;
@@ -153,7 +164,7 @@ pub(super) fn prepare(
     let is_new = is_empty(writer).map_err(|error| explain(&error))?;
     if is_new {
         if directory.is_complete() {
-            return Err(EngineError::corrupt("the store file is empty, but it was not always"));
+            return Err(emptied());
         }
         create(writer, mark, &owner).map_err(|error| explain(&error))?;
     } else {
@@ -182,6 +193,23 @@ fn begin_log(writer: &Connection) -> Result<(), EngineError> {
     Ok(())
 }
 
+/// Until the log is copied into the file for the first time, the file is a database without anything in it.
+fn emptied() -> EngineError {
+    EngineError::corrupt(
+        "store.db is empty inside: what was written is in store.db-wal, which is missing or was cut; put that file back",
+    )
+}
+
+/// Whether the file itself, without its log, holds our tables. Nobody may have it open.
+pub(super) fn is_furnished(path: &Path) -> Result<bool, EngineError> {
+    let mut first = [0; APPLICATION_ID_AT + 4];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut first)) {
+        Ok(()) => Ok(first.last_chunk() == Some(&APPLICATION_ID.to_be_bytes())),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(failed(path, "cannot be read", &error)),
+    }
+}
+
 fn is_empty(writer: &Connection) -> rusqlite::Result<bool> {
     writer.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
@@ -200,6 +228,9 @@ pub(super) fn check_format(writer: &Connection, mark: &str) -> Result<(), Engine
     let id = writer
         .query_row("PRAGMA application_id", [], |row| row.get::<_, i32>(0))
         .map_err(|error| explain(&error))?;
+    if id == 0 && is_empty(writer).map_err(|error| explain(&error))? {
+        return Err(emptied());
+    }
     if id != APPLICATION_ID {
         return Err(incompatible("the file is a database of another program; choose another directory"));
     }

@@ -275,3 +275,40 @@ fn a_loss_is_accepted_by_its_name_and_the_log_is_kept() {
     assert!(head > Rev::ZERO && head < Rev(12), "{head:?}");
     assert!(crate::Engine::check(&engine, crate::Depth::Deep).unwrap().is_good());
 }
+
+/// A killed engine that never copied its log into its file.
+fn young() -> Site {
+    let site = Site::new();
+    let engine = site.open();
+    (0..12).for_each(|number| drop(commit(&engine, bulky(number)).unwrap()));
+    std::mem::forget(engine);
+    let copy = Site::new();
+    drop(DataDirectory::take(&copy.path()).unwrap());
+    for name in [directory::STORE, LOG, directory::LOCK] {
+        fs::copy(site.path().join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn a_loss_that_would_leave_nothing_is_not_accepted() {
+    let site = young();
+    let log = site.path().join(LOG);
+    let mut bytes = log_of(&site);
+    bytes[end_of(0) + FRAME_HEADER_LEN + 100] ^= 1;
+    fs::write(&log, &bytes).unwrap();
+    let LogState::Damaged(damage) = examine_log(&site.path()).unwrap() else { panic!("it is damaged") };
+    let refusal = accept_loss(&site.path(), &damage.id).unwrap_err().to_string();
+    assert!(refusal.contains("no whole commit would be left"), "{refusal}");
+    assert_eq!(fs::read(&log).unwrap(), bytes, "nothing was changed");
+    assert_eq!(logs_set_aside(&site.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_young_store_without_its_log_is_empty_and_not_of_another_program() {
+    let site = young();
+    fs::remove_file(site.path().join(LOG)).unwrap();
+    for error in [site.try_open().unwrap_err(), crate::StillStore::open(&site.path(), "test").unwrap_err()] {
+        assert!(error.to_string().contains("empty inside"), "{error}");
+    }
+}
