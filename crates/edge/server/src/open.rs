@@ -336,7 +336,8 @@ pub(crate) async fn record_local(
     });
     recorded.await.map_err(|error| {
         Complaint::new("the command cannot be put on record, so it is not carried out")
-            .because(error)
+            // What a client would be told says nothing, and whoever works on this machine may know.
+            .because(error.cause.as_deref().map_or_else(|| error.to_string(), ToString::to_string))
             .next("check the disk of the data directory")
     })
 }
@@ -480,8 +481,8 @@ mod tests {
         let findings = crate::doctor::of_resting_files(&place.config(), &directory, &world);
         assert!(findings.iter().any(|finding| finding.says.contains("is of another store")), "{findings:?}");
 
-        fs::write(place.root.path().join("data/keyring"), ours).unwrap();
-        fs::write(place.config().keyfile, our_key).unwrap();
+        crate::durable::replace(&place.root.path().join("data/keyring"), &ours, 0o600).unwrap();
+        crate::durable::replace(&place.config().keyfile, &our_key, 0o600).unwrap();
         stop(place.start().await.unwrap());
     }
 
