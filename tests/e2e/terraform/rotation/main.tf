@@ -1,0 +1,51 @@
+# Rotation that cannot be: the function is not there, or nobody could follow the rules. The provider repeats the first refusal
+# for as long as a new permission may take to arrive, and the second not at all.
+
+variable "endpoint" {
+  type = string
+}
+
+variable "region" {
+  type = string
+}
+
+variable "name" {
+  type = string
+}
+
+provider "aws" {
+  region = var.region
+
+  endpoints {
+    secretsmanager = var.endpoint
+    sts            = var.endpoint
+  }
+}
+
+resource "aws_secretsmanager_secret" "rotated" {
+  name                    = "${var.name}/rotated"
+  recovery_window_in_days = 0
+}
+
+resource "aws_secretsmanager_secret_version" "rotated" {
+  secret_id     = aws_secretsmanager_secret.rotated.id
+  secret_string = "one"
+}
+
+resource "aws_secretsmanager_secret_rotation" "nobody_there" {
+  secret_id           = aws_secretsmanager_secret_version.rotated.secret_id
+  rotation_lambda_arn = "arn:aws:lambda:${var.region}:111122223333:function:missing"
+
+  rotation_rules {
+    automatically_after_days = 30
+  }
+}
+
+resource "aws_secretsmanager_secret_rotation" "too_often" {
+  secret_id           = aws_secretsmanager_secret_version.rotated.secret_id
+  rotation_lambda_arn = "arn:aws:lambda:${var.region}:111122223333:function:missing"
+
+  rotation_rules {
+    schedule_expression = "rate(10 minutes)"
+  }
+}
