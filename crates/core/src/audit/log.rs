@@ -64,6 +64,7 @@ struct Open {
 /// What is remembered from a write that failed to one that succeeds.
 struct Pause {
     until: Duration,
+    cause: String,
     /// Whether their write was tried or not.
     events_refused: u64,
 }
@@ -82,7 +83,8 @@ impl Open {
         match &mut self.pause {
             Some(pause) if clock.monotonic() < pause.until => {
                 pause.events_refused += events as u64;
-                Err(io::Error::other("the audit log could not be written a moment ago"))
+                let cause = &pause.cause;
+                Err(io::Error::other(format!("the audit log could not be written a moment ago: {cause}")))
             }
             _ => Ok(()),
         }
@@ -159,6 +161,13 @@ impl AuditLog {
     /// Whether answers are refused because their events cannot be written.
     pub fn is_refusing(&self) -> bool {
         self.refusing.load(Ordering::Acquire)
+    }
+
+    /// Why it refuses, if it does, for whoever works on this machine.
+    pub fn refusal(&self) -> Option<String> {
+        let open = self.lock();
+        let failed = open.refuse_after_failed_sync().err().map(|error| error.to_string());
+        failed.or_else(|| open.pause.as_ref().map(|pause| pause.cause.clone()))
     }
 
     pub(super) const fn retention(&self) -> Option<Retention> {
@@ -309,8 +318,10 @@ impl AuditLog {
         if open.pause.is_none() {
             tracing::error!(%error, "the audit log cannot be written, so requests are refused; check the disk");
         }
-        let pause = open.pause.get_or_insert(Pause { until, events_refused: 0 });
+        let pause =
+            open.pause.get_or_insert_with(|| Pause { until, cause: String::new(), events_refused: 0 });
         pause.until = until;
+        pause.cause = error.to_string();
         pause.events_refused += events as u64;
     }
 

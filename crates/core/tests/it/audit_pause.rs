@@ -27,6 +27,7 @@ async fn a_full_disk_is_asked_once_in_a_while_however_many_requests_there_are() 
     house.files.fill(true);
     assert!(read(&house).await.is_none());
     assert!(house.core.audit().is_refusing());
+    assert!(house.core.audit().refusal().unwrap().contains("no storage space"));
     let tries = house.files.tries();
     for _ in 0..500 {
         assert!(read(&house).await.is_none());

@@ -127,7 +127,9 @@ pub struct LimitsSection {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSection {
-    /// With less free space than this on its disk, the store accepts nothing but deletions. Default `"128 MiB"`.
+    /// With less free space than this on its disk, the store accepts nothing that writes a record, such as DeleteSecret with a
+    /// recovery window; what only erases goes on. On a disk that is full to the last byte nothing is written, and a server
+    /// does not start: make room first. Default `"128 MiB"`.
     pub free_space: Option<Size>,
 }
 

@@ -304,6 +304,12 @@ pub fn of_node(node: &Node) -> Vec<Finding> {
             if reasons.contains(&"sealed") { "coffer unseal" } else { "look into the log of the server" };
         Finding::bad("ready", reasons.join(", "), next)
     }];
+    if let Some(cause) = node.core().and_then(|core| core.audit().refusal()) {
+        let says =
+            format!("it cannot be written, so requests are refused and this look is not on record: {cause}");
+        let next = "make room on the disk of the data directory, or look into dmesg; it goes on by itself";
+        findings.push(Finding::bad("audit log", says, next));
+    }
     let states = node.core().map(|core| core.task_states()).unwrap_or_default();
     for state in states {
         let next = match state.next {

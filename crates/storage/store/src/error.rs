@@ -17,7 +17,7 @@ pub enum EngineError {
     OutcomeUnknown { reason: String },
 
     /// Nothing was applied, and only transactions that free space will be until there is some.
-    #[error("the store is full: {reason}; free some space, deletions still work")]
+    #[error("the store is full: {reason}; free some space on its disk")]
     Full { reason: String },
 
     #[error("the store is damaged: {reason}; stop the server and restore the last good backup")]

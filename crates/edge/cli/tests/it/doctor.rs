@@ -29,3 +29,30 @@ fn doctor_sees_a_store_that_is_missing_or_broken() {
     assert!(finding["says"].as_str().unwrap().contains("damaged"), "{finding}");
     assert!(finding["next"].as_str().unwrap().contains("coffer verify"), "{finding}");
 }
+
+/// The directory of the log is gone, which stands for a disk that takes nothing more.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the server moves events in its own time")]
+fn a_log_that_cannot_be_written_keeps_nobody_from_looking_or_sealing() {
+    let place = Place::new();
+    let audit = place.path("data/audit");
+    let server = place.server();
+    // Until the events of the first start are out of the store, the server may begin a segment at any time.
+    for _ in 0..100 {
+        if std::fs::read_dir(&audit).unwrap().count() > 0 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    server.stop();
+    let server = place.server();
+    std::fs::rename(&audit, place.path("data/elsewhere")).unwrap();
+    let found = place.run(&["doctor"]);
+    let said = format!("{}{}", found.stdout, found.stderr);
+    assert!(said.contains("audit log") && said.contains("No such file"), "{found:?}");
+    let refused = place.run(&["key", "shares", "create"]);
+    assert!(refused.stderr.contains("No such file"), "the true cause: {refused:?}");
+    place.run(&["seal"]).done();
+    std::fs::rename(place.path("data/elsewhere"), &audit).unwrap();
+    server.stop();
+}

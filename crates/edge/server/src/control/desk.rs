@@ -3,8 +3,9 @@
 //! Shares are collected here, in memory, and forgotten when too much time passes, when the store opens, or when it is sealed. They
 //! are collected for one purpose: who gives a share to open the store has not agreed to a new keyfile.
 //!
-//! What changes something is on record, before it happens where that is possible, and is not carried out if it cannot be. A sealed
-//! store records nothing, so its slots are not changed through this door.
+//! What changes something is on record, before it happens where that is possible, and is not carried out if it cannot be. Looking
+//! changes nothing and sealing makes everything safer, so these are carried out all the same, and the server's log says so: a disk that
+//! is full must not keep anybody from finding that out, or from closing the store. A sealed store records nothing, so its slots are not changed through this door.
 
 use std::{
     io,
@@ -179,11 +180,11 @@ impl Desk {
         let command = request.command;
         match command {
             Command::Status => {
-                self.record("GetStatus", uid, Vec::new()).await?;
+                self.record_if_possible("GetStatus", uid).await;
                 Ok(Reply::Status(self.status()))
             }
             Command::Doctor => {
-                self.record("Examine", uid, Vec::new()).await?;
+                self.record_if_possible("Examine", uid).await;
                 let hardening = doctor::hardening(&self.hardening, doctor::Whose::Server);
                 let offline = doctor::of_files(&self.config, self.store.directory(), self.node.world());
                 let online = doctor::of_node(&self.node);
@@ -191,7 +192,7 @@ impl Desk {
             }
             Command::Seal => {
                 // On record before it happens: afterwards there is no key to seal the record with.
-                self.record("Seal", uid, Vec::new()).await?;
+                self.record_if_possible("Seal", uid).await;
                 self.forget_attempt();
                 let sealed = self.node.seal().await;
                 tracing::warn!(uid, "the store was sealed by command");
@@ -283,12 +284,13 @@ impl Desk {
     }
 
     fn status(&self) -> Status {
+        let refusal = self.node.core().and_then(|core| core.audit().refusal());
         Status {
             endpoint: self.ready.endpoint.clone(),
             account: self.ready.account.to_string(),
             region: self.ready.region.to_string(),
             ca_bundle: self.ready.ca_bundle.as_ref().map(|path| path.display().to_string()),
-            reasons: self.node.reasons().into_iter().map(str::to_owned).collect(),
+            reasons: self.node.reasons().into_iter().map(str::to_owned).chain(refusal).collect(),
         }
     }
 
@@ -346,6 +348,14 @@ impl Desk {
 
     fn forget_attempt(&self) {
         drop(self.attempt.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Puts a command on record that is carried out in any case.
+    async fn record_if_possible(&self, name: &'static str, uid: u32) {
+        if let Err(complaint) = self.record(name, uid, Vec::new()).await {
+            let reason = complaint.reasons().join("; ");
+            tracing::warn!(uid, command = name, reason, "a local command is carried out without a record");
+        }
     }
 
     /// Puts a command on record, while there is a store to record in.

@@ -20,6 +20,8 @@ use crate::{
 
 /// Every SQLite file begins so.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// Up to the end of the application id.
+const FIRST_LEN: usize = 72;
 const OWNER_MAY_ALL: u32 = 0o700;
 
 pub(super) fn of_mount(path: &Path) -> Finding {
@@ -93,6 +95,10 @@ fn missing(directory: &DataDir, how: &str) -> Finding {
     }
 }
 
+fn has_log(store: &Path) -> bool {
+    fs::metadata(store.with_file_name("store.db-wal")).is_ok_and(|found| found.len() > 0)
+}
+
 /// Nobody has it open, so its first bytes may be read.
 fn of_resting_store(path: &Path) -> Finding {
     let shown = path.display();
@@ -107,10 +113,18 @@ fn of_resting_store(path: &Path) -> Finding {
     if let Err(complaint) = ensure_private_file(&file, path, 0o077) {
         return Finding::complaint("store", &complaint, "look at it with ls -l");
     }
-    let mut first = Vec::with_capacity(MAGIC.len());
-    match file.take(MAGIC.len() as u64).read_to_end(&mut first) {
+    let mut first = Vec::with_capacity(FIRST_LEN);
+    match file.take(FIRST_LEN as u64).read_to_end(&mut first) {
         Err(error) => unreadable(&error),
-        Ok(_) if first == MAGIC => Finding::good("store", shown.to_string()),
+        // Whose database it is stands in there as soon as there is anything in it.
+        Ok(FIRST_LEN) if first.starts_with(MAGIC) && first.ends_with(&[0; 4]) && !has_log(path) => {
+            Finding::bad(
+                "store",
+                format!("{shown} is empty inside: what was written is in store.db-wal, which is missing"),
+                "put store.db-wal back from where it went, or restore the last good backup into another directory",
+            )
+        }
+        Ok(_) if first.starts_with(MAGIC) => Finding::good("store", shown.to_string()),
         Ok(_) => Finding::bad(
             "store",
             format!("{shown} is damaged: it does not begin as a store does"),
@@ -170,6 +184,15 @@ mod tests {
             assert!(grade == by_command && says.contains(part), "{says}");
             assert_eq!(look(Whose::Server).0, by_server);
         }
+        // A young store: all of it is in the log.
+        let mut young = MAGIC.to_vec();
+        young.resize(4096, 0);
+        replace(&store, &young, 0o600).unwrap();
+        assert!(look(Whose::Command).1.contains("is empty inside"));
+        let log = directory.path().join("store.db-wal");
+        replace(&log, b"x", 0o600).unwrap();
+        assert_eq!(look(Whose::Command).0, Grade::Good);
+        forget(&log).unwrap();
         fs::set_permissions(&store, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(look(Whose::Command).1.contains("open to others"));
         forget(&store).unwrap();
