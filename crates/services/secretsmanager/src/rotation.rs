@@ -73,16 +73,25 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// Refuses what is refused before anybody looks at the secret: AWS does not let both kinds of rules through to that.
+    pub(crate) fn check_form(written: &RotationRulesType) -> Result<(), SecretError> {
+        if written.automatically_after_days.is_some() && written.schedule_expression.is_some() {
+            return Err(SecretError::BothSchedules);
+        }
+        Ok(())
+    }
+
+    /// Understands the rules. Whether rates and windows are good AWS asks last, when secret and function are.
     pub(crate) fn from_request(written: RotationRulesType) -> Result<Self, SecretError> {
+        Self::check_form(&written)?;
         let duration = written.duration.as_deref();
         let schedule = match (written.automatically_after_days, &written.schedule_expression) {
-            (Some(_), Some(_)) => return Err(SecretError::BothSchedules),
-            (None, None) => return Err(SecretError::NeitherSchedule),
-            (Some(days), None) => {
+            (Some(days), _) => {
                 let days = u32::try_from(days).map_err(|_| ScheduleError::RateOutOfRange);
                 days.and_then(|days| Schedule::every_days(days, duration))
             }
             (None, Some(expression)) => Schedule::parse(expression, duration),
+            (None, None) => return Err(SecretError::NeitherSchedule),
         };
         schedule.map(|schedule| Self { written, schedule }).map_err(SecretError::Schedule)
     }
@@ -136,6 +145,11 @@ impl RotationRecord {
 }
 
 impl SecretRecord {
+    /// Whether this function would be another than the one that is known, if any is.
+    pub(crate) fn is_new_function(&self, arn: &str) -> bool {
+        self.rotation.as_ref().and_then(|rotation| rotation.function_arn.as_deref()) != Some(arn)
+    }
+
     /// The function that rotates: the one that is asked for, or the one that is known.
     pub(crate) fn rotation_function(&self, asked: Option<String>) -> Result<String, SecretError> {
         let known = || self.rotation.as_ref()?.function_arn.clone();
@@ -226,9 +240,12 @@ impl SecretRecord {
         rotation.version_id != current
     }
 
-    /// Ends a rotation that is under way. Whether there was one.
+    /// Ends a rotation that is under way. Whether it is abandoned by that.
     pub(crate) fn abandon_rotation(&mut self) -> bool {
-        self.rotation.as_mut().is_some_and(|rotation| std::mem::take(&mut rotation.running))
+        let current = self.holder(CURRENT).map(|version| version.id.clone());
+        let Some(rotation) = &mut self.rotation else { return false };
+        // What was promoted already has come to its end, not to grief.
+        std::mem::take(&mut rotation.running) && rotation.version_id != current
     }
 }
 

@@ -88,3 +88,61 @@ async fn the_function_is_a_resource_of_the_call_and_a_refused_call_is_on_record(
     assert_eq!(begun["responseElements"]["versionId"], token(2));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secret_and_function_are_looked_at_before_the_rules() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    for name in ["deleted", "db/password"] {
+        create(&stage, name).await;
+    }
+    stage.get("DeleteSecret", json!({"SecretId": "deleted"})).await;
+    let missing = stage.function("missing");
+    let rotate = stage.function("rotate");
+    let bad = json!({"ScheduleExpression": "rate(1 minute)"});
+    let both = json!({"ScheduleExpression": "rate(1 day)", "AutomaticallyAfterDays": 1});
+    for (secret, function, rules, code) in [
+        ("none", Some(&rotate), &bad, "ResourceNotFoundException"),
+        ("deleted", Some(&rotate), &bad, "InvalidRequestException"),
+        ("db/password", None, &bad, "InvalidRequestException"),
+        ("db/password", Some(&missing), &bad, "AccessDeniedException"),
+        ("db/password", Some(&rotate), &bad, "InvalidParameterException"),
+        ("db/password", Some(&rotate), &json!({"Duration": "3h"}), "InvalidParameterException"),
+        // Two kinds of rules are refused whatever they are for.
+        ("none", None, &both, "InvalidParameterException"),
+    ] {
+        let mut input = json!({"SecretId": secret, "ClientRequestToken": token(2), "RotationRules": rules});
+        if let Some(function) = function {
+            input["RotationLambdaARN"] = function.as_str().into();
+        }
+        let reply = stage.ask("RotateSecret", &input).await;
+        assert_eq!(reply.code(), code, "{input} {}", reply.message());
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_function_is_asked_about_when_it_is_another_one() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    create(&stage, "db/password").await;
+    let mut other = stage.rotation("db/password", 6);
+    other["RotationLambdaARN"] = stage.function("rotate-other").into();
+    for (number, input) in [
+        (2, stage.rotation("db/password", 2)),
+        (3, stage.rotation("db/password", 3)),
+        (5, json!({"SecretId": "db/password", "ClientRequestToken": token(5)})),
+        (6, other),
+    ] {
+        stage.get("RotateSecret", input).await;
+        let value =
+            json!({"SecretId": "db/password", "ClientRequestToken": token(number), "SecretString": "v"});
+        stage.get("PutSecretValue", value).await;
+    }
+    let events = events(&server).await;
+    let calls = events.iter().filter(|event| event["eventName"] == "RotateSecret");
+    let asked: Vec<Option<&str>> = calls.map(|call| call["resources"][1]["ARN"].as_str()).collect();
+    let (first, last) = (stage.function("rotate"), stage.function("rotate-other"));
+    assert_eq!(asked, [Some(first.as_str()), None, None, Some(last.as_str())]);
+    server.stop().await;
+}

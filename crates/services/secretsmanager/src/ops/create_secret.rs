@@ -8,7 +8,7 @@ use coffer_shape::ApiError;
 
 use crate::{
     error::SecretError,
-    identifier::{SERVICE, check_name, new_arn},
+    identifier::{check_name, new_arn},
     replication::{self, Wanted},
     secret::{SecretRecord, Token},
     tags,
@@ -52,8 +52,8 @@ pub(crate) fn create_secret(
 
     let now = cx.now();
     let mut secret = SecretRecord {
-        arn: new_arn(cx, &input.name),
-        name: input.name,
+        arn: name.arn,
+        name: name.name,
         created_at: now,
         changed_at: now,
         description: input.description.filter(|text| !text.is_empty()),
@@ -120,7 +120,9 @@ fn repeated(
     })
 }
 
-/// The resource that does not exist yet. AWS evaluates and prints its name; whether it is free is told to whoever may take it.
+/// The resource that does not exist yet, with the ARN that it is going to have: AWS draws the suffix first and asks policies about the
+/// complete ARN, so that a pattern such as `db/*-??????` covers the secret before and after it is made. If the name is taken, the
+/// question is about the secret that has it; whether it is free is told to whoever may take it.
 struct NewName {
     name: String,
     arn: String,
@@ -129,8 +131,11 @@ struct NewName {
 
 impl NewName {
     fn find(cx: &Cx<'_>, name: &str) -> Result<Guarded<Self>, ApiError> {
-        let arn = cx.arn(SERVICE, &format!("secret:{name}")).to_string();
-        cx.find_as(&[name], |taken_by| Self { name: name.to_owned(), arn, taken_by })
+        let drawn = new_arn(cx, name);
+        cx.find_as(&[name], |taken_by: Option<Arc<SecretRecord>>| {
+            let arn = taken_by.as_ref().map_or(drawn, |secret| secret.arn.clone());
+            Self { name: name.to_owned(), arn, taken_by }
+        })
     }
 }
 

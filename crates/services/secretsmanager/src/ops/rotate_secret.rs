@@ -28,20 +28,22 @@ pub(crate) fn rotate_secret(
     let token = input.client_request_token.ok_or(SecretError::RotationTokenMissing)?;
     input.external_secret_rotation_role_arn.as_deref().map(rotation::check_role).transpose()?;
     let metadata = input.external_secret_rotation_metadata.map(rotation::metadata_from_request);
-    let configuration = Configuration {
-        rules: input.rotation_rules.map(Rules::from_request).transpose()?,
-        role_arn: input.external_secret_rotation_role_arn,
-        metadata: metadata.transpose()?,
-    };
+    let metadata = metadata.transpose()?;
+    input.rotation_rules.as_ref().map(Rules::check_form).transpose()?;
     let immediately = input.rotate_immediately.unwrap_or(true);
 
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::ROTATE_SECRET)?.into_record()?;
     secret.ensure_changeable()?;
     let function = Function(secret.rotation_function(input.rotation_lambda_arn)?);
-    cx.ask(INVOKE_FUNCTION, &function)?;
+    if secret.is_new_function(&function.0) {
+        cx.ask(INVOKE_FUNCTION, &function)?;
+    }
     if !cx.functions().can_be_invoked(&function.0, PRINCIPAL) {
         return Err(SecretError::FunctionNotInvocable.into());
     }
+    let rules = input.rotation_rules.map(Rules::from_request).transpose()?;
+    let role_arn = input.external_secret_rotation_role_arn;
+    let configuration = Configuration { rules, role_arn, metadata };
 
     // A client that got no answer asks once more, and finds its rotation begun or over.
     if !(immediately && secret.is_latest_rotation(&token)) {

@@ -77,8 +77,10 @@ fn the_function_is_the_one_asked_for_or_the_one_that_is_known() {
     assert_eq!(secret.rotation_function(None), Err(SecretError::NoRotationFunction));
     assert_eq!(secret.rotation_function(asked("")), Err(SecretError::NoRotationFunction));
     assert_eq!(secret.rotation_function(asked(FUNCTION)), Ok(FUNCTION.to_owned()));
+    assert!(secret.is_new_function(FUNCTION));
     secret.configure_rotation(FUNCTION.to_owned(), Configuration::default(), noon(2));
     assert_eq!(secret.rotation_function(None), Ok(FUNCTION.to_owned()));
+    assert!(!secret.is_new_function(FUNCTION) && secret.is_new_function("other"));
     assert_eq!(secret.rotation_function(asked("other")), Ok(String::from("other")));
 }
 
@@ -176,6 +178,11 @@ fn a_new_value_abandons_a_rotation_that_is_under_way() {
     assert!(!put(&mut secret, "t1", None, noon(3)), "its own value");
     assert_eq!(shown(&secret), "v1{AWSPREVIOUS} t1{AWSCURRENT,AWSPENDING}");
     assert!(!put(&mut secret, "v2", None, noon(4)), "it was promoted");
+    assert!(!rotation(&secret).running);
+
+    let mut secret = begun();
+    put(&mut secret, "t1", None, noon(3));
+    assert!(!secret.abandon_rotation(), "it was promoted");
     assert!(!rotation(&secret).running);
 
     let mut secret = begun();
