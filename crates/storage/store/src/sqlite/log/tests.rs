@@ -296,7 +296,7 @@ fn a_loss_that_would_leave_nothing_is_not_accepted() {
     let log = site.path().join(LOG);
     let mut bytes = log_of(&site);
     bytes[end_of(0) + FRAME_HEADER_LEN + 100] ^= 1;
-    fs::write(&log, &bytes).unwrap();
+    OpenOptions::new().write(true).open(&log).unwrap().write_all(&bytes).unwrap();
     let LogState::Damaged(damage) = examine_log(&site.path()).unwrap() else { panic!("it is damaged") };
     let refusal = accept_loss(&site.path(), &damage.id).unwrap_err().to_string();
     assert!(refusal.contains("no whole commit would be left"), "{refusal}");
