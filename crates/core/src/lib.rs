@@ -16,6 +16,7 @@ mod guarded;
 mod pipeline;
 mod principal;
 mod record;
+mod refusal;
 mod registry;
 mod relay;
 mod runner;

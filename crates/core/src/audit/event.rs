@@ -68,6 +68,15 @@ impl<'a> From<&'a Event> for Told<'a> {
     }
 }
 
+fn push_error(text: &mut String, code: &str, message: &str) {
+    // CloudTrail drops the suffix of this one code only.
+    let code = if code == "AccessDeniedException" { "AccessDenied" } else { code };
+    text.push_str(",\"errorCode\":");
+    push_quoted(text, code, MESSAGE_CHARS_MAX);
+    text.push_str(",\"errorMessage\":");
+    push_quoted(text, message, MESSAGE_CHARS_MAX);
+}
+
 /// What all events of one request share.
 pub(crate) struct Outcome<'a> {
     caller: &'a Caller,
@@ -87,12 +96,7 @@ impl<'a> Outcome<'a> {
         text.push_str(",\"responseElements\":");
         text.push_str(event.response.unwrap_or("null"));
         if let Some((code, message)) = event.error {
-            // CloudTrail drops the suffix of this one code only.
-            let code = if code == "AccessDeniedException" { "AccessDenied" } else { code };
-            text.push_str(",\"errorCode\":");
-            push_quoted(&mut text, code, MESSAGE_CHARS_MAX);
-            text.push_str(",\"errorMessage\":");
-            push_quoted(&mut text, message, MESSAGE_CHARS_MAX);
+            push_error(&mut text, code, message);
         }
         if !event.resources.is_empty() {
             text.push_str(",\"resources\":[");
@@ -104,6 +108,20 @@ impl<'a> Outcome<'a> {
             text.push(']');
         }
         self.end(text, id, event.spec.read_only, "AwsApiCall")
+    }
+
+    /// A call that ended before there was an operation to make it.
+    pub(crate) fn refusal(
+        &self,
+        service: &ServiceSpec,
+        name: &str,
+        (code, message): (&str, &str),
+        id: Uuid,
+    ) -> String {
+        let mut text = self.begin(service.event_source, name, None);
+        text.push_str(",\"requestParameters\":null,\"responseElements\":null");
+        push_error(&mut text, code, message);
+        self.end(text, id, false, "AwsApiCall")
     }
 
     pub(crate) fn service(&self, event: &ServiceEvent, id: Uuid) -> String {

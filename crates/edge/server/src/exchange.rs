@@ -243,18 +243,22 @@ impl Edge {
         // Only now is it an id. Before, it is a word of whoever asks: who swaps the halves of a key sends the secret one here.
         trace.access_key_id = access_key_id;
 
-        let operation = route.operation(bytes.expose())?;
-        trace.operation = Some(operation);
         let core = self.node.core().ok_or_else(|| closed(service))?;
         let caller = caller(authenticated, peer, id, &head);
+        let operation = match route.operation(bytes.expose()) {
+            Ok(operation) => operation,
+            Err(refusal) => {
+                let asked = route.unserved(bytes.expose());
+                let recorded = core.record_refusal(&caller, service, asked, &refusal).await;
+                return Err(recorded.map_or_else(|| self.unrecorded(service), |_| refusal));
+            }
+        };
+        trace.operation = Some(operation);
         let body = Parsed { route, operation, bytes: bytes.expose() };
         let deadline = begun + self.limits.request;
         let answer = tokio::time::timeout_at(deadline, core.call(&caller, operation, &body)).await;
         let answer = answer.map_err(|_| unavailable(service).because("it took longer than a request may"))?;
-        let Some(answer) = answer else {
-            self.node.metrics().audit_failed();
-            return Err(unavailable(service).because("the audit log cannot be written"));
-        };
+        let answer = answer.ok_or_else(|| self.unrecorded(service))?;
         let reply = answer.outcome?;
         encode_output(operation, &|to| reply.write_to(to), id)
     }
@@ -313,6 +317,11 @@ impl Edge {
 
     fn body_limit(&self, route: &Route) -> usize {
         route.body_limit().min(self.limits.body_bytes_max)
+    }
+
+    fn unrecorded(&self, service: &ServiceSpec) -> ApiError {
+        self.node.metrics().audit_failed();
+        unavailable(service).because("the audit log cannot be written")
     }
 
     fn unauthenticated(&self, family: Family, error: &SignatureError) -> ApiError {

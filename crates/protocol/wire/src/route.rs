@@ -132,6 +132,19 @@ impl Route {
         }
     }
 
+    /// What was asked for, in our own spelling, when [`Route::operation`] refused it and the model knows it all the same.
+    pub fn unserved(&self, body: &[u8]) -> Option<&'static str> {
+        let name = match &self.call {
+            Call::Target(name) => Cow::Borrowed(name.as_str()),
+            Call::Form => peek(body, "Action")?,
+            Call::QueryString(query) => peek(query.as_bytes(), "Action")?,
+            Call::Nowhere(_) => return None,
+        };
+        let service = self.service?;
+        let inner = || service.operation(&name).map(|operation| operation.name);
+        service.unserved.iter().copied().find(|unserved| *unserved == name).or_else(inner)
+    }
+
     /// Parses the body for an operation that [`Route::operation`] found.
     pub fn input<'b>(
         &'b self,

@@ -11,6 +11,7 @@ mod limits;
 #[cfg(test)]
 mod made_up;
 #[cfg(test)]
+mod on_record;
 mod passwords;
 #[cfg(test)]
 mod place;
