@@ -46,22 +46,17 @@ def test_an_external_secret_without_a_rotator(sm, new_name):
     assert not {"ExternalSecretRotationMetadata", "ExternalSecretRotationRoleArn"} & described.keys()
 
 
-@pytest.mark.parametrize(
-    ("rules", "sentence"),
-    [
-        (
-            {"AutomaticallyAfterDays": 1, "ScheduleExpression": "rate(1 day)"},
-            "You cannot specify both rotation frequency and schedule expression together.",
-        ),
-        ({"ScheduleExpression": "rate(3 hours)"}, "between 4 hours and 999 days"),
-        ({"ScheduleExpression": "rate(10 minutes)"}, "must be rate"),
-        ({"ScheduleExpression": "cron(0 8 31 2 ? *)"}, "a day that never comes"),
-        ({"ScheduleExpression": "cron(0 16 ? * SAT *)", "Duration": "9h"}, "between 1h and 8h"),
-    ],
-)
-def test_rules_that_no_client_should_repeat(sm, secret, rules, sentence):
+def test_rules_that_contradict_each_other_are_refused_before_the_function_is_looked_for(sm, secret):
     # Terraform repeats an InvalidRequestException for a minute; this code it shows at once.
+    rules = {"AutomaticallyAfterDays": 1, "ScheduleExpression": "rate(1 day)"}
+    sentence = "You cannot specify both rotation frequency and schedule expression together."
     with refused("InvalidParameterException", sentence):
+        sm.rotate_secret(SecretId=secret["Name"], RotationLambdaARN=FUNCTION, RotationRules=rules)
+
+
+def test_a_schedule_is_read_after_the_function_was_found(sm, secret):
+    rules = {"ScheduleExpression": "rate(10 minutes)"}
+    with refused("AccessDeniedException", "Secrets Manager cannot invoke the specified Lambda function."):
         sm.rotate_secret(SecretId=secret["Name"], RotationLambdaARN=FUNCTION, RotationRules=rules)
 
 

@@ -1,5 +1,5 @@
-# Rotation that cannot be: the function is not there, or nobody could follow the rules. The provider repeats the first refusal
-# for as long as a new permission may take to arrive, and the second not at all.
+# Rotation that cannot be: the function is not there. The provider repeats the refusal for as long as a new permission may take
+# to arrive.
 
 variable "endpoint" {
   type = string
@@ -38,14 +38,5 @@ resource "aws_secretsmanager_secret_rotation" "nobody_there" {
 
   rotation_rules {
     automatically_after_days = 30
-  }
-}
-
-resource "aws_secretsmanager_secret_rotation" "too_often" {
-  secret_id           = aws_secretsmanager_secret_version.rotated.secret_id
-  rotation_lambda_arn = "arn:aws:lambda:${var.region}:111122223333:function:missing"
-
-  rotation_rules {
-    schedule_expression = "rate(10 minutes)"
   }
 }
