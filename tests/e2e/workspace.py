@@ -17,7 +17,8 @@ from pathlib import Path
 
 from process import Credentials, environment
 
-PROVIDER = Path("registry.terraform.io/hashicorp/aws")
+# In a mirror, under the name of whatever host the provider comes from.
+PROVIDER = "*/hashicorp/aws"
 # Write-only arguments are new in 1.11.
 VERSION_MIN = (1, 11)
 SECONDS_MAX = 300
@@ -56,7 +57,7 @@ def find() -> Tools:
     if tuple(int(number) for number in version.split(".")[:2]) < VERSION_MIN:
         return Tools(missing=f"terraform is {version}, and 1.11 is needed")
     for mirror in _mirrors():
-        if any((mirror / PROVIDER).glob("**/*terraform-provider-aws*")):
+        if any(mirror.glob(f"{PROVIDER}/**/*terraform-provider-aws*")):
             return Tools(binary, mirror)
     return Tools(missing="there is no mirror with hashicorp/aws (COFFER_TERRAFORM_MIRROR names one)")
 
