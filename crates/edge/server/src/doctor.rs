@@ -257,7 +257,7 @@ fn of_disk(config: &Config, path: &Path) -> Finding {
     match coffer_sys::free_space_bytes(path) {
         Ok(free) if free < config.free_floor_bytes => Finding::bad(
             "free space",
-            format!("{}: only deletions are accepted", Size(free)),
+            format!("{}: only what removes records is accepted", Size(free)),
             "free some space on the disk of the data directory",
         ),
         Ok(free) if free < FREE_WARNING_BYTES => Finding::warning(

@@ -421,7 +421,7 @@ async fn watch_disk(node: Arc<Node>, config: Config) {
                 if is_low {
                     tracing::error!(
                         free_bytes = free,
-                        "the disk is nearly full, only deletions are accepted; free some space"
+                        "the disk is nearly full, only what removes records is accepted; free some space"
                     );
                 } else if free > config.free_floor_bytes {
                     tracing::info!(free_bytes = free, "there is room on the disk again");

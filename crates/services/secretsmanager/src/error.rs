@@ -1,7 +1,7 @@
 //! What can go wrong with a secret, and how AWS says it.
 //!
-//! Recorded sentences are marked by their number in AWS's own wording (E1 and so on); the others are our choice where AWS's text is
-//! not known, under the code that AWS documents.
+//! Some sentences are recorded on AWS, some are reported by others, and some are our choice where AWS's text is not known, under the
+//! code that AWS documents. Which is which stands on the page `docs/services/secretsmanager.md`, from the overlay of the model.
 
 use coffer_core::Cx;
 use coffer_model::secretsmanager::err;

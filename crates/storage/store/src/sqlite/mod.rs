@@ -47,7 +47,7 @@ use crate::{
     Waker, limits, waker::Bell,
 };
 
-/// Below this much free space only deletions are accepted.
+/// Below this much free space only what removes records is accepted.
 const FREE_FLOOR_BYTES: u64 = 128 << 20;
 /// A question takes microseconds, so a few connections serve many threads.
 const READERS: usize = 4;
