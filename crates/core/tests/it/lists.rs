@@ -24,7 +24,7 @@ fn page(
     let after =
         after.map(|(count, name)| Place { number: (order == 1).then_some(*count), text: "", tie: name });
     let mut rows = Vec::new();
-    cx.walk::<Counter>(permit, Walk { order, descending, after }, &mut |counter| {
+    cx.walk::<Counter>(permit, Walk { order, descending, after, ..Walk::default() }, &mut |counter| {
         rows.push((counter.count, counter.name.clone()));
         if rows.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;

@@ -97,6 +97,8 @@ impl<T: Shape> Shape for Vec<T> {
             values.push(T::read_as(element.schema, from)?);
             Ok(())
         })?;
+        // Records are kept in memory by the hundred thousand, most with lists of one or two.
+        values.shrink_to_fit();
         Ok(values)
     }
 

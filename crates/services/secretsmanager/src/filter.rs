@@ -74,6 +74,11 @@ impl Matcher {
         Ok(Self { key, values })
     }
 
+    /// Whether it looks at more than the record itself and its name.
+    pub(crate) const fn reads_texts(&self) -> bool {
+        matches!(self.key, FilterKey::Description | FilterKey::TagKey | FilterKey::TagValue | FilterKey::All)
+    }
+
     pub(crate) fn matches(&self, texts: &Texts<'_>) -> bool {
         self.values.iter().any(|value| value.negated != self.value_matches(value, texts))
     }
@@ -83,7 +88,9 @@ impl Matcher {
         let tags = || secret.tags.iter().flatten();
         match self.key {
             FilterKey::Name => secret.name.starts_with(&value.text),
-            FilterKey::Description => value.matches_words(&texts.description),
+            FilterKey::Description => {
+                value.is_worth_a_look(texts.description.raw) && value.matches_words(&texts.description)
+            }
             FilterKey::TagKey => tags().any(|tag| tag.key.starts_with(&value.text)),
             FilterKey::TagValue => tags().any(|tag| tag.value.starts_with(&value.text)),
             FilterKey::PrimaryRegion => {
@@ -91,7 +98,10 @@ impl Matcher {
             }
             // No secret is owned by another service yet.
             FilterKey::OwningService => false,
-            FilterKey::All => texts.any(|text| value.matches_words(text)),
+            FilterKey::All => {
+                texts.raw().any(|raw| value.is_worth_a_look(raw))
+                    && texts.any(|text| value.matches_words(text))
+            }
         }
     }
 }
@@ -110,12 +120,15 @@ impl<'a> Texts<'a> {
         Self { secret, description, others: OnceCell::new() }
     }
 
+    /// As they stand there; the description is the first.
+    fn raw(&self) -> impl Iterator<Item = &'a str> {
+        let secret = self.secret;
+        let tags = secret.tags.iter().flatten().flat_map(|tag| [tag.key.as_str(), tag.value.as_str()]);
+        [self.description.raw, secret.name.as_str()].into_iter().chain(tags)
+    }
+
     fn any(&self, matches: impl Fn(&Text<'a>) -> bool) -> bool {
-        let others = self.others.get_or_init(|| {
-            let tags = self.secret.tags.iter().flatten();
-            let tags = tags.flat_map(|tag| [Text::new(&tag.key), Text::new(&tag.value)]);
-            std::iter::once(Text::new(&self.secret.name)).chain(tags).collect()
-        });
+        let others = self.others.get_or_init(|| self.raw().skip(1).map(Text::new).collect());
         matches(&self.description) || others.iter().any(matches)
     }
 }
@@ -151,9 +164,24 @@ impl<'a> Text<'a> {
 }
 
 impl Value {
+    /// Most texts hold a word nowhere, not even in the middle of another. That is found out without taking them apart.
+    fn is_worth_a_look(&self, raw: &str) -> bool {
+        self.words.iter().all(|word| !(raw.is_ascii() && word.is_ascii()) || contains(raw, word))
+    }
+
     fn matches_words(&self, text: &Text<'_>) -> bool {
         !self.words.is_empty() && self.words.iter().all(|word| text.has(word))
     }
+}
+
+/// Whether small letters stand somewhere in a text, be they large there. Both are ASCII.
+fn contains(text: &str, wanted: &str) -> bool {
+    let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
+    let Some(first) = wanted.first() else { return true };
+    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text).any(|start| {
+        let there = start.checked_add(wanted.len()).and_then(|end| text.get(start..end));
+        there.is_some_and(|there| there.eq_ignore_ascii_case(wanted))
+    })
 }
 
 fn begins(word: &str, wanted: &str) -> bool {
@@ -330,6 +358,8 @@ mod tests {
                 let sorted = Text::new(text);
                 sorted.looks.set(LOOKS_MAX);
                 assert_eq!(Text::new(text).has(word), sorted.has(word), "{word} in {text}");
+                let value = Value { negated: false, text: word.into(), words: vec![word.into()] };
+                assert!(value.is_worth_a_look(text) || !sorted.has(word), "{word} in {text}");
             }
         }
     }

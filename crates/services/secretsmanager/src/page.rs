@@ -14,6 +14,9 @@ use crate::{
     secret::SecretRecord,
 };
 
+/// So many secrets are looked at between two looks at the clock.
+const CLOCK_EVERY: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Search {
     pub matchers: Vec<Matcher>,
@@ -37,10 +40,12 @@ impl Search {
         let mut found: Vec<Arc<SecretRecord>> = Vec::new();
         // Where to go on if the walk is cut short. A page may be short, or empty, and not be the last one.
         let mut cut_at: Option<Arc<SecretRecord>> = None;
+        let mut looked_at = 0_usize;
         let how = Walk {
             order: self.order,
             descending: self.descending,
             after: after.as_ref().map(Position::place),
+            reads_texts: self.matchers.iter().any(Matcher::reads_texts),
         };
         cx.walk(permit, how, &mut |secret| {
             // A secret that changes its place under the walk is shown where it was first met.
@@ -51,7 +56,8 @@ impl Search {
             if found.len() > self.page_size {
                 return ControlFlow::Break(());
             }
-            if cx.has_run_long() {
+            looked_at += 1;
+            if looked_at.is_multiple_of(CLOCK_EVERY) && cx.has_run_long() {
                 cut_at = Some(Arc::clone(secret));
                 return ControlFlow::Break(());
             }

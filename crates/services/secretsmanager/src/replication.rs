@@ -338,7 +338,7 @@ fn first_due<R: Listed>(
     // What is not due at all stands before everything else.
     let before_all = Place { number: Some(i64::MIN), text: "", tie: "" };
     let mut first = First::Nothing(Next::Idle);
-    let how = Walk { order: 0, descending: false, after: Some(before_all) };
+    let how = Walk { order: 0, after: Some(before_all), ..Walk::default() };
     cx.walk(permit, how, &mut |record| {
         if let Some(at) = due_at(record) {
             first =

@@ -103,6 +103,13 @@ impl Listed for SecretRecord {
         let text = if order == order::NAME { self.name.as_str() } else { "" };
         Place { number: time.map(Timestamp::millis), text, tie: &self.arn }
     }
+
+    fn touch(&self) -> u8 {
+        let tags = self.tags.iter().flatten().flat_map(|tag| [&tag.key, &tag.value]);
+        let texts = self.description.iter().chain([&self.name]).chain(tags);
+        let ends = |text: &String| [text.as_bytes().first().copied(), text.as_bytes().last().copied()];
+        texts.flat_map(ends).flatten().fold(0, |touched, byte| touched ^ byte)
+    }
 }
 
 /// What a client request token stands for in a secret.

@@ -29,7 +29,7 @@ impl Task for DeletionReaper {
         let mut next = Next::Idle;
         // Secrets that nobody deleted stand before all others in this order.
         let before_all = Place { number: Some(i64::MIN), text: "", tie: "" };
-        let how = Walk { order: order::DELETION, descending: false, after: Some(before_all) };
+        let how = Walk { order: order::DELETION, after: Some(before_all), ..Walk::default() };
         cx.walk::<SecretRecord>(permit, how, &mut |secret| {
             let Some(at) = secret.deletion_due_at else { return ControlFlow::Continue(()) };
             if at > now {

@@ -105,7 +105,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, EngineError> {
 pub(super) fn open_reader(path: &Path) -> Result<Connection, EngineError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "")?;
     connection
-        .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8192;")
+        .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048;")
         .map_err(|error| explain(&error))?;
     Ok(connection)
 }
