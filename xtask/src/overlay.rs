@@ -78,6 +78,9 @@ pub struct Operation {
     /// Bytes of a request body; without it the largest value of the input decides.
     pub body_limit: Option<u32>,
     pub audit: Audit,
+    /// Condition key -> the member of the request that it is taken from, or `Member.Inner`.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, String>,
     #[serde(default)]
     pub page: Page,
 }

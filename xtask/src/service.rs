@@ -247,9 +247,31 @@ impl Service {
                 !ours.read_only || ours.audit.response.is_empty(),
                 "{key}.audit.response: the record of a read has no answer in it"
             );
+            for (condition, path) in &ours.conditions {
+                self.check_condition(path, operation.input.as_deref())
+                    .with_context(|| format!("{key}.conditions.{condition:?}"))?;
+            }
             if let Some(action) = &ours.action {
                 ensure!(action.contains(':'), "{key}.action: {action:?} is not <service>:<Action>");
             }
+        }
+        Ok(())
+    }
+
+    /// `Member`, or `Member.Inner` for a list of structures.
+    fn check_condition(&self, path: &str, input: Option<&str>) -> Result<()> {
+        let (member, inner) =
+            path.split_once('.').map_or((path, None), |(member, inner)| (member, Some(inner)));
+        let target = |shape: &Shape, name: &str| {
+            let found = shape.members.iter().find(|(member, _)| member == name);
+            let (_, target) = found.with_context(|| format!("{name:?} is not a member"))?;
+            self.shape(&target.shape)
+        };
+        let target_of_member = target(self.shape(input.context("there is no input")?)?, member)?;
+        if let Some(inner) = inner {
+            let element =
+                target_of_member.member.as_ref().with_context(|| format!("{member:?} is no list"))?;
+            target(self.shape(&element.shape)?, inner)?;
         }
         Ok(())
     }

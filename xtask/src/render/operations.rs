@@ -21,7 +21,16 @@ pub(super) fn render(service: &Service) -> Result<String> {
         // `Shape` is never written out, but `SCHEMA` is its constant.
         text += &super::import(
             "coffer_shape",
-            &["Action", "AuditRule", "Empty", "Exposure", "Operation", "OperationSpec", "Shape"],
+            &[
+                "Action",
+                "AuditRule",
+                "ConditionRule",
+                "Empty",
+                "Exposure",
+                "Operation",
+                "OperationSpec",
+                "Shape",
+            ],
             &format!("{served} Shape"),
         );
         let mut types: Vec<&str> = service
@@ -81,6 +90,7 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
     body_limit: {},
     exposure: Exposure::{exposure},
     audit: AuditRule {{ request: &{:?}, response: &{:?} }},
+    conditions: &[{}],
     input: {input}::SCHEMA,
     output: {output}::SCHEMA,
     errors: &[{}],
@@ -90,8 +100,17 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
         grouped(service.body_limit(facts, ours.body_limit)?),
         ours.audit.request,
         ours.audit.response,
+        ours.conditions.iter().map(condition).collect::<String>(),
         errors.join(", "),
     ))
+}
+
+fn condition((key, path): (&String, &String)) -> String {
+    let (member, inner) = match path.split_once('.') {
+        Some((member, inner)) => (member, Some(inner)),
+        None => (path.as_str(), None),
+    };
+    format!("ConditionRule {{ key: {key:?}, member: {member:?}, inner: {inner:?} }},")
 }
 
 /// `262144` -> `262_144`.

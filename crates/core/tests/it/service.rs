@@ -162,6 +162,7 @@ const fn spec(
         exposure: Exposure::Public,
         // The lists name the passwords by mistake, on purpose.
         audit: AuditRule { request: &["name", "password"], response: &["value", "password"] },
+        conditions: &[],
         input: <Ask as Shape>::SCHEMA,
         output: <Told as Shape>::SCHEMA,
         errors: &[],

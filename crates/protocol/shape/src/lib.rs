@@ -8,6 +8,7 @@
 //! Invariant: nothing here knows a protocol, a service or a byte on the wire.
 
 mod checked;
+mod conditions;
 mod describe;
 mod error;
 mod fingerprint;
@@ -23,6 +24,7 @@ pub mod stored;
 mod writer;
 
 pub use checked::{DecodeError, Violation, decode, decode_as, validation_message};
+pub use conditions::{ConditionRule, ConditionValue, Conditions, conditions};
 pub use describe::describe;
 pub use error::{ApiError, ErrorSpec};
 pub use fingerprint::fingerprint;

@@ -1,6 +1,6 @@
 //! What is known of an operation and its service before any request arrives. Generated from model and overlay.
 
-use crate::{ErrorSpec, Schema, Shape};
+use crate::{ConditionRule, ErrorSpec, Schema, Shape};
 
 /// A unit type per operation.
 pub trait Operation: 'static {
@@ -20,6 +20,8 @@ pub struct OperationSpec {
     pub body_limit: usize,
     pub exposure: Exposure,
     pub audit: AuditRule,
+    /// What the request brings for the conditions of policies.
+    pub conditions: &'static [ConditionRule],
     pub input: &'static Schema,
     pub output: &'static Schema,
     /// The errors the model declares.

@@ -29,6 +29,7 @@ pub(super) static DECRYPT: OperationSpec = OperationSpec {
         request: &["EncryptionContext", "KeyId", "EncryptionAlgorithm", "DryRun"],
         response: &[],
     },
+    conditions: &[],
     input: DecryptRequest::SCHEMA,
     output: DecryptResponse::SCHEMA,
     errors: &[
@@ -66,6 +67,7 @@ pub(super) static GENERATE_DATA_KEY: OperationSpec = OperationSpec {
         request: &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"],
         response: &[],
     },
+    conditions: &[],
     input: GenerateDataKeyRequest::SCHEMA,
     output: GenerateDataKeyResponse::SCHEMA,
     errors: &[

@@ -2,7 +2,7 @@
 //!
 //! The operations that are served, and the actions of all.
 
-use coffer_shape::{AuditRule, Empty, Exposure, Operation, OperationSpec, Shape};
+use coffer_shape::{AuditRule, ConditionRule, Empty, Exposure, Operation, OperationSpec, Shape};
 
 use super::{
     SERVICE, err,
@@ -41,6 +41,7 @@ pub(super) static BATCH_GET_SECRET_VALUE: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretIdList", "Filters", "MaxResults"], response: &[] },
+    conditions: &[],
     input: BatchGetSecretValueRequest::SCHEMA,
     output: BatchGetSecretValueResponse::SCHEMA,
     errors: &[
@@ -70,6 +71,7 @@ pub(super) static CANCEL_ROTATE_SECRET: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name", "VersionId"] },
+    conditions: &[],
     input: CancelRotateSecretRequest::SCHEMA,
     output: CancelRotateSecretResponse::SCHEMA,
     errors: &[
@@ -110,6 +112,24 @@ pub(super) static CREATE_SECRET: OperationSpec = OperationSpec {
         ],
         response: &["ARN", "Name", "VersionId", "ReplicationStatus"],
     },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+        ConditionRule {
+            key: "secretsmanager:AddReplicaRegions",
+            member: "AddReplicaRegions",
+            inner: Some("Region"),
+        },
+        ConditionRule { key: "secretsmanager:Description", member: "Description", inner: None },
+        ConditionRule {
+            key: "secretsmanager:ForceOverwriteReplicaSecret",
+            member: "ForceOverwriteReplicaSecret",
+            inner: None,
+        },
+        ConditionRule { key: "secretsmanager:KmsKeyId", member: "KmsKeyId", inner: None },
+        ConditionRule { key: "secretsmanager:Name", member: "Name", inner: None },
+        ConditionRule { key: "secretsmanager:Type", member: "Type", inner: None },
+    ],
     input: CreateSecretRequest::SCHEMA,
     output: CreateSecretResponse::SCHEMA,
     errors: &[
@@ -143,6 +163,7 @@ pub(super) static DELETE_RESOURCE_POLICY: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "PolicyName"], response: &["ARN", "Name", "PolicyName"] },
+    conditions: &[ConditionRule { key: "secretsmanager:PolicyName", member: "PolicyName", inner: None }],
     input: DeleteResourcePolicyRequest::SCHEMA,
     output: DeleteResourcePolicyResponse::SCHEMA,
     errors: &[
@@ -173,6 +194,18 @@ pub(super) static DELETE_SECRET: OperationSpec = OperationSpec {
         request: &["SecretId", "RecoveryWindowInDays", "ForceDeleteWithoutRecovery"],
         response: &["ARN", "Name", "DeletionDate"],
     },
+    conditions: &[
+        ConditionRule {
+            key: "secretsmanager:ForceDeleteWithoutRecovery",
+            member: "ForceDeleteWithoutRecovery",
+            inner: None,
+        },
+        ConditionRule {
+            key: "secretsmanager:RecoveryWindowInDays",
+            member: "RecoveryWindowInDays",
+            inner: None,
+        },
+    ],
     input: DeleteSecretRequest::SCHEMA,
     output: DeleteSecretResponse::SCHEMA,
     errors: &[
@@ -200,6 +233,7 @@ pub(super) static DESCRIBE_SECRET: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &[] },
+    conditions: &[],
     input: DescribeSecretRequest::SCHEMA,
     output: DescribeSecretResponse::SCHEMA,
     errors: &[err::RESOURCE_NOT_FOUND, err::INTERNAL_SERVICE_ERROR, err::INVALID_PARAMETER],
@@ -234,6 +268,7 @@ pub(super) static GET_RANDOM_PASSWORD: OperationSpec = OperationSpec {
         ],
         response: &[],
     },
+    conditions: &[],
     input: GetRandomPasswordRequest::SCHEMA,
     output: GetRandomPasswordResponse::SCHEMA,
     errors: &[err::INVALID_PARAMETER, err::INVALID_REQUEST, err::INTERNAL_SERVICE_ERROR],
@@ -256,6 +291,7 @@ pub(super) static GET_RESOURCE_POLICY: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "PolicyName"], response: &[] },
+    conditions: &[],
     input: GetResourcePolicyRequest::SCHEMA,
     output: GetResourcePolicyResponse::SCHEMA,
     errors: &[
@@ -283,6 +319,10 @@ pub(super) static GET_SECRET_VALUE: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "VersionId", "VersionStage"], response: &[] },
+    conditions: &[
+        ConditionRule { key: "secretsmanager:VersionId", member: "VersionId", inner: None },
+        ConditionRule { key: "secretsmanager:VersionStage", member: "VersionStage", inner: None },
+    ],
     input: GetSecretValueRequest::SCHEMA,
     output: GetSecretValueResponse::SCHEMA,
     errors: &[
@@ -311,6 +351,7 @@ pub(super) static LIST_RESOURCE_POLICIES: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "MaxResults"], response: &[] },
+    conditions: &[],
     input: ListResourcePoliciesRequest::SCHEMA,
     output: ListResourcePoliciesResponse::SCHEMA,
     errors: &[
@@ -339,6 +380,7 @@ pub(super) static LIST_SECRET_VERSION_IDS: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "MaxResults", "IncludeDeprecated"], response: &[] },
+    conditions: &[],
     input: ListSecretVersionIdsRequest::SCHEMA,
     output: ListSecretVersionIdsResponse::SCHEMA,
     errors: &[
@@ -369,6 +411,7 @@ pub(super) static LIST_SECRETS: OperationSpec = OperationSpec {
         request: &["IncludePlannedDeletion", "MaxResults", "Filters", "SortOrder", "SortBy"],
         response: &[],
     },
+    conditions: &[],
     input: ListSecretsRequest::SCHEMA,
     output: ListSecretsResponse::SCHEMA,
     errors: &[
@@ -399,6 +442,11 @@ pub(super) static PUT_RESOURCE_POLICY: OperationSpec = OperationSpec {
         request: &["SecretId", "ResourcePolicy", "BlockPublicPolicy", "PolicyName"],
         response: &["ARN", "Name", "PolicyName"],
     },
+    conditions: &[ConditionRule {
+        key: "secretsmanager:BlockPublicPolicy",
+        member: "BlockPublicPolicy",
+        inner: None,
+    }],
     input: PutResourcePolicyRequest::SCHEMA,
     output: PutResourcePolicyResponse::SCHEMA,
     errors: &[
@@ -431,6 +479,7 @@ pub(super) static PUT_SECRET_VALUE: OperationSpec = OperationSpec {
         request: &["SecretId", "ClientRequestToken", "VersionStages"],
         response: &["ARN", "Name", "VersionId", "VersionStages"],
     },
+    conditions: &[],
     input: PutSecretValueRequest::SCHEMA,
     output: PutSecretValueResponse::SCHEMA,
     errors: &[
@@ -465,6 +514,7 @@ pub(super) static REMOVE_REGIONS_FROM_REPLICATION: OperationSpec = OperationSpec
         request: &["SecretId", "RemoveReplicaRegions"],
         response: &["ARN", "ReplicationStatus"],
     },
+    conditions: &[],
     input: RemoveRegionsFromReplicationRequest::SCHEMA,
     output: RemoveRegionsFromReplicationResponse::SCHEMA,
     errors: &[
@@ -495,6 +545,18 @@ pub(super) static REPLICATE_SECRET_TO_REGIONS: OperationSpec = OperationSpec {
         request: &["SecretId", "AddReplicaRegions", "ForceOverwriteReplicaSecret"],
         response: &["ARN", "ReplicationStatus"],
     },
+    conditions: &[
+        ConditionRule {
+            key: "secretsmanager:AddReplicaRegions",
+            member: "AddReplicaRegions",
+            inner: Some("Region"),
+        },
+        ConditionRule {
+            key: "secretsmanager:ForceOverwriteReplicaSecret",
+            member: "ForceOverwriteReplicaSecret",
+            inner: None,
+        },
+    ],
     input: ReplicateSecretToRegionsRequest::SCHEMA,
     output: ReplicateSecretToRegionsResponse::SCHEMA,
     errors: &[
@@ -522,6 +584,7 @@ pub(super) static RESTORE_SECRET: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name"] },
+    conditions: &[],
     input: RestoreSecretRequest::SCHEMA,
     output: RestoreSecretResponse::SCHEMA,
     errors: &[
@@ -560,6 +623,15 @@ pub(super) static ROTATE_SECRET: OperationSpec = OperationSpec {
         ],
         response: &["ARN", "Name", "VersionId"],
     },
+    conditions: &[
+        ConditionRule {
+            key: "secretsmanager:ExternalSecretRotationRoleArn",
+            member: "ExternalSecretRotationRoleArn",
+            inner: None,
+        },
+        ConditionRule { key: "secretsmanager:RotateImmediately", member: "RotateImmediately", inner: None },
+        ConditionRule { key: "secretsmanager:RotationLambdaARN", member: "RotationLambdaARN", inner: None },
+    ],
     input: RotateSecretRequest::SCHEMA,
     output: RotateSecretResponse::SCHEMA,
     errors: &[
@@ -587,6 +659,7 @@ pub(super) static STOP_REPLICATION_TO_REPLICA: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &["ARN"] },
+    conditions: &[],
     input: StopReplicationToReplicaRequest::SCHEMA,
     output: StopReplicationToReplicaResponse::SCHEMA,
     errors: &[
@@ -614,6 +687,10 @@ pub(super) static TAG_RESOURCE: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "Tags"], response: &[] },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+    ],
     input: TagResourceRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -641,6 +718,7 @@ pub(super) static UNTAG_RESOURCE: OperationSpec = OperationSpec {
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "TagKeys"], response: &[] },
+    conditions: &[ConditionRule { key: "aws:TagKeys", member: "TagKeys", inner: None }],
     input: UntagResourceRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -671,6 +749,11 @@ pub(super) static UPDATE_SECRET: OperationSpec = OperationSpec {
         request: &["SecretId", "ClientRequestToken", "Description", "KmsKeyId", "Type"],
         response: &["ARN", "Name", "VersionId"],
     },
+    conditions: &[
+        ConditionRule { key: "secretsmanager:Description", member: "Description", inner: None },
+        ConditionRule { key: "secretsmanager:KmsKeyId", member: "KmsKeyId", inner: None },
+        ConditionRule { key: "secretsmanager:Type", member: "Type", inner: None },
+    ],
     input: UpdateSecretRequest::SCHEMA,
     output: UpdateSecretResponse::SCHEMA,
     errors: &[
@@ -707,6 +790,7 @@ pub(super) static UPDATE_SECRET_VERSION_STAGE: OperationSpec = OperationSpec {
         request: &["SecretId", "VersionStage", "RemoveFromVersionId", "MoveToVersionId"],
         response: &["ARN", "Name"],
     },
+    conditions: &[ConditionRule { key: "secretsmanager:VersionStage", member: "VersionStage", inner: None }],
     input: UpdateSecretVersionStageRequest::SCHEMA,
     output: UpdateSecretVersionStageResponse::SCHEMA,
     errors: &[
@@ -735,6 +819,7 @@ pub(super) static VALIDATE_RESOURCE_POLICY: OperationSpec = OperationSpec {
     body_limit: 540_672,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "ResourcePolicy"], response: &[] },
+    conditions: &[],
     input: ValidateResourcePolicyRequest::SCHEMA,
     output: ValidateResourcePolicyResponse::SCHEMA,
     errors: &[

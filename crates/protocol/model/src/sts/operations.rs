@@ -26,6 +26,7 @@ pub(super) static GET_CALLER_IDENTITY: OperationSpec = OperationSpec {
     body_limit: 65_536,
     exposure: Exposure::Public,
     audit: AuditRule { request: &[], response: &[] },
+    conditions: &[],
     input: GetCallerIdentityRequest::SCHEMA,
     output: GetCallerIdentityResponse::SCHEMA,
     errors: &[],

@@ -154,6 +154,7 @@ const fn operation(
         body_limit,
         exposure,
         audit: AuditRule { request: &[], response: &[] },
+        conditions: &[],
         input: &EVERYTHING,
         output,
         errors: &[],
