@@ -1,0 +1,4 @@
+//! The written cases, and what the generators promise.
+
+#[cfg(test)]
+mod vectors;
