@@ -138,6 +138,40 @@ def test_lists_are_paged_by_the_cli(aws, new_region):
     assert [entry["Name"] for entry in first["SecretList"]] == ["page/0", "page/1"]
     rest = aws("secretsmanager", "list-secrets", "--region", region, "--starting-token", first["NextToken"])
     assert [entry["Name"] for entry in json.loads(rest.stdout)["SecretList"]] == ["page/2"]
+    # The CLI stops within a page of the server and begins there again.
+    words = ("--region", region, "--page-size", "2", "--max-items", "1", "--query", "[SecretList[0].Name, NextToken]")
+    token, found = [], []
+    while not found or token:
+        name, more = json.loads(aws("secretsmanager", "list-secrets", *words, *token).stdout)
+        found.append(name)
+        token = ["--starting-token", more] if more else []
+    assert found == ["page/0", "page/1", "page/2"]
+
+
+def test_what_the_cli_does_not_page_is_paged_by_hand(aws, new_region):
+    region = new_region()
+    for number in range(3):
+        words = ("--region", region, "--name", f"page/{number}", "--secret-string", f"value {number}")
+        assert aws("secretsmanager", "create-secret", *words).returncode == 0
+    for value in ("two", "three"):
+        put = aws("secretsmanager", "put-secret-value", "--region", region, "--secret-id", "page/0", "--secret-string", value)
+        assert put.returncode == 0, put.stderr
+
+    def pages(*words):
+        found, token = [], []
+        while not found or token:
+            told = aws("secretsmanager", *words, "--region", region, "--max-results", "2", *token)
+            assert told.returncode == 0, told.stderr
+            found.append(json.loads(told.stdout))
+            token = ["--next-token", found[-1]["NextToken"]] if "NextToken" in found[-1] else []
+        return found
+
+    versions = pages("list-secret-version-ids", "--secret-id", "page/0", "--include-deprecated")
+    labels = [[version.get("VersionStages", []) for version in page["Versions"]] for page in versions]
+    assert labels == [[[], ["AWSPREVIOUS"]], [["AWSCURRENT"]]]
+    batches = pages("batch-get-secret-value", "--filters", "Key=name,Values=page/")
+    values = [[entry["SecretString"] for entry in page["SecretValues"]] for page in batches]
+    assert values == [["three", "value 1"], ["value 2"]]
 
 
 def test_refusals_are_told_by_name_and_by_status(aws, new_name):

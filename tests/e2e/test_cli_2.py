@@ -89,6 +89,51 @@ def test_pages_and_yaml(aws, new_name):
     assert aws(*mine, "--max-items", "2", "--page-size", "1").splitlines()[:2] == names[:2]
 
 
+def test_a_list_is_taken_up_where_it_was_left(aws, new_name):
+    prefix = new_name("cli2")
+    expected = [f"{prefix}/{number}" for number in range(3)]
+    for name in expected:
+        aws("create-secret", "--name", name)
+    mine = ("list-secrets", "--filters", f"Key=name,Values={prefix}/", "--max-items", "2", "--output", "json")
+    # With pages of two the CLI stops at the end of a page of the server, with pages of three within one.
+    for size in ("2", "3"):
+        found, token = [], []
+        while not found or token:
+            told = json.loads(aws(*mine, "--page-size", size, *token))
+            found.append([entry["Name"] for entry in told["SecretList"]])
+            token = ["--starting-token", told["NextToken"]] if "NextToken" in told else []
+        assert found == [expected[0:2], expected[2:3]], size
+
+
+def by_hand(aws, *words):
+    """The pages of a list that the CLI does not page by itself."""
+    found, token = [], []
+    while not found or token:
+        found.append(json.loads(aws(*words, *token)))
+        token = ["--next-token", found[-1]["NextToken"]] if "NextToken" in found[-1] else []
+    return found
+
+
+def test_versions_are_paged_by_hand(aws, new_name):
+    name = new_name("cli2")
+    aws("create-secret", "--name", name, "--secret-string", "one")
+    aws("put-secret-value", "--secret-id", name, "--secret-string", "two")
+    pages = by_hand(aws, "list-secret-version-ids", "--secret-id", name, "--max-results", "1")
+    assert [version["VersionStages"] for page in pages for version in page["Versions"]] == [["AWSPREVIOUS"], ["AWSCURRENT"]]
+    assert len(pages) == 2
+
+
+def test_batches_are_paged_by_hand(aws, new_name):
+    if "Invalid choice" in aws("batch-get-secret-value", "--no-such-parameter", status=USAGE):
+        pytest.skip(f"this {AWS} is older than BatchGetSecretValue")
+    prefix = new_name("cli2")
+    for number in range(3):
+        aws("create-secret", "--name", f"{prefix}/{number}", "--secret-string", f"value {number}")
+    pages = by_hand(aws, "batch-get-secret-value", "--filters", f"Key=name,Values={prefix}/", "--max-results", "2")
+    values = [[entry["SecretString"] for entry in page["SecretValues"]] for page in pages]
+    assert values == [["value 0", "value 1"], ["value 2"]]
+
+
 def test_refusals_are_told_by_name_and_by_status(aws, new_name):
     missing = aws("get-secret-value", "--secret-id", new_name("cli2"), status=REFUSED)
     assert "(ResourceNotFoundException) when calling the GetSecretValue operation" in missing

@@ -99,6 +99,28 @@ def test_the_paginator_walks_all_pages(empty):
     assert [entry["Name"] for entry in rest["SecretList"]] == [*names[4:], "page/late"]
 
 
+def test_a_paginator_stops_within_a_page_and_goes_on_there(empty):
+    names = [f"page/{number}" for number in range(7)]
+    for name in names:
+        empty.create_secret(Name=name)
+    paginator = empty.get_paginator("list_secrets")
+    for page_size in (1, 2, 3, 100):
+        found, begin = [], {}
+        while not found or begin:
+            pages = paginator.paginate(PaginationConfig={"PageSize": page_size, "MaxItems": 2, **begin})
+            part = pages.build_full_result()
+            found.append([entry["Name"] for entry in part["SecretList"]])
+            begin = {"StartingToken": part["NextToken"]} if "NextToken" in part else {}
+        assert found == [names[0:2], names[2:4], names[4:6], names[6:7]], page_size
+    assert list(paginator.paginate(SortOrder="desc").search("SecretList[].Name")) == names[::-1]
+
+
+def test_boto3_has_these_paginators(sm):
+    # A list that boto3 learns to page is paged here too; the others are followed by their token, in test_versions and test_batches.
+    paged = {name for name in sm.meta.method_to_api_mapping if sm.can_paginate(name)}
+    assert paged == {"list_secrets", "list_resource_policies"}
+
+
 def test_a_page_token_belongs_to_its_question(empty, shelf):
     for number in range(3):
         empty.create_secret(Name=f"n/{number}")

@@ -19,13 +19,16 @@ def test_a_policy_comes_back_as_it_was_sent(sm, secret):
     put = sm.put_resource_policy(SecretId=secret["ARN"], ResourcePolicy=text)
     assert (put["ARN"], put["Name"], put["PolicyName"]) == (secret["ARN"], secret["Name"], "default")
     assert sm.get_resource_policy(SecretId=secret["Name"])["ResourcePolicy"] == text
-    assert sm.list_resource_policies(SecretId=secret["Name"])["ResourcePolicies"] == [{"PolicyName": "default"}]
+    policies = lambda: [
+        page["ResourcePolicies"]
+        for page in sm.get_paginator("list_resource_policies").paginate(SecretId=secret["Name"], MaxResults=1)
+    ]
+    assert policies() == [[{"PolicyName": "default"}]]
 
     sm.delete_resource_policy(SecretId=secret["Name"])
     sm.delete_resource_policy(SecretId=secret["Name"])
     assert "ResourcePolicy" not in sm.get_resource_policy(SecretId=secret["Name"])
-    pages = sm.get_paginator("list_resource_policies").paginate(SecretId=secret["Name"])
-    assert [page["ResourcePolicies"] for page in pages] == [[]]
+    assert policies() == [[]]
 
 
 def test_twenty_thousand_characters_of_any_script(sm, secret):
