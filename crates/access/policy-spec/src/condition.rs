@@ -30,7 +30,7 @@ fn block_holds(request: &Request<'_>, variables: bool, operator: &str, keys: &Va
         .into_iter()
         .map(|(key, wanted)| {
             let holds = key_holds(request, variables, &operator, key, &element::values(wanted));
-            request.saw(&operator.spelled(), holds);
+            request.trace.saw_as(|| operator.spelled(), holds);
             holds
         })
         .collect();

@@ -28,7 +28,6 @@ impl Dice {
     }
 
     /// One of a pool; the empty value of an empty pool.
-    #[expect(dead_code, reason = "the generators draw with it")]
     pub(crate) fn pick<T: Clone + Default>(&mut self, pool: &[T]) -> T {
         pool.get(self.below(pool.len())).cloned().unwrap_or_default()
     }

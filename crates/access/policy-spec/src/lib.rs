@@ -28,6 +28,7 @@ mod message;
 mod number;
 mod operator;
 mod principal;
+mod random;
 mod resource;
 mod statement;
 mod trace;
@@ -40,6 +41,7 @@ use serde_json::Value;
 
 pub use dice::Dice;
 pub use operator::operator_names;
+pub use random::{random_case, random_document};
 pub use trace::{Fired, RULES};
 pub use validate::{Fault, validate};
 pub use verdict::{Decision, PolicyType, Verdict};

@@ -18,8 +18,9 @@ pub(crate) enum Set {
 }
 
 /// How one request value compares with one policy value, before negation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Comparison {
+    #[default]
     Text,
     TextIgnoringCase,
     Like,
@@ -56,7 +57,7 @@ impl Order {
 }
 
 /// Name, comparison, and whether the operator is the negation of it.
-const OPERATORS: &[(&str, Comparison, bool)] = &[
+pub(crate) const OPERATORS: &[(&str, Comparison, bool)] = &[
     ("StringEquals", Comparison::Text, false),
     ("StringNotEquals", Comparison::Text, true),
     ("StringEqualsIgnoreCase", Comparison::TextIgnoringCase, false),
@@ -86,9 +87,9 @@ const OPERATORS: &[(&str, Comparison, bool)] = &[
     ("Null", Comparison::Null, false),
 ];
 
-const FOR_ALL_VALUES: &str = "ForAllValues:";
-const FOR_ANY_VALUE: &str = "ForAnyValue:";
-const IF_EXISTS: &str = "IfExists";
+pub(crate) const FOR_ALL_VALUES: &str = "ForAllValues:";
+pub(crate) const FOR_ANY_VALUE: &str = "ForAnyValue:";
+pub(crate) const IF_EXISTS: &str = "IfExists";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Operator {

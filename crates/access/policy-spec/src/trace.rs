@@ -78,6 +78,13 @@ impl Trace {
         }
     }
 
+    /// For a name that has to be made first.
+    pub(crate) fn saw_as(&self, rule: impl FnOnce() -> String, answer: bool) {
+        if let Some(fired) = self.0.borrow_mut().as_mut() {
+            fired.push(Fired { rule: rule(), answer });
+        }
+    }
+
     pub(crate) fn end(&self) -> Vec<Fired> {
         self.0.borrow_mut().take().unwrap_or_default()
     }

@@ -1,4 +1,6 @@
 //! The written cases, and what the generators promise.
 
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod vectors;
