@@ -68,6 +68,12 @@ pub fn camel(name: &str) -> String {
     if camel.starts_with(|first: char| first.is_ascii_digit()) { format!("V{camel}") } else { camel }
 }
 
+/// For types. IAM begins the names of some with a small letter.
+pub fn type_name(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// The constructor of an error. One rule: the shape's name without `Exception`. What remains stays as AWS says it, so
 /// `InternalServiceError` is `internal_service_error` and `DecryptionFailure` is `decryption_failure`.
 pub fn error(shape: &str) -> String {

@@ -19,6 +19,9 @@ pub struct Overlay {
     pub protocol: Protocol,
     /// The source in audit records and the principal in policies.
     pub event_source: String,
+    /// What it keeps belongs to an account and to no region, as with IAM.
+    #[serde(default)]
+    pub global: bool,
     /// Actions that policies may name although no operation carries them.
     #[serde(default)]
     pub actions_without_operation: Vec<String>,

@@ -66,6 +66,13 @@ impl std::fmt::Debug for Cx<'_> {
     }
 }
 
+/// Where what a call is about lives: in the caller's account, and in the region he signed for, unless the service knows none.
+pub(crate) fn home(caller: &Caller, spec: Option<&'static OperationSpec>) -> Partition {
+    let is_global = spec.is_some_and(|spec| spec.service.global);
+    let region = if is_global { Region::global() } else { caller.region.clone() };
+    Partition::new(caller.principal.account, region)
+}
+
 /// What a handler leaves behind.
 #[derive(Default)]
 pub(crate) struct Effects {
@@ -103,7 +110,7 @@ impl<'a> Cx<'a> {
             may_walk: false,
             wants_to_walk: Cell::new(false),
             caller,
-            home: Partition::new(caller.principal.account, caller.region.clone()),
+            home: home(caller, spec),
             service: None,
             calls: spec.into_iter().collect(),
             reads: RefCell::default(),
@@ -203,6 +210,13 @@ impl<'a> Cx<'a> {
     /// A record that belongs to a resource, which has been permitted before anybody could name its key.
     pub fn part<R: Part>(&self, key: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
         self.load(key)
+    }
+
+    /// Whether there is such a record, and if an ARN is given, whether it is the resource of that. Nothing of it is opened: this is
+    /// for whoever was permitted to make it, or to name it in something of his own.
+    pub fn exists<R: Record + Resource>(&self, key: &[&str], arn: Option<&str>) -> Result<bool, ApiError> {
+        let found = self.load::<R>(key)?;
+        Ok(found.is_some_and(|record| arn.is_none_or(|arn| record.arn() == arn)))
     }
 
     /// A record that may be missing, locked together with the fact whether it exists.

@@ -13,7 +13,7 @@ use coffer_types::{Timestamp, Uuid};
 use crate::{
     AuditLog, Caller, CommitError, Cx, Db, Recorded, Registry, Reply, World,
     audit::{MoveError, Outcome, Retirement, Told, move_rows},
-    cx::{Effects, INTERNAL, INTERNAL_MESSAGE, nobody_asked},
+    cx::{Effects, INTERNAL, INTERNAL_MESSAGE, home, nobody_asked},
     db::{Applied, turns::off_the_runtime},
     record::{AUDIT_TABLE, seal_bytes},
     runner::Tasks,
@@ -84,7 +84,7 @@ impl Core {
         spec: &'static OperationSpec,
         body: &dyn Body,
     ) -> Option<Answer> {
-        let home = home(caller);
+        let home = home(caller, Some(spec));
         let mut lost = Effects::default();
         let mut turn = None;
         let mut walk = None;
@@ -177,7 +177,7 @@ impl Core {
         match self.audit.append_shared(events).await {
             Ok(()) => {
                 if outcome.is_ok() {
-                    self.tasks.activate(&effects.activated, &home(caller));
+                    self.tasks.activate(&effects.activated, &home(caller, Some(spec)));
                 }
                 Some(Answer { outcome, recorded: Recorded(()) })
             }
@@ -259,7 +259,7 @@ impl Core {
         service: Option<&'static ServiceSpec>,
         run: impl Fn(&mut Cx<'_>) -> Result<T, ApiError> + Sync,
     ) -> Result<T, ApiError> {
-        let home = home(caller);
+        let home = home(caller, None);
         for attempt in 1..=ATTEMPTS_MAX {
             let now = self.world.clock.now();
             let (outcome, mut effects) = {
@@ -311,11 +311,6 @@ impl Core {
         self.db.shut_down();
         self.audit.sync()
     }
-}
-
-/// Where the records of a caller live.
-fn home(caller: &Caller) -> Partition {
-    Partition::new(caller.principal.account, caller.region.clone())
 }
 
 fn too_many_walk(spec: &'static OperationSpec) -> ApiError {

@@ -74,6 +74,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {{
     api_version: {:?},
     protocol: Protocol::{protocol},
     event_source: {:?},
+    global: {},
     codes: ServiceCodes {{ {codes} }},
     operations: &[{}],
     unserved: &[{}],
@@ -82,6 +83,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {{
         service.overlay.name,
         metadata.api_version,
         service.overlay.event_source,
+        service.overlay.global,
         names.join(", "),
         unserved.join(", "),
     );

@@ -262,7 +262,7 @@ fn limits(service: &Service, name: &str, shape: &Shape) -> String {
         text += &format!("pattern: Some(&{}_PATTERN), ", names::screaming(name));
     }
     if !shape.values.is_empty() {
-        text += &format!("values: {name}::NAMES, ");
+        text += &format!("values: {}::NAMES, ", names::type_name(name));
     }
     if ours.is_some_and(|ours| ours.length_in == LengthIn::Bytes) {
         text += "in_bytes: true, ";
@@ -272,6 +272,7 @@ fn limits(service: &Service, name: &str, shape: &Shape) -> String {
 
 /// The closed side of an enumeration: on the wire it stays a string, a decision is made over this type.
 fn enumeration(name: &str, shape: &Shape) -> String {
+    let name = names::type_name(name);
     let variants: Vec<(String, &str)> =
         shape.values.iter().map(|value| (names::camel(value), value.as_str())).collect();
     let list = |line: &dyn Fn(&str, &str) -> String| -> String {

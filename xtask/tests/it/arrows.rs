@@ -119,6 +119,8 @@ fn an_arrow_that_is_not_in_the_table_is_refused() {
         edge("kms", "wire", Normal, true, false),
         edge("kms", "iam", Development, true, true),
         edge("core", "testkit", Normal, false, false),
+        edge("policy", "policy-spec", Normal, false, false),
+        edge("policy-spec", "policy", Normal, false, false),
         edge("coffer", "store", Normal, false, false),
         edge("newcomer", "types", Normal, false, false),
     ];
@@ -127,6 +129,7 @@ fn an_arrow_that_is_not_in_the_table_is_refused() {
     }
     let fine = [
         edge("core", "testkit", Development, false, false),
+        edge("policy", "policy-spec", Development, false, false),
         edge("server", "wire", Normal, false, false),
         edge("kms", "core", Normal, true, false),
     ];

@@ -172,31 +172,33 @@ impl Writer for Seen {
 
 #[cfg(test)]
 mod tests {
+    #![expect(non_snake_case, reason = "members of AWS begin with a capital")]
+
     use super::*;
 
     crate::record! {
-        pub struct Pair {
-            pub Key: String,
-            pub Value: String,
+        struct Pair {
+            Key: String,
+            Value: String,
         }
     }
 
     crate::record! {
-        pub struct Place {
-            pub Region: String,
-            pub Deeper: Option<Pair>,
+        struct Place {
+            Region: String,
+            Deeper: Option<Pair>,
         }
     }
 
     crate::record! {
-        pub struct Asked {
-            pub Name: Option<String>,
-            pub Days: Option<i64>,
-            pub Force: Option<bool>,
-            pub Keys: Option<Vec<String>>,
-            pub Tags: Option<Vec<Pair>>,
-            pub Places: Option<Vec<Place>>,
-            pub Hidden: Option<coffer_types::Secret<String>>,
+        struct Asked {
+            Name: Option<String>,
+            Days: Option<i64>,
+            Force: Option<bool>,
+            Keys: Option<Vec<String>>,
+            Tags: Option<Vec<Pair>>,
+            Places: Option<Vec<Place>>,
+            Hidden: Option<coffer_types::Secret<String>>,
         }
     }
 

@@ -55,6 +55,8 @@ pub struct ServiceSpec {
     pub protocol: Protocol,
     /// `secretsmanager.amazonaws.com`: the source in audit records, the service principal in policies.
     pub event_source: &'static str,
+    /// What it keeps belongs to an account and to no region.
+    pub global: bool,
     pub codes: ServiceCodes,
     pub operations: &'static [&'static OperationSpec],
     /// Operations of the model that we do not serve.

@@ -3,7 +3,7 @@
 use coffer_core::{Db, LoadError, Partition, Principal, PrincipalKind, table};
 use coffer_types::{AccountId, Entropy, Region, Secret, Timestamp, encoding::BASE32_NOPAD};
 
-use crate::user::UserRecord;
+use crate::{bundled, name::key_of, user::UserRecord};
 
 /// Added to half the account number, so that the five bytes always begin with a set bit.
 const ACCOUNT_OFFSET: u64 = 1 << 39;
@@ -15,7 +15,7 @@ const ID_LEN: usize = 20;
 const SECRET_LEN: usize = 40;
 
 table! {
-    0x11 "iam-access-key", version 1, key (id);
+    0x11 "iam-access-key", version 1, key (id), part;
 
     pub struct AccessKeyRecord {
         pub id: String,
@@ -41,14 +41,16 @@ pub fn find_access_key(db: &Db, id: &str) -> Result<Option<AccessKey>, LoadError
     let Some(record) = db.read::<AccessKeyRecord>(&partition, &[id])?.filter(|record| record.active) else {
         return Ok(None);
     };
-    let Some(user) = db.read::<UserRecord>(&partition, &[&record.user_name])? else { return Ok(None) };
+    let Some(user) = db.read::<UserRecord>(&partition, &[&key_of(&record.user_name)])? else {
+        return Ok(None);
+    };
     let principal = Principal {
         account,
         kind: PrincipalKind::User { name: user.name.clone() },
         arn: user.arn.clone(),
         user_id: user.user_id.clone(),
         access_key_id: Some(id.to_owned()),
-        administrator: user.administrator,
+        administrator: user.policies.attached.iter().any(|policy| policy == bundled::ADMINISTRATOR_ACCESS),
     };
     Ok(Some(AccessKey { record, principal }))
 }

@@ -2,11 +2,28 @@
 
 use coffer_core::{Examined, Need, Record};
 
-use crate::{access_key::AccessKeyRecord, user::UserRecord};
+use crate::{
+    access_key::AccessKeyRecord, attachments::AttachmentsRecord, group::GroupRecord, managed::PolicyRecord,
+    name::key_of, role::RoleRecord, user::UserRecord,
+};
 
 impl Examined for UserRecord {
     fn shown(&self) -> &str {
         &self.arn
+    }
+
+    fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
+        for group in &self.groups {
+            need(Need {
+                table: GroupRecord::TABLE,
+                key: &[group],
+                missing: "a user in a group that does not exist",
+            });
+        }
+        for id in &self.access_keys {
+            let missing = "a user with an access key that does not exist";
+            need(Need { table: AccessKeyRecord::TABLE, key: &[id], missing });
+        }
     }
 }
 
@@ -17,6 +34,30 @@ impl Examined for AccessKeyRecord {
 
     fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
         let missing = "an access key of a user who does not exist";
-        need(Need { table: UserRecord::TABLE, key: &[&self.user_name], missing });
+        need(Need { table: UserRecord::TABLE, key: &[&key_of(&self.user_name)], missing });
+    }
+}
+
+impl Examined for GroupRecord {
+    fn shown(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl Examined for RoleRecord {
+    fn shown(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl Examined for PolicyRecord {
+    fn shown(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl Examined for AttachmentsRecord {
+    fn shown(&self) -> &str {
+        &self.policy_arn
     }
 }

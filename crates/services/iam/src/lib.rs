@@ -1,12 +1,24 @@
-//! IAM and STS: who exists, with which keys, and who am I.
+//! IAM and STS: who exists, what they may, with which keys, and who am I.
 //!
-//! The administrator of an account is made at the first start; the API to make others comes with the policy engine. Users and
-//! their access keys live in the `global` region of their account. An access key id carries its account, so a request can be
-//! looked up before anything else is known about it.
+//! Everything lives in the `global` region of its account. An access key id carries its account, so a request can be looked up
+//! before anything else is known about it. Users, groups and roles hold policies in the same way ([`holder`]); what the policies
+//! mean is not decided here, but in the policy engine, which core asks with what [`identities`] finds.
 
 mod access_key;
+mod attachments;
+mod bundled;
+mod error;
 mod examined;
+mod group;
+mod holder;
+mod identities;
+mod managed;
+mod name;
+mod ops;
+mod page;
+mod role;
 mod sts;
+mod tags;
 mod user;
 
 pub use access_key::{AccessKey, AccessKeyRecord, account_of, find_access_key};
@@ -15,9 +27,16 @@ pub use user::{NewCredentials, UserRecord, create_access_key, create_administrat
 use coffer_core::Registry;
 use coffer_model::sts as model;
 
+use crate::{attachments::AttachmentsRecord, group::GroupRecord, managed::PolicyRecord, role::RoleRecord};
+
 pub fn register(registry: &mut Registry) {
+    ops::register(registry);
     registry.serve::<model::GetCallerIdentity>(sts::get_caller_identity);
     registry.examine::<UserRecord>();
     registry.examine::<AccessKeyRecord>();
-    registry.identities(user::identity_exists);
+    registry.examine::<GroupRecord>();
+    registry.examine::<RoleRecord>();
+    registry.examine::<PolicyRecord>();
+    registry.examine::<AttachmentsRecord>();
+    registry.identities(identities::identity_exists);
 }

@@ -7,10 +7,40 @@ use coffer_shape::{ApiError, ErrorSpec};
 pub const ACCESS_DENIED: ErrorSpec =
     ErrorSpec { code: "AccessDenied", status: 403, message_member: "message" };
 
+pub const CONCURRENT_MODIFICATION: ErrorSpec =
+    ErrorSpec { code: "ConcurrentModification", status: 409, message_member: "message" };
+
+pub const DELETE_CONFLICT: ErrorSpec =
+    ErrorSpec { code: "DeleteConflict", status: 409, message_member: "message" };
+
+pub const ENTITY_ALREADY_EXISTS: ErrorSpec =
+    ErrorSpec { code: "EntityAlreadyExists", status: 409, message_member: "message" };
+
+pub const ENTITY_TEMPORARILY_UNMODIFIABLE: ErrorSpec =
+    ErrorSpec { code: "EntityTemporarilyUnmodifiable", status: 409, message_member: "message" };
+
 pub const INTERNAL: ErrorSpec = ErrorSpec { code: "InternalFailure", status: 500, message_member: "message" };
+
+pub const INVALID_INPUT: ErrorSpec =
+    ErrorSpec { code: "InvalidInput", status: 400, message_member: "message" };
+
+pub const LIMIT_EXCEEDED: ErrorSpec =
+    ErrorSpec { code: "LimitExceeded", status: 409, message_member: "message" };
+
+pub const MALFORMED_POLICY_DOCUMENT: ErrorSpec =
+    ErrorSpec { code: "MalformedPolicyDocument", status: 400, message_member: "message" };
+
+pub const NO_SUCH_ENTITY: ErrorSpec =
+    ErrorSpec { code: "NoSuchEntity", status: 404, message_member: "message" };
+
+pub const POLICY_NOT_ATTACHABLE: ErrorSpec =
+    ErrorSpec { code: "PolicyNotAttachable", status: 400, message_member: "message" };
 
 pub const SERIALIZATION: ErrorSpec =
     ErrorSpec { code: "MalformedInput", status: 400, message_member: "message" };
+
+pub const SERVICE_FAILURE: ErrorSpec =
+    ErrorSpec { code: "ServiceFailure", status: 500, message_member: "message" };
 
 pub const THROTTLING: ErrorSpec = ErrorSpec { code: "Throttling", status: 400, message_member: "message" };
 
@@ -28,14 +58,64 @@ pub fn access_denied(message: impl Into<String>) -> ApiError {
     ApiError::new(ACCESS_DENIED, message)
 }
 
+/// `ConcurrentModification`, HTTP 409.
+pub fn concurrent_modification(message: impl Into<String>) -> ApiError {
+    ApiError::new(CONCURRENT_MODIFICATION, message)
+}
+
+/// `DeleteConflict`, HTTP 409.
+pub fn delete_conflict(message: impl Into<String>) -> ApiError {
+    ApiError::new(DELETE_CONFLICT, message)
+}
+
+/// `EntityAlreadyExists`, HTTP 409.
+pub fn entity_already_exists(message: impl Into<String>) -> ApiError {
+    ApiError::new(ENTITY_ALREADY_EXISTS, message)
+}
+
+/// `EntityTemporarilyUnmodifiable`, HTTP 409.
+pub fn entity_temporarily_unmodifiable(message: impl Into<String>) -> ApiError {
+    ApiError::new(ENTITY_TEMPORARILY_UNMODIFIABLE, message)
+}
+
 /// `InternalFailure`, HTTP 500.
 pub fn internal(message: impl Into<String>) -> ApiError {
     ApiError::new(INTERNAL, message)
 }
 
+/// `InvalidInput`, HTTP 400.
+pub fn invalid_input(message: impl Into<String>) -> ApiError {
+    ApiError::new(INVALID_INPUT, message)
+}
+
+/// `LimitExceeded`, HTTP 409.
+pub fn limit_exceeded(message: impl Into<String>) -> ApiError {
+    ApiError::new(LIMIT_EXCEEDED, message)
+}
+
+/// `MalformedPolicyDocument`, HTTP 400.
+pub fn malformed_policy_document(message: impl Into<String>) -> ApiError {
+    ApiError::new(MALFORMED_POLICY_DOCUMENT, message)
+}
+
+/// `NoSuchEntity`, HTTP 404.
+pub fn no_such_entity(message: impl Into<String>) -> ApiError {
+    ApiError::new(NO_SUCH_ENTITY, message)
+}
+
+/// `PolicyNotAttachable`, HTTP 400.
+pub fn policy_not_attachable(message: impl Into<String>) -> ApiError {
+    ApiError::new(POLICY_NOT_ATTACHABLE, message)
+}
+
 /// `MalformedInput`, HTTP 400.
 pub fn serialization(message: impl Into<String>) -> ApiError {
     ApiError::new(SERIALIZATION, message)
+}
+
+/// `ServiceFailure`, HTTP 500.
+pub fn service_failure(message: impl Into<String>) -> ApiError {
+    ApiError::new(SERVICE_FAILURE, message)
 }
 
 /// `Throttling`, HTTP 400.

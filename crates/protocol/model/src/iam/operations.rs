@@ -2,6 +2,572 @@
 //!
 //! The operations that are served, and the actions of all.
 
+use coffer_shape::{AuditRule, ConditionRule, Empty, Exposure, Operation, OperationSpec, Shape};
+
+use super::{
+    SERVICE, err,
+    shapes::{
+        AttachUserPolicyRequest, CreateAccessKeyRequest, CreateAccessKeyResponse, CreateUserRequest,
+        CreateUserResponse, DeleteAccessKeyRequest, DeleteUserPermissionsBoundaryRequest,
+        DeleteUserPolicyRequest, DeleteUserRequest, DetachUserPolicyRequest, GetPolicyRequest,
+        GetPolicyResponse, GetUserPolicyRequest, GetUserPolicyResponse, GetUserRequest, GetUserResponse,
+        ListAccessKeysRequest, ListAccessKeysResponse, ListAttachedUserPoliciesRequest,
+        ListAttachedUserPoliciesResponse, ListUserPoliciesRequest, ListUserPoliciesResponse,
+        ListUserTagsRequest, ListUserTagsResponse, ListUsersRequest, ListUsersResponse,
+        PutUserPermissionsBoundaryRequest, PutUserPolicyRequest, TagUserRequest, UntagUserRequest,
+        UpdateAccessKeyRequest, UpdateUserRequest,
+    },
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct AttachUserPolicy;
+
+impl Operation for AttachUserPolicy {
+    type Input = AttachUserPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &ATTACH_USER_POLICY;
+}
+
+pub(super) static ATTACH_USER_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "AttachUserPolicy",
+    action: action::ATTACH_USER_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "PolicyArn"], response: &[] },
+    conditions: &[ConditionRule { key: "iam:PolicyARN", member: "PolicyArn", inner: None }],
+    input: AttachUserPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::POLICY_NOT_ATTACHABLE,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateAccessKey;
+
+impl Operation for CreateAccessKey {
+    type Input = CreateAccessKeyRequest;
+    type Output = CreateAccessKeyResponse;
+    const SPEC: &'static OperationSpec = &CREATE_ACCESS_KEY;
+}
+
+pub(super) static CREATE_ACCESS_KEY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateAccessKey",
+    action: action::CREATE_ACCESS_KEY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName"], response: &[] },
+    conditions: &[],
+    input: CreateAccessKeyRequest::SCHEMA,
+    output: CreateAccessKeyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateUser;
+
+impl Operation for CreateUser {
+    type Input = CreateUserRequest;
+    type Output = CreateUserResponse;
+    const SPEC: &'static OperationSpec = &CREATE_USER;
+}
+
+pub(super) static CREATE_USER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateUser",
+    action: action::CREATE_USER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["Path", "UserName", "PermissionsBoundary", "Tags"], response: &["User"] },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+        ConditionRule { key: "iam:PermissionsBoundary", member: "PermissionsBoundary", inner: None },
+    ],
+    input: CreateUserRequest::SCHEMA,
+    output: CreateUserResponse::SCHEMA,
+    errors: &[
+        err::LIMIT_EXCEEDED,
+        err::ENTITY_ALREADY_EXISTS,
+        err::NO_SUCH_ENTITY,
+        err::INVALID_INPUT,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteAccessKey;
+
+impl Operation for DeleteAccessKey {
+    type Input = DeleteAccessKeyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_ACCESS_KEY;
+}
+
+pub(super) static DELETE_ACCESS_KEY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteAccessKey",
+    action: action::DELETE_ACCESS_KEY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "AccessKeyId"], response: &[] },
+    conditions: &[],
+    input: DeleteAccessKeyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteUser;
+
+impl Operation for DeleteUser {
+    type Input = DeleteUserRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_USER;
+}
+
+pub(super) static DELETE_USER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteUser",
+    action: action::DELETE_USER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName"], response: &[] },
+    conditions: &[],
+    input: DeleteUserRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::LIMIT_EXCEEDED,
+        err::NO_SUCH_ENTITY,
+        err::DELETE_CONFLICT,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteUserPermissionsBoundary;
+
+impl Operation for DeleteUserPermissionsBoundary {
+    type Input = DeleteUserPermissionsBoundaryRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_USER_PERMISSIONS_BOUNDARY;
+}
+
+pub(super) static DELETE_USER_PERMISSIONS_BOUNDARY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteUserPermissionsBoundary",
+    action: action::DELETE_USER_PERMISSIONS_BOUNDARY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName"], response: &[] },
+    conditions: &[],
+    input: DeleteUserPermissionsBoundaryRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteUserPolicy;
+
+impl Operation for DeleteUserPolicy {
+    type Input = DeleteUserPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_USER_POLICY;
+}
+
+pub(super) static DELETE_USER_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteUserPolicy",
+    action: action::DELETE_USER_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "PolicyName"], response: &[] },
+    conditions: &[],
+    input: DeleteUserPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DetachUserPolicy;
+
+impl Operation for DetachUserPolicy {
+    type Input = DetachUserPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DETACH_USER_POLICY;
+}
+
+pub(super) static DETACH_USER_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DetachUserPolicy",
+    action: action::DETACH_USER_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "PolicyArn"], response: &[] },
+    conditions: &[ConditionRule { key: "iam:PolicyARN", member: "PolicyArn", inner: None }],
+    input: DetachUserPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetPolicy;
+
+impl Operation for GetPolicy {
+    type Input = GetPolicyRequest;
+    type Output = GetPolicyResponse;
+    const SPEC: &'static OperationSpec = &GET_POLICY;
+}
+
+pub(super) static GET_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetPolicy",
+    action: action::GET_POLICY,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PolicyArn"], response: &[] },
+    conditions: &[],
+    input: GetPolicyRequest::SCHEMA,
+    output: GetPolicyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetUser;
+
+impl Operation for GetUser {
+    type Input = GetUserRequest;
+    type Output = GetUserResponse;
+    const SPEC: &'static OperationSpec = &GET_USER;
+}
+
+pub(super) static GET_USER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetUser",
+    action: action::GET_USER,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName"], response: &[] },
+    conditions: &[],
+    input: GetUserRequest::SCHEMA,
+    output: GetUserResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetUserPolicy;
+
+impl Operation for GetUserPolicy {
+    type Input = GetUserPolicyRequest;
+    type Output = GetUserPolicyResponse;
+    const SPEC: &'static OperationSpec = &GET_USER_POLICY;
+}
+
+pub(super) static GET_USER_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetUserPolicy",
+    action: action::GET_USER_POLICY,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "PolicyName"], response: &[] },
+    conditions: &[],
+    input: GetUserPolicyRequest::SCHEMA,
+    output: GetUserPolicyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListAccessKeys;
+
+impl Operation for ListAccessKeys {
+    type Input = ListAccessKeysRequest;
+    type Output = ListAccessKeysResponse;
+    const SPEC: &'static OperationSpec = &LIST_ACCESS_KEYS;
+}
+
+pub(super) static LIST_ACCESS_KEYS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListAccessKeys",
+    action: action::LIST_ACCESS_KEYS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListAccessKeysRequest::SCHEMA,
+    output: ListAccessKeysResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListAttachedUserPolicies;
+
+impl Operation for ListAttachedUserPolicies {
+    type Input = ListAttachedUserPoliciesRequest;
+    type Output = ListAttachedUserPoliciesResponse;
+    const SPEC: &'static OperationSpec = &LIST_ATTACHED_USER_POLICIES;
+}
+
+pub(super) static LIST_ATTACHED_USER_POLICIES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListAttachedUserPolicies",
+    action: action::LIST_ATTACHED_USER_POLICIES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "PathPrefix", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListAttachedUserPoliciesRequest::SCHEMA,
+    output: ListAttachedUserPoliciesResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListUserPolicies;
+
+impl Operation for ListUserPolicies {
+    type Input = ListUserPoliciesRequest;
+    type Output = ListUserPoliciesResponse;
+    const SPEC: &'static OperationSpec = &LIST_USER_POLICIES;
+}
+
+pub(super) static LIST_USER_POLICIES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListUserPolicies",
+    action: action::LIST_USER_POLICIES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListUserPoliciesRequest::SCHEMA,
+    output: ListUserPoliciesResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListUserTags;
+
+impl Operation for ListUserTags {
+    type Input = ListUserTagsRequest;
+    type Output = ListUserTagsResponse;
+    const SPEC: &'static OperationSpec = &LIST_USER_TAGS;
+}
+
+pub(super) static LIST_USER_TAGS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListUserTags",
+    action: action::LIST_USER_TAGS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListUserTagsRequest::SCHEMA,
+    output: ListUserTagsResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListUsers;
+
+impl Operation for ListUsers {
+    type Input = ListUsersRequest;
+    type Output = ListUsersResponse;
+    const SPEC: &'static OperationSpec = &LIST_USERS;
+}
+
+pub(super) static LIST_USERS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListUsers",
+    action: action::LIST_USERS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PathPrefix", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListUsersRequest::SCHEMA,
+    output: ListUsersResponse::SCHEMA,
+    errors: &[err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct PutUserPermissionsBoundary;
+
+impl Operation for PutUserPermissionsBoundary {
+    type Input = PutUserPermissionsBoundaryRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &PUT_USER_PERMISSIONS_BOUNDARY;
+}
+
+pub(super) static PUT_USER_PERMISSIONS_BOUNDARY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "PutUserPermissionsBoundary",
+    action: action::PUT_USER_PERMISSIONS_BOUNDARY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "PermissionsBoundary"], response: &[] },
+    conditions: &[ConditionRule {
+        key: "iam:PermissionsBoundary",
+        member: "PermissionsBoundary",
+        inner: None,
+    }],
+    input: PutUserPermissionsBoundaryRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::POLICY_NOT_ATTACHABLE, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct PutUserPolicy;
+
+impl Operation for PutUserPolicy {
+    type Input = PutUserPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &PUT_USER_POLICY;
+}
+
+pub(super) static PUT_USER_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "PutUserPolicy",
+    action: action::PUT_USER_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "PolicyName", "PolicyDocument"], response: &[] },
+    conditions: &[],
+    input: PutUserPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::LIMIT_EXCEEDED, err::MALFORMED_POLICY_DOCUMENT, err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct TagUser;
+
+impl Operation for TagUser {
+    type Input = TagUserRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &TAG_USER;
+}
+
+pub(super) static TAG_USER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "TagUser",
+    action: action::TAG_USER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "Tags"], response: &[] },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+    ],
+    input: TagUserRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UntagUser;
+
+impl Operation for UntagUser {
+    type Input = UntagUserRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UNTAG_USER;
+}
+
+pub(super) static UNTAG_USER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UntagUser",
+    action: action::UNTAG_USER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "TagKeys"], response: &[] },
+    conditions: &[ConditionRule { key: "aws:TagKeys", member: "TagKeys", inner: None }],
+    input: UntagUserRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::CONCURRENT_MODIFICATION, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateAccessKey;
+
+impl Operation for UpdateAccessKey {
+    type Input = UpdateAccessKeyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_ACCESS_KEY;
+}
+
+pub(super) static UPDATE_ACCESS_KEY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateAccessKey",
+    action: action::UPDATE_ACCESS_KEY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "AccessKeyId", "Status"], response: &[] },
+    conditions: &[],
+    input: UpdateAccessKeyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE, err::INVALID_INPUT],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateUser;
+
+impl Operation for UpdateUser {
+    type Input = UpdateUserRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_USER;
+}
+
+pub(super) static UPDATE_USER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateUser",
+    action: action::UPDATE_USER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "NewPath", "NewUserName"], response: &[] },
+    conditions: &[],
+    input: UpdateUserRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::ENTITY_ALREADY_EXISTS,
+        err::ENTITY_TEMPORARILY_UNMODIFIABLE,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
 pub mod action {
     use coffer_shape::Action;
 

@@ -17,6 +17,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
     api_version: "2014-11-01",
     protocol: Protocol::AwsJson11 { target_prefix: "TrentService" },
     event_source: "kms.amazonaws.com",
+    global: false,
     codes: ServiceCodes {
         validation: err::VALIDATION,
         serialization: err::SERIALIZATION,

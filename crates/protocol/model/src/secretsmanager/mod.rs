@@ -17,6 +17,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
     api_version: "2017-10-17",
     protocol: Protocol::AwsJson11 { target_prefix: "secretsmanager" },
     event_source: "secretsmanager.amazonaws.com",
+    global: false,
     codes: ServiceCodes {
         validation: err::VALIDATION,
         serialization: err::SERIALIZATION,

@@ -17,6 +17,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
     api_version: "2011-06-15",
     protocol: Protocol::Query { namespace: "https://sts.amazonaws.com/doc/2011-06-15/" },
     event_source: "sts.amazonaws.com",
+    global: true,
     codes: ServiceCodes {
         validation: err::VALIDATION,
         serialization: err::SERIALIZATION,

@@ -168,6 +168,7 @@ pub(crate) static SECRETS: ServiceSpec = ServiceSpec {
     api_version: "2017-10-17",
     protocol: Protocol::AwsJson11 { target_prefix: "secretsmanager" },
     event_source: "secretsmanager.amazonaws.com",
+    global: false,
     codes: codes("ValidationException", "UnknownOperationException"),
     operations: &[&GET, &LOOKUP],
     unserved: &["RotateSecret"],
@@ -181,6 +182,7 @@ static TRAIL: ServiceSpec = ServiceSpec {
     api_version: "2013-11-01",
     protocol: Protocol::AwsJson11 { target_prefix: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101" },
     event_source: "cloudtrail.amazonaws.com",
+    global: false,
     codes: codes("ValidationException", "UnknownOperationException"),
     operations: &[&LOOKUP_EVENTS],
     unserved: &[],
@@ -192,6 +194,7 @@ pub(crate) static STS: ServiceSpec = ServiceSpec {
     api_version: "2011-06-15",
     protocol: Protocol::Query { namespace: "https://sts.amazonaws.com/doc/2011-06-15/" },
     event_source: "sts.amazonaws.com",
+    global: false,
     codes: ServiceCodes {
         serialization: error("MalformedInput", 400, "Message"),
         ..codes("ValidationError", "InvalidAction")

@@ -1,0 +1,110 @@
+//! Access keys of users. The secret is in the answer of CreateAccessKey and nowhere else.
+
+use coffer_core::{Cx, Registry};
+use coffer_model::iam::{self, action};
+use coffer_shape::{ApiError, Empty};
+
+use super::users::own_name;
+use crate::{
+    access_key::AccessKeyRecord,
+    error::IamError,
+    holder::{own, permitted},
+    page,
+    user::{UserRecord, new_key},
+};
+
+const KEYS_MAX: usize = 2;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.serve::<iam::CreateAccessKey>(create_access_key);
+    registry.serve::<iam::ListAccessKeys>(list_access_keys);
+    registry.serve::<iam::UpdateAccessKey>(update_access_key);
+    registry.serve::<iam::DeleteAccessKey>(delete_access_key);
+}
+
+fn create_access_key(
+    cx: &mut Cx<'_>,
+    input: iam::CreateAccessKeyRequest,
+) -> Result<iam::CreateAccessKeyResponse, ApiError> {
+    let name = name_or_own(cx, input.user_name)?;
+    let mut user = own::<UserRecord>(cx, &name, action::CREATE_ACCESS_KEY)?;
+    if user.access_keys.len() >= KEYS_MAX {
+        return Err(IamError::Quota { name: "AccessKeysPerUser", limit: KEYS_MAX }.into());
+    }
+    let key = new_key(cx, &mut user);
+    let shown = iam::AccessKey {
+        user_name: key.user_name.clone(),
+        access_key_id: key.id.clone(),
+        status: status(true),
+        secret_access_key: coffer_types::Secret::new(key.secret.expose().clone()),
+        create_date: Some(key.created_at),
+    };
+    cx.save(key)?;
+    cx.save(user)?;
+    Ok(iam::CreateAccessKeyResponse { access_key: shown })
+}
+
+fn list_access_keys(
+    cx: &mut Cx<'_>,
+    input: iam::ListAccessKeysRequest,
+) -> Result<iam::ListAccessKeysResponse, ApiError> {
+    let query =
+        iam::ListAccessKeysRequest { user_name: input.user_name.clone(), marker: None, max_items: None };
+    let name = name_or_own(cx, input.user_name)?;
+    let user = permitted::<UserRecord>(cx, &name, action::LIST_ACCESS_KEYS)?;
+    let page =
+        page::of_items(cx, &user.access_keys, &query, input.marker.as_deref(), input.max_items, |id| id)?;
+    let mut shown = Vec::with_capacity(page.items.len());
+    for id in &page.items {
+        let Some(key) = cx.part::<AccessKeyRecord>(&[id])? else { continue };
+        shown.push(iam::AccessKeyMetadata {
+            user_name: Some(user.name.clone()),
+            access_key_id: Some(id.clone()),
+            status: Some(status(key.active)),
+            create_date: Some(key.created_at),
+        });
+    }
+    Ok(iam::ListAccessKeysResponse {
+        access_key_metadata: shown,
+        is_truncated: page.is_truncated(),
+        marker: page.marker,
+    })
+}
+
+fn update_access_key(cx: &mut Cx<'_>, input: iam::UpdateAccessKeyRequest) -> Result<Empty, ApiError> {
+    let name = name_or_own(cx, input.user_name)?;
+    let user = permitted::<UserRecord>(cx, &name, action::UPDATE_ACCESS_KEY)?;
+    let key = key_of(cx, &user, &input.access_key_id)?;
+    cx.save(AccessKeyRecord {
+        id: key.id.clone(),
+        user_name: key.user_name.clone(),
+        secret: coffer_types::Secret::new(key.secret.expose().clone()),
+        active: input.status == status(true),
+        created_at: key.created_at,
+    })?;
+    Ok(Empty {})
+}
+
+fn delete_access_key(cx: &mut Cx<'_>, input: iam::DeleteAccessKeyRequest) -> Result<Empty, ApiError> {
+    let name = name_or_own(cx, input.user_name)?;
+    let mut user = own::<UserRecord>(cx, &name, action::DELETE_ACCESS_KEY)?;
+    let key = key_of(cx, &user, &input.access_key_id)?;
+    user.access_keys.retain(|id| *id != key.id);
+    cx.erase::<AccessKeyRecord>(&[&key.id])?;
+    cx.save(user)?;
+    Ok(Empty {})
+}
+
+/// A key of this user and of nobody else.
+fn key_of(cx: &Cx<'_>, user: &UserRecord, id: &str) -> Result<std::sync::Arc<AccessKeyRecord>, ApiError> {
+    let key = cx.part::<AccessKeyRecord>(&[id])?.filter(|key| key.user_name == user.name);
+    key.ok_or_else(|| IamError::NoSuchAccessKey { id: id.to_owned() }.into())
+}
+
+fn name_or_own(cx: &Cx<'_>, name: Option<String>) -> Result<String, ApiError> {
+    name.map_or_else(|| own_name(cx), Ok)
+}
+
+fn status(active: bool) -> String {
+    String::from(if active { "Active" } else { "Inactive" })
+}

@@ -1,0 +1,192 @@
+//! Users, their tags and their boundaries.
+
+use coffer_core::{Cx, Registry, Resource};
+use coffer_model::iam::{self, action};
+use coffer_shape::{ApiError, Empty};
+
+use crate::{
+    attachments::{self, Use},
+    error::IamError,
+    holder::{ensure_holds_nothing, own, permitted},
+    managed,
+    name::{self, key_of},
+    page, tags,
+    user::UserRecord,
+};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.serve::<iam::CreateUser>(create_user);
+    registry.serve::<iam::GetUser>(get_user);
+    registry.serve::<iam::ListUsers>(list_users);
+    registry.serve::<iam::DeleteUser>(delete_user);
+    registry.serve::<iam::TagUser>(tag_user);
+    registry.serve::<iam::UntagUser>(untag_user);
+    registry.serve::<iam::ListUserTags>(list_user_tags);
+    registry.serve::<iam::PutUserPermissionsBoundary>(put_boundary);
+    registry.serve::<iam::DeleteUserPermissionsBoundary>(delete_boundary);
+}
+
+/// A user who does not exist yet.
+struct NewUser(String);
+
+impl Resource for NewUser {
+    fn arn(&self) -> String {
+        self.0.clone()
+    }
+}
+
+fn create_user(cx: &mut Cx<'_>, input: iam::CreateUserRequest) -> Result<iam::CreateUserResponse, ApiError> {
+    let path = input.path.as_deref().unwrap_or("/");
+    cx.ask(action::CREATE_USER, &NewUser(name::arn(cx, "user", path, &input.user_name)))?;
+    if cx.exists::<UserRecord>(&[&key_of(&input.user_name)], None)? {
+        return Err(IamError::EntityExists { kind: "user", name: input.user_name }.into());
+    }
+    let mut user = UserRecord::new(cx, path, &input.user_name);
+    tags::set(&mut user.tags, input.tags.unwrap_or_default())?;
+    if let Some(boundary) = input.permissions_boundary {
+        set_boundary(cx, &mut user.boundary, Some(boundary))?;
+    }
+    let shown = shown(&user, true);
+    cx.save(user)?;
+    Ok(iam::CreateUserResponse { user: Some(shown) })
+}
+
+/// Without a name it is the caller himself.
+fn get_user(cx: &mut Cx<'_>, input: iam::GetUserRequest) -> Result<iam::GetUserResponse, ApiError> {
+    let name = match input.user_name {
+        Some(name) => name,
+        None => own_name(cx)?,
+    };
+    let user = permitted::<UserRecord>(cx, &name, action::GET_USER)?;
+    Ok(iam::GetUserResponse { user: shown(&user, true) })
+}
+
+fn list_users(cx: &mut Cx<'_>, input: iam::ListUsersRequest) -> Result<iam::ListUsersResponse, ApiError> {
+    let permit = cx.ask_all(action::LIST_USERS)?;
+    let query = iam::ListUsersRequest { path_prefix: input.path_prefix, marker: None, max_items: None };
+    let prefix = query.path_prefix.as_deref().unwrap_or("/");
+    let page = page::of_records(
+        cx,
+        permit,
+        &query,
+        input.marker.as_deref(),
+        input.max_items,
+        |user: &UserRecord| user.path.starts_with(prefix),
+    )?;
+    Ok(iam::ListUsersResponse {
+        is_truncated: page.is_truncated(),
+        users: page.items.iter().map(|user| shown(user, false)).collect(),
+        marker: page.marker,
+    })
+}
+
+fn delete_user(cx: &mut Cx<'_>, input: iam::DeleteUserRequest) -> Result<Empty, ApiError> {
+    let user = own::<UserRecord>(cx, &input.user_name, action::DELETE_USER)?;
+    ensure_holds_nothing(&user.policies)?;
+    if !user.access_keys.is_empty() {
+        return Err(IamError::MustDeleteAccessKeys.into());
+    }
+    if !user.groups.is_empty() {
+        return Err(IamError::MustLeaveGroups.into());
+    }
+    if let Some(boundary) = &user.boundary {
+        attachments::count(cx, boundary, Use::Boundary, -1)?;
+    }
+    cx.erase::<UserRecord>(&[&user.key])?;
+    Ok(Empty {})
+}
+
+fn tag_user(cx: &mut Cx<'_>, input: iam::TagUserRequest) -> Result<Empty, ApiError> {
+    let mut user = own::<UserRecord>(cx, &input.user_name, action::TAG_USER)?;
+    tags::set(&mut user.tags, input.tags)?;
+    cx.save(user)?;
+    Ok(Empty {})
+}
+
+fn untag_user(cx: &mut Cx<'_>, input: iam::UntagUserRequest) -> Result<Empty, ApiError> {
+    let mut user = own::<UserRecord>(cx, &input.user_name, action::UNTAG_USER)?;
+    tags::remove(&mut user.tags, &input.tag_keys);
+    cx.save(user)?;
+    Ok(Empty {})
+}
+
+fn list_user_tags(
+    cx: &mut Cx<'_>,
+    input: iam::ListUserTagsRequest,
+) -> Result<iam::ListUserTagsResponse, ApiError> {
+    let user = permitted::<UserRecord>(cx, &input.user_name, action::LIST_USER_TAGS)?;
+    let query = iam::ListUserTagsRequest { marker: None, max_items: None, ..input.clone() };
+    let page =
+        page::of_items(cx, &user.tags, &query, input.marker.as_deref(), input.max_items, |tag| &tag.key)?;
+    Ok(iam::ListUserTagsResponse {
+        is_truncated: page.is_truncated(),
+        tags: tags::shown(&page.items).unwrap_or_default(),
+        marker: page.marker,
+    })
+}
+
+fn put_boundary(cx: &mut Cx<'_>, input: iam::PutUserPermissionsBoundaryRequest) -> Result<Empty, ApiError> {
+    let mut user = own::<UserRecord>(cx, &input.user_name, action::PUT_USER_PERMISSIONS_BOUNDARY)?;
+    set_boundary(cx, &mut user.boundary, Some(input.permissions_boundary))?;
+    cx.save(user)?;
+    Ok(Empty {})
+}
+
+fn delete_boundary(
+    cx: &mut Cx<'_>,
+    input: iam::DeleteUserPermissionsBoundaryRequest,
+) -> Result<Empty, ApiError> {
+    let mut user = own::<UserRecord>(cx, &input.user_name, action::DELETE_USER_PERMISSIONS_BOUNDARY)?;
+    set_boundary(cx, &mut user.boundary, None)?;
+    cx.save(user)?;
+    Ok(Empty {})
+}
+
+/// Changes the boundary of a user or a role, and counts its use.
+pub(super) fn set_boundary(
+    cx: &mut Cx<'_>,
+    boundary: &mut Option<String>,
+    new: Option<String>,
+) -> Result<(), ApiError> {
+    if let Some(arn) = &new
+        && !managed::exists(cx, arn)?
+    {
+        return Err(IamError::NotAttachable { arn: arn.clone() }.into());
+    }
+    if let Some(before) = std::mem::replace(boundary, new) {
+        attachments::count(cx, &before, Use::Boundary, -1)?;
+    }
+    if let Some(arn) = boundary {
+        attachments::count(cx, arn, Use::Boundary, 1)?;
+    }
+    Ok(())
+}
+
+pub(super) fn shown_boundary(boundary: Option<&String>) -> Option<iam::AttachedPermissionsBoundary> {
+    boundary.map(|arn| iam::AttachedPermissionsBoundary {
+        permissions_boundary_type: Some(String::from("PermissionsBoundaryPolicy")),
+        permissions_boundary_arn: Some(arn.clone()),
+    })
+}
+
+/// The name of the calling user, for operations where leaving it out means oneself.
+pub(super) fn own_name(cx: &Cx<'_>) -> Result<String, ApiError> {
+    match &cx.caller().kind {
+        coffer_core::PrincipalKind::User { name } => Ok(name.clone()),
+        _ => Err(IamError::NotAUser.into()),
+    }
+}
+
+/// Lists leave out tags and boundary.
+fn shown(user: &UserRecord, whole: bool) -> iam::User {
+    iam::User {
+        path: user.path.clone(),
+        user_name: user.name.clone(),
+        user_id: user.user_id.clone(),
+        arn: user.arn.clone(),
+        create_date: user.created_at,
+        permissions_boundary: shown_boundary(user.boundary.as_ref().filter(|_| whole)),
+        tags: tags::shown(&user.tags).filter(|_| whole),
+        ..iam::User::default()
+    }
+}

@@ -1,0 +1,70 @@
+//! Roles: permissions that are taken on for a while, by whomever the trust policy lets in.
+
+use coffer_core::{Cx, Listed, Place, PolicyText, Resource, table};
+use coffer_types::Timestamp;
+
+use crate::{
+    holder::{Held, Holder},
+    name,
+    tags::TagRecord,
+};
+
+table! {
+    0x13 "iam-role", version 1, key (key);
+
+    #[derive(Clone)]
+    pub struct RoleRecord {
+        /// The name in small letters.
+        pub key: String,
+        pub name: String,
+        pub path: String,
+        pub role_id: String,
+        pub arn: String,
+        pub created_at: Timestamp,
+        pub description: Option<String>,
+        pub trust: PolicyText,
+        pub max_session_seconds: i64,
+        pub policies: Held,
+        /// The ARN of a managed policy.
+        pub boundary: Option<String>,
+        pub tags: Vec<TagRecord>,
+        pub last_used_at: Option<Timestamp>,
+        pub last_used_region: Option<String>,
+    }
+}
+
+impl Resource for RoleRecord {
+    fn arn(&self) -> String {
+        self.arn.clone()
+    }
+}
+
+impl Listed for RoleRecord {
+    const ORDERS: usize = 1;
+
+    fn place(&self, _: usize) -> Place<'_> {
+        Place { number: None, text: &self.key, tie: "" }
+    }
+}
+
+impl Holder for RoleRecord {
+    const KIND: &'static str = "role";
+    const ATTACHED_QUOTA: &'static str = "PoliciesPerRole";
+    const INLINE_CHARS_MAX: usize = 10_240;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn held(&self) -> &Held {
+        &self.policies
+    }
+
+    fn held_mut(&mut self) -> &mut Held {
+        &mut self.policies
+    }
+
+    fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String {
+        name::arn(cx, "role", "/", name)
+    }
+}
