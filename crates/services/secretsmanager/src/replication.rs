@@ -8,6 +8,10 @@
 //!
 //! What replicas have of their own: the key their values are sealed under, and the days on which they were read.
 //!
+//! A region that is removed and asked for again gets another replica, although there may not have been time to take the first one away,
+//! nor to tell that somebody promoted it. So each has a number, drawn when it is asked for: the replica knows its own, and what is said
+//! of another is not said of it.
+//!
 //! The rules on this page know no store beyond their own records, and nothing of what is copied: that is in `content`.
 
 mod content;
@@ -79,6 +83,8 @@ table! {
         pub faults: i64,
         /// What the replica was last known to have. A hint that saves opening values; the delivery looks for itself.
         pub held: Vec<HeldVersion>,
+        /// Tells it from every other replica that the secret had or will have in this region.
+        pub incarnation: i64,
     }
 }
 
@@ -92,16 +98,20 @@ impl Listed for ReplicaRecord {
 }
 
 impl ReplicaRecord {
-    /// A replica that does not exist yet, or is begun again.
-    fn new(secret: &SecretRecord, wanted: &Wanted, before: Option<&Self>) -> Self {
-        let mut replica = before.cloned().unwrap_or_default();
-        replica.secret_arn.clone_from(&secret.arn);
-        replica.secret_name.clone_from(&secret.name);
-        replica.region = wanted.region.to_string();
-        replica.kms_key_id.clone_from(&wanted.kms_key_id);
-        replica.overwrites = wanted.overwrites;
-        replica.leaving = false;
-        replica
+    /// A replica that does not exist yet. Of the one before nothing stays but the counting of changes: a delivery that is under way is
+    /// not one of this replica.
+    fn new(secret: &SecretRecord, wanted: &Wanted, incarnation: i64, before: Option<&Self>) -> Self {
+        Self {
+            secret_arn: secret.arn.clone(),
+            secret_name: secret.name.clone(),
+            region: wanted.region.to_string(),
+            kms_key_id: wanted.kms_key_id.clone(),
+            overwrites: wanted.overwrites,
+            incarnation,
+            change: before.map_or(0, |before| before.change),
+            begun: before.map_or(0, |before| before.begun),
+            ..Self::default()
+        }
     }
 
     /// Something has happened that it must hear of.
@@ -181,8 +191,14 @@ impl SecretRecord {
         match &self.primary_region {
             Some(region) => Some(region),
             None if self.replica_regions.is_empty() => None,
-            None => self.arn.split(':').nth(3),
+            None => region_of(&self.arn),
         }
+    }
+
+    /// Whether it is a replica, and of the secret with this ARN: a promoted replica has the end of the ARN in common with its former
+    /// primary, and so have the replicas of both.
+    fn is_replica_of(&self, primary_arn: &str) -> bool {
+        self.primary_region.is_some() && self.primary_region.as_deref() == region_of(primary_arn)
     }
 
     /// Whether the other is the same to whoever reads it, but for the time of the change.
@@ -197,6 +213,10 @@ impl SecretRecord {
                     == (&other.id, other.created_at, &other.labels, other.has_value)
             })
     }
+}
+
+fn region_of(arn: &str) -> Option<&str> {
+    arn.split(':').nth(3)
 }
 
 /// What saving a secret entails, whoever saves it: its replicas are to hear of it.
@@ -262,22 +282,24 @@ impl Wanted {
 
 /// Notes replicas that are wanted; the caller saves the secret. Whether there is anything to do.
 ///
-/// A replica that is there, or on its way, is left alone; one that failed is tried again in the way that is asked for now.
+/// A replica that is there, or on its way, is left alone. In the place of one that failed, or is to go, comes another one, made in the
+/// way that is asked for now.
 pub(crate) fn add(cx: &mut Cx<'_>, secret: &mut SecretRecord, wanted: &[Wanted]) -> Result<bool, ApiError> {
     let mut is_news = false;
     for wanted in wanted {
         let region = wanted.region.as_str();
         let before = cx.part::<ReplicaRecord>(&[&secret.arn, region])?;
-        if before.as_ref().is_some_and(|replica| !replica.leaving && replica.status != FAILED) {
+        let is_known = secret.replica_regions.iter().any(|known| known == region);
+        if is_known && before.as_ref().is_some_and(|replica| replica.status != FAILED) {
             continue;
         }
-        if !secret.replica_regions.iter().any(|known| known == region) {
+        if !is_known {
             if secret.replica_regions.len() == REPLICAS_MAX {
                 return Err(SecretError::TooManyReplicas.into());
             }
             secret.replica_regions.push(region.to_owned());
         }
-        let mut replica = ReplicaRecord::new(secret, wanted, before.as_deref());
+        let mut replica = ReplicaRecord::new(secret, wanted, new_incarnation(cx), before.as_deref());
         replica.begin();
         replica.make_due(cx.now());
         cx.save(replica)?;
@@ -287,6 +309,13 @@ pub(crate) fn add(cx: &mut Cx<'_>, secret: &mut SecretRecord, wanted: &[Wanted])
         cx.activate(Replicator::NAME);
     }
     Ok(is_news)
+}
+
+/// Drawn and not counted, because nothing is left to count on from when a replica has gone. Zero are those of earlier versions.
+fn new_incarnation(cx: &Cx<'_>) -> i64 {
+    let mut drawn = [0; 8];
+    cx.entropy().fill(&mut drawn);
+    i64::from_be_bytes(drawn)
 }
 
 /// Has replicas deleted; the caller saves the secret. Regions without one are passed over. Whether there is anything to do.

@@ -75,6 +75,8 @@ table! {
         pub replica_regions: Vec<String>,
         /// Of a replica: where its primary is.
         pub primary_region: Option<String>,
+        /// Of a replica: which of those that its primary ever asked for in this region.
+        pub incarnation: i64,
     }
 }
 

@@ -11,6 +11,8 @@ mod limits;
 #[cfg(test)]
 mod made_up;
 #[cfg(test)]
+mod meanwhile;
+#[cfg(test)]
 mod on_record;
 mod passwords;
 #[cfg(test)]

@@ -14,12 +14,12 @@ use crate::stage::{Stage, token};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn in_region<'s>(server: &'s TestServer, region: &str) -> Stage<'s> {
+pub(crate) fn in_region<'s>(server: &'s TestServer, region: &str) -> Stage<'s> {
     Stage { server, client: server.client().with_region(region.parse().unwrap()) }
 }
 
 /// What a primary says of its replica in a region; nothing if it has none there.
-async fn status(primary: &Stage<'_>, name: &str, region: &str) -> Option<String> {
+pub(crate) async fn status(primary: &Stage<'_>, name: &str, region: &str) -> Option<String> {
     let described = primary.get("DescribeSecret", json!({"SecretId": name})).await;
     let statuses = described["ReplicationStatus"].as_array()?;
     let status = statuses.iter().find(|status| status["Region"] == region)?;
@@ -28,7 +28,7 @@ async fn status(primary: &Stage<'_>, name: &str, region: &str) -> Option<String>
 
 /// Runs a future until it has waited for the store so many times, and drops it there, as a process does that ends. Whether the future
 /// came to its end.
-async fn cut_short(work: impl Future, waits: usize) -> bool {
+pub(crate) async fn cut_short(work: impl Future, waits: usize) -> bool {
     let mut work = pin!(work);
     let mut left = waits;
     std::future::poll_fn(move |context| match work.as_mut().poll(context) {
@@ -161,7 +161,7 @@ async fn what_a_replica_has_of_its_own_survives_what_its_primary_sends() {
 }
 
 /// Everything that is copied of a secret, as its own region tells it.
-async fn copied(stage: &Stage<'_>, name: &str) -> Value {
+pub(crate) async fn copied(stage: &Stage<'_>, name: &str) -> Value {
     let id = json!({"SecretId": name});
     let mut described = stage.get("DescribeSecret", id.clone()).await;
     let members = described.as_object_mut().unwrap();

@@ -12,7 +12,7 @@ use coffer_types::{Arn, Timestamp};
 
 use super::{HeldVersion, NewsRecord, ReplicaRecord};
 use crate::{
-    erasure::{drop_versions, erase},
+    erasure::{drop_versions, erase_due},
     error::SecretError,
     identifier::{SERVICE, secret},
     policy::PolicyRecord,
@@ -30,6 +30,7 @@ pub(crate) struct Content {
     primary_region: String,
     kms_key_id: Option<String>,
     overwrites: bool,
+    incarnation: i64,
     policies: Vec<(String, String)>,
     /// By the id of their version.
     values: Vec<(String, SecretValue)>,
@@ -77,6 +78,7 @@ impl Content {
             primary_region: cx.region().to_string(),
             kms_key_id: replica.kms_key_id.clone(),
             overwrites: replica.overwrites,
+            incarnation: replica.incarnation,
             policies,
             values,
         })
@@ -89,7 +91,7 @@ impl Content {
     /// Makes the replica in this region like the primary. Doing it twice changes nothing more.
     pub(super) fn arrive(&self, cx: &mut Cx<'_>) -> Result<Arrived, ApiError> {
         let arn = arn_here(cx, &self.primary.arn)?;
-        if cx.part::<NewsRecord>(&[&arn])?.is_some_and(|news| news.promoted) {
+        if cx.part::<NewsRecord>(&[&arn])?.is_some_and(|news| news.promoted && self.is_told_by(&news)) {
             return Ok(Arrived::Promoted);
         }
         let mut replica = self.replica(cx, arn)?;
@@ -109,6 +111,12 @@ impl Content {
         Ok(arrived)
     }
 
+    /// Whether these news have to be heard first: they are of this very replica, or another primary would never hear them. What was
+    /// promoted before this replica was asked for is a secret like any other.
+    fn is_told_by(&self, news: &NewsRecord) -> bool {
+        news.incarnation == self.incarnation || news.primary_region != self.primary_region
+    }
+
     /// The replica that is there, or a new one if there is room for it.
     fn replica(&self, cx: &mut Cx<'_>, arn: String) -> Result<SecretRecord, ApiError> {
         let name = &self.primary.name;
@@ -116,19 +124,18 @@ impl Content {
         match there {
             None => {}
             Some(there) if there.is_replica() => {
-                let is_ours = there.arn == arn && there.primary_region.as_ref() == Some(&self.primary_region);
-                return if is_ours {
-                    Ok(SecretRecord::clone(&there))
-                } else {
-                    Err(SecretError::ReplicatedElsewhere {
-                        name: name.clone(),
-                        region: cx.region().to_string(),
-                    }
-                    .into())
-                };
+                if there.arn != arn || !there.is_replica_of(&self.primary.arn) {
+                    let (name, region) = (name.clone(), cx.region().to_string());
+                    return Err(SecretError::ReplicatedElsewhere { name, region }.into());
+                }
+                if there.incarnation == self.incarnation {
+                    return Ok(SecretRecord::clone(&there));
+                }
+                // An earlier one, which was to go first.
+                erase_due(cx, &there)?;
             }
             // One with replicas of its own is no standalone secret.
-            Some(there) if self.overwrites && there.replica_regions.is_empty() => erase(cx, &there)?,
+            Some(there) if self.overwrites && there.replica_regions.is_empty() => erase_due(cx, &there)?,
             Some(_) => {
                 return Err(SecretError::ReplicaNameTaken {
                     name: name.clone(),
@@ -144,6 +151,7 @@ impl Content {
             changed_at: self.primary.changed_at,
             kms_key_id: chosen_key(cx, self.kms_key_id.clone()),
             primary_region: Some(self.primary_region.clone()),
+            incarnation: self.incarnation,
             ..SecretRecord::default()
         };
         if replica.kms_key_id.is_some() {

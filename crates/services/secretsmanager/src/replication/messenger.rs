@@ -29,6 +29,8 @@ table! {
         pub due_at: Option<Timestamp>,
         /// Failures in a row.
         pub failures: i64,
+        /// The replica's.
+        pub incarnation: i64,
     }
 }
 
@@ -51,6 +53,7 @@ pub(crate) fn promote(cx: &mut Cx<'_>, secret: &mut SecretRecord) -> Result<(), 
         promoted: true,
         due_at: Some(cx.now()),
         failures: 0,
+        incarnation: std::mem::take(&mut secret.incarnation),
     })?;
     cx.activate(Messenger::NAME);
     Ok(())
@@ -66,6 +69,7 @@ pub(crate) fn note_access(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), 
         promoted: false,
         due_at: Some(cx.now()),
         failures: 0,
+        incarnation: secret.incarnation,
     })?;
     cx.activate(Messenger::NAME);
     Ok(())
@@ -103,7 +107,11 @@ impl Relay for Messenger {
     fn deliver(&self, there: &mut Cx<'_>, load: &Load) -> Result<(), ApiError> {
         let arn = arn_here(there, &load.news.secret_arn)?;
         let key = [arn.as_str(), load.from.as_str()];
-        let Some(replica) = there.part::<ReplicaRecord>(&key)? else { return Ok(()) };
+        let replica = there.part::<ReplicaRecord>(&key)?;
+        // One that was asked for since is another replica.
+        let Some(replica) = replica.filter(|replica| replica.incarnation == load.news.incarnation) else {
+            return Ok(());
+        };
         if !load.news.promoted {
             if replica.accessed_on < load.news.accessed_on {
                 let accessed_on = load.news.accessed_on;

@@ -29,13 +29,20 @@ pub(crate) struct Load {
 
 enum Errand {
     Copy(Box<Content>),
-    /// A value does not open. There is nothing to carry, but it has to be noted like every other outcome.
+    /// The primary or a value of it does not open. There is nothing to carry, but it has to be noted like every other outcome.
     Unreadable {
         spec: ErrorSpec,
         message: String,
         cause: Option<String>,
     },
     Remove,
+}
+
+impl Errand {
+    fn unreadable(error: ApiError) -> Self {
+        let cause = error.cause.map(|cause| cause.to_string());
+        Self::Unreadable { spec: error.spec, message: error.message, cause }
+    }
 }
 
 pub(crate) enum Receipt {
@@ -65,8 +72,14 @@ impl Relay for Replicator {
         if replica.leaving {
             return Ok(Pick::Load { to, load: Load { replica, errand: Errand::Remove } });
         }
-        let primary =
-            secret(here, &replica.secret_arn)?.permit(here, action::REPLICATE_SECRET_TO_REGIONS)?.if_any();
+        let primary = secret(here, &replica.secret_arn)
+            .and_then(|primary| primary.permit(here, action::REPLICATE_SECRET_TO_REGIONS));
+        let primary = match primary {
+            Ok(primary) => primary.if_any(),
+            Err(error) => {
+                return Ok(Pick::Load { to, load: Load { replica, errand: Errand::unreadable(error) } });
+            }
+        };
         let Some(primary) = primary.filter(|primary| primary.replica_regions.contains(&replica.region))
         else {
             // Nobody wants it.
@@ -79,10 +92,7 @@ impl Relay for Replicator {
         }
         let errand = match Content::of(here, &primary, &replica) {
             Ok(content) => Errand::Copy(Box::new(content)),
-            Err(error) => {
-                let cause = error.cause.map(|cause| cause.to_string());
-                Errand::Unreadable { spec: error.spec, message: error.message, cause }
-            }
+            Err(error) => Errand::unreadable(error),
         };
         Ok(Pick::Load { to, load: Load { replica, errand } })
     }
@@ -117,6 +127,8 @@ impl Relay for Replicator {
         let is_latest = replica.change == load.replica.change;
         match outcome {
             Ok(Receipt::Removed) if is_latest => return here.erase::<ReplicaRecord>(&key),
+            // Of a replica that was to go, or to be made anew. This one is due, and its turn comes.
+            _ if replica.incarnation != load.replica.incarnation => return Ok(()),
             Ok(Receipt::Removed) => replica.held.clear(),
             Ok(Receipt::Copied(Arrived::Replica { held, accessed_on, complete })) => {
                 replica.held.clone_from(held);
@@ -126,28 +138,29 @@ impl Relay for Replicator {
                     here.record_event(event("ReplicationSucceeded", &replica));
                 }
             }
+            // The answer to something that has changed since. It is due, and asked again.
+            Ok(Receipt::Copied(Arrived::Promoted)) | Err(_) if !is_latest => return Ok(()),
             Ok(Receipt::Copied(Arrived::Promoted)) => {
                 replica.due_at = Some(here.now().plus(PROMOTION_HEARD_WITHIN));
             }
             Err(error) if error.is_fault() || replica.leaving => replica.put_off(here.now()),
-            Err(error) if is_latest => {
+            Err(error) => {
                 replica.fail(&error.message);
                 let mut event = event("ReplicationFailed", &replica);
                 event.details.extend(replica.message.clone().map(|message| ("ErrorMessage", message)));
                 here.record_event(event);
             }
-            // The answer to something that has changed since. It is due, and asked again.
-            Err(_) => {}
         }
         here.save(replica)
     }
 }
 
-/// Deletes a replica at once, with all it has. A secret that is not, or not any more, a replica of this primary stays.
+/// Deletes a replica at once, with all it has, whichever of those it is that its primary asked for. A secret that is not, or not any
+/// more, a replica of this primary stays.
 fn remove(cx: &mut Cx<'_>, replica: &ReplicaRecord) -> Result<(), ApiError> {
     let arn = arn_here(cx, &replica.secret_arn)?;
     let there = secret(cx, &arn)?.permit(cx, action::DELETE_SECRET)?.if_any();
-    let Some(there) = there.filter(|there| there.is_replica()) else { return Ok(()) };
+    let Some(there) = there.filter(|there| there.is_replica_of(&replica.secret_arn)) else { return Ok(()) };
     erase_due(cx, &there)
 }
 

@@ -43,7 +43,7 @@ fn an_empty_key_is_the_default_key_and_every_key_is_shown_as_it_was_written() {
         (Some("1234abcd-12ab-34cd-56ef-1234567890ab"), "1234abcd-12ab-34cd-56ef-1234567890ab"),
     ] {
         let wanted = understood(asked(&[("us-east-1", key)])).unwrap();
-        let replica = ReplicaRecord::new(&SecretRecord::default(), &wanted[0], None);
+        let replica = ReplicaRecord::new(&SecretRecord::default(), &wanted[0], 1, None);
         assert_eq!(replica.to_answer().kms_key_id.as_deref(), Some(shown), "{key:?}");
     }
 }
