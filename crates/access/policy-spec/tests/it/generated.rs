@@ -94,21 +94,6 @@ fn cases_hold_what_the_format_knows_and_nothing_else() {
     assert_eq!(random, written);
 }
 
-#[test]
-#[ignore = "a measurement, printed for whoever changes the generator"]
-fn a_second_of_decisions() {
-    let cases: Vec<Value> = (0..SEEDS).map(|seed| random_case(&mut Dice::seeded(seed))).collect();
-    #[expect(clippy::disallowed_methods, reason = "this measures real time")]
-    let start = std::time::Instant::now();
-    let allowed = cases.iter().filter(|case| coffer_policy_spec::decide(case).message.is_none()).count();
-    println!("{allowed} of {SEEDS} allowed in {:?}", start.elapsed());
-    let tally = tally();
-    println!("{:#?}\n{:#?}", tally.decisions, tally.named);
-    for (rule, [no, yes]) in &tally.answers {
-        println!("{rule:<70} {no:>7} {yes:>7}");
-    }
-}
-
 /// The engine compiles what was accepted when it was written. Principals are the exception: the rules say what a wrong one means.
 #[test]
 fn policies_of_random_cases_could_have_been_written_but_for_their_principals() {
