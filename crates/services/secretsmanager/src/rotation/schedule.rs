@@ -106,7 +106,9 @@ impl Schedule {
                 Timestamp::from_millis(at.as_millisecond())
             }
         };
-        Some(Window { opens_at, closes_at: opens_at.plus(HOUR * self.hours_open) })
+        // A rate that is no divisor of a day opens its windows at other hours every day, so only here is known how near midnight is.
+        let next_day = opens_at.start_of_day().plus_days(1);
+        Some(Window { opens_at, closes_at: opens_at.plus(HOUR * self.hours_open).min(next_day) })
     }
 }
 

@@ -90,6 +90,18 @@ fn a_duration_is_the_length_of_the_window() {
 }
 
 #[test]
+fn a_window_of_a_rate_in_hours_ends_with_the_day() {
+    for (expression, duration, expected) in [
+        ("rate(36 hours)", "24h", [("2026-01-02T12", 12), ("2026-01-04T00", 24), ("2026-01-05T12", 12)]),
+        ("rate(10 hours)", "10h", [("2026-01-01T10", 10), ("2026-01-01T20", 4), ("2026-01-02T06", 10)]),
+    ] {
+        let schedule = Schedule::parse(expression, Some(duration)).unwrap();
+        let came = windows(&schedule, "2026-01-01T05:30:00.123Z", expected.len());
+        assert_eq!(came, expected.map(|(at, hours)| (at.to_owned(), hours)), "{expression}");
+    }
+}
+
+#[test]
 fn a_window_reaches_neither_into_the_next_nor_into_the_next_day() {
     for (expression, hours_max) in [
         ("rate(10 days)", 24),
