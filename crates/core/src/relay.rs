@@ -42,8 +42,8 @@ pub trait Relay: Send + Sync + 'static {
     /// There, and perhaps again after a crash.
     fn deliver(&self, there: &mut Cx<'_>, load: &Self::Load) -> Result<Self::Receipt, ApiError>;
 
-    /// Here: notes the outcome. A fault is for later: the piece is put off, so that others come first. Any other error is the
-    /// answer of the other side.
+    /// Here: notes the outcome. A fault is for later: the piece is put off, for half an hour at most, so that others come first. Any
+    /// other error is the answer of the other side.
     fn settle(
         &self,
         here: &mut Cx<'_>,
@@ -82,7 +82,7 @@ async fn carry<R: Relay>(relay: &R, core: &Core, caller: &Caller) -> Step {
     let settled = core.run_for(&here, Some(R::SERVICE), |cx| relay.settle(cx, &load, &outcome)).await;
     match (settled, outcome) {
         (Err(error), _) => Step::failed(core, error),
-        (Ok(()), Err(fault)) if fault.is_fault() => Step { next: Next::Now, trouble: Some(fault) },
+        (Ok(()), Err(fault)) if fault.is_fault() => Step::put_off(core, fault),
         (Ok(()), _) => Step::good(Next::Now),
     }
 }

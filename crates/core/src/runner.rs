@@ -9,7 +9,7 @@ use std::{
 };
 
 use coffer_store::{EngineError, Partition};
-use coffer_types::RequestId;
+use coffer_types::{RequestId, Timestamp};
 use tokio::sync::Notify;
 
 use crate::{
@@ -24,10 +24,18 @@ const TASK_STEPS_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     next: Mutex<HashMap<(&'static str, Partition), Next>>,
-    states: Mutex<HashMap<(&'static str, Partition), TaskState>>,
+    states: Mutex<HashMap<(&'static str, Partition), Kept>>,
     /// In whose name the tasks of the whole store run.
     store_home: OnceLock<Partition>,
     wake: Notify,
+}
+
+/// What is shown of a task in one place.
+#[derive(Debug)]
+struct Kept {
+    state: TaskState,
+    /// Of its error.
+    lasts_until: Timestamp,
 }
 
 impl Tasks {
@@ -89,8 +97,9 @@ impl Core {
             "coffer.internal",
             RequestId::random(self.world.entropy.as_ref()),
         );
+        let begun_at = self.world.clock.now();
         let mut next = Next::Now;
-        let mut error = None;
+        let mut trouble = None;
         let mut steps = 0;
         while next == Next::Now && steps < TASK_STEPS_MAX {
             if steps > 0 {
@@ -100,9 +109,9 @@ impl Core {
             steps += 1;
             let step = task.step(self, &caller).await;
             next = step.next;
-            if let Some(trouble) = step.trouble {
-                tracing::warn!(task = task.name(), error = %trouble, cause = ?trouble.cause, "a task failed and will be tried again");
-                error = Some(trouble.to_string());
+            if let Some(new) = step.trouble {
+                tracing::warn!(task = task.name(), error = %new.error, cause = ?new.error.cause, "a task failed and will be tried again");
+                trouble = Some(new);
             }
         }
         let mut times = self.tasks.next.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,15 +119,28 @@ impl Core {
         times.insert(place.clone(), next);
         drop(times);
         let mut states = self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = states.entry(place).or_insert_with(|| TaskState {
-            name: task.name(),
-            steps: 0,
-            last_error: None,
-            next,
+        let kept = states.entry(place).or_insert_with(|| Kept {
+            state: TaskState {
+                name: task.name(),
+                steps: 0,
+                last_run_at: begun_at,
+                last_error: None,
+                failed: None,
+                next,
+            },
+            lasts_until: begun_at,
         });
-        state.steps += steps as u64;
-        state.last_error = error;
-        state.next = next;
+        kept.state.steps += steps as u64;
+        kept.state.last_run_at = begun_at;
+        kept.state.next = next;
+        if let Some(trouble) = trouble {
+            kept.state.last_error = Some(trouble.error.to_string());
+            kept.state.failed = Some((begun_at, partition.clone()));
+            kept.lasts_until = trouble.lasts_until;
+        } else if begun_at >= kept.lasts_until {
+            kept.state.last_error = None;
+            kept.state.failed = None;
+        }
         next
     }
 
@@ -129,7 +151,7 @@ impl Core {
     /// One line for each task: what it did everywhere together, and what went wrong anywhere.
     pub fn task_states(&self) -> Vec<TaskState> {
         let mut states: BTreeMap<&'static str, TaskState> = BTreeMap::new();
-        for state in self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        for Kept { state, .. } in self.tasks.states.lock().unwrap_or_else(PoisonError::into_inner).values() {
             match states.entry(state.name) {
                 Entry::Vacant(place) => drop(place.insert(state.clone())),
                 Entry::Occupied(mut sum) => sum.get_mut().add(state),

@@ -6,12 +6,16 @@
 use std::{pin::Pin, time::Duration};
 
 use coffer_shape::ApiError;
+use coffer_store::Partition;
 use coffer_types::Timestamp;
 
 use crate::{Caller, Core, Cx};
 
 /// How long a task that failed waits before it looks again.
 const RETRY: Duration = Duration::from_secs(30);
+/// How long a piece that was put off is taken to be in trouble, if nothing more is heard of it. Relays put off for half an hour at
+/// most, so one that fails every time is always seen to.
+const PUT_OFF_SHOWN: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -57,7 +61,12 @@ pub trait Task: Send + Sync + 'static {
 pub struct TaskState {
     pub name: &'static str,
     pub steps: u64,
+    /// When it last looked for work.
+    pub last_run_at: Timestamp,
+    /// What went wrong, until it is known to go well again.
     pub last_error: Option<String>,
+    /// When and where that was.
+    pub failed: Option<(Timestamp, Partition)>,
     pub next: Next,
 }
 
@@ -65,7 +74,12 @@ impl TaskState {
     /// Adds what the same task did elsewhere.
     pub(crate) fn add(&mut self, other: &Self) {
         self.steps += other.steps;
-        self.last_error = self.last_error.take().or_else(|| other.last_error.clone());
+        self.last_run_at = self.last_run_at.max(other.last_run_at);
+        let failed_at = |state: &Self| state.failed.as_ref().map(|(at, _)| *at);
+        if failed_at(other) > failed_at(self) {
+            self.last_error.clone_from(&other.last_error);
+            self.failed.clone_from(&other.failed);
+        }
         self.next = self.next.sooner(other.next);
     }
 }
@@ -74,7 +88,13 @@ impl TaskState {
 pub(crate) struct Step {
     pub next: Next,
     /// What went wrong and will be tried again.
-    pub trouble: Option<ApiError>,
+    pub trouble: Option<Trouble>,
+}
+
+pub(crate) struct Trouble {
+    pub error: ApiError,
+    /// A run that goes well before this instant does not show that the trouble is over.
+    pub lasts_until: Timestamp,
 }
 
 impl Step {
@@ -84,7 +104,14 @@ impl Step {
 
     /// Nothing is known of what is left to do, so it is looked at again after a while.
     pub(crate) fn failed(core: &Core, error: ApiError) -> Self {
-        Self { next: Next::At(core.world().clock.now().plus(RETRY)), trouble: Some(error) }
+        let now = core.world().clock.now();
+        Self { next: Next::At(now.plus(RETRY)), trouble: Some(Trouble { error, lasts_until: now }) }
+    }
+
+    /// One piece failed and will come again at its own time; others may have their turn before it.
+    pub(crate) fn put_off(core: &Core, error: ApiError) -> Self {
+        let lasts_until = core.world().clock.now().plus(PUT_OFF_SHOWN);
+        Self { next: Next::Now, trouble: Some(Trouble { error, lasts_until }) }
     }
 }
 

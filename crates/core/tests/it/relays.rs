@@ -7,6 +7,7 @@ use std::{
 
 use coffer_core::{Caller, Cx, Next, Pick, Relay};
 use coffer_shape::{ApiError, ErrorSpec, ServiceSpec};
+use coffer_types::Clock;
 
 use crate::{
     house::{House, admin, count, here, number, save},
@@ -144,6 +145,34 @@ async fn a_refusal_is_an_answer_and_a_fault_is_trouble_and_both_are_settled() {
         // A delivery that is refused has changed nothing.
         assert_eq!((house.get("parcel").await.unwrap(), delivered(&house).await), (-1, -1));
         assert_eq!(house.core.task_states()[0].last_error.as_deref(), trouble);
+    }
+}
+
+/// A piece that was put off is not to do for a while. A run that finds nothing else to do does not show that it goes well.
+#[tokio::test]
+async fn a_piece_that_was_put_off_is_seen_until_it_had_its_turn_again() {
+    let house = house(
+        8,
+        |there, _| Err(there.internal("the moon is wrong")),
+        // Put off without end, as far as this test goes.
+        |here, _| erase(here),
+    )
+    .await;
+    house.core.run_due_tasks().await.unwrap();
+    let failed_at = house.clock.now();
+    for (minutes, is_shown) in [(1, true), (29, true), (30, false)] {
+        house.clock.advance(Duration::from_secs(60 * minutes));
+        let hint = script(|cx| {
+            cx.needs_no_permission("this test is about something else");
+            cx.activate("courier");
+            Ok(0)
+        });
+        house.call(&admin(), &LOOK, hint).await.unwrap();
+        house.core.run_due_tasks().await.unwrap();
+        let state = &house.core.task_states()[0];
+        assert_eq!(state.last_run_at, house.clock.now());
+        assert_eq!(state.failed.as_ref().map(|(at, _)| *at), is_shown.then_some(failed_at), "{minutes}");
+        assert_eq!(state.last_error.is_some(), is_shown, "{minutes}");
     }
 }
 

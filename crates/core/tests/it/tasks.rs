@@ -11,6 +11,7 @@ use std::{
 
 use coffer_core::{Cx, Next, Task};
 use coffer_shape::ApiError;
+use coffer_types::Clock;
 
 use crate::{
     house::{House, admin, here, number, save},
@@ -161,7 +162,9 @@ async fn a_task_that_fails_says_so_and_is_tried_again_later() {
     house.core.run_due_tasks().await.unwrap();
     assert_eq!(steps.load(Ordering::SeqCst), 4);
     assert_eq!(house.get("half").await.unwrap(), 1);
-    assert_eq!(house.core.task_states()[0].last_error, None);
+    let state = &house.core.task_states()[0];
+    assert_eq!((state.last_error.as_ref(), state.failed.as_ref()), (None, None));
+    assert_eq!(state.last_run_at, house.clock.now());
 }
 
 #[tokio::test]
@@ -177,6 +180,8 @@ async fn a_failure_in_one_place_stays_visible_when_the_next_place_succeeds() {
     let states = house.core.task_states();
     assert_eq!((states.len(), states[0].name, states[0].steps), (1, "chore", 2));
     assert!(states[0].last_error.as_ref().is_some_and(|error| error.contains("InternalFailure")));
+    let failed = states[0].failed.as_ref().map(|(at, place)| (*at, &place.region));
+    assert_eq!(failed, Some((states[0].last_run_at, &here().region)));
     assert_eq!(states[0].next, next);
     assert!(matches!(next, Next::At(_)));
 }

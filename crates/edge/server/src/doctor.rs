@@ -318,11 +318,17 @@ pub fn of_node(node: &Node) -> Vec<Finding> {
             Next::Idle => String::from("when there is something to do"),
         };
         let about = format!("task {}", state.name);
-        findings.push(match state.last_error {
-            None => Finding::good(&about, format!("{} steps, next {next}", state.steps)),
-            Some(error) => {
-                Finding::warning(&about, format!("{error}; next {next}"), "look into the log of the server")
-            }
+        let ran = format!("last ran at {}, next {next}", state.last_run_at);
+        findings.push(match (state.last_error, state.failed) {
+            (Some(error), Some((at, place))) => Finding::warning(
+                &about,
+                format!(
+                    "failed at {at} in account {}, region {}: {error}; {ran}",
+                    place.account, place.region
+                ),
+                "look into the log of the server",
+            ),
+            _ => Finding::good(&about, ran),
         });
     }
     findings

@@ -30,6 +30,33 @@ fn doctor_sees_a_store_that_is_missing_or_broken() {
     assert!(finding["next"].as_str().unwrap().contains("coffer verify"), "{finding}");
 }
 
+#[test]
+#[expect(clippy::disallowed_methods, reason = "tasks run in the server's own time")]
+fn each_task_says_when_it_ran_and_when_it_runs_next() {
+    let place = Place::new();
+    let server = place.server();
+    let tasks = || {
+        let found = place.run(&["doctor"]).done();
+        found.lines().filter(|line| line.contains(" task ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for _ in 0..100 {
+        if tasks().len() >= 4 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let lines = tasks();
+    for name in ["audit-retirement", "deletion-reaper", "replica-messenger", "replicator"] {
+        let line = lines.iter().find(|line| line.contains(&format!("task {name} ")));
+        let line = line.unwrap_or_else(|| panic!("{name}: {lines:?}"));
+        assert!(
+            line.starts_with("ok ") && line.contains("last ran at 20") && line.contains(", next "),
+            "{line}"
+        );
+    }
+    server.stop();
+}
+
 /// The directory of the log is gone, which stands for a disk that takes nothing more.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the server moves events in its own time")]
