@@ -22,11 +22,6 @@ pub(super) fn plan(vector: &Value) -> Plan {
     if state.contains("another account") || state.contains("KMS permission") {
         return Plan::Pending(NO_POLICIES);
     }
-    if state.contains("after a forced delete") {
-        return Plan::Pending(
-            "a forced delete is complete at once here, so the state in between does not exist",
-        );
-    }
     Plan::Run
 }
 
@@ -38,6 +33,11 @@ async fn every_error_is_the_one_that_aws_gives() {
             let stage = Stage::new(&server, number);
             let names = set_up(&stage, text(&vector["precondition"])).await;
             let reply = stage.ask(text(&vector["request"]["operation"]), &request(vector, &names)).await;
+            // A forced delete is complete when it is answered, so nobody meets what AWS shows for some seconds.
+            if vector["note"] == "transient; Coffer need not reproduce it" {
+                assert_eq!(reply.status, 200, "{}: {}", vector["id"], reply.body);
+                continue;
+            }
             check(vector, &names, &reply);
         }
     }
@@ -109,6 +109,11 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
             "AWSPENDING is on a version that is not AWSCURRENT" => {
                 stage.get("CreateSecret", with_value).await;
                 stage.get("RotateSecret", stage.rotation(NAME, 2)).await;
+            }
+            "seconds after a forced delete" => {
+                stage.get("CreateSecret", with_value).await;
+                let force = json!({"SecretId": NAME, "ForceDeleteWithoutRecovery": true});
+                stage.get("DeleteSecret", force).await;
             }
             "secret scheduled for deletion"
             | "secret is scheduled for deletion"

@@ -90,6 +90,8 @@ async fn holds(stage: &Stage<'_>, fact: &str) {
         assert_eq!(describe(stage).await, before);
     } else if is("ListSecrets in the other account") {
         create(stage, NAME).await;
+        let share = json!({"SecretId": NAME, "ResourcePolicy": stage.policy("222233334444")});
+        stage.get("PutResourcePolicy", share).await;
         let other = stage.server.administrator_of("222233334444".parse().unwrap()).await;
         let there = Stage { server: stage.server, client: other.with_region(stage.client.region().clone()) };
         assert_eq!(there.get("ListSecrets", json!({})).await, json!({"SecretList": []}));

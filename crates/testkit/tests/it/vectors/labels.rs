@@ -26,6 +26,11 @@ async fn every_sequence_leaves_the_labels_where_aws_leaves_them() {
             assert_eq!(shown(&answer), expected(&step["labels_after"]), "{} {step}", sequence["id"]);
         }
         // A version without labels is hidden, not gone.
+        let list = stage.get("ListSecretVersionIds", json!({"SecretId": NAME})).await;
+        let labelled = expected(&entries(sequence, "steps").last().unwrap()["labels_after"]);
+        let listed: Vec<&str> =
+            entries(&list, "Versions").iter().map(|version| text(&version["VersionId"])).collect();
+        assert_eq!(listed, labelled.keys().collect::<Vec<_>>(), "{}", sequence["id"]);
         let list =
             stage.get("ListSecretVersionIds", json!({"SecretId": NAME, "IncludeDeprecated": true})).await;
         assert_eq!(list["Versions"].as_array().unwrap().len(), made, "{}", sequence["id"]);

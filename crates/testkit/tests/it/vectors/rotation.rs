@@ -57,6 +57,7 @@ async fn holds(stage: &Stage<'_>, fact: &str, recorded: &Value) {
             let put = json!({"SecretId": NAME, "ClientRequestToken": token(3), "SecretString": "by hand"});
             stage.get("PutSecretValue", put).await;
             let secret = describe(stage).await;
+            // The date of the rotation itself comes with the functions.
             for date in ["LastChangedDate", "LastAccessedDate", "NextRotationDate"] {
                 assert_eq!(secret[date], seconds(&recorded[date]), "{date}");
             }
