@@ -6,19 +6,23 @@
 //!
 //! What may appear is the allow-list of the operation; values, passwords and tokens have no path here.
 
+mod anchor;
 mod appender;
 mod batch;
 mod event;
+mod inspect;
 mod log;
 mod retire;
 mod segment;
 mod succession;
 
+pub use anchor::{AuditEnd, AuditEndRecord};
 pub(crate) use appender::move_rows;
 pub use appender::{MoveError, open_row};
 pub(crate) use batch::step_aside;
 pub(crate) use event::{Event, Outcome, Told};
 pub use event::{EventKind, ServiceEvent};
+pub use inspect::{AuditFindings, inspect_audit};
 pub use log::AuditLog;
 pub use retire::Retention;
 pub(crate) use retire::Retirement;

@@ -26,8 +26,8 @@ mod token;
 mod world;
 
 pub use audit::{
-    AuditLog, EventKind, MoveError, Recorded, Retention, SegmentHeader, SegmentReport, ServiceEvent,
-    Succession, open_row, verify_segment,
+    AuditEnd, AuditEndRecord, AuditFindings, AuditLog, EventKind, MoveError, Recorded, Retention,
+    SegmentHeader, SegmentReport, ServiceEvent, Succession, inspect_audit, open_row, verify_segment,
 };
 pub use cx::Cx;
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};

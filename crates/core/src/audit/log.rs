@@ -7,8 +7,8 @@
 //! Numbers of segments have no gaps: a segment in which no event arrived is deleted again and its number is given to the next. So
 //! a missing number is a missing file, and verification says so.
 //!
-//! What a crash or a failed write leaves unfinished stays as it is, and the header of the next segment says so. Then one that was
-//! emptied or cut by somebody else shows.
+//! The header of a segment says how the one before it ended, also where a crash or a failed write has left that unfinished. So one
+//! that was emptied, cut or put back by somebody else shows.
 //!
 //! A failed write is survived, a failed sync is not: after it the kernel may report success for pages that are lost.
 
@@ -25,8 +25,9 @@ use coffer_barrier::Barrier;
 use coffer_types::{Clock, Entropy};
 
 use super::{
+    anchor::AuditEnd,
     batch::{Waiting, step_aside},
-    segment::{Segment, segment_name, segment_number, verify_segment},
+    segment::{Link, NO_LINK, Segment, segment_name, segment_number, verify_segment},
 };
 use crate::{AppendFile, Files, Retention, World};
 
@@ -48,14 +49,18 @@ pub struct AuditLog {
     moving: Mutex<()>,
     /// The last write or sync has failed. Read on the way of every answer, so it is no lock.
     refusing: AtomicBool,
+    /// The end that the store was told last.
+    remembered: Mutex<Option<AuditEnd>>,
     open: Mutex<Open>,
 }
 
 struct Open {
     number: u64,
     segment: Option<Segment>,
-    /// The first of the segments at the end that have no event or a torn one, and are not the one that is written.
-    unfinished_from: Option<u64>,
+    /// How the segment of this number ended, once it is not written any more; nothing while that has to be read from its file.
+    end: Option<Link>,
+    /// How the one before that ended.
+    before: Link,
     pause: Option<Pause>,
     /// A sync has failed. The kernel may have dropped what it could not write, so a later success would mean nothing.
     sync_failed: bool,
@@ -118,11 +123,7 @@ impl AuditLog {
         let mut numbers: Vec<_> = files.list()?.iter().filter_map(|name| segment_number(name)).collect();
         numbers.sort_unstable();
         let last = numbers.last().copied().unwrap_or(0);
-        let unfinished = numbers
-            .iter()
-            .rev()
-            .take_while(|number| is_unfinished(files.as_ref(), &barrier, &segment_name(**number)));
-        let unfinished_from = unfinished.last().copied();
+        let end = Some(end_of(files.as_ref(), &barrier, last));
         Ok(Self {
             files,
             barrier,
@@ -134,10 +135,12 @@ impl AuditLog {
             syncing: Mutex::default(),
             moving: Mutex::default(),
             refusing: AtomicBool::default(),
+            remembered: Mutex::default(),
             open: Mutex::new(Open {
                 number: last,
                 segment: None,
-                unfinished_from,
+                end,
+                before: NO_LINK,
                 pause: None,
                 sync_failed: false,
             }),
@@ -244,7 +247,7 @@ impl AuditLog {
     fn write(&self, open: &mut Open, events: &[String]) -> io::Result<()> {
         if open.segment.as_ref().is_some_and(|segment| segment.bytes() >= self.segment_bytes_max) {
             open.sync()?;
-            open.segment = None;
+            open.end = open.segment.take().map(|segment| *segment.end().1);
         }
         let outcome = match &mut open.segment {
             Some(segment) => segment.append(events),
@@ -253,10 +256,6 @@ impl AuditLog {
                 open.segment.insert(segment).append(events)
             }
         };
-        if outcome.is_ok() && !events.is_empty() {
-            // What there was is told now, in a header that an event proves.
-            open.unfinished_from = None;
-        }
         if outcome.is_err() {
             self.give_up_segment(open)?;
         }
@@ -266,9 +265,9 @@ impl AuditLog {
     /// A new segment, and its number if that is taken now.
     fn next_segment(&self, open: &mut Open) -> io::Result<Segment> {
         let next = open.number.checked_add(1).ok_or_else(|| io::Error::other("no number is left"))?;
-        let unfinished = open.unfinished_from;
-        let made =
-            Segment::create(self.files.as_ref(), &self.barrier, self.entropy.as_ref(), next, unfinished);
+        let number = open.number;
+        let before = *open.end.get_or_insert_with(|| end_of(self.files.as_ref(), &self.barrier, number));
+        let made = Segment::create(self.files.as_ref(), &self.barrier, self.entropy.as_ref(), next, &before);
         let is_taken = match &made {
             Ok(_) => true,
             // Not our file, so not ours to delete.
@@ -277,9 +276,7 @@ impl AuditLog {
         };
         if is_taken {
             open.number = next;
-            if made.is_err() {
-                open.unfinished_from.get_or_insert(next);
-            }
+            (open.end, open.before) = (None, before);
         }
         made
     }
@@ -296,12 +293,10 @@ impl AuditLog {
             open.segment = None;
             if self.clears(open.number) {
                 open.number = open.number.saturating_sub(1);
-            } else {
-                open.unfinished_from.get_or_insert(open.number);
+                open.end = Some(open.before);
             }
             return Ok(());
         }
-        open.unfinished_from.get_or_insert(open.number);
         // Answers rest on what came before the write, and this is the last moment to sync that.
         let synced = open.sync();
         open.segment = None;
@@ -330,6 +325,19 @@ impl AuditLog {
             self.refusing.store(false, Ordering::Release);
             tracing::info!(events_refused = pause.events_refused, "the audit log is written again");
         }
+    }
+
+    /// Where the segment ends that is written; nothing before the first event of this process. It may not be synced that far.
+    pub fn end(&self) -> Option<AuditEnd> {
+        let open = self.lock();
+        let segment = open.segment.as_ref().filter(|segment| !segment.is_stillborn())?;
+        let (events, chain) = segment.end();
+        Some(AuditEnd::new(open.number, events, *chain))
+    }
+
+    /// The end that the store was told last by this process.
+    pub(super) fn remembered(&self) -> MutexGuard<'_, Option<AuditEnd>> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes everything appended so far survive the loss of power. Once this has failed it fails for ever, as does every
@@ -369,9 +377,16 @@ impl AuditLog {
     }
 }
 
-/// Whether a process that is gone left a segment without an event or with a torn one. What cannot be read is for verification.
-fn is_unfinished(files: &dyn Files, barrier: &Barrier, name: &str) -> bool {
+/// How a segment ended that nobody writes any more, and with it those before it that are too short to say so themselves.
+///
+/// One that cannot be read says nothing, and nobody waits for it: verification complains of the gap in what is known.
+fn end_of(files: &dyn Files, barrier: &Barrier, number: u64) -> Link {
+    let name = segment_name(number);
     // What is judged here must not be lost later: the process that wrote it may have died before it was synced.
-    files.settle(name).is_err()
-        || files.read(name).is_ok_and(|bytes| verify_segment(barrier, &bytes, &mut |_| ()).is_unfinished())
+    if number == 0 || files.settle(&name).is_err() {
+        return NO_LINK;
+    }
+    let Ok(bytes) = files.read(&name) else { return NO_LINK };
+    let report = verify_segment(barrier, &bytes, &mut |_| ());
+    report.end(|| Some(end_of(files, barrier, number - 1))).unwrap_or(NO_LINK)
 }

@@ -1,8 +1,9 @@
 //! Segment files: append-only, sealed, hash-chained.
 //!
-//! A segment is a header and frames. The header numbers the segment, says which ones before it were left unfinished, and carries
-//! the salt of its key; each frame is sealed under a key of the whole header with its index as nonce, and its associated data is the chain so far. So a frame cannot be changed, moved,
-//! dropped from the middle or carried to another segment. What can be lost at the end is what was never synced.
+//! A segment is a header and frames. The header numbers the segment, says how the one before it ended, and carries the salt of its
+//! key; each frame is sealed under a key of the whole header with its index as nonce, and its associated data is the chain so far. So
+//! a frame cannot be changed, moved, dropped from the middle or carried to another segment, and no segment can be cut or put back as
+//! it once was without the next one saying so. Only the newest has nobody behind it: where that ends, the store remembers ([`super::anchor`]).
 //!
 //! A process never appends to a segment of an earlier one: the key would be used with the same indexes again.
 
@@ -14,9 +15,14 @@ use coffer_types::Entropy;
 
 use crate::{AppendFile, Files};
 
-const MAGIC: &[u8; 8] = b"COFAUD2\n";
+const MAGIC: &[u8; 8] = b"COFAUD3\n";
 const SALT_LEN: usize = 16;
-pub(super) const HEADER_LEN: usize = MAGIC.len() + 8 + 8 + SALT_LEN;
+const LINK_AT: usize = MAGIC.len() + 8;
+pub(super) const HEADER_LEN: usize = LINK_AT + 32 + SALT_LEN;
+/// How a segment ends: the chain after its last event, and whatever a crash left behind that. The next segment carries it.
+pub(super) type Link = [u8; 32];
+/// In the place of a link: nobody knew how the segment before ended, or there was none.
+pub(super) const NO_LINK: Link = [0; 32];
 /// Length and checksum before each frame.
 const FRAME_HEAD_LEN: usize = 8;
 /// An event is a few KiB; a longer frame is damage.
@@ -40,7 +46,7 @@ pub(super) struct Segment {
     file: Arc<dyn AppendFile>,
     key: GcmKey,
     index: u64,
-    chain: [u8; 32],
+    chain: Link,
     written: u64,
     unsynced: bool,
     /// What the next write is made in, kept from write to write. It holds sealed bytes.
@@ -53,11 +59,11 @@ impl Segment {
         barrier: &Barrier,
         entropy: &dyn Entropy,
         number: u64,
-        unfinished_from: Option<u64>,
+        before: &Link,
     ) -> io::Result<Self> {
         let mut header = MAGIC.to_vec();
         header.extend_from_slice(&number.to_be_bytes());
-        header.extend_from_slice(&unfinished_from.unwrap_or(number).to_be_bytes());
+        header.extend_from_slice(before);
         let mut salt = [0; SALT_LEN];
         entropy.fill(&mut salt);
         header.extend_from_slice(&salt);
@@ -77,6 +83,11 @@ impl Segment {
     /// The bytes that answers rest on.
     pub(super) const fn bytes(&self) -> u64 {
         self.written
+    }
+
+    /// How many events are in it, and the link after the last of them.
+    pub(super) const fn end(&self) -> (u64, &Link) {
+        (self.index, &self.chain)
     }
 
     /// No event has arrived here whole, so nobody misses it.
@@ -136,7 +147,7 @@ fn nonce(index: u64) -> [u8; NONCE_LEN] {
     nonce
 }
 
-fn next_link(chain: &[u8; 32], event: &[u8]) -> [u8; 32] {
+fn next_link(chain: &Link, event: &[u8]) -> Link {
     let mut link = Sha256::new();
     link.update(&[1]);
     link.update(chain);
@@ -167,16 +178,13 @@ impl SegmentHeader {
     }
 
     pub(super) fn number(&self) -> u64 {
-        self.number_at(MAGIC.len())
+        let number = self.bytes.get(MAGIC.len()..).and_then(|rest| rest.first_chunk());
+        number.map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
-    /// From this one up to itself, segments may be empty or torn: whoever made this one saw it.
-    pub(super) fn unfinished_from(&self) -> u64 {
-        self.number_at(MAGIC.len() + 8)
-    }
-
-    fn number_at(&self, at: usize) -> u64 {
-        self.bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    /// How the segment before ended, as whoever made this one knew.
+    pub(super) fn before(&self) -> Link {
+        self.bytes.get(LINK_AT..).and_then(|rest| rest.first_chunk()).copied().unwrap_or(NO_LINK)
     }
 }
 
@@ -189,27 +197,55 @@ pub struct SegmentReport {
     /// Bytes after the last whole frame: what a crash cut off.
     pub torn_bytes: u64,
     pub problem: Option<String>,
+    /// How it ends, whatever it ends with.
+    end: Link,
 }
 
 impl SegmentReport {
-    /// As a crash or a failed write leaves a segment: without an event, or with bytes behind the last one.
-    pub(super) const fn is_unfinished(&self) -> bool {
-        self.problem.is_none() && (self.events == 0 || self.torn_bytes > 0)
+    /// How it ends, with whatever stands there if it is too short for a header. Then it says nothing of the one before, so its
+    /// own end says that too: `before` is how that ended.
+    pub(super) fn end(&self, before: impl FnOnce() -> Option<Link>) -> Option<Link> {
+        match self.header {
+            Some(_) => Some(self.end),
+            None => before().map(|before| joined(&before, &self.end)),
+        }
     }
 }
 
 /// Follows the chain of a segment, piece by piece.
 pub(super) struct Walk {
     key: GcmKey,
-    chain: [u8; 32],
+    chain: Link,
     events: u64,
+    /// Of the header and the whole frames so far.
+    bytes: u64,
+}
+
+/// A place between two frames from which a segment can be walked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub bytes: u64,
+    pub events: u64,
+    pub chain: Link,
 }
 
 impl Walk {
     /// Begins after the header; nothing if these bytes do not begin with one.
     pub(super) fn begin(barrier: &Barrier, bytes: &[u8]) -> Option<Self> {
         let header = SegmentHeader::read(bytes)?;
-        Some(Self { key: segment_key(barrier, header.bytes()), chain: sha256(header.bytes()), events: 0 })
+        let key = segment_key(barrier, header.bytes());
+        Some(Self { key, chain: sha256(header.bytes()), events: 0, bytes: HEADER_LEN as u64 })
+    }
+
+    /// Goes on, or goes back, to a place where an earlier walk of the same segment has been.
+    pub(super) const fn jump(&mut self, to: &Place) {
+        self.chain = to.chain;
+        self.events = to.events;
+        self.bytes = to.bytes;
+    }
+
+    pub(super) const fn place(&self) -> Place {
+        Place { bytes: self.bytes, events: self.events, chain: self.chain }
     }
 
     pub(super) const fn events(&self) -> u64 {
@@ -217,7 +253,7 @@ impl Walk {
     }
 
     /// The link after the last event.
-    pub(super) const fn chain(&self) -> &[u8; 32] {
+    pub(super) const fn chain(&self) -> &Link {
         &self.chain
     }
 
@@ -268,6 +304,7 @@ impl Walk {
         };
         self.chain = next_link(&self.chain, text.as_bytes());
         self.events += 1;
+        self.bytes += (FRAME_HEAD_LEN + sealed.len()) as u64;
         visit(text);
         Ok(())
     }
@@ -279,16 +316,38 @@ pub fn verify_segment(barrier: &Barrier, bytes: &[u8], visit: &mut dyn FnMut(&st
     let Some(mut walk) = Walk::begin(barrier, bytes) else {
         // A crash right after the file was made leaves less than a header; nothing was answered by then.
         report.torn_bytes = bytes.len() as u64;
+        report.end = sha256(bytes);
         if bytes.len() >= HEADER_LEN {
             report.problem = Some(String::from("not an audit segment"));
         }
         return report;
     };
-    let frames = bytes.get(HEADER_LEN..).unwrap_or_default();
-    match walk.advance(frames, visit) {
-        Ok(whole) => report.torn_bytes = (frames.len() - whole) as u64,
+    let outcome = walk.advance(bytes.get(HEADER_LEN..).unwrap_or_default(), visit);
+    let whole = usize::try_from(walk.bytes).unwrap_or(usize::MAX);
+    let rest = bytes.get(whole..).unwrap_or_default();
+    match outcome {
+        Ok(_) => report.torn_bytes = rest.len() as u64,
         Err(problem) => report.problem = Some(problem),
     }
     report.events = walk.events();
+    report.end = if rest.is_empty() { *walk.chain() } else { joined(walk.chain(), rest) };
     report
+}
+
+/// The link after so many events of a segment; nothing if it does not have them.
+pub(super) fn chain_after(barrier: &Barrier, bytes: &[u8], events: u64) -> Option<Link> {
+    let mut walk = Walk::begin(barrier, bytes)?;
+    let mut rest = bytes.get(HEADER_LEN..)?;
+    while walk.events() < events {
+        rest = walk.advance_one(rest, &mut |_| ()).ok().flatten()?;
+    }
+    Some(*walk.chain())
+}
+
+fn joined(link: &Link, rest: &[u8]) -> Link {
+    let mut joined = Sha256::new();
+    joined.update(&[2]);
+    joined.update(link);
+    joined.update(rest);
+    joined.finish()
 }

@@ -14,7 +14,7 @@ use crate::{
     house::{House, count},
 };
 
-const HEADER_LEN: usize = 40;
+const HEADER_LEN: usize = 64;
 /// How long the log leaves a disk alone that has refused.
 const PAUSE: Duration = Duration::from_millis(100);
 

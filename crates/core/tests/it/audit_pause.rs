@@ -173,7 +173,7 @@ async fn a_segment_that_a_failure_left_torn_is_no_stranger() {
 
 #[tokio::test]
 async fn segments_that_a_crash_left_unfinished_are_no_strangers() {
-    for cut in [0, 10, 40, 60] {
+    for cut in [0, 10, 64, 80] {
         let house = House::seeded(8);
         read(&house).await.unwrap();
         let bytes = house.files.bytes(FIRST);
@@ -201,9 +201,9 @@ async fn a_segment_that_was_replaced_swapped_or_emptied_is_a_stranger() {
                 format!("{three}: its header is the one of {one}"),
             ],
         ),
-        ("emptied", vec![format!("{one}: it holds no event")]),
-        ("its frames taken", vec![format!("{one}: it holds no event")]),
-        ("torn", vec![format!("{one}: it holds no event")]),
+        ("emptied", vec![format!("{one}: it does not end as it did")]),
+        ("its frames taken", vec![format!("{one}: it does not end as it did")]),
+        ("torn", vec![format!("{one}: it does not end as it did")]),
     ] {
         let house = House::seeded(9).with_segments_of(1);
         for _ in 0..3 {
@@ -218,13 +218,12 @@ async fn a_segment_that_was_replaced_swapped_or_emptied_is_a_stranger() {
                 house.files.put(&three, first);
             }
             "emptied" => house.files.put(&one, Vec::new()),
-            "its frames taken" => house.files.put(&one, first[..40].to_vec()),
+            "its frames taken" => house.files.put(&one, first[..64].to_vec()),
             _ => house.files.put(&one, first[..first.len() - 1].to_vec()),
         }
         let found = strangers(&house);
-        assert_eq!(found.len(), expected.len(), "{what}: {found:?}");
-        for (found, expected) in found.iter().zip(&expected) {
-            assert!(found.starts_with(expected), "{what}: {found}");
+        for expected in expected {
+            assert!(found.iter().any(|found| found.starts_with(&expected)), "{what}: {found:?}");
         }
     }
 }

@@ -62,7 +62,7 @@ fn gaps(house: &House) -> Vec<(u64, u64)> {
 /// The last link of a segment, by the definition of the chain and not by our code.
 fn last_link(house: &House, name: &str) -> String {
     let bytes = house.files.bytes(name);
-    let mut chain = coffer_crypto::sha256(&bytes[..40]);
+    let mut chain = coffer_crypto::sha256(&bytes[..64]);
     verify_segment(&house.barrier, &bytes, &mut |event| {
         let link = [&[1][..], &chain, &coffer_crypto::sha256(event.as_bytes())].concat();
         chain = coffer_crypto::sha256(&link);

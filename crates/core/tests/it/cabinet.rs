@@ -95,7 +95,8 @@ impl Files for Cabinet {
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        Ok(self.bytes(name))
+        let shelf = self.0.lock().unwrap();
+        shelf.files.get(name).map(|file| file.0.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn read_part(&self, name: &str, from: u64, bytes_max: usize) -> io::Result<Vec<u8>> {

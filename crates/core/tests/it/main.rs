@@ -18,6 +18,7 @@ mod answers;
 mod audit_log;
 mod audit_pause;
 mod audit_retirement;
+mod audit_tamper;
 mod cabinet;
 mod coherence;
 mod conflicts;

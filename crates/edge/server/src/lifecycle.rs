@@ -395,17 +395,21 @@ async fn watch_for_fatal(node: &Node) -> Complaint {
     }
 }
 
-/// Moves the events of changes from the store, where they rode in the commit, to the audit log.
+/// Moves the events of changes from the store, where they rode in the commit, to the audit log, and lets the store remember how far
+/// that has come.
 async fn move_audit_rows(node: Arc<Node>) {
     loop {
         tokio::time::sleep(AUDIT_MOVE_EVERY).await;
         // A log that refuses has said so, and the rows are as good where they are.
         let Some(core) = node.core().filter(|core| !core.audit().is_refusing()) else { continue };
-        let moved = tokio::task::spawn_blocking(move || core.move_audit_rows()).await;
+        let mover = Arc::clone(&core);
+        let moved = tokio::task::spawn_blocking(move || mover.move_audit_rows()).await;
         if let Ok(Err(error)) = moved {
             // The rows stay where they are and are as good there; the next round tries again.
             tracing::warn!(%error, "audit events wait in the store");
+            continue;
         }
+        node.remember_audit_end(&core).await;
     }
 }
 

@@ -16,16 +16,16 @@ use std::{
 };
 
 use coffer_barrier::SlotKey;
-use coffer_core::{Core, World};
+use coffer_core::{Caller, Core, World};
 use coffer_sigv4::SigningKeys;
-use coffer_types::{AccountId, Region, Timestamp};
+use coffer_types::{AccountId, Region, RequestId, Timestamp};
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::{
     complaint::Complaint,
     config::{Limits, Window},
     metrics::Metrics,
-    open::{Store, dev_core},
+    open::{LOCAL, Store, dev_core},
 };
 
 /// A sealed node is without keys after this long, unless a request is still using them; then we say so.
@@ -283,7 +283,7 @@ impl Node {
         let _turn = self.turn.lock().await;
         let State::Open(core) = self.change(State::Stopped) else { return Ok(()) };
         self.closing.notify_waiters();
-        shut_down(core).await
+        self.shut_down(core).await
     }
 
     /// Resolves when the core is about to be closed. Wait for it beside anything else that takes long.
@@ -300,8 +300,27 @@ impl Node {
         self.signing_keys.forget_before(END_OF_DAYS);
         self.leaving.fetch_add(1, Ordering::AcqRel);
         tokio::spawn(release(Arc::clone(&core), Arc::clone(&self.leaving)));
-        if let Err(error) = shut_down(core).await {
+        if let Err(error) = self.shut_down(core).await {
             tracing::error!(%error, "the audit log could not be synced while closing the store; check the disk");
+        }
+    }
+
+    /// Waits for the last commit, which blocks, where blocking is allowed.
+    async fn shut_down(&self, core: Arc<Core>) -> io::Result<()> {
+        self.remember_audit_end(&core).await;
+        tokio::task::spawn_blocking(move || core.shut_down()).await.map_err(io::Error::other)?
+    }
+
+    /// Lets the store remember how far the audit log has come. Of a store in memory nobody will ask.
+    pub(crate) async fn remember_audit_end(&self, core: &Core) {
+        if self.store.is_none() {
+            return;
+        }
+        let id = RequestId::random(self.world.entropy.as_ref());
+        let caller = Caller::service(self.settings.account, Region::global(), LOCAL, id);
+        if let Err(error) = core.remember_audit_end(&caller).await {
+            // What it remembers is older then, and as true as it was.
+            tracing::warn!(cause = ?error.cause, "the store could not be told where the audit log ends");
         }
     }
 
@@ -328,9 +347,4 @@ async fn release(mut core: Arc<Core>, leaving: Arc<AtomicUsize>) {
         tokio::time::sleep(SEAL_LOOK_EVERY).await;
     }
     leaving.fetch_sub(1, Ordering::AcqRel);
-}
-
-/// Waits for the last commit, which blocks, where blocking is allowed.
-async fn shut_down(core: Arc<Core>) -> io::Result<()> {
-    tokio::task::spawn_blocking(move || core.shut_down()).await.map_err(io::Error::other)?
 }

@@ -26,7 +26,9 @@ use std::{
 use coffer_barrier::{
     Barrier, Keyring, KeyringError, KeyringFile, NewSlot, Previous, SlotInfo, SlotKey, keyfile,
 };
-use coffer_core::{AuditLog, Caller, Core, Db, EventKind, Registry, Retention, ServiceEvent, World};
+use coffer_core::{
+    AuditEndRecord, AuditLog, Caller, Core, Db, EventKind, Registry, Retention, ServiceEvent, World,
+};
 use coffer_crypto::{PassphraseCost, sha256};
 use coffer_store::{Engine, EngineError, MemoryEngine, SqliteEngine, SqliteOptions};
 use coffer_types::{AccountId, Region, RequestId, Secret};
@@ -61,6 +63,7 @@ pub fn registry() -> Registry {
     coffer_iam::register(&mut registry);
     coffer_kms::register(&mut registry);
     coffer_secretsmanager::register(&mut registry);
+    registry.examine::<AuditEndRecord>();
     registry
 }
 

@@ -10,7 +10,7 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use coffer_barrier::{Barrier, KeyringFile, SlotKey};
-use coffer_core::{Examination, Files, SegmentReport, Succession, World, open_row, verify_segment};
+use coffer_core::{AuditEnd, AuditEndRecord, Examination, Files, World, inspect_audit, open_row};
 use coffer_store::{
     AuditPlace, Depth, EngineError, Key, KeyRange, LogDamage, LogState, PAGE_ENTRIES_MAX, Partition,
     StillStore,
@@ -138,7 +138,14 @@ pub fn verify(
             report.problem(format!("audit rows of {partition:?}"), error);
         }
     }
-    segments(&mut report, world.audit_files.as_ref(), &barrier);
+    let ends = match audit_ends(&store, &barrier) {
+        Ok(ends) => ends,
+        Err(error) => {
+            report.problem("the end of the audit log", error);
+            Vec::new()
+        }
+    };
+    segments(&mut report, world.audit_files.as_ref(), &barrier, &ends);
     Ok(report)
 }
 
@@ -196,37 +203,31 @@ fn rows(
     }
 }
 
-fn segments(report: &mut Report, files: &dyn Files, barrier: &Barrier) {
-    let names = match files.list() {
-        Ok(names) => names,
-        Err(error) => return report.problem("audit", error),
-    };
-    let mut succession = Succession::default();
-    for name in names {
-        report.segments += 1;
-        match files.read(&name) {
-            Ok(bytes) => {
-                let found = verify_segment(barrier, &bytes, &mut |event| succession.note_event(event));
-                report.segment_events += found.events;
-                report.torn_bytes += found.torn_bytes;
-                succession.note_segment(&name, &found);
-                if let Some(problem) = found.problem {
-                    report.problem(format!("audit/{name}"), problem);
-                }
-            }
-            Err(error) => {
-                succession.note_segment(&name, &SegmentReport::default());
-                report.problem(format!("audit/{name}"), error);
-            }
+fn segments(report: &mut Report, files: &dyn Files, barrier: &Barrier, ends: &[AuditEnd]) {
+    let found = inspect_audit(files, barrier, ends);
+    report.segments = found.segments;
+    report.segment_events = found.events;
+    report.torn_bytes = found.torn_bytes;
+    for (name, says) in found.problems {
+        let place = if name == "audit" { name } else { format!("audit/{name}") };
+        report.problem(place, says);
+    }
+}
+
+/// How far the audit log had come, as the store remembers. A record that does not open is the business of whoever reads them all.
+pub(crate) fn audit_ends(store: &StillStore, barrier: &Barrier) -> Result<Vec<AuditEnd>, EngineError> {
+    let mut ends = Vec::new();
+    for partition in store.partitions() {
+        let mut rest = Some(AuditEndRecord::range());
+        while let Some(range) = rest {
+            let page = store.scan(partition, &range, PAGE_ENTRIES_MAX)?;
+            ends.extend(
+                page.entries
+                    .iter()
+                    .filter_map(|entry| AuditEnd::open(barrier, partition, &entry.key, &entry.value)),
+            );
+            rest = page.rest;
         }
     }
-    for (name, says) in succession.strangers() {
-        report.problem(format!("audit/{name}"), says);
-    }
-    for (from, to) in succession.gaps() {
-        report.problem(
-            "audit",
-            format!("segments {from} to {to} are missing, and no event says that they were retired"),
-        );
-    }
+    Ok(ends)
 }

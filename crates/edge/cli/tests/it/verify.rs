@@ -24,7 +24,7 @@ fn segment(place: &Place) -> String {
 fn a_whole_store_is_clean() {
     let place = stopped();
     let report: serde_json::Value = serde_json::from_str(&place.run(&["verify", "--json"]).done()).unwrap();
-    assert_eq!((&report["records"], &report["problem_count"]), (&2.into(), &0.into()), "{report}");
+    assert_eq!((&report["records"], &report["problem_count"]), (&3.into(), &0.into()), "{report}");
     assert!(
         report["segment_events"].as_u64().unwrap() + report["audit_rows"].as_u64().unwrap() >= 1,
         "{report}"
@@ -97,7 +97,7 @@ fn an_audit_segment_that_was_replaced_or_emptied_is_noticed() {
     let [first, second] = [&names[0], &names[1]].map(|name| format!("data/audit/{name}"));
     let whole = place.read(&first);
     for (bytes, says) in
-        [(place.read(&second), "its header is the one of"), (Vec::new(), "it holds no event")]
+        [(place.read(&second), "its header is the one of"), (Vec::new(), "it does not end as it did")]
     {
         place.write(&first, &bytes);
         let outcome = place.run(&["verify"]);
@@ -105,6 +105,26 @@ fn an_audit_segment_that_was_replaced_or_emptied_is_noticed() {
         assert!(outcome.stdout.contains(says), "{outcome:?}");
     }
     place.write(&first, &whole);
+    place.run(&["verify"]).done();
+}
+
+/// Nothing follows the newest segment that could say how it ended, but the store remembers.
+#[test]
+fn a_newest_audit_segment_that_was_cut_or_taken_away_is_noticed() {
+    let place = with_segments(2);
+    let newest = format!("data/audit/{}", segments(&place)[1]);
+    let whole = place.read(&newest);
+    for (cut, says) in [(whole.len() - 1, "which ends before that"), (64, "which ends before that")] {
+        place.write(&newest, &whole[..cut]);
+        let outcome = place.run(&["verify"]);
+        assert_eq!(outcome.code, 2, "{outcome:?}");
+        assert!(outcome.stdout.contains(says), "{cut} {outcome:?}");
+    }
+    std::fs::remove_file(place.path(&newest)).unwrap();
+    let outcome = place.run(&["verify"]);
+    assert_eq!(outcome.code, 2, "{outcome:?}");
+    assert!(outcome.stdout.contains("it is gone"), "{outcome:?}");
+    place.write(&newest, &whole);
     place.run(&["verify"]).done();
 }
 
