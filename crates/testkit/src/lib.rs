@@ -23,6 +23,6 @@ mod sim;
 
 pub use conformance::Conformance;
 pub use json::pretty;
-pub use script::Script;
+pub use script::{OnPaper, Script};
 pub use server::{Engine, TestServer};
 pub use sim::{MemoryFiles, SimClock, SimEntropy, SimFunctions, SimWorld};

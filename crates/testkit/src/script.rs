@@ -59,6 +59,15 @@ pub struct Script {
     items: Vec<Item>,
 }
 
+/// One exchange as it is written down.
+#[derive(Debug, Clone, Copy)]
+pub struct OnPaper<'s> {
+    pub operation: &'s str,
+    pub region: &'s str,
+    pub is_success: bool,
+    pub answer: &'s str,
+}
+
 impl Script {
     /// Panics where the text does not have the form above.
     pub fn parse(text: &str) -> Self {
@@ -115,6 +124,16 @@ impl Script {
         unserved.sort();
         unserved.dedup();
         unserved
+    }
+
+    /// What stands on the page, in order.
+    pub fn on_paper(&self) -> impl Iterator<Item = OnPaper<'_>> {
+        self.exchanges().map(|exchange| OnPaper {
+            operation: exchange.parts().1,
+            region: &exchange.region,
+            is_success: exchange.status == "200",
+            answer: &exchange.answer,
+        })
     }
 
     fn exchanges(&self) -> impl Iterator<Item = &Exchange> {

@@ -21,8 +21,12 @@ async fn a_hundred_versions_fit_and_old_ones_make_room_after_a_day() {
     for number in 1..=100 {
         stage.get("PutSecretValue", put(number)).await;
     }
-    let one_more = stage.ask("PutSecretValue", &put(101)).await;
-    assert_eq!((one_more.status, one_more.code()), (400, "LimitExceededException"));
+    for operation in ["PutSecretValue", "UpdateSecret"] {
+        let one_more = stage.ask(operation, &put(101)).await;
+        assert_eq!((one_more.status, one_more.code()), (400, "LimitExceededException"), "{operation}");
+    }
+    let rotate = stage.ask("RotateSecret", &stage.rotation("db/password", 101)).await;
+    assert_eq!((rotate.status, rotate.code()), (400, "InvalidRequestException"));
     // A retry makes no version, so it is welcome all the same.
     stage.get("PutSecretValue", put(1)).await;
 

@@ -5,6 +5,8 @@ mod batches;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod covered;
+#[cfg(test)]
 mod exchanges;
 #[cfg(test)]
 mod limits;
@@ -25,6 +27,8 @@ mod rotation;
 mod signatures;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod states;
 #[cfg(test)]
 mod twin;
 #[cfg(test)]
