@@ -264,14 +264,27 @@ impl Db {
         visit: &mut dyn FnMut(&Arc<R>) -> ControlFlow<()>,
     ) -> Result<(), LoadError> {
         // Where nothing was ever written there is no list, so asking for those of regions that nobody uses fills no memory.
-        if !self.memory.is_listed(partition, R::TABLE.id) {
-            let head = self.engine.head(std::slice::from_ref(partition))?;
-            if head.iter().all(|head| *head == Rev::ZERO) {
-                return Ok(());
-            }
+        if self.has_nothing::<R>(partition)? {
+            return Ok(());
         }
         let Some(directory) = self.memory.directory_of::<R>(partition) else { return Ok(()) };
         directory.walk(how, &|| self.scan::<R>(partition), visit)
+    }
+
+    /// How many records a table has; nothing if it has to be walked first.
+    pub(crate) fn count<R: Listed>(&self, partition: &Partition) -> Result<Option<usize>, EngineError> {
+        if self.has_nothing::<R>(partition)? {
+            return Ok(Some(0));
+        }
+        Ok(self.memory.directory_of::<R>(partition).and_then(|directory| directory.len()))
+    }
+
+    fn has_nothing<R: Listed>(&self, partition: &Partition) -> Result<bool, EngineError> {
+        if self.memory.is_listed(partition, R::TABLE.id) {
+            return Ok(false);
+        }
+        let head = self.engine.head(std::slice::from_ref(partition))?;
+        Ok(head.iter().all(|head| *head == Rev::ZERO))
     }
 
     /// Whether everything that was read is still as it was, and so was all true at one instant.

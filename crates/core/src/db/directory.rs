@@ -263,6 +263,14 @@ impl<R: Listed> Directory<R> {
         }
     }
 
+    /// How many records there are, if they are here to be counted.
+    pub(super) fn len(&self) -> Option<usize> {
+        match &*self.read() {
+            State::Loaded(listing) => Some(listing.records.len()),
+            State::Absent | State::Loading(_) => None,
+        }
+    }
+
     fn load(&self, scan: &dyn Fn() -> Result<HashMap<Key, Found>, LoadError>) -> Result<(), LoadError> {
         let _one = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*self.read(), State::Loaded(_)) {

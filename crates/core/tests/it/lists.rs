@@ -211,3 +211,33 @@ async fn a_crowd_of_walkers_stops_nobody_else() {
     }
     assert!(walked >= 64 && refused > 0, "{walked} walked, {refused} were refused");
 }
+
+#[tokio::test]
+async fn the_records_of_a_table_are_counted() {
+    let house = House::seeded(78);
+    let count = || {
+        house.look(|cx| {
+            cx.needs_no_permission("this test is about something else");
+            Ok(i64::try_from(cx.count::<Counter>()?).unwrap())
+        })
+    };
+    assert_eq!(count().await.unwrap(), 0);
+    for (name, expected) in [("a", 1), ("b", 2), ("a", 2), ("c", 3)] {
+        house.set(name, 7).await;
+        assert_eq!(count().await.unwrap(), expected, "{name}");
+    }
+    let erase = house.change(|cx| {
+        cx.needs_no_permission("this test is about something else");
+        cx.erase::<Counter>(&["b"])?;
+        Ok(0)
+    });
+    erase.await.unwrap();
+    assert_eq!(count().await.unwrap(), 2);
+    // What is refused is not counted.
+    let refused = house.change(|cx| {
+        save(cx, "d", 1)?;
+        Err(cx.internal("the moon is wrong"))
+    });
+    refused.await.unwrap_err();
+    assert_eq!(count().await.unwrap(), 2);
+}

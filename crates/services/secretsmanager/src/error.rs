@@ -36,6 +36,7 @@ pub(crate) enum SecretError {
     InvalidNextToken,
     PasswordTooShort,
     PasswordWithoutCharacters,
+    TooManySecrets,
     TooManyVersions,
     TooManyLabels,
     TooManyTags,
@@ -208,6 +209,9 @@ impl From<SecretError> for ApiError {
             SecretError::PasswordWithoutCharacters => {
                 err::invalid_parameter("You must include at least one character type.")
             }
+            SecretError::TooManySecrets => err::limit_exceeded(
+                "You can't have another secret in this region: the limit is 500,000 secrets.",
+            ),
             SecretError::TooManyVersions => err::limit_exceeded(
                 "You can't create another version of this secret: the limit is 100 versions, and versions younger than 24 hours aren't cleaned up.",
             ),

@@ -13,6 +13,8 @@ pub(crate) const CURRENT: &str = "AWSCURRENT";
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
 pub(crate) const PENDING: &str = "AWSPENDING";
 
+/// AWS's quota of secrets in one account and region. Replicas count, and so do those that are scheduled for deletion.
+const SECRETS_MAX: usize = 500_000;
 /// AWS's quota of versions. Deprecated ones beyond it are removed, oldest first.
 const VERSIONS_MAX: usize = 100;
 /// AWS keeps a deprecated version at least this long.
@@ -131,6 +133,11 @@ pub(crate) struct Added {
     pub dropped: Vec<String>,
     /// A rotation was under way, and this is not its version.
     pub abandons_rotation: bool,
+}
+
+/// Whether an account and region that has so many secrets may have another one.
+pub(crate) const fn ensure_room(secrets: usize) -> Result<(), SecretError> {
+    if secrets < SECRETS_MAX { Ok(()) } else { Err(SecretError::TooManySecrets) }
 }
 
 impl SecretRecord {

@@ -10,7 +10,7 @@ use crate::{
     error::SecretError,
     identifier::{check_name, new_arn},
     replication::{self, Wanted},
-    secret::{SecretRecord, Token},
+    secret::{SecretRecord, Token, ensure_room},
     tags,
     value::{SecretValue, check_key, chosen_key, open_version, store_version},
 };
@@ -35,6 +35,8 @@ pub(crate) fn create_secret(
         .map(|regions| Wanted::from_request(cx.region(), regions, input.force_overwrite_replica_secret))
         .transpose()?;
 
+    // Asked before anything is drawn: the call may have to begin anew for it. What comes of it is told to whoever may create.
+    let room = ensure_room(cx.count::<SecretRecord>()?);
     let name = NewName::find(cx, &input.name)?.permit(cx, action::CREATE_SECRET)?;
     if tags.is_some() {
         cx.ask(action::TAG_RESOURCE, &name)?;
@@ -49,6 +51,7 @@ pub(crate) fn create_secret(
         }
         return Ok(answer);
     }
+    room?;
 
     let now = cx.now();
     let mut secret = SecretRecord {

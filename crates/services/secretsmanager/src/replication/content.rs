@@ -16,7 +16,7 @@ use crate::{
     error::SecretError,
     identifier::{SERVICE, secret},
     policy::PolicyRecord,
-    secret::{CURRENT, PENDING, PREVIOUS, SecretRecord, VersionEntry},
+    secret::{CURRENT, PENDING, PREVIOUS, SecretRecord, VersionEntry, ensure_room},
     value::{SecretValue, check_key, chosen_key, open_version, store_version},
 };
 
@@ -122,7 +122,7 @@ impl Content {
         let name = &self.primary.name;
         let there = secret(cx, name)?.permit(cx, action::REPLICATE_SECRET_TO_REGIONS)?.if_any();
         match there {
-            None => {}
+            None => ensure_room(cx.count::<SecretRecord>()?)?,
             Some(there) if there.is_replica() => {
                 if there.arn != arn || !there.is_replica_of(&self.primary.arn) {
                     let (name, region) = (name.clone(), cx.region().to_string());

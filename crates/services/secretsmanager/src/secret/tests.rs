@@ -186,3 +186,10 @@ fn selecting_a_version() {
         assert_eq!(secret.select(id, label).map(|version| version.id.as_str()), expected);
     }
 }
+
+#[test]
+fn half_a_million_secrets_fit_into_a_region() {
+    assert_eq!(ensure_room(499_999), Ok(()));
+    assert_eq!(ensure_room(500_000), Err(SecretError::TooManySecrets));
+    assert_eq!(ensure_room(usize::MAX), Err(SecretError::TooManySecrets));
+}
