@@ -10,11 +10,14 @@ mod anchor;
 mod appender;
 mod batch;
 mod event;
+mod facts;
 mod inspect;
 mod log;
 mod retire;
 mod segment;
+mod stream;
 mod succession;
+mod trail;
 
 pub use anchor::{AuditEnd, AuditEndRecord};
 pub(crate) use appender::move_rows;
@@ -22,12 +25,15 @@ pub use appender::{MoveError, open_row};
 pub(crate) use batch::step_aside;
 pub(crate) use event::{Event, Outcome, Told};
 pub use event::{EventKind, ServiceEvent};
+pub use facts::{AuditFacts, resource_type};
 pub use inspect::{AuditFindings, inspect_audit};
 pub use log::AuditLog;
 pub use retire::Retention;
 pub(crate) use retire::Retirement;
 pub use segment::{SegmentHeader, SegmentReport, verify_segment};
+pub use stream::stream_audit;
 pub use succession::Succession;
+pub use trail::{LooksBack, Span, TrailPlace, Wanted};
 
 /// Proof that the audit record of an answer exists. Only this crate makes it.
 #[derive(Debug)]

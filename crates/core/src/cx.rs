@@ -18,9 +18,9 @@ use coffer_store::{Expect, Key, Partition, Rev};
 use coffer_types::{AccountId, Arn, Clock, Entropy, Region, Secret, Timestamp, Uuid};
 
 use crate::{
-    Caller, Db, Functions, Guarded, Listed, Part, Permit, Principal, Record, Registry, Resource, SealedToken,
-    Unscoped, Walk, World,
-    audit::{Event, ServiceEvent},
+    AuditLog, Caller, Db, Functions, Guarded, Listed, LooksBack, Part, Permit, Principal, Record, Registry,
+    Resource, SealedToken, TrailPlace, Unscoped, Walk, World,
+    audit::{Event, ServiceEvent, move_rows},
     db::{Change, Found},
     record::encode,
 };
@@ -43,6 +43,8 @@ pub struct Cx<'a> {
     wants_to_walk: Cell<bool>,
     caller: &'a Caller,
     home: Partition,
+    /// The audit log, and what its events are made with.
+    trail: Option<(&'a AuditLog, &'a World)>,
     /// The service that this is done for, if nobody called it.
     service: Option<&'static ServiceSpec>,
     calls: Vec<&'static OperationSpec>,
@@ -111,6 +113,7 @@ impl<'a> Cx<'a> {
             wants_to_walk: Cell::new(false),
             caller,
             home: home(caller, spec),
+            trail: None,
             service: None,
             calls: spec.into_iter().collect(),
             reads: RefCell::default(),
@@ -124,6 +127,10 @@ impl<'a> Cx<'a> {
             events: Vec::new(),
             activated: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_trail(self, log: &'a AuditLog, world: &'a World) -> Self {
+        Self { trail: Some((log, world)), ..self }
     }
 
     pub(crate) fn with_turn(self) -> Self {
@@ -258,6 +265,26 @@ impl<'a> Cx<'a> {
             return Err(self.internal("a list is walked in turns, and this call has none yet"));
         }
         self.db.walk(&self.home, how, visit).map_err(|error| self.internal(error))
+    }
+
+    /// Looks at the audit trail from its end, or from where an earlier look ended, as long as `who` has time. It shows the events of
+    /// everybody: whoever looks takes those that are his business. Answers where to go on; nothing if all was seen.
+    pub fn look_back(
+        &self,
+        _permit: Permit,
+        from: Option<TrailPlace>,
+        who: &mut dyn LooksBack,
+    ) -> Result<Option<TrailPlace>, ApiError> {
+        if !self.may_walk {
+            self.wants_to_walk.set(true);
+            return Err(self.internal("the trail is read in turns, and this call has none yet"));
+        }
+        let Some((log, world)) = self.trail else { return Ok(None) };
+        if from.is_none() {
+            // Events of changes wait in the engine for a moment; whoever made a change may look for it at once.
+            move_rows(self.db, log, world).map_err(|error| self.internal(error))?;
+        }
+        log.look_back(from, who).map_err(|error| self.internal(error))
     }
 
     /// How many records a table has here: for quotas, which are no check of the commit, so that calls which run at the same time may

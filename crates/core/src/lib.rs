@@ -26,8 +26,9 @@ mod token;
 mod world;
 
 pub use audit::{
-    AuditEnd, AuditEndRecord, AuditFindings, AuditLog, EventKind, MoveError, Recorded, Retention,
-    SegmentHeader, SegmentReport, ServiceEvent, Succession, inspect_audit, open_row, verify_segment,
+    AuditEnd, AuditEndRecord, AuditFacts, AuditFindings, AuditLog, EventKind, LooksBack, MoveError, Recorded,
+    Retention, SegmentHeader, SegmentReport, ServiceEvent, Span, Succession, TrailPlace, Wanted, inspect_audit,
+    open_row, resource_type, stream_audit, verify_segment,
 };
 pub use cx::Cx;
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
@@ -35,7 +36,7 @@ pub use examine::{Contradiction, Examination, Examined, Need};
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use pipeline::{Answer, Body, Core};
 pub use policy_text::PolicyText;
-pub use principal::{Caller, Principal, PrincipalKind};
+pub use principal::{Caller, Principal, PrincipalKind, TlsDetails};
 pub use record::{First, OnSave, Part, Past, Record, Table, open_record};
 pub use registry::{Handler, KnowsIdentity, Registry, Reply};
 pub use relay::{Pick, Relay};

@@ -145,7 +145,8 @@ impl Core {
     }
 
     fn cx<'a>(&'a self, now: Timestamp, caller: &'a Caller, spec: Option<&'static OperationSpec>) -> Cx<'a> {
-        Cx::new(&self.db, &self.registry, &self.world, now, caller, spec)
+        let cx = Cx::new(&self.db, &self.registry, &self.world, now, caller, spec);
+        cx.with_trail(&self.audit, &self.world)
     }
 
     fn attempt(

@@ -52,8 +52,19 @@ pub struct Caller {
     /// Empty for calls that come from inside.
     pub source_address: String,
     pub user_agent: String,
-    /// `TLSv1.3` and the like; none on clear text.
-    pub tls_version: Option<&'static str>,
+    /// None on clear text.
+    pub tls: Option<TlsDetails>,
+    /// The host that the caller meant to reach, as he spelt it.
+    pub host: String,
+}
+
+/// What was agreed on for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsDetails {
+    /// `TLSv1.3` and the like.
+    pub version: &'static str,
+    /// As IANA names it, such as `TLS_AES_128_GCM_SHA256`.
+    pub cipher_suite: Option<&'static str>,
 }
 
 impl Caller {
@@ -65,7 +76,8 @@ impl Caller {
             request_id,
             source_address: name.to_owned(),
             user_agent: name.to_owned(),
-            tls_version: None,
+            tls: None,
+            host: String::new(),
         }
     }
 }

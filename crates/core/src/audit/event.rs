@@ -5,6 +5,7 @@ use std::fmt::Write;
 use coffer_shape::{OperationSpec, ServiceSpec, push_quoted};
 use coffer_types::{Timestamp, Uuid};
 
+use super::facts::resource_type;
 use crate::{Caller, PrincipalKind};
 
 const EVENT_VERSION: &str = "1.09";
@@ -77,6 +78,28 @@ fn push_error(text: &mut String, code: &str, message: &str) {
     push_quoted(text, message, MESSAGE_CHARS_MAX);
 }
 
+fn push_resource(text: &mut String, arn: &str) {
+    if let Some(account) = arn.split(':').nth(4).filter(|account| !account.is_empty()) {
+        text.push_str("\"accountId\":");
+        push_quoted(text, account, MESSAGE_CHARS_MAX);
+        text.push(',');
+    }
+    if let Some(kind) = resource_type(arn) {
+        let _ = write!(text, "\"type\":\"{kind}\",");
+    }
+    text.push_str("\"ARN\":");
+    push_quoted(text, arn, MESSAGE_CHARS_MAX * 2);
+    text.push('}');
+}
+
+/// Whom an event names: the caller, or the service that did something by itself.
+#[derive(Debug, Clone, Copy)]
+enum By<'a> {
+    /// And the service that made the call on his behalf.
+    Caller(Option<&'static ServiceSpec>),
+    Itself(&'a str),
+}
+
 /// What all events of one request share.
 pub(crate) struct Outcome<'a> {
     caller: &'a Caller,
@@ -90,7 +113,7 @@ impl<'a> Outcome<'a> {
     }
 
     pub(crate) fn call(&self, event: &Told<'_>, id: Uuid) -> String {
-        let mut text = self.begin(event.spec.service.event_source, event.spec.name, event.via);
+        let mut text = self.begin(event.spec.service.event_source, event.spec.name, By::Caller(event.via));
         text.push_str(",\"requestParameters\":");
         text.push_str(event.request.unwrap_or("null"));
         text.push_str(",\"responseElements\":");
@@ -101,9 +124,8 @@ impl<'a> Outcome<'a> {
         if !event.resources.is_empty() {
             text.push_str(",\"resources\":[");
             for (index, arn) in event.resources.iter().enumerate() {
-                text.push_str(if index == 0 { "{\"ARN\":" } else { ",{\"ARN\":" });
-                push_quoted(&mut text, arn, MESSAGE_CHARS_MAX * 2);
-                text.push('}');
+                text.push_str(if index == 0 { "{" } else { ",{" });
+                push_resource(&mut text, arn);
             }
             text.push(']');
         }
@@ -118,14 +140,18 @@ impl<'a> Outcome<'a> {
         (code, message): (&str, &str),
         id: Uuid,
     ) -> String {
-        let mut text = self.begin(service.event_source, name, None);
+        let mut text = self.begin(service.event_source, name, By::Caller(None));
         text.push_str(",\"requestParameters\":null,\"responseElements\":null");
         push_error(&mut text, code, message);
         self.end(text, id, false, "AwsApiCall")
     }
 
     pub(crate) fn service(&self, event: &ServiceEvent, id: Uuid) -> String {
-        let mut text = self.begin(event.source, event.name, None);
+        let by = match event.kind {
+            EventKind::Service => By::Itself(event.source),
+            EventKind::Local => By::Caller(None),
+        };
+        let mut text = self.begin(event.source, event.name, by);
         text.push_str(",\"requestParameters\":null,\"responseElements\":null");
         if !event.details.is_empty() {
             text.push_str(",\"additionalEventData\":{");
@@ -146,12 +172,18 @@ impl<'a> Outcome<'a> {
         self.end(text, id, false, kind)
     }
 
-    fn begin(&self, source: &str, name: &str, via: Option<&'static ServiceSpec>) -> String {
+    fn begin(&self, source: &str, name: &str, by: By<'_>) -> String {
         let mut text = String::with_capacity(EVENT_LEN_USUAL);
         text.push_str("{\"eventVersion\":\"");
         text.push_str(EVENT_VERSION);
         text.push_str("\",\"userIdentity\":");
-        self.identity(&mut text, via);
+        match by {
+            By::Caller(via) => self.identity(&mut text, via),
+            By::Itself(service) => {
+                let account = self.caller.principal.account;
+                let _ = write!(text, "{{\"accountId\":\"{account}\",\"invokedBy\":\"{service}\"}}");
+            }
+        }
         text.push_str(",\"eventTime\":\"");
         text.push_str(&self.time);
         text.push_str("\",\"eventSource\":");
@@ -160,9 +192,10 @@ impl<'a> Outcome<'a> {
         push_quoted(&mut text, name, MESSAGE_CHARS_MAX);
         text.push_str(",\"awsRegion\":");
         push_quoted(&mut text, self.caller.region.as_str(), MESSAGE_CHARS_MAX);
-        let (address, agent) = match via {
-            Some(service) => (service.event_source, service.event_source),
-            None => (self.caller.source_address.as_str(), self.caller.user_agent.as_str()),
+        let (address, agent) = match by {
+            By::Itself(service) => (service, service),
+            By::Caller(Some(service)) => (service.event_source, service.event_source),
+            By::Caller(None) => (self.caller.source_address.as_str(), self.caller.user_agent.as_str()),
         };
         text.push_str(",\"sourceIPAddress\":");
         push_quoted(&mut text, address, MESSAGE_CHARS_MAX);
@@ -213,8 +246,14 @@ impl<'a> Outcome<'a> {
              \"managementEvent\":true,\"recipientAccountId\":\"{}\",\"eventCategory\":\"Management\"",
             caller.request_id, caller.principal.account
         );
-        if let Some(version) = caller.tls_version {
-            let _ = write!(text, ",\"tlsDetails\":{{\"tlsVersion\":\"{version}\"}}");
+        if let Some(tls) = &caller.tls {
+            let _ = write!(text, ",\"tlsDetails\":{{\"tlsVersion\":\"{}\"", tls.version);
+            if let Some(suite) = tls.cipher_suite {
+                let _ = write!(text, ",\"cipherSuite\":\"{suite}\"");
+            }
+            text.push_str(",\"clientProvidedHostHeader\":");
+            push_quoted(&mut text, &caller.host, MESSAGE_CHARS_MAX);
+            text.push('}');
         }
         text.push('}');
         text

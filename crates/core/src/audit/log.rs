@@ -28,6 +28,7 @@ use super::{
     anchor::AuditEnd,
     batch::{Waiting, step_aside},
     segment::{Link, NO_LINK, Segment, segment_name, segment_number, verify_segment},
+    trail::Index,
 };
 use crate::{AppendFile, Files, Retention, World};
 
@@ -51,6 +52,9 @@ pub struct AuditLog {
     refusing: AtomicBool,
     /// The end that the store was told last.
     remembered: Mutex<Option<AuditEnd>>,
+    pub(super) index: Index,
+    /// Rows of the engine are moved by one at a time, or they would arrive twice.
+    mover: Mutex<()>,
     open: Mutex<Open>,
 }
 
@@ -136,6 +140,8 @@ impl AuditLog {
             moving: Mutex::default(),
             refusing: AtomicBool::default(),
             remembered: Mutex::default(),
+            index: Index::default(),
+            mover: Mutex::default(),
             open: Mutex::new(Open {
                 number: last,
                 segment: None,
@@ -188,6 +194,11 @@ impl AuditLog {
     /// While somebody holds this, no segment is deleted and no row of the engine is copied into one.
     pub(super) fn hold_segments(&self) -> MutexGuard<'_, ()> {
         self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held by whoever moves rows of the engine into segments.
+    pub(super) fn mover_turn(&self) -> MutexGuard<'_, ()> {
+        self.mover.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends events in a write shared with others that end at the same time. They survive the death of the process when

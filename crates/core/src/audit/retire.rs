@@ -186,7 +186,7 @@ impl Task for Retirement {
     }
 }
 
-fn time_of(event: &str) -> Option<&str> {
+pub(super) fn time_of(event: &str) -> Option<&str> {
     text_of(event, "\"eventTime\":\"")
 }
 

@@ -61,7 +61,7 @@ async fn a_denied_caller_reads_the_sentence_of_aws_changes_nothing_and_is_on_rec
             grab,
             "User: arn:aws:iam::111122223333:user/bob is not authorized to perform: till:Count on resource: \
              arn:aws:till:eu-west-1:111122223333:counter/a because no identity-based policy allows the till:Count action",
-            json!([{"ARN": "arn:aws:till:eu-west-1:111122223333:counter/a"}]),
+            json!([{"accountId": "111122223333", "ARN": "arn:aws:till:eu-west-1:111122223333:counter/a"}]),
         ),
         (
             list,

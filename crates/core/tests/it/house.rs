@@ -11,7 +11,7 @@ use std::{
 use coffer_barrier::Barrier;
 use coffer_core::{
     Answer, AuditLog, Caller, Core, Cx, Db, Files, Partition, Principal, PrincipalKind, Registry, Retention,
-    World, open_row, verify_segment,
+    TlsDetails, World, open_row, verify_segment,
 };
 use coffer_shape::{ApiError, OperationSpec};
 use coffer_store::{
@@ -215,9 +215,15 @@ impl House {
     pub(crate) fn rows(&self) -> Vec<Value> {
         let mut events = Vec::new();
         for (partition, _) in self.engine.partitions().unwrap() {
-            for row in self.engine.audit_rows(&partition, AuditPlace::default(), 10_000).unwrap() {
-                let text = open_row(&self.barrier, &partition, &row).expect("a row opens");
-                events.push(serde_json::from_str(&text).expect("an event is JSON"));
+            let mut after = AuditPlace::default();
+            loop {
+                let rows = self.engine.audit_rows(&partition, after, 10_000).unwrap();
+                let Some(last) = rows.last() else { break };
+                after = last.place;
+                for row in &rows {
+                    let text = open_row(&self.barrier, &partition, row).expect("a row opens");
+                    events.push(serde_json::from_str(&text).expect("an event is JSON"));
+                }
             }
         }
         events
@@ -299,6 +305,7 @@ fn caller(name: &str, administrator: bool) -> Caller {
         request_id: RequestId::random(&Seeded::new(7)),
         source_address: "192.0.2.7".to_owned(),
         user_agent: "aws-cli/2".to_owned(),
-        tls_version: Some("TLSv1.3"),
+        tls: Some(TlsDetails { version: "TLSv1.3", cipher_suite: Some("TLS_AES_128_GCM_SHA256") }),
+        host: "coffer.example".to_owned(),
     }
 }

@@ -35,8 +35,14 @@ async fn a_call_between_services_has_an_event_of_its_own() {
     let (own, nested) = (&house.rows()[0], &house.rows()[1]);
     assert_eq!(house.events().len(), 2);
     assert_eq!((&own["eventName"], &nested["eventName"]), (&json!("Change"), &json!("Inside")));
-    assert_eq!(own["resources"], json!([{"ARN": "arn:aws:till:eu-west-1:111122223333:counter/p"}]));
-    assert_eq!(nested["resources"], json!([{"ARN": "arn:aws:safe:eu-west-1:111122223333:drawer"}]));
+    assert_eq!(
+        own["resources"],
+        json!([{"accountId": "111122223333", "ARN": "arn:aws:till:eu-west-1:111122223333:counter/p"}])
+    );
+    assert_eq!(
+        nested["resources"],
+        json!([{"accountId": "111122223333", "ARN": "arn:aws:safe:eu-west-1:111122223333:drawer"}])
+    );
     assert_eq!(own["userIdentity"]["invokedBy"], json!(null));
     assert_eq!(nested["userIdentity"]["invokedBy"], "till.amazonaws.com");
     assert_eq!(nested["userIdentity"]["userName"], "bob");

@@ -19,6 +19,7 @@ mod audit_log;
 mod audit_pause;
 mod audit_retirement;
 mod audit_tamper;
+mod audit_trail;
 mod cabinet;
 mod coherence;
 mod conflicts;

@@ -32,7 +32,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::Caller;
+use coffer_core::{Caller, TlsDetails};
 use coffer_model::SERVICES;
 use coffer_shape::{ApiError, ErrorSpec, OperationSpec, ReadError, Reader, ServiceSpec};
 use coffer_sigv4::{Family, SignatureError, Window};
@@ -50,7 +50,7 @@ use crate::{
     authenticate::{Authenticated, Claimed, Gate, Unidentified},
     health,
     limits::{
-        EdgeLimits, USER_AGENT_BYTES_MAX,
+        EdgeLimits, HOST_BYTES_MAX, USER_AGENT_BYTES_MAX,
         seats::{Seat, Seats},
     },
     node::Node,
@@ -80,7 +80,7 @@ pub(crate) struct Edge {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
-    pub(crate) tls_version: Option<&'static str>,
+    pub(crate) tls: Option<TlsDetails>,
 }
 
 /// A request of somebody who has proven nothing yet.
@@ -355,13 +355,15 @@ fn caller(authenticated: Authenticated, peer: &Peer, request_id: RequestId, head
     let (principal, region) = authenticated.into_parts();
     let user_agent = head.text("user-agent").unwrap_or_default();
     let end = user_agent.floor_char_boundary(USER_AGENT_BYTES_MAX);
+    let host = head.text("host").unwrap_or_default();
     Caller {
         principal,
         region,
         request_id,
         source_address: peer.address.to_string(),
         user_agent: user_agent.get(..end).unwrap_or_default().to_owned(),
-        tls_version: peer.tls_version,
+        tls: peer.tls,
+        host: host.get(..host.floor_char_boundary(HOST_BYTES_MAX)).unwrap_or_default().to_owned(),
     }
 }
 

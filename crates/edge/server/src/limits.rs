@@ -16,6 +16,8 @@ pub(crate) const HEADERS_MAX: usize = 100;
 pub(crate) const URI_BYTES_MAX: usize = 8 * 1024;
 /// Longer ones are cut: a user agent goes into every audit event.
 pub(crate) const USER_AGENT_BYTES_MAX: usize = 512;
+/// As long as the name of a host can be, and a port.
+pub(crate) const HOST_BYTES_MAX: usize = 262;
 
 /// Our choice: SDKs of AWS speak HTTP/1.1 to this API, and where a client shares a connection among many calls, those that are one
 /// too many wait in the client. One connection of a stranger holds no more than this.

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc};
 
+use coffer_core::TlsDetails;
 use hyper::{Request, Version, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -10,7 +11,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout},
 };
-use tokio_rustls::rustls::ProtocolVersion;
+use tokio_rustls::rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 
 use super::{
     House,
@@ -28,12 +29,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 pub(super) async fn serve(house: Arc<House>, stream: TcpStream, address: IpAddr, seat: Seat) {
     let limits = house.edge.limits();
-    let (stream, tls_version): (Box<dyn Stream>, _) = match &house.tls {
+    let (stream, tls): (Box<dyn Stream>, _) = match &house.tls {
         None => (Box::new(stream), None),
         Some(tls) => match timeout(limits.handshake, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
-                let version = version_name(stream.get_ref().1.protocol_version());
-                (Box::new(stream), version)
+                let details = details(stream.get_ref().1);
+                (Box::new(stream), details)
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake failed");
@@ -42,7 +43,7 @@ pub(super) async fn serve(house: Arc<House>, stream: TcpStream, address: IpAddr,
             Err(_) => return,
         },
     };
-    let peer = Peer { address: address.to_canonical(), tls_version };
+    let peer = Peer { address: address.to_canonical(), tls };
     let _open = house.edge.node().metrics().begin_connection();
     converse(&house, stream, peer).await;
     drop(seat);
@@ -99,10 +100,18 @@ async fn farewell(told: &mut watch::Receiver<bool>) {
     let _gone = told.wait_for(|leave| *leave).await.is_err();
 }
 
-const fn version_name(version: Option<ProtocolVersion>) -> Option<&'static str> {
-    match version {
-        Some(ProtocolVersion::TLSv1_3) => Some("TLSv1.3"),
-        Some(ProtocolVersion::TLSv1_2) => Some("TLSv1.2"),
-        _ => None,
-    }
+/// What was agreed on, in the words of the audit trail: suites have the names that IANA gives them.
+fn details(session: &ServerConnection) -> Option<TlsDetails> {
+    let version = match session.protocol_version()? {
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        _ => return None,
+    };
+    let cipher_suite = match session.negotiated_cipher_suite().map(|suite| suite.suite()) {
+        Some(CipherSuite::TLS13_AES_128_GCM_SHA256) => Some("TLS_AES_128_GCM_SHA256"),
+        Some(CipherSuite::TLS13_AES_256_GCM_SHA384) => Some("TLS_AES_256_GCM_SHA384"),
+        Some(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256) => Some("TLS_CHACHA20_POLY1305_SHA256"),
+        other => other.and_then(|suite| suite.as_str()),
+    };
+    Some(TlsDetails { version, cipher_suite })
 }
