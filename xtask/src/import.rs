@@ -168,8 +168,11 @@ fn metadata(model: &Map<String, Value>) -> Result<Metadata> {
 }
 
 fn operation(from: &Map<String, Value>) -> Result<Operation> {
-    let mut facts: Operation =
-        pick(from, &["authtype"], &["auth", "documentation", "errors", "http", "input", "name", "output"])?;
+    let mut facts: Operation = pick(
+        from,
+        &["authtype"],
+        &["auth", "documentation", "errors", "http", "idempotent", "input", "name", "output"],
+    )?;
     let name = |value: &Value| value.get("shape").and_then(Value::as_str).map(str::to_owned);
     facts.input = from.get("input").and_then(name);
     facts.output = from.get("output").and_then(name);

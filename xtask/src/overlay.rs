@@ -139,6 +139,9 @@ pub struct Shape {
     pub secret: bool,
     #[serde(default)]
     pub length_in: LengthIn,
+    /// The service looks at the value itself and answers with an error of its own; the layer in front lets everything through.
+    #[serde(default)]
+    pub unchecked: bool,
     /// What the published pattern means, in the syntax of the `regex` crate. Messages go on printing the published text.
     pub pattern: Option<String>,
 }

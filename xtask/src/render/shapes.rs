@@ -252,6 +252,9 @@ fn kind(shape: &Shape, name: &str) -> String {
 fn limits(service: &Service, name: &str, shape: &Shape) -> String {
     let ours = service.overlay.shapes.get(name);
     let mut text = String::new();
+    if ours.is_some_and(|ours| ours.unchecked) {
+        return text;
+    }
     if let Some(min) = shape.min {
         text += &format!("min: Some({min}), ");
     }

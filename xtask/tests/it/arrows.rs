@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("secretsmanager", SERVICE),
     ("kms", SERVICE),
     ("iam", SERVICE),
+    ("cloudtrail", SERVICE),
     ("client", &["wire", "sigv4", "model", "shape", "types", "crypto"]),
     ("functions", SERVICE),
     ("console", SERVICE),

@@ -51,6 +51,8 @@ pub use crate::machine_key::key_on_this_machine;
 pub(crate) const MARK: &str = "production";
 /// Who acts when a command is given on this machine.
 pub const LOCAL: &str = "coffer.local";
+/// In memory the oldest segment goes as a whole, so segments are small.
+const DEV_SEGMENT_BYTES: u64 = 1 << 20;
 /// What a guess at the passphrase costs on this machine, and what opening the store with it does.
 const PASSPHRASE_TIME: Duration = Duration::from_secs(1);
 /// Account ids of AWS do not begin with a zero, and some tools drop one.
@@ -63,6 +65,7 @@ pub fn registry() -> Registry {
     coffer_iam::register(&mut registry);
     coffer_kms::register(&mut registry);
     coffer_secretsmanager::register(&mut registry);
+    coffer_cloudtrail::register(&mut registry);
     registry.examine::<AuditEndRecord>();
     registry
 }
@@ -70,7 +73,11 @@ pub fn registry() -> Registry {
 /// A new, empty store in memory, with keys that nobody else ever has.
 pub fn dev_core(world: &World) -> io::Result<Core> {
     let barrier = Arc::new(Barrier::ephemeral(Arc::clone(&world.entropy)));
-    let audit = AuditLog::open(world, Arc::clone(&barrier))?;
+    // Of a store in memory that was before this one, nobody has the keys any more.
+    for name in world.audit_files.list()? {
+        world.audit_files.remove(&name)?;
+    }
+    let audit = AuditLog::open(world, Arc::clone(&barrier))?.with_segment_bytes(DEV_SEGMENT_BYTES);
     assemble(Arc::new(MemoryEngine::new()), barrier, audit, world)
 }
 

@@ -3,11 +3,12 @@
 //! Simulations bring their own. This file and the entropy of the crypto crate are the only places that ask the machine.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -20,9 +21,9 @@ pub fn system(audit: &Path) -> World {
     with_files(Arc::new(AuditDirectory { path: audit.to_owned() }))
 }
 
-/// The world of `coffer dev`, which keeps nothing, the audit log included.
+/// The world of `coffer dev`, which keeps nothing; of the audit log it has the last megabytes in memory.
 pub fn ephemeral() -> World {
-    with_files(Arc::new(Forgotten))
+    with_files(Arc::<Passing>::default())
 }
 
 fn with_files(audit_files: Arc<dyn Files>) -> World {
@@ -133,38 +134,76 @@ impl AppendFile for Growing {
     }
 }
 
-/// Accepts everything and keeps nothing.
-#[derive(Debug)]
-struct Forgotten;
+/// Files in memory, of which the oldest go when all of them together are too large.
+#[derive(Debug, Default)]
+struct Passing(Mutex<BTreeMap<String, Arc<Page>>>);
 
-impl Files for Forgotten {
-    fn create(&self, _: &str) -> io::Result<Arc<dyn AppendFile>> {
-        Ok(Arc::new(Self))
+/// One such file.
+#[derive(Debug, Default)]
+struct Page(Mutex<Vec<u8>>);
+
+/// Some ten thousand events; nobody looks back further on a laptop.
+const PASSING_BYTES_MAX: usize = 16 << 20;
+
+impl Passing {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Page>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn page(&self, name: &str) -> io::Result<Arc<Page>> {
+        let page = self.lock().get(name).map(Arc::clone);
+        page.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, name.to_owned()))
+    }
+}
+
+impl Page {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files for Passing {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn AppendFile>> {
+        let mut pages = self.lock();
+        if pages.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        while pages.values().map(|page| page.lock().len()).sum::<usize>() > PASSING_BYTES_MAX {
+            pages.pop_first();
+        }
+        let page = Arc::<Page>::default();
+        pages.insert(name.to_owned(), Arc::clone(&page));
+        Ok(page)
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        Err(io::Error::new(io::ErrorKind::NotFound, name.to_owned()))
+        Ok(self.page(name)?.lock().clone())
     }
 
-    fn read_part(&self, name: &str, _: u64, _: usize) -> io::Result<Vec<u8>> {
-        self.read(name)
+    fn read_part(&self, name: &str, from: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let page = self.page(name)?;
+        let bytes = page.lock();
+        let rest = usize::try_from(from).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
+        Ok(rest.get(..bytes_max).unwrap_or(rest).to_vec())
     }
 
     fn length(&self, name: &str) -> io::Result<u64> {
-        Err(io::Error::new(io::ErrorKind::NotFound, name.to_owned()))
+        Ok(self.page(name)?.lock().len() as u64)
     }
 
-    fn remove(&self, _: &str) -> io::Result<()> {
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.lock().remove(name);
         Ok(())
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(Vec::new())
+        Ok(self.lock().keys().cloned().collect())
     }
 }
 
-impl AppendFile for Forgotten {
-    fn append(&self, _: &[u8]) -> io::Result<()> {
+impl AppendFile for Page {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.lock().extend_from_slice(bytes);
         Ok(())
     }
 
@@ -198,6 +237,24 @@ mod tests {
         files.remove("b").unwrap();
         files.remove("b").unwrap();
         assert_eq!(files.list().unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn files_that_pass_are_read_like_others_and_the_oldest_go() {
+        let files = Passing::default();
+        files.create("b").unwrap().append(b"onetwo").unwrap();
+        assert!(files.create("b").is_err());
+        assert_eq!((files.read_part("b", 2, 3).unwrap(), files.length("b").unwrap()), (b"etw".to_vec(), 6));
+        assert_eq!(
+            (files.read_part("b", 5, 3).unwrap(), files.read_part("b", 9, 3).unwrap()),
+            (b"o".to_vec(), vec![])
+        );
+        for name in ["c", "d", "e"] {
+            files.create(name).unwrap().append(&vec![0; PASSING_BYTES_MAX / 2]).unwrap();
+        }
+        drop(files.create("f").unwrap());
+        assert_eq!(files.list().unwrap(), ["d", "e", "f"]);
+        assert_eq!(files.read("b").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! Invariant: nothing here decides anything. Shapes know their schema and their walk, operations their specification.
 
+pub mod cloudtrail;
 pub mod iam;
 pub mod kms;
 pub mod secretsmanager;
@@ -15,7 +16,7 @@ use coffer_shape::ServiceSpec;
 
 /// Every service, by name.
 pub static SERVICES: &[&ServiceSpec] =
-    &[&iam::SERVICE, &kms::SERVICE, &secretsmanager::SERVICE, &sts::SERVICE];
+    &[&cloudtrail::SERVICE, &iam::SERVICE, &kms::SERVICE, &secretsmanager::SERVICE, &sts::SERVICE];
 
 /// A value that an enumeration of the model does not have. The validation of requests has refused it before; what meets
 /// it otherwise is newer than the model.

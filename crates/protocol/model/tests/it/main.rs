@@ -7,7 +7,7 @@ mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coffer_model::{SERVICES, iam, kms, secretsmanager, sts};
+use coffer_model::{SERVICES, cloudtrail, iam, kms, secretsmanager, sts};
 use coffer_shape::{Action, ApiError, Kind, Operation, OperationSpec, Protocol, Schema, Shape};
 
 use self::walk::{Full, Strict};
@@ -58,7 +58,10 @@ fn operations_have_unique_names_and_know_their_service() {
 fn the_whole_model_of_each_service_is_accounted_for() {
     let count = |service: &coffer_shape::ServiceSpec| service.operations.len() + service.unserved.len();
     let counts = SERVICES.iter().map(|service| (service.name, count(service)));
-    assert_eq!(counts.collect::<Vec<_>>(), [("iam", 181), ("kms", 56), ("secretsmanager", 26), ("sts", 12)]);
+    assert_eq!(
+        counts.collect::<Vec<_>>(),
+        [("cloudtrail", 60), ("iam", 181), ("kms", 56), ("secretsmanager", 26), ("sts", 12)]
+    );
     assert_eq!(iam::action::CREATE_ROLE, Action("iam:CreateRole"));
     assert_eq!(secretsmanager::action::ROTATE_SECRET, Action("secretsmanager:RotateSecret"));
 }
@@ -180,6 +183,7 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
         }};
     }
     let covered = all! {
+        cloudtrail: LookupEvents;
         kms: Decrypt GenerateDataKey;
         secretsmanager: BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret
             GetRandomPassword GetResourcePolicy GetSecretValue ListResourcePolicies ListSecretVersionIds
