@@ -71,6 +71,83 @@ async fn deletions(server: &TestServer) -> Vec<serde_json::Value> {
         .collect()
 }
 
+/// A request with something of this length.
+type Sized = fn(&Stage<'_>, usize) -> (&'static str, serde_json::Value);
+
+/// AWS's quotas of one secret, as far as one request can reach them, and our two own. None of them can be configured, because AWS adjusts none.
+const QUOTAS: &[(&str, usize, Sized)] = &[
+    ("letters of a name", 512, |_, length| ("CreateSecret", json!({"Name": "n".repeat(length)}))),
+    ("letters of a description", 2048, |_, length| {
+        ("UpdateSecret", json!({"SecretId": "a", "Description": "d".repeat(length)}))
+    }),
+    ("letters of a type", 256, |_, length| {
+        ("UpdateSecret", json!({"SecretId": "a", "Type": "t".repeat(length)}))
+    }),
+    ("bytes of a text", 65_536, |_, length| {
+        // Two bytes a letter, and one more if it has to be.
+        let text = "é".repeat(length / 2) + &"e".repeat(length % 2);
+        (
+            "PutSecretValue",
+            json!({"SecretId": "a", "ClientRequestToken": token(length), "SecretString": text}),
+        )
+    }),
+    ("bytes of a binary value", 65_536, |_, length| {
+        let bytes = coffer_types::encoding::BASE64.encode(&vec![0xff; length]);
+        (
+            "UpdateSecret",
+            json!({"SecretId": "a", "ClientRequestToken": token(length + 9), "SecretBinary": bytes}),
+        )
+    }),
+    ("letters of a policy", 20_480, |stage, length| {
+        let policy = format!("{:<length$}", stage.policy("444455556666"));
+        ("PutResourcePolicy", json!({"SecretId": "a", "ResourcePolicy": policy}))
+    }),
+    ("tags", 50, |_, count| {
+        let tags: Vec<_> = (0..count).map(|n| json!({"Key": format!("k{n}"), "Value": ""})).collect();
+        ("TagResource", json!({"SecretId": "a", "Tags": tags}))
+    }),
+    ("letters of the key of a tag", 128, |_, length| {
+        ("TagResource", json!({"SecretId": "b", "Tags": [{"Key": "k".repeat(length), "Value": ""}]}))
+    }),
+    ("letters of the value of a tag", 256, |_, length| {
+        ("TagResource", json!({"SecretId": "b", "Tags": [{"Key": "k", "Value": "v".repeat(length)}]}))
+    }),
+    ("labels", 20, |_, count| {
+        // One of them is AWSCURRENT, which the first version has anyway.
+        let labels: Vec<_> = (1..count).map(|n| format!("l{n}")).collect();
+        let put = json!({"SecretId": "b", "ClientRequestToken": token(count), "SecretString": "v", "VersionStages": labels});
+        ("PutSecretValue", put)
+    }),
+    ("replicas", 50, |_, count| {
+        let regions: Vec<_> = (1..=count).map(|n| json!({"Region": format!("far-{n}")})).collect();
+        ("ReplicateSecretToRegions", json!({"SecretId": "a", "AddReplicaRegions": regions}))
+    }),
+    ("items of metadata", 50, |stage, count| {
+        let mut rotate = stage.rotation("c", 2);
+        rotate["ExternalSecretRotationMetadata"] = vec![json!({"Key": "k", "Value": "v"}); count].into();
+        ("RotateSecret", rotate)
+    }),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_reaches_a_quota_fits_and_what_passes_it_is_refused() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    for name in ["a", "b", "c"] {
+        stage
+            .get("CreateSecret", json!({"Name": name, "ClientRequestToken": token(1), "SecretString": "one"}))
+            .await;
+    }
+    for (what, most, request) in QUOTAS {
+        for (size, status) in [(most + 1, 400), (*most, 200)] {
+            let (operation, input) = request(&stage, size);
+            let reply = stage.ask(operation, &input).await;
+            assert_eq!(reply.status, status, "{size} {what}: {}", reply.body);
+        }
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_secrets_are_listed_once_each_whatever_the_page_and_the_order() {
     let server = TestServer::start(Engine::Memory, 1).await;
