@@ -296,6 +296,10 @@ impl SecretRecord {
         if !self.version(to).is_some_and(|version| version.has_value) {
             return Err(SecretError::CurrentOnEmptyVersion);
         }
+        if self.holder(CURRENT).is_none_or(|current| current.id != to) {
+            // It is taken off what becomes current, also where nothing was current that it could go to.
+            self.detach(PREVIOUS, to);
+        }
         // AWSPENDING stays where it is: after a promotion the version shows both labels.
         self.make_current(to);
         Ok(())

@@ -74,6 +74,20 @@ fn a_rollback_moves_the_pair() {
 }
 
 #[test]
+fn what_becomes_current_is_not_previous_even_if_nothing_was_current() {
+    let mut secret = SecretRecord::default();
+    secret.add_placeholder(VersionEntry { id: "v1".into(), ..VersionEntry::default() }, at(0)).unwrap();
+    put(&mut secret, "v2", &[PREVIOUS, "blue"]).unwrap();
+    assert_eq!(shown(&secret), "v1{AWSPENDING} v2{AWSPREVIOUS,blue}");
+    secret.move_label(CURRENT, None, Some("v2"), at(0)).unwrap();
+    assert_eq!(shown(&secret), "v1{AWSPENDING} v2{AWSCURRENT,blue}");
+    // Nothing moves, so nothing follows.
+    secret.move_label(PREVIOUS, None, Some("v2"), at(0)).unwrap();
+    secret.move_label(CURRENT, Some("v2"), Some("v2"), at(0)).unwrap();
+    assert_eq!(shown(&secret), "v1{AWSPENDING} v2{AWSCURRENT,AWSPREVIOUS,blue}");
+}
+
+#[test]
 fn every_case_of_moving_a_label() {
     type Case<'a> = (&'a str, Option<&'a str>, Option<&'a str>, Result<&'a str, SecretError>);
     let elsewhere = |label: &str| Err(SecretError::LabelElsewhere { label: label.to_owned() });
