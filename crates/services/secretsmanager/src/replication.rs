@@ -245,6 +245,18 @@ pub(crate) fn primary_saved(
     Ok(())
 }
 
+/// Shows that the replicas of a secret are behind, for a change that its record does not show: the text of a policy is in another. The
+/// caller saves the secret, which makes them due.
+pub(crate) fn fall_behind(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiError> {
+    for region in &secret.replica_regions {
+        let Some(replica) = cx.part::<ReplicaRecord>(&[&secret.arn, region])? else { continue };
+        let mut replica = Arc::unwrap_or_clone(replica);
+        replica.begin();
+        cx.save(replica)?;
+    }
+    Ok(())
+}
+
 /// A replica that a caller asks for.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Wanted {

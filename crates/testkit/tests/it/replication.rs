@@ -160,6 +160,27 @@ async fn what_a_replica_has_of_its_own_survives_what_its_primary_sends() {
     server.stop().await;
 }
 
+/// The text of a policy is in no record of the secret, and is news all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_in_place_of_another_shows_that_the_replica_is_behind() {
+    let server = TestServer::start(Engine::Memory, 5).await;
+    let (here, there) = (in_region(&server, "eu-west-1"), in_region(&server, "us-east-1"));
+    here.get("CreateSecret", json!({"Name": "a", "AddReplicaRegions": [{"Region": "us-east-1"}]})).await;
+    for (principal, expected) in
+        [("444455556666", "InProgress"), ("777788889999", "InProgress"), ("777788889999", "InSync")]
+    {
+        let policy = here.policy(principal);
+        let put = json!({"SecretId": "a", "ResourcePolicy": policy});
+        here.get("PutResourcePolicy", put).await;
+        assert_eq!(status(&here, "a", "us-east-1").await.as_deref(), Some(expected), "{principal}");
+        server.pass(SECOND).await;
+        assert_eq!(status(&here, "a", "us-east-1").await.as_deref(), Some("InSync"));
+        let copied = there.get("GetResourcePolicy", json!({"SecretId": "a"})).await;
+        assert_eq!(copied["ResourcePolicy"], policy);
+    }
+    server.stop().await;
+}
+
 /// Everything that is copied of a secret, as its own region tells it.
 pub(crate) async fn copied(stage: &Stage<'_>, name: &str) -> Value {
     let id = json!({"SecretId": name});

@@ -8,6 +8,7 @@ use crate::{
     error::SecretError,
     identifier::{check_secret_id, secret},
     policy::{PolicyRecord, understand, writable},
+    replication,
 };
 
 /// Attaches a resource policy to a secret, in place of the one it had.
@@ -25,6 +26,10 @@ pub(crate) fn put_resource_policy(
         return Err(SecretError::PublicPolicy.into());
     }
 
+    let before = cx.part::<PolicyRecord>(&[&secret.arn, &name])?;
+    if before.is_none_or(|before| before.text != input.resource_policy) {
+        replication::fall_behind(cx, &secret)?;
+    }
     secret.note_policy(&name);
     secret.changed_at = cx.now();
     cx.save(PolicyRecord {
