@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod batches;
 #[cfg(test)]
+mod campaign;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod covered;

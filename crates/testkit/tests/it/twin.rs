@@ -1,13 +1,23 @@
 //! A second, slow and obvious Secrets Manager, in memory.
 //!
 //! It is written from the rules and not from the service: labels are a map from the label to its version, time is an argument,
-//! nothing is stored, sealed or retried. A random walk compares the two. It knows one account and one region, no limits and no
-//! validation.
+//! nothing is stored, sealed or retried, and replicas are made when somebody says so. A random walk compares the two. It knows one
+//! account, a few regions, no quotas and next to no validation.
+
+mod replication;
+mod request;
+mod rotation;
+mod secret;
 
 use std::collections::BTreeMap;
 
 use coffer_types::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use replication::{Origin, Replica};
+pub(crate) use request::{Call, Request, policy};
+use rotation::Rotation;
+pub(crate) use rotation::Rules;
 
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
@@ -19,14 +29,25 @@ const NOT_FOUND: &str = "ResourceNotFoundException";
 const EXISTS: &str = "ResourceExistsException";
 const STATE: &str = "InvalidRequestException";
 const PARAMETER: &str = "InvalidParameterException";
+const DENIED: &str = "AccessDeniedException";
+const MALFORMED: &str = "MalformedPolicyDocumentException";
+const PUBLIC: &str = "PublicPolicyException";
 
 #[derive(Debug, Default)]
 pub(crate) struct Twin {
-    pub(crate) secrets: BTreeMap<String, Secret>,
+    /// By region and name.
+    secrets: BTreeMap<(&'static str, String), Secret>,
+    /// Replicas that were made secrets of their own, of which their primaries have not heard.
+    promoted: Vec<u64>,
+    /// Replicas that are to go.
+    leaving: Vec<u64>,
+    /// So many replicas were asked for; each has a number.
+    replicas: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Secret {
+    region: &'static str,
     name: String,
     /// The server draws the suffix; the twin hears of it.
     pub(crate) arn: String,
@@ -35,413 +56,163 @@ pub(crate) struct Secret {
     accessed: Option<Timestamp>,
     description: String,
     tags: Option<Vec<(String, String)>>,
+    policy: Option<String>,
     versions: BTreeMap<String, Version>,
     labels: BTreeMap<String, String>,
-    deletion: Option<(Timestamp, Timestamp)>,
+    deletion: Option<Timestamp>,
+    due: Option<Timestamp>,
+    rotation: Option<Rotation>,
+    /// In the order in which they were asked for.
+    replicas: Vec<Replica>,
+    /// Only a replica has one.
+    origin: Option<Origin>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Version {
-    value: String,
+    /// None in the version that a rotation made and nobody has filled.
+    value: Option<String>,
     created: Timestamp,
     accessed: Option<Timestamp>,
 }
 
-/// What a request says, as far as the twin cares.
-#[derive(Debug, Clone)]
-pub(crate) enum Request {
-    Create {
-        name: String,
-        value: Option<(String, String)>,
-        description: Option<String>,
-        tags: Option<Vec<(String, String)>>,
-    },
-    Put {
-        name: String,
-        value: (String, String),
-        labels: Option<Vec<String>>,
-    },
-    Update {
-        name: String,
-        value: Option<(String, String)>,
-        description: Option<String>,
-    },
-    Move {
-        name: String,
-        label: String,
-        from: Option<String>,
-        to: Option<String>,
-    },
-    Get {
-        name: String,
-        id: Option<String>,
-        label: Option<String>,
-    },
-    Delete {
-        name: String,
-        days: Option<i64>,
-        force: bool,
-    },
-    Restore {
-        name: String,
-    },
-    Tag {
-        name: String,
-        tags: Vec<(String, String)>,
-    },
-    Untag {
-        name: String,
-        keys: Vec<String>,
-    },
-}
-
-impl Request {
-    pub(crate) fn name(&self) -> &str {
-        match self {
-            Self::Create { name, .. }
-            | Self::Put { name, .. }
-            | Self::Update { name, .. }
-            | Self::Move { name, .. }
-            | Self::Get { name, .. }
-            | Self::Delete { name, .. }
-            | Self::Restore { name }
-            | Self::Tag { name, .. }
-            | Self::Untag { name, .. } => name,
-        }
-    }
-
-    /// The request as a client writes it.
-    pub(crate) fn on_the_wire(&self) -> (&'static str, Value) {
-        let value = |input: &mut Value, value: &Option<(String, String)>| {
-            if let Some((token, text)) = value {
-                input["ClientRequestToken"] = token.as_str().into();
-                input["SecretString"] = text.as_str().into();
-            }
-        };
-        match self {
-            Self::Create { name, value: new, description, tags } => {
-                let mut input = json!({"Name": name, "Description": description, "Tags": tags.as_ref().map(|tags| shown(tags))});
-                value(&mut input, new);
-                ("CreateSecret", input)
-            }
-            Self::Put { name, value: new, labels } => {
-                let mut input = json!({"SecretId": name, "VersionStages": labels});
-                value(&mut input, &Some(new.clone()));
-                ("PutSecretValue", input)
-            }
-            Self::Update { name, value: new, description } => {
-                let mut input = json!({"SecretId": name, "Description": description});
-                value(&mut input, new);
-                ("UpdateSecret", input)
-            }
-            Self::Move { name, label, from, to } => (
-                "UpdateSecretVersionStage",
-                json!({"SecretId": name, "VersionStage": label, "RemoveFromVersionId": from, "MoveToVersionId": to}),
-            ),
-            Self::Get { name, id, label } => {
-                ("GetSecretValue", json!({"SecretId": name, "VersionId": id, "VersionStage": label}))
-            }
-            Self::Delete { name, days, force } => (
-                "DeleteSecret",
-                json!({"SecretId": name, "RecoveryWindowInDays": days, "ForceDeleteWithoutRecovery": force}),
-            ),
-            Self::Restore { name } => ("RestoreSecret", json!({"SecretId": name})),
-            Self::Tag { name, tags } => ("TagResource", json!({"SecretId": name, "Tags": shown(tags)})),
-            Self::Untag { name, keys } => ("UntagResource", json!({"SecretId": name, "TagKeys": keys})),
-        }
-    }
-}
-
 impl Twin {
     /// What the server must answer, and the change that it must make.
-    pub(crate) fn run(&mut self, request: &Request, now: Timestamp) -> Outcome {
+    pub(crate) fn run(&mut self, call: &Call, now: Timestamp) -> Outcome {
+        let Call { region, request } = call;
+        request.check(region)?;
         let name = request.name();
-        if let Request::Create { value, description, tags, .. } = request {
-            return self.create(name, value.as_ref(), description.as_deref(), tags.as_ref(), now);
+        match request {
+            Request::Create { .. } => return self.create(region, request, now),
+            Request::Delete { force: true, .. } => return self.erase(region, name, now),
+            _ => {}
         }
-        if let Request::Delete { days, force: true, .. } = request {
-            return match days {
-                Some(_) => Err(PARAMETER),
-                None => {
-                    let arn = self.secrets.remove(name).map(|secret| secret.arn);
-                    // The ARN of what never was is made up by the server.
-                    Ok(json!({"ARN": arn, "Name": name, "DeletionDate": seconds(now)}))
-                }
-            };
-        }
-        if let Request::Delete { days: Some(days), .. } = request
-            && !(7..=30).contains(days)
-        {
-            return Err(PARAMETER);
-        }
-        let secret = self.secrets.get_mut(name).ok_or(NOT_FOUND)?;
-        if let Request::Restore { .. } = request {
-            if secret.deletion.take().is_some() {
-                secret.changed = now;
-            }
-            return Ok(secret.called());
-        }
-        if secret.deletion.is_some() {
+        let secret = self.secrets.get_mut(&(*region, name.to_owned())).ok_or(NOT_FOUND)?;
+        if secret.deletion.is_some() && !matches!(request, Request::Restore { .. }) {
             return Err(STATE);
         }
-        match request {
-            Request::Put { value: (token, value), labels, .. } => {
-                secret.put(token, value, labels.as_ref(), now)
-            }
-            Request::Update { value, description, .. } => {
-                secret.update(value.as_ref(), description.as_deref(), now)
-            }
-            Request::Move { label, from, to, .. } => secret.shift(label, from.as_ref(), to.as_ref(), now),
-            Request::Get { id, label, .. } => secret.get(id.as_ref(), label.as_ref(), now),
-            Request::Delete { days, .. } => {
-                let due = now.plus_days(days.unwrap_or(30));
-                secret.deletion = Some((now, due));
-                secret.changed = now;
-                let mut answer = secret.called();
-                answer["DeletionDate"] = seconds(due);
-                Ok(answer)
-            }
-            Request::Tag { tags, .. } => {
-                if !tags.is_empty() {
-                    let known = secret.tags.get_or_insert_default();
-                    for (key, value) in tags {
-                        match known.iter().position(|(old, _)| old == key) {
-                            Some(at) => known[at].1.clone_from(value),
-                            None => known.push((key.clone(), value.clone())),
-                        }
-                    }
+        if secret.origin.is_some() && !request.is_for_replicas() {
+            return Err(PARAMETER);
+        }
+        let (before, changed) = (secret.read(), secret.changed);
+        let outcome = match request {
+            Request::Replicate { regions, overwrites, .. } => {
+                if secret.ask_for(regions, *overwrites, &mut self.replicas) {
                     secret.changed = now;
                 }
-                Ok(json!({}))
+                Ok(secret.arn_and_statuses())
             }
-            Request::Untag { keys, .. } => {
-                if let Some(tags) = &mut secret.tags {
-                    tags.retain(|(key, _)| !keys.contains(key));
+            Request::Unreplicate { regions, .. } => {
+                let gone = secret.dismiss(regions);
+                if !gone.is_empty() {
+                    secret.changed = now;
                 }
-                secret.changed = now;
-                Ok(json!({}))
+                self.leaving.extend(gone);
+                Ok(secret.arn_and_statuses())
             }
-            Request::Create { .. } | Request::Restore { .. } => unreachable!(),
+            Request::Promote { .. } => match secret.origin.take() {
+                Some(origin) => {
+                    self.promoted.push(origin.number);
+                    secret.changed = now;
+                    Ok(json!({"ARN": secret.arn}))
+                }
+                None => Err(STATE),
+            },
+            _ => secret.run(request, now),
+        };
+        if secret.changed != changed {
+            secret.tell_replicas(&before);
         }
+        outcome
     }
 
-    fn create(
-        &mut self,
-        name: &str,
-        value: Option<&(String, String)>,
-        description: Option<&str>,
-        tags: Option<&Vec<(String, String)>>,
-        now: Timestamp,
-    ) -> Outcome {
-        if let Some(secret) = self.secrets.get(name) {
+    fn create(&mut self, region: &'static str, request: &Request, now: Timestamp) -> Outcome {
+        let Request::Create { name, value, description, tags, replicas } = request else { unreachable!() };
+        let place = (region, name.clone());
+        if let Some(secret) = self.secrets.get(&place) {
             if secret.deletion.is_some() {
                 return Err(STATE);
             }
-            return match value.and_then(|(token, value)| Some((secret.versions.get(token)?, token, value))) {
-                Some((version, token, value)) if version.value == *value => {
-                    let mut answer = secret.called();
-                    answer["VersionId"] = token.as_str().into();
-                    Ok(answer)
-                }
-                _ => Err(EXISTS),
+            let Some((token, value)) = value.as_ref().filter(|_| secret.origin.is_none()) else {
+                return Err(EXISTS);
             };
+            if secret.versions.get(token).and_then(|version| version.value.as_ref()) != Some(value) {
+                return Err(EXISTS);
+            }
+            let mut answer = secret.called();
+            answer["VersionId"] = token.as_str().into();
+            if replicas.is_some() {
+                answer["ReplicationStatus"] = secret.statuses();
+            }
+            return Ok(answer);
         }
         let mut secret = Secret {
-            name: name.to_owned(),
+            region,
+            name: name.clone(),
             arn: String::new(),
             created: now,
             changed: now,
             accessed: None,
-            description: description.unwrap_or_default().to_owned(),
-            tags: tags.cloned(),
+            description: description.clone().unwrap_or_default(),
+            tags: tags.clone(),
+            policy: None,
             versions: BTreeMap::new(),
             labels: BTreeMap::new(),
             deletion: None,
+            due: None,
+            rotation: None,
+            replicas: Vec::new(),
+            origin: None,
         };
         let mut answer = secret.called();
         if let Some((token, value)) = value {
             secret.add(token, value, &[CURRENT.to_owned()], now);
             answer["VersionId"] = token.as_str().into();
         }
-        self.secrets.insert(name.to_owned(), secret);
+        if let Some((regions, overwrites)) = replicas {
+            secret.ask_for(regions, *overwrites, &mut self.replicas);
+            answer["ReplicationStatus"] = secret.statuses();
+        }
+        self.secrets.insert(place, secret);
         Ok(answer)
+    }
+
+    /// Deletes at once. What never was is gone as well, under an ARN that the server makes up.
+    fn erase(&mut self, region: &'static str, name: &str, now: Timestamp) -> Outcome {
+        let place = (region, name.to_owned());
+        let is_bound = |secret: &Secret| secret.origin.is_some() || !secret.replicas.is_empty();
+        if self.secrets.get(&place).is_some_and(is_bound) {
+            return Err(PARAMETER);
+        }
+        let arn = self.secrets.remove(&place).map(|secret| secret.arn);
+        Ok(json!({"ARN": arn, "Name": name, "DeletionDate": seconds(now)}))
     }
 
     /// What the reaper does.
     pub(crate) fn reap(&mut self, now: Timestamp) {
-        self.secrets.retain(|_, secret| secret.deletion.is_none_or(|(_, due)| due > now));
+        self.secrets.retain(|_, secret| secret.due.is_none_or(|due| due > now));
+    }
+
+    pub(crate) fn secret(&self, region: &'static str, name: &str) -> Option<&Secret> {
+        self.secrets.get(&(region, name.to_owned()))
+    }
+
+    pub(crate) const fn has_promotions(&self) -> bool {
+        !self.promoted.is_empty()
+    }
+
+    pub(crate) fn learn_arn(&mut self, region: &'static str, name: &str, arn: &str) {
+        if let Some(secret) = self.secrets.get_mut(&(region, name.to_owned())) {
+            arn.clone_into(&mut secret.arn);
+        }
     }
 
     /// ListSecrets, scheduled ones included.
-    pub(crate) fn list(&self) -> Value {
-        let mut secrets: Vec<&Secret> = self.secrets.values().collect();
-        secrets.sort_by_key(|secret| secret.created);
-        secrets.iter().map(|secret| secret.describe("SecretVersionsToStages")).collect()
-    }
-}
-
-impl Secret {
-    fn called(&self) -> Value {
-        json!({"ARN": self.arn, "Name": self.name})
-    }
-
-    fn labels_of(&self, id: &str) -> Vec<&str> {
-        self.labels.iter().filter(|(_, holder)| *holder == id).map(|(label, _)| label.as_str()).collect()
-    }
-
-    fn add(&mut self, id: &str, value: &str, labels: &[String], now: Timestamp) {
-        let is_first = self.versions.is_empty();
-        self.versions
-            .insert(id.to_owned(), Version { value: value.to_owned(), created: now, accessed: None });
-        let before = self.labels.get(CURRENT).cloned();
-        for label in labels {
-            self.labels.insert(label.clone(), id.to_owned());
-        }
-        if is_first {
-            self.labels.insert(CURRENT.to_owned(), id.to_owned());
-        }
-        if labels.iter().any(|label| label == CURRENT) {
-            if let Some(before) = before {
-                self.labels.insert(PREVIOUS.to_owned(), before);
-            }
-            self.labels.retain(|label, holder| label != PENDING || holder == id);
-        }
-        self.changed = now;
-    }
-
-    fn put(&mut self, token: &str, value: &str, labels: Option<&Vec<String>>, now: Timestamp) -> Outcome {
-        match self.versions.get(token) {
-            Some(version) if version.value != value => return Err(EXISTS),
-            Some(_) => {}
-            None => {
-                let current = vec![CURRENT.to_owned()];
-                self.add(token, value, labels.unwrap_or(&current), now);
-            }
-        }
-        let mut answer = self.called();
-        answer["VersionId"] = token.into();
-        answer["VersionStages"] = self.labels_of(token).into();
-        Ok(answer)
-    }
-
-    fn update(
-        &mut self,
-        value: Option<&(String, String)>,
-        description: Option<&str>,
-        now: Timestamp,
-    ) -> Outcome {
-        let known = value.and_then(|(token, _)| self.versions.get(token));
-        if let (Some((_, value)), Some(version)) = (value, known)
-            && version.value != *value
-        {
-            return Err(EXISTS);
-        }
-        let is_repeated = known.is_some();
-        let mut answer = self.called();
-        if let Some((token, value)) = value {
-            if !is_repeated {
-                self.add(token, value, &[CURRENT.to_owned()], now);
-            }
-            answer["VersionId"] = token.as_str().into();
-        }
-        if let Some(description) = description {
-            description.clone_into(&mut self.description);
-        }
-        if description.is_some() || !is_repeated {
-            self.changed = now;
-        }
-        Ok(answer)
-    }
-
-    fn shift(&mut self, label: &str, from: Option<&String>, to: Option<&String>, now: Timestamp) -> Outcome {
-        let holder = self.labels.get(label).cloned();
-        match (from, to, holder) {
-            (None, None, _) => return Err(PARAMETER),
-            (_, Some(to), _) if !self.versions.contains_key(to) => return Err(NOT_FOUND),
-            (Some(from), _, holder) if holder.as_ref() != Some(from) => return Err(PARAMETER),
-            (None, Some(to), Some(holder)) if holder != *to => return Err(PARAMETER),
-            (Some(_), None, _) if label == CURRENT => return Err(PARAMETER),
-            (_, Some(to), holder) => {
-                self.labels.insert(label.to_owned(), to.clone());
-                if label == CURRENT
-                    && let Some(before) = holder.filter(|before| before != to)
-                {
-                    self.labels.insert(PREVIOUS.to_owned(), before);
-                }
-            }
-            (_, None, _) => drop(self.labels.remove(label)),
-        }
-        self.changed = now;
-        Ok(self.called())
-    }
-
-    fn get(&mut self, id: Option<&String>, label: Option<&String>, now: Timestamp) -> Outcome {
-        let label = label.map_or(CURRENT, String::as_str);
-        let id = match id {
-            Some(id) => id.clone(),
-            None => self.labels.get(label).ok_or(NOT_FOUND)?.clone(),
-        };
-        let asked_for_label = label != CURRENT;
-        let labels: Vec<String> = self.labels_of(&id).into_iter().map(str::to_owned).collect();
-        let version = self.versions.get_mut(&id).ok_or(NOT_FOUND)?;
-        if asked_for_label && !labels.iter().any(|held| held == label) {
-            return Err(STATE);
-        }
-        version.accessed = Some(now.start_of_day());
-        self.accessed = Some(now.start_of_day());
-        let mut answer = json!({
-            "ARN": self.arn, "Name": self.name, "VersionId": id, "SecretString": version.value,
-            "CreatedDate": seconds(version.created),
-        });
-        if !labels.is_empty() {
-            answer["VersionStages"] = labels.into();
-        }
-        Ok(answer)
-    }
-
-    /// DescribeSecret, or an entry of ListSecrets, which calls one member otherwise.
-    pub(crate) fn describe(&self, versions: &str) -> Value {
-        let mut answer = self.called();
-        answer["CreatedDate"] = seconds(self.created);
-        answer["LastChangedDate"] = seconds(self.changed);
-        if !self.description.is_empty() {
-            answer["Description"] = self.description.as_str().into();
-        }
-        if let Some(tags) = &self.tags {
-            answer["Tags"] = shown(tags);
-        }
-        if let Some(day) = self.accessed {
-            answer["LastAccessedDate"] = seconds(day);
-        }
-        if let Some((asked, _)) = self.deletion {
-            answer["DeletedDate"] = seconds(asked);
-        }
-        let labelled = self.versions.keys().map(|id| (id.clone(), json!(self.labels_of(id))));
-        let labelled: Map<String, Value> = labelled.filter(|(_, labels)| *labels != json!([])).collect();
-        if !labelled.is_empty() {
-            answer[versions] = labelled.into();
-        }
-        answer
-    }
-
-    /// ListSecretVersionIds, deprecated ones included.
-    pub(crate) fn list_versions(&self) -> Value {
-        let mut versions: Vec<(&String, &Version)> = self.versions.iter().collect();
-        versions.sort_by_key(|(id, version)| (version.created, *id));
-        let entry = |(id, version): (&String, &Version)| {
-            let mut entry = json!({
-                "VersionId": id, "CreatedDate": seconds(version.created), "KmsKeyIds": ["DefaultEncryptionKey"],
-            });
-            let labels = self.labels_of(id);
-            if !labels.is_empty() {
-                entry["VersionStages"] = labels.into();
-            }
-            if let Some(day) = version.accessed {
-                entry["LastAccessedDate"] = seconds(day);
-            }
-            entry
-        };
-        versions.into_iter().map(entry).collect()
+    pub(crate) fn list(&self, region: &str) -> Value {
+        let mut secrets: Vec<&Secret> =
+            self.secrets.values().filter(|secret| secret.region == region).collect();
+        secrets.sort_by_key(|secret| (secret.created, &secret.arn));
+        secrets.iter().map(|secret| secret.entry()).collect()
     }
 }
 
