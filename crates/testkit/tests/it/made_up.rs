@@ -1,71 +1,158 @@
 //! Thousands of made-up requests for every operation: what the model allows, its edges, and one step beyond.
 //!
-//! Nothing may end in a fault of ours. What breaks a constraint is told so, with the path of the member and the words of the
-//! constraint; what breaks none never is. Each operation has a server of its own with a few secrets on it, and half of the
-//! requests that name a secret name one of those, so that handlers see them too.
+//! Nothing may end in a fault of ours, and no answer may be outside of the model: the client holds every one against it, errors
+//! included. What breaks a constraint is told so, with the path of the member and the words of the constraint; what breaks none never
+//! is. Each operation has servers of its own, with secrets in every state, and members that name things often name one of those, so
+//! that handlers see them too. Some time passes now and then, and whatever runs by itself runs.
 
-use std::sync::Arc;
+mod aim;
+mod furniture;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use coffer_model::secretsmanager;
 use coffer_shape::{
     OperationSpec, Shape,
     generate::{Broken, Made, Mode},
 };
-use coffer_testkit::{Engine, SimEntropy, TestServer};
+use coffer_testkit::{SimEntropy, TestServer};
 use coffer_wire::{Codec, encode_request, read_error};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::stage::token;
+use crate::campaign;
+use aim::aim;
+use furniture::{ELSEWHERE, Furniture};
 
-/// Of each kind, for each operation.
-const REQUESTS: usize = 1_000;
-const SECRETS: [&str; 3] = ["one", "two", "three"];
+/// What is made up for an operation on one server, of each kind, and how many servers an operation has.
+const REQUESTS: usize = 100;
+const SERVERS: u64 = 9;
+/// What the requests for Secrets Manager must come to.
+const PLAYED_MIN: usize = 50_000;
+/// Not even an operation that nearly everything contradicts may be a stranger to success.
+const SUCCEEDED_MIN: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn made_up_requests_are_answered_by_the_rules() {
-    let mut operations = JoinSet::new();
-    for (number, spec) in coffer_server::open::registry().public().into_iter().enumerate() {
-        operations.spawn(play(spec, u64::try_from(number).unwrap()));
+    let seed = campaign::seed(20_260_103);
+    for round in 0..campaign::rounds(1, 30) {
+        let mut operations = JoinSet::new();
+        for (number, spec) in (0..).zip(coffer_server::open::registry().public()) {
+            operations.spawn(async move {
+                let mut played = Played::default();
+                for server in 0..SERVERS {
+                    let seed = seed + ((round * 1000 + number) * SERVERS + server);
+                    played.play(spec, seed).await;
+                }
+                (spec, played)
+            });
+        }
+        let (mut requests, mut broken) = (0, 0);
+        while let Some(outcome) = operations.join_next().await {
+            let (spec, played) = outcome.unwrap();
+            broken += played.broken;
+            if spec.service.name == secretsmanager::SERVICE.name {
+                requests += played.outcomes.values().sum::<usize>();
+                let succeeded = played.outcomes.get("").copied().unwrap_or_default();
+                assert!(
+                    succeeded >= SUCCEEDED_MIN,
+                    "COFFER_SEED={seed} {}: {:?}",
+                    spec.name,
+                    played.outcomes
+                );
+            }
+        }
+        assert!(requests >= PLAYED_MIN, "COFFER_SEED={seed}: {requests}");
+        // Nearly every request has something to break; an empty one, as ListSecrets takes it, has not.
+        assert!(broken > 12 * REQUESTS * usize::try_from(SERVERS).unwrap(), "COFFER_SEED={seed}: {broken}");
     }
-    let mut broken = 0;
-    while let Some(played) = operations.join_next().await {
-        broken += played.unwrap();
-    }
-    // Nearly every request has something to break; an empty one, as ListSecrets takes it, has not.
-    assert!(broken > 11 * REQUESTS, "{broken}");
 }
 
-/// Answers with how many broken requests there were.
-async fn play(spec: &'static OperationSpec, seed: u64) -> usize {
-    let server = furnished(seed).await;
-    let chance = Arc::new(SimEntropy::seeded(seed));
-    let mut broken_requests = 0;
-    for _ in 0..REQUESTS {
-        for mode in [Mode::Valid, Mode::Boundary] {
-            let made = Made::new(spec.input, mode, chance.as_ref());
-            let body = aimed(spec, written(spec, &made), &chance);
-            // Nobody means a secret with two values, and so a body need not hold both of them at their longest.
-            let body = if chance.below(4) == 0 && !names_two_values(&body) { escaped(&body) } else { body };
-            let (_, code, message) = ask(&server, spec, &body).await;
-            let is_refused_by_model = code == "SerializationException"
-                || code == "RequestEntityTooLargeException"
-                || (code == "ValidationException" && !message.starts_with("Invalid name."));
-            assert!(!is_refused_by_model, "{} {code}: {message}\n{}", spec.name, start(&body));
-        }
-        if let Some((made, Broken { path, constraint })) = Made::broken(spec.input, chance.as_ref()) {
-            broken_requests += 1;
-            let body = written(spec, &made);
-            let (status, code, message) = ask(&server, spec, &body).await;
-            let what = format!("{} {path}: {constraint}\n{code}: {message}\n{}", spec.name, start(&body));
-            assert_eq!((status, code.as_str()), (400, "ValidationException"), "{what}");
-            assert!(message.starts_with("1 validation error detected: Value "), "{what}");
-            let end = format!(" at '{path}' failed to satisfy constraint: {constraint}");
-            assert!(message.ends_with(&end), "{what}");
-        }
+#[derive(Debug, Default)]
+struct Played {
+    /// By the code of the answer, which is empty for a success.
+    outcomes: BTreeMap<String, usize>,
+    /// Of these, requests that break a constraint.
+    broken: usize,
+    /// Requests that go on where an answer ended.
+    continuations: Vec<Vec<u8>>,
+}
+
+impl Played {
+    /// Now and then the next page of something, perhaps once more.
+    fn continuation(&self, chance: &SimEntropy) -> Option<Vec<u8>> {
+        let last = self.continuations.len().checked_sub(1 + chance.below(3))?;
+        (chance.below(6) == 0).then(|| self.continuations[last].clone())
     }
-    server.stop().await;
-    broken_requests
+
+    async fn play(&mut self, spec: &'static OperationSpec, seed: u64) {
+        let furniture = Furniture::new(seed).await;
+        // Another server cannot read them.
+        self.continuations.clear();
+        let server = &furniture.server;
+        let chance = SimEntropy::seeded(seed);
+        let invalid = spec.service.codes.validation.code;
+        for number in 0..REQUESTS {
+            for mode in [Mode::Valid, Mode::Boundary] {
+                let made = Made::new(spec.input, mode, &chance);
+                let body = self
+                    .continuation(&chance)
+                    .unwrap_or_else(|| aim(spec, written(spec, &made), &furniture, &chance));
+                // Nobody means a secret with two values, and so a body need not hold both of them at their longest.
+                let body =
+                    if chance.below(4) == 0 && !names_two_values(&body) { escaped(&body) } else { body };
+                let (_, code, message) = self.ask(server, spec, &body, &chance).await;
+                let is_refused_by_model = code == "SerializationException"
+                    || code == "RequestEntityTooLargeException"
+                    || (code == invalid && message.contains("failed to satisfy constraint"));
+                let what = || format!("{seed} {} {code}: {message}\n{}", spec.name, start(&body));
+                assert!(!is_refused_by_model, "{}", what());
+            }
+            if let Some((made, Broken { path, constraint })) = Made::broken(spec.input, &chance) {
+                self.broken += 1;
+                let body = written(spec, &made);
+                let (status, code, message) = self.ask(server, spec, &body, &chance).await;
+                let what = || {
+                    format!("{seed} {} {path}: {constraint}\n{code}: {message}\n{}", spec.name, start(&body))
+                };
+                assert_eq!((status, code.as_str()), (400, invalid), "{}", what());
+                assert!(message.starts_with("1 validation error detected: Value "), "{}", what());
+                let end = format!(" at '{path}' failed to satisfy constraint: {constraint}");
+                assert!(message.ends_with(&end), "{}", what());
+            }
+            if number % 20 == 19 {
+                server.pass(Duration::from_secs(3600 * u64::try_from(1 + chance.below(100)).unwrap())).await;
+            }
+        }
+        furniture.server.stop().await;
+    }
+
+    /// Status, code and sentence; the client holds every answer against the model, and a fault of ours fails there. Some requests go
+    /// to where the replicas are.
+    async fn ask(
+        &mut self,
+        server: &TestServer,
+        spec: &'static OperationSpec,
+        body: &[u8],
+        chance: &SimEntropy,
+    ) -> (u16, String, String) {
+        let elsewhere = server.client().with_region(ELSEWHERE.parse().unwrap());
+        let client = if chance.below(5) == 0 { &elsewhere } else { server.client() };
+        let answer = client.call_raw(spec.service, spec.name, body).await.unwrap();
+        let error =
+            read_error(Codec::of(spec.service), answer.body.expose()).filter(|_| answer.status != 200);
+        let (code, message) = error.map(|error| (error.code, error.message)).unwrap_or_default();
+        *self.outcomes.entry(code.clone()).or_default() += 1;
+        if answer.status == 200
+            && let Ok(Value::Object(mut page)) = serde_json::from_slice(answer.body.expose())
+            && let Some(token) = page.remove("NextToken")
+        {
+            let mut next: Value = serde_json::from_slice(body).unwrap();
+            next["NextToken"] = token;
+            self.continuations.push(next.to_string().into_bytes());
+        }
+        (answer.status, code, message)
+    }
 }
 
 fn names_two_values(body: &[u8]) -> bool {
@@ -74,30 +161,8 @@ fn names_two_values(body: &[u8]) -> bool {
     ["SecretString", "SecretBinary"].iter().all(|member| input.get(member).is_some())
 }
 
-async fn furnished(seed: u64) -> TestServer {
-    let server = TestServer::start(Engine::Memory, seed).await;
-    for (number, name) in SECRETS.iter().enumerate() {
-        let input = json!({"Name": name, "ClientRequestToken": token(number), "SecretString": "value"});
-        let body = input.to_string();
-        let answer =
-            server.client().call_raw(&secretsmanager::SERVICE, "CreateSecret", body.as_bytes()).await;
-        assert_eq!(answer.unwrap().status, 200);
-    }
-    server
-}
-
 fn written(spec: &'static OperationSpec, made: &Made) -> Vec<u8> {
     encode_request(spec, &|to| made.write_as(spec.input, to)).unwrap().body.take()
-}
-
-/// Lets half of the requests that name a secret name one that is there.
-fn aimed(spec: &OperationSpec, body: Vec<u8>, chance: &SimEntropy) -> Vec<u8> {
-    if spec.input.member("SecretId").is_none() || chance.below(2) == 0 {
-        return body;
-    }
-    let mut input: Value = serde_json::from_slice(&body).unwrap();
-    input["SecretId"] = SECRETS[chance.below(SECRETS.len())].into();
-    input.to_string().into_bytes()
 }
 
 /// The same request in JSON with every letter of every string as an escape. Forms have no strings in quotes, and a body need not
@@ -123,16 +188,6 @@ fn escaped(body: &[u8]) -> Vec<u8> {
         rest = &after[strings.byte_offset() - 1..];
     }
     (out + rest).into_bytes()
-}
-
-/// Status, code and sentence; the client holds every answer against the model, and a fault of ours fails there.
-async fn ask(server: &TestServer, spec: &'static OperationSpec, body: &[u8]) -> (u16, String, String) {
-    let answer = server.client().call_raw(spec.service, spec.name, body).await.unwrap();
-    let error = read_error(Codec::of(spec.service), answer.body.expose()).filter(|_| answer.status != 200);
-    error.map_or_else(
-        || (answer.status, String::new(), String::new()),
-        |error| (answer.status, error.code, error.message),
-    )
 }
 
 fn start(body: &[u8]) -> String {
