@@ -39,8 +39,8 @@ pub(crate) struct Twin {
     secrets: BTreeMap<(&'static str, String), Secret>,
     /// Replicas that were made secrets of their own, of which their primaries have not heard.
     promoted: Vec<u64>,
-    /// Replicas that are to go.
-    leaving: Vec<u64>,
+    /// Replicas that are to go, by the region of their primary and its name.
+    leaving: Vec<(&'static str, String, u64)>,
     /// So many replicas were asked for; each has a number.
     replicas: u64,
 }
@@ -107,7 +107,7 @@ impl Twin {
                 if !gone.is_empty() {
                     secret.changed = now;
                 }
-                self.leaving.extend(gone);
+                self.leaving.extend(gone.into_iter().map(|number| (*region, name.to_owned(), number)));
                 Ok(secret.arn_and_statuses())
             }
             Request::Promote { .. } => match secret.origin.take() {
@@ -195,10 +195,6 @@ impl Twin {
 
     pub(crate) fn secret(&self, region: &'static str, name: &str) -> Option<&Secret> {
         self.secrets.get(&(region, name.to_owned()))
-    }
-
-    pub(crate) const fn has_promotions(&self) -> bool {
-        !self.promoted.is_empty()
     }
 
     pub(crate) fn learn_arn(&mut self, region: &'static str, name: &str, arn: &str) {

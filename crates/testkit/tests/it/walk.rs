@@ -4,8 +4,8 @@
 //! read under each label. A failure prints the seed and the last steps.
 //!
 //! Replication has no time of its own here: between two steps nothing is heard, or everything. Where two regions have something to
-//! say about one name at once, who is heard first decides, and no rule says who; so the walk lets everything be heard before it asks
-//! something of a name in another region. What may come of such races is in `replication.rs`.
+//! say to one place at once, who is heard first decides, and no rule says who; the walk lets everything be heard before it comes to
+//! that. What may come of such races is in `replication.rs`.
 
 mod chance;
 
@@ -135,7 +135,6 @@ async fn walk(engine: Engine, seed: u64, steps: usize, reads: Reads) -> BTreeMap
         server: &server,
         chance: Chance(SimEntropy::seeded(seed)),
         twin: Twin::default(),
-        unheard: BTreeMap::new(),
         calls: Vec::new(),
         story: Story { seed, steps: VecDeque::new() },
         outcomes: BTreeMap::new(),
@@ -158,8 +157,6 @@ struct Walk<'s> {
     server: &'s TestServer,
     chance: Chance,
     twin: Twin,
-    /// For each name the region that has something to say about it.
-    unheard: BTreeMap<String, &'static str>,
     calls: Vec<Call>,
     story: Story,
     outcomes: BTreeMap<String, usize>,
@@ -199,28 +196,17 @@ impl<'s> Walk<'s> {
         self.twin.settle(self.server.now());
         self.server.pass(Duration::from_secs(10)).await;
         self.twin.reap(self.server.now());
-        self.unheard.clear();
         self.story.add(format!("{step}: everything is heard, it is {}", self.server.now()));
     }
 
     async fn step(&mut self, step: usize, call: &Call) {
-        let Call { region, request } = call;
-        let heard_first = match self.unheard.get(request.name()) {
-            Some(elsewhere) if elsewhere != region => !request.is_read(),
-            Some(_) => request.replicates() && self.twin.has_promotions(),
-            None => false,
-        };
-        if heard_first {
+        if self.twin.is_contested(call) {
             self.settle(step).await;
         }
         self.story.add(format!("{step}: {call:?}"));
         // Clients repeat what they got no answer to.
-        let mut succeeded = false;
         for _ in 0..1 + usize::from(self.chance.once_in(6)) {
-            succeeded |= self.ask(call).await;
-        }
-        if succeeded && !request.is_read() {
-            self.unheard.insert(request.name().to_owned(), region);
+            self.ask(call).await;
         }
         self.calls.push(call.clone());
         if self.calls.len() > REMEMBERED {
@@ -228,8 +214,7 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// Whether it was granted.
-    async fn ask(&mut self, call: &Call) -> bool {
+    async fn ask(&mut self, call: &Call) {
         let (operation, input) = call.request.on_the_wire();
         let reply = self.stage(call.region).ask(operation, &input).await;
         let mut expected = self.twin.run(call, self.server.now());
@@ -237,7 +222,6 @@ impl<'s> Walk<'s> {
         let came = if reply.status == 200 { Ok(reply.body.clone()) } else { Err(reply.code()) };
         assert_eq!(came, expected, "{operation} {input}: {}\n{}", reply.message(), self.story);
         *self.outcomes.entry(format!("{operation} {}", reply.code())).or_default() += 1;
-        reply.status == 200
     }
 
     async fn compare(&mut self, name: &str) {

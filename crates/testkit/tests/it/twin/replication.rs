@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use coffer_types::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Secret, Twin, Version, seconds};
+use super::{Call, Secret, Twin, Version, seconds};
 
 /// What a primary knows of a replica.
 #[derive(Debug)]
@@ -149,6 +149,24 @@ impl Secret {
 }
 
 impl Twin {
+    /// Whether two regions would have something to say to one place, so that the outcome hangs on who is heard first.
+    ///
+    /// Changes of a secret without replicas are seen by whoever arrives, and a primary may go on while one of its own replicas is
+    /// promoted: it has nothing to say to that any more.
+    pub(crate) fn is_contested(&self, call: &Call) -> bool {
+        let Call { region, request } = call;
+        let name = request.name();
+        let speaks = self.secret(region, name).is_some_and(|secret| !secret.replicas.is_empty());
+        if request.is_read() || !(speaks || request.replicates()) {
+            return false;
+        }
+        let mut others = self.secrets.values().filter(|other| other.name == name && other.region != *region);
+        let has_news = |replica: &Replica| replica.has_to_hear || self.promoted.contains(&replica.number);
+        others.any(|other| other.replicas.iter().any(has_news))
+            || self.leaving.iter().any(|(from, of, _)| of == name && from != region)
+            || (request.replicates() && !self.promoted.is_empty())
+    }
+
     /// Everybody hears everything: first primaries of what happened to their replicas, then replicas of what their primaries are.
     pub(crate) fn settle(&mut self, now: Timestamp) {
         let reads: Vec<_> = self
@@ -171,7 +189,8 @@ impl Twin {
             }
         }
         let leaving = std::mem::take(&mut self.leaving);
-        self.secrets.retain(|_, secret| secret.origin.is_none_or(|origin| !leaving.contains(&origin.number)));
+        let is_leaving = |origin: Origin| leaving.iter().any(|(_, _, number)| *number == origin.number);
+        self.secrets.retain(|_, secret| secret.origin.is_none_or(|origin| !is_leaving(origin)));
 
         let places: Vec<_> = self.secrets.keys().cloned().collect();
         for place in places {
