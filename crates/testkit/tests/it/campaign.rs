@@ -1,7 +1,7 @@
 //! How far a run goes, and from which seed, as whoever starts the tests wants it.
 //!
-//! `./check` plays the same walks every time, so that it says the same of the same code. `COFFER_CAMPAIGN=long` plays many more from
-//! a new seed, and `COFFER_SEED` has any of them again.
+//! `COFFER_SEED` is the seed; `./check` draws one, so that each of its runs looks elsewhere, and says which it was. Without it a test
+//! plays what it always plays. `COFFER_CAMPAIGN=long` goes on from there, seed after seed.
 
 use coffer_crypto::SystemEntropy;
 use coffer_types::Entropy;

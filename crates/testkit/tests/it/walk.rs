@@ -120,11 +120,12 @@ async fn campaign(engine: Engine, usual: u64, steps: usize, reads: Reads) {
             *outcomes.entry(place).or_default() += times;
         }
     }
-    // A walk that never comes to some place says nothing of it. Another seed alone may miss one.
-    if steps >= STEPS && (seed == usual || campaign::is_long()) {
+    // A walk that never comes to some place says nothing of it. One from another seed may miss a few.
+    if steps >= STEPS {
         let missing = |place: &&&str| outcomes.get(**place).is_none_or(|times: &usize| *times == 0);
         let missing: Vec<_> = PLACES.iter().filter(missing).collect();
-        assert!(missing.is_empty(), "{missing:?} in {outcomes:#?}");
+        let missing_max = if seed == usual || campaign::is_long() { 0 } else { 4 };
+        assert!(missing.len() <= missing_max, "COFFER_SEED={seed}: {missing:?} in {outcomes:#?}");
     }
 }
 

@@ -12,7 +12,16 @@ use super::furniture::{Furniture, LABELS, REGIONS, TAGS};
 use crate::stage::token;
 
 /// Whoever gets one of these wrong comes no further.
-const NEEDED: [&str; 5] = ["SecretId", "Name", "Region", "ResourcePolicy", "RotationLambdaARN"];
+const NEEDED: [&str; 8] = [
+    "SecretId",
+    "Name",
+    "Region",
+    "ResourcePolicy",
+    "RotationLambdaARN",
+    "ExternalSecretRotationRoleArn",
+    "VersionStage",
+    "MoveToVersionId",
+];
 /// So many different tokens and version ids are in use; the last ones are of no version.
 const TOKENS: usize = 8;
 
