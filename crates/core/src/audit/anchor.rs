@@ -3,7 +3,7 @@
 //! Each segment says how the one before it ended, and nobody says it of the newest: its end could be cut off, or the whole of it taken
 //! away, and look like a crash. So the store keeps a record of how far the log had come, written after that much of the log was
 //! synced, and verification holds the log against it. While a server runs it is at most a second behind; a server that is stopped
-//! leaves it exact. Whoever wants to shorten the log has to put back an old store as well, with every secret as it was then.
+//! leaves it exact. The next process compares before it forgets, and puts on record what it finds. Whoever wants to shorten the log has to put back an old store as well, with every secret as it was then.
 
 use std::io;
 
@@ -12,15 +12,20 @@ use coffer_shape::ApiError;
 use coffer_store::{Key, KeyRange, Partition};
 use coffer_types::encoding::HEXLOWER;
 
-use super::segment::{Link, chain_after};
+use super::{
+    retire::EVENT_SOURCE,
+    segment::{Link, chain_after, segment_name, segment_number},
+};
 use crate::{
-    Caller, Core, Cx, Examined, Past, Record,
+    AuditLog, Caller, Core, Cx, EventKind, Examined, Past, Record, ServiceEvent,
     cx::{INTERNAL, INTERNAL_MESSAGE},
     db::turns::off_the_runtime,
     record::open_record,
 };
 
 const NAME: &str = "end";
+/// The name of the event that says so when a process finds the log shorter than it was.
+pub(super) const SHORTENED: &str = "AuditLogShortened";
 
 crate::table! {
     0x0002 "audit_end", version 1, key (name), part;
@@ -115,13 +120,62 @@ impl AuditEnd {
     }
 }
 
+impl AuditLog {
+    /// Whether the files of earlier processes do not come as far as this. A segment before the oldest was retired.
+    fn falls_short(&self, end: &AuditEnd) -> bool {
+        let name = segment_name(end.segment);
+        match self.files().read(&name) {
+            Ok(bytes) => !end.is_on(self.barrier(), &bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let names = self.files().list().unwrap_or_default();
+                names
+                    .iter()
+                    .filter_map(|name| segment_number(name))
+                    .min()
+                    .is_none_or(|oldest| oldest < end.segment)
+            }
+            Err(_) => true,
+        }
+    }
+}
+
 impl Core {
+    /// Puts on record, for ever, that the log does not reach any more what the store remembers of an earlier process.
+    async fn compare_with_remembered(&self, caller: &Caller) -> Result<(), ApiError> {
+        let short = |end: &AuditEnd| off_the_runtime(|| self.audit().falls_short(end));
+        self.run_local(caller, |cx| {
+            let Some(record) = cx.part::<AuditEndRecord>(&[NAME])? else { return Ok(()) };
+            let Some(end) = AuditEnd::of(&record).filter(|end| short(end)) else { return Ok(()) };
+            tracing::error!(
+                segment = segment_name(end.segment),
+                events = end.events,
+                "the audit log was shortened while no server ran; run coffer audit verify"
+            );
+            cx.record_event(ServiceEvent {
+                kind: EventKind::Service,
+                source: EVENT_SOURCE,
+                name: SHORTENED,
+                details: vec![
+                    ("segment", segment_name(end.segment)),
+                    ("events", end.events.to_string()),
+                    ("chain", end.chain()),
+                ],
+            });
+            Ok(())
+        })
+        .await
+    }
+
     /// Lets the store remember how far the audit log has come, if it has come further since. Not for a log that is not kept.
     pub async fn remember_audit_end(&self, caller: &Caller) -> Result<(), ApiError> {
         let failed = |error: io::Error| ApiError::new(INTERNAL, INTERNAL_MESSAGE).because(error);
         let Some(end) = self.audit().end() else { return Ok(()) };
-        if self.audit().remembered().as_ref() == Some(&end) {
-            return Ok(());
+        let known = self.audit().remembered().clone();
+        match known {
+            Some(known) if known == end => return Ok(()),
+            Some(_) => {}
+            // The first time of this process: what was remembered before is about to be forgotten, so it is looked at now.
+            None => self.compare_with_remembered(caller).await?,
         }
         // Synced first: a store that remembers more than a loss of power left would accuse somebody.
         off_the_runtime(|| self.audit().sync()).map_err(failed)?;

@@ -77,6 +77,9 @@ pub fn inspect_audit(files: &dyn Files, barrier: &Barrier, ends: &[AuditEnd]) ->
             format!("segments {from} to {to} are missing, and no event says that they were retired"),
         );
     }
+    for says in succession.shortened() {
+        found.problem("audit", says);
+    }
     for end in ends {
         let reaches = |name: &str| files.read(name).is_ok_and(|bytes| end.is_on(barrier, &bytes));
         if let Some(says) = succession.falls_short(end, reaches) {

@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    anchor::AuditEnd,
-    retire::{EVENT_NAME, EVENT_SOURCE, text_of},
+    anchor::{AuditEnd, SHORTENED},
+    retire::{EVENT_NAME, EVENT_SOURCE, text_of, time_of},
     segment::{Link, NO_LINK, SegmentReport, segment_name, segment_number},
 };
 
@@ -21,6 +21,8 @@ pub struct Succession {
     /// Files whose names are no names of segments.
     others: Vec<String>,
     retired_to: u64,
+    /// What processes found missing when they began.
+    shortened: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,14 +56,29 @@ impl Succession {
         }
     }
 
-    /// Notes an event of the log, if it tells of a segment that was retired.
+    /// Notes an event of the log, if it tells of a segment that was retired or found too short.
     pub fn note_event(&mut self, event: &str) {
         // Inside a quoted text these quotes would be escaped, so a caller cannot write them.
-        let is_ours =
-            event.contains(&format!("\"eventSource\":\"{EVENT_SOURCE}\",\"eventName\":\"{EVENT_NAME}\""));
-        if is_ours && let Some(name) = text_of(event, "\"segment\":\"") {
-            self.note_retired(name);
+        let is =
+            |name| event.contains(&format!("\"eventSource\":\"{EVENT_SOURCE}\",\"eventName\":\"{name}\""));
+        if !event.contains(EVENT_SOURCE) {
+            return;
         }
+        let Some(segment) = text_of(event, "\"segment\":\"") else { return };
+        if is(EVENT_NAME) {
+            self.note_retired(segment);
+        } else if is(SHORTENED) {
+            let events = text_of(event, "\"events\":\"").unwrap_or("?");
+            let time = time_of(event).unwrap_or("?");
+            self.shortened.push(format!(
+                "the server that began at {time} found less in {segment} than the {events} events that the store knew of"
+            ));
+        }
+    }
+
+    /// What servers found missing when they began, in their words.
+    pub fn shortened(&self) -> &[String] {
+        &self.shortened
     }
 
     /// The runs of segments that should be there and are not.

@@ -13,6 +13,7 @@ Examples:
   coffer key shares create                 recovery shares, for the day the keyfile is lost
   coffer key keyfile create                another keyfile, on that day
   coffer doctor                            what somebody should look at
+  coffer audit search --from 24h           who did what since yesterday
 
 Exit codes:
   0   done
@@ -49,6 +50,11 @@ pub(crate) enum Command {
     },
     /// Read everything a store keeps and report what is not as it was written; the server has to be stopped
     Verify(Verify),
+    /// The record of who did what
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Say what somebody should look at, whether or not a server runs
     Doctor(Doctor),
     /// Go on without acknowledged writes that a damaged log has lost; `doctor` and `verify` name the damage
@@ -195,6 +201,63 @@ pub(crate) struct Verify {
     #[arg(long)]
     pub names: bool,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Read the whole audit log and report what is not as it was written, whether or not a server runs
+    Verify(AuditVerify),
+    /// Print the events that fit, the oldest first, whether or not a server runs
+    Search(AuditSearch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerify {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "All that is given has to fit. A time is one such as 2026-01-31T08:00:00Z or 2026-01-31, or how long ago, such as 24h."
+)]
+pub(crate) struct AuditSearch {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// Events of this time and later
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Events of this time and earlier
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// The operation, such as GetSecretValue
+    #[arg(long, value_name = "NAME")]
+    pub event_name: Option<String>,
+    /// The name of the user, or of the session of a role
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The access key that signed
+    #[arg(long, value_name = "ID")]
+    pub access_key_id: Option<String>,
+    /// The ARN of what it was about, or its name
+    #[arg(long, value_name = "ARN|NAME")]
+    pub resource: Option<String>,
+    /// One event
+    #[arg(long, value_name = "ID")]
+    pub event_id: Option<String>,
+    /// How it failed, such as AccessDenied
+    #[arg(long, value_name = "CODE")]
+    pub error_code: Option<String>,
+    /// Print each event as it is recorded, one line of JSON each
     #[arg(long)]
     pub json: bool,
 }

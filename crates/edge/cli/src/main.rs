@@ -9,6 +9,7 @@
 mod admin;
 mod arguments;
 mod ask;
+mod audit;
 mod examine;
 mod ini;
 mod keys;
@@ -29,8 +30,8 @@ use coffer_sys::WipingAllocator;
 use mimalloc::MiMalloc;
 
 use crate::arguments::{
-    AdminCommand, AdminKeyCommand, Arguments, Command, KeyCommand, KeyfileCommand, ProfileCommand,
-    SharesCommand, SlotCommand,
+    AdminCommand, AdminKeyCommand, Arguments, AuditCommand, Command, KeyCommand, KeyfileCommand,
+    ProfileCommand, SharesCommand, SlotCommand,
 };
 
 #[global_allocator]
@@ -73,6 +74,8 @@ fn main() -> ExitCode {
             admin::create_key(&create)
         }
         Command::Profile { command: ProfileCommand::Install(install) } => profile::install(&install),
+        Command::Audit { command: AuditCommand::Verify(verify) } => audit::verify(&verify),
+        Command::Audit { command: AuditCommand::Search(search) } => audit::search(&search),
         Command::Verify(verify) => examine::verify(&verify),
         Command::AcceptLoss(accept) => examine::accept_loss(&accept),
         Command::Doctor(doctor) => examine::doctor(&doctor, &hardening),

@@ -1,4 +1,5 @@
-//! Commands given on this machine: status, doctor, seal, unseal, another key for the administrator, changes of the seal slots.
+//! Commands given on this machine: status, doctor, seal, unseal, another key for the administrator, changes of the seal slots, and where
+//! the audit log ends.
 //!
 //! They come over a Unix socket in the data directory, one line of JSON each way. Who may speak is decided twice: by the
 //! modes of directory and socket, and by the kernel's word on the user at the other end, who has to be ours or root. There is no
@@ -42,6 +43,10 @@ pub enum Command {
     Change,
     /// Makes another access key of the administrator, in the data directory.
     AdminKey,
+    /// Where the audit log ends, for somebody who verifies it.
+    AuditVerify,
+    /// The same, for somebody who searches it.
+    AuditSearch,
 }
 
 /// One line to the server. Where a key is needed and none is given, the one that lies on the machine is taken.
@@ -103,6 +108,14 @@ pub enum Reply {
     Filed {
         path: PathBuf,
     },
+    /// Where the audit log ends.
+    AuditEnd {
+        segment: u64,
+        events: u64,
+        chain: String,
+    },
+    /// Nothing is known of that: the store is sealed.
+    AuditClosed,
     /// More shares are needed.
     Progress {
         given: usize,

@@ -4,7 +4,7 @@
 //! its head to its last byte, `authenticate` says who asks, `limits` says how much, `health` and `metrics` tell the machine
 //! next door how it goes. The life of a node is the other: [`config`] is what the operator wants, [`open`] makes a [`Core`]
 //! of a data directory, [`lifecycle`] starts, drains and stops, [`control`] takes commands on this machine, [`slots`] changes who
-//! can open the store, [`verify`] and [`doctor`] look at it from outside. [`Node`] is what the two halves share.
+//! can open the store, [`verify`], [`trail`] and [`doctor`] look at it from outside. [`Node`] is what the two halves share.
 //!
 //! Invariant: this is the only crate that reads the configuration, the environment, the clock and the generator of random
 //! numbers, and the only one where the protocol and the core meet.
@@ -23,6 +23,7 @@ pub mod machine_key;
 pub mod open;
 pub mod shell;
 pub mod slots;
+pub mod trail;
 pub mod units;
 pub mod verify;
 pub mod world;

@@ -213,7 +213,30 @@ impl Desk {
                 Ok(Reply::Filed { path })
             }
             Command::Unseal => self.unseal(uid, request).await,
+            Command::AuditVerify => self.audit_end("VerifyAuditTrail", uid).await,
+            Command::AuditSearch => self.audit_end("SearchAuditTrail", uid).await,
         }
+    }
+
+    /// Where the audit log ends, and nothing that was answered is behind it.
+    async fn audit_end(&self, name: &'static str, uid: u32) -> Result<Reply, Complaint> {
+        let Some(core) = self.node.core() else { return Ok(Reply::AuditClosed) };
+        self.record_if_possible(name, uid).await;
+        // What an earlier process left is compared with what the store remembers, if that has not been done yet.
+        self.node.remember_audit_end(&core).await;
+        let moved = tokio::task::spawn_blocking(move || {
+            core.move_audit_rows().map_err(|error| error.to_string())?;
+            core.audit().sync().map_err(|error| error.to_string())?;
+            Ok::<_, String>(core.audit().end())
+        });
+        let end = moved.await.map_err(|error| error.to_string()).flatten().map_err(|error| {
+            Complaint::new("the audit log cannot be written").because(error).next("coffer doctor")
+        })?;
+        Ok(end.map_or(Reply::AuditClosed, |end| Reply::AuditEnd {
+            segment: end.segment(),
+            events: end.events(),
+            chain: end.chain(),
+        }))
     }
 
     async fn unseal(&self, uid: u32, request: Request) -> Result<Reply, Complaint> {
