@@ -67,8 +67,10 @@ def _error(operation, status, value):
     else:
         if code not in {shape.error_code for shape in operation.error_shapes}:
             found.append(f"{operation.name} does not declare {code}")
-        if members != {"Message"}:
-            found.append(f"{code} has members {sorted(members)} and should have Message")
+        # A model that names no member leaves it to the protocol, whose word is in lower case.
+        text = "Message" if modelled[code].members else "message"
+        if members != {text}:
+            found.append(f"{code} has members {sorted(members)} and should have {text}")
     if not all(type(value[name]) is str and value[name] for name in members):
         found.append(f"{code} has an empty text")
     if status != STATUS.get(code, 400):
