@@ -27,8 +27,8 @@ mod world;
 
 pub use audit::{
     AuditEnd, AuditEndRecord, AuditFacts, AuditFindings, AuditLog, EventKind, LooksBack, MoveError, Recorded,
-    Retention, SegmentHeader, SegmentReport, ServiceEvent, Span, Succession, TrailPlace, Wanted, inspect_audit,
-    open_row, resource_type, stream_audit, verify_segment,
+    Retention, SegmentHeader, SegmentReport, ServiceEvent, Span, Succession, TrailPlace, Wanted,
+    inspect_audit, open_row, resource_type, stream_audit, verify_segment,
 };
 pub use cx::Cx;
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
