@@ -54,12 +54,26 @@ fn only_patterns_that_do_not_compile_are_replaced() {
 }
 
 /// Service and shape, what the published pattern accepts, what it refuses.
-const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[(
-    "iam",
-    "accountAliasType",
-    &["abc", "a-b", "a1b2", "my-company-1", "ab-c", "a-bc", "0-0-0"],
-    &["ab", "a", "", "-abc", "abc-", "a--b", "my--company", "Abc", "a_b", "a-", "abc\n"],
-)];
+const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
+    (
+        "iam",
+        "accountAliasType",
+        &["abc", "a-b", "a1b2", "my-company-1", "ab-c", "a-bc", "0-0-0"],
+        &["ab", "a", "", "-abc", "abc-", "a--b", "my--company", "Abc", "a_b", "a-", "abc\n"],
+    ),
+    (
+        "cloudtrail",
+        "PartitionKeyName",
+        &["", "a b", "tab\there", "\u{e9}", "\u{fffd}", "\u{1f511}", "\u{10ffff}"],
+        &["\n", "a\u{0}", "\u{1f}", "\u{fffe}", "\u{ffff}"],
+    ),
+    (
+        "cloudtrail",
+        "PartitionKeyType",
+        &["", "a b", "tab\there", "\u{e9}", "\u{fffd}", "\u{1f511}", "\u{10ffff}"],
+        &["\n", "a\u{0}", "\u{1f}", "\u{fffe}", "\u{ffff}"],
+    ),
+];
 
 #[test]
 fn a_replacement_accepts_and_refuses_what_the_published_pattern_does() {

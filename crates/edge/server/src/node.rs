@@ -26,6 +26,7 @@ use crate::{
     config::{Limits, Window},
     metrics::Metrics,
     open::{LOCAL, Store, dev_core},
+    world::with_new_files,
 };
 
 /// A sealed node is without keys after this long, unless a request is still using them; then we say so.
@@ -264,7 +265,8 @@ impl Node {
         if self.is_stopped() {
             return false;
         }
-        let core = match dev_core(&self.world) {
+        // The old store goes on with its own audit log, to which nobody else has the keys.
+        let core = match dev_core(&with_new_files(&self.world)) {
             Ok(core) => Arc::new(core),
             Err(error) => {
                 tracing::error!(%error, "the store in memory could not be made anew");

@@ -73,10 +73,6 @@ pub fn registry() -> Registry {
 /// A new, empty store in memory, with keys that nobody else ever has.
 pub fn dev_core(world: &World) -> io::Result<Core> {
     let barrier = Arc::new(Barrier::ephemeral(Arc::clone(&world.entropy)));
-    // Of a store in memory that was before this one, nobody has the keys any more.
-    for name in world.audit_files.list()? {
-        world.audit_files.remove(&name)?;
-    }
     let audit = AuditLog::open(world, Arc::clone(&barrier))?.with_segment_bytes(DEV_SEGMENT_BYTES);
     assemble(Arc::new(MemoryEngine::new()), barrier, audit, world)
 }

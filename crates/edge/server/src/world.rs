@@ -26,6 +26,11 @@ pub fn ephemeral() -> World {
     with_files(Arc::<Passing>::default())
 }
 
+/// The same world with an audit log in memory that nobody has written to yet.
+pub fn with_new_files(world: &World) -> World {
+    World { audit_files: Arc::<Passing>::default(), ..world.clone() }
+}
+
 fn with_files(audit_files: Arc<dyn Files>) -> World {
     World {
         clock: Arc::new(SystemClock::start()),
