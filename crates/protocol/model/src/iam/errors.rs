@@ -16,9 +16,6 @@ pub const DELETE_CONFLICT: ErrorSpec =
 pub const ENTITY_ALREADY_EXISTS: ErrorSpec =
     ErrorSpec { code: "EntityAlreadyExists", status: 409, message_member: "message" };
 
-pub const ENTITY_TEMPORARILY_UNMODIFIABLE: ErrorSpec =
-    ErrorSpec { code: "EntityTemporarilyUnmodifiable", status: 409, message_member: "message" };
-
 pub const INTERNAL: ErrorSpec = ErrorSpec { code: "InternalFailure", status: 500, message_member: "message" };
 
 pub const INVALID_INPUT: ErrorSpec =
@@ -71,11 +68,6 @@ pub fn delete_conflict(message: impl Into<String>) -> ApiError {
 /// `EntityAlreadyExists`, HTTP 409.
 pub fn entity_already_exists(message: impl Into<String>) -> ApiError {
     ApiError::new(ENTITY_ALREADY_EXISTS, message)
-}
-
-/// `EntityTemporarilyUnmodifiable`, HTTP 409.
-pub fn entity_temporarily_unmodifiable(message: impl Into<String>) -> ApiError {
-    ApiError::new(ENTITY_TEMPORARILY_UNMODIFIABLE, message)
 }
 
 /// `InternalFailure`, HTTP 500.

@@ -49,7 +49,6 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
         &operations::TAG_USER,
         &operations::UNTAG_USER,
         &operations::UPDATE_ACCESS_KEY,
-        &operations::UPDATE_USER,
     ],
     unserved: &[
         "AcceptDelegationRequest",
@@ -208,6 +207,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
         "UpdateServerCertificate",
         "UpdateServiceSpecificCredential",
         "UpdateSigningCertificate",
+        "UpdateUser",
         "UploadSSHPublicKey",
         "UploadServerCertificate",
         "UploadSigningCertificate",

@@ -15,7 +15,7 @@ use super::{
         ListAttachedUserPoliciesResponse, ListUserPoliciesRequest, ListUserPoliciesResponse,
         ListUserTagsRequest, ListUserTagsResponse, ListUsersRequest, ListUsersResponse,
         PutUserPermissionsBoundaryRequest, PutUserPolicyRequest, TagUserRequest, UntagUserRequest,
-        UpdateAccessKeyRequest, UpdateUserRequest,
+        UpdateAccessKeyRequest,
     },
 };
 
@@ -536,36 +536,6 @@ pub(super) static UPDATE_ACCESS_KEY: OperationSpec = OperationSpec {
     input: UpdateAccessKeyRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE, err::INVALID_INPUT],
-};
-
-#[derive(Debug, Clone, Copy)]
-pub struct UpdateUser;
-
-impl Operation for UpdateUser {
-    type Input = UpdateUserRequest;
-    type Output = Empty;
-    const SPEC: &'static OperationSpec = &UPDATE_USER;
-}
-
-pub(super) static UPDATE_USER: OperationSpec = OperationSpec {
-    service: &SERVICE,
-    name: "UpdateUser",
-    action: action::UPDATE_USER,
-    read_only: false,
-    body_limit: 65_536,
-    exposure: Exposure::Public,
-    audit: AuditRule { request: &["UserName", "NewPath", "NewUserName"], response: &[] },
-    conditions: &[],
-    input: UpdateUserRequest::SCHEMA,
-    output: Empty::SCHEMA,
-    errors: &[
-        err::NO_SUCH_ENTITY,
-        err::LIMIT_EXCEEDED,
-        err::ENTITY_ALREADY_EXISTS,
-        err::ENTITY_TEMPORARILY_UNMODIFIABLE,
-        err::CONCURRENT_MODIFICATION,
-        err::SERVICE_FAILURE,
-    ],
 };
 
 pub mod action {

@@ -1449,47 +1449,6 @@ impl Shape for UpdateAccessKeyRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
-pub struct UpdateUserRequest {
-    pub user_name: String,
-    pub new_path: Option<String>,
-    pub new_user_name: Option<String>,
-}
-
-impl Shape for UpdateUserRequest {
-    const SCHEMA: &'static Schema = &UPDATE_USER_REQUEST;
-
-    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
-        let mut value = Self::default();
-        from.structure(&UPDATE_USER_REQUEST, &mut |index, from| {
-            match index {
-                0 => value.user_name = Shape::read_as(&EXISTING_USER_NAME_TYPE, from)?,
-                1 => value.new_path = Some(Shape::read_as(&PATH_TYPE, from)?),
-                2 => value.new_user_name = Some(Shape::read_as(&USER_NAME_TYPE, from)?),
-                _ => {}
-            }
-            Ok(())
-        })?;
-        Ok(value)
-    }
-
-    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
-        to.structure(&UPDATE_USER_REQUEST, &mut |to| {
-            to.member(0, &UPDATE_USER_REQUEST_MEMBERS[0])?;
-            self.user_name.write_as(&EXISTING_USER_NAME_TYPE, to)?;
-            if let Some(value) = &self.new_path {
-                to.member(1, &UPDATE_USER_REQUEST_MEMBERS[1])?;
-                value.write_as(&PATH_TYPE, to)?;
-            }
-            if let Some(value) = &self.new_user_name {
-                to.member(2, &UPDATE_USER_REQUEST_MEMBERS[2])?;
-                value.write_as(&USER_NAME_TYPE, to)?;
-            }
-            Ok(())
-        })
-    }
-}
-
-#[derive(Debug, Default, Clone, PartialEq)]
 pub struct User {
     pub path: String,
     pub user_name: String,
@@ -1942,15 +1901,6 @@ static UPDATE_ACCESS_KEY_REQUEST_MEMBERS: [Member; 3] = [
 
 static UPDATE_ACCESS_KEY_REQUEST: Schema =
     Schema::plain("UpdateAccessKeyRequest", Kind::Structure(&UPDATE_ACCESS_KEY_REQUEST_MEMBERS));
-
-static UPDATE_USER_REQUEST_MEMBERS: [Member; 3] = [
-    Member { name: "UserName", wire: "UserName", required: true, schema: &EXISTING_USER_NAME_TYPE },
-    Member { name: "NewPath", wire: "NewPath", required: false, schema: &PATH_TYPE },
-    Member { name: "NewUserName", wire: "NewUserName", required: false, schema: &USER_NAME_TYPE },
-];
-
-static UPDATE_USER_REQUEST: Schema =
-    Schema::plain("UpdateUserRequest", Kind::Structure(&UPDATE_USER_REQUEST_MEMBERS));
 
 static USER_MEMBERS: [Member; 8] = [
     Member { name: "Path", wire: "Path", required: true, schema: &PATH_TYPE },

@@ -106,8 +106,14 @@ fn audit_names_members_that_are_no_secrets_and_reads_record_no_answer() {
 fn what_must_be_secret_is_secret() {
     let sensitive: BTreeSet<&str> =
         schemas().iter().filter(|schema| schema.sensitive).map(|schema| schema.name).collect();
-    let expected =
-        ["PlaintextType", "RandomPasswordType", "RotationTokenType", "SecretBinaryType", "SecretStringType"];
+    let expected = [
+        "PlaintextType",
+        "RandomPasswordType",
+        "RotationTokenType",
+        "SecretBinaryType",
+        "SecretStringType",
+        "accessKeySecretType",
+    ];
     assert_eq!(sensitive, BTreeSet::from(expected));
 
     let string = secretsmanager::PutSecretValueRequest::SCHEMA.member("SecretString").unwrap().1.schema;
@@ -184,6 +190,9 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
     }
     let covered = all! {
         cloudtrail: LookupEvents;
+        iam: AttachUserPolicy CreateAccessKey CreateUser DeleteAccessKey DeleteUser DeleteUserPermissionsBoundary DeleteUserPolicy
+            DetachUserPolicy GetPolicy GetUser GetUserPolicy ListAccessKeys ListAttachedUserPolicies ListUserPolicies
+            ListUserTags ListUsers PutUserPermissionsBoundary PutUserPolicy TagUser UntagUser UpdateAccessKey;
         kms: Decrypt GenerateDataKey;
         secretsmanager: BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret
             GetRandomPassword GetResourcePolicy GetSecretValue ListResourcePolicies ListSecretVersionIds
