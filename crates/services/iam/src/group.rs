@@ -4,6 +4,7 @@ use coffer_core::{Cx, Listed, Place, Resource, table};
 use coffer_types::Timestamp;
 
 use crate::{
+    entity::Entity,
     holder::{Held, Holder},
     name,
 };
@@ -38,8 +39,15 @@ impl Listed for GroupRecord {
     }
 }
 
-impl Holder for GroupRecord {
+impl Entity for GroupRecord {
     const KIND: &'static str = "group";
+
+    fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String {
+        name::arn(cx, "group", "/", name)
+    }
+}
+
+impl Holder for GroupRecord {
     const ATTACHED_QUOTA: &'static str = "PoliciesPerGroup";
     const INLINE_CHARS_MAX: usize = 5_120;
 
@@ -53,9 +61,5 @@ impl Holder for GroupRecord {
 
     fn held_mut(&mut self) -> &mut Held {
         &mut self.policies
-    }
-
-    fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String {
-        name::arn(cx, "group", "/", name)
     }
 }

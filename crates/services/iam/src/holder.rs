@@ -4,11 +4,17 @@
 //! groups and roles are the same but for their names, so they are written once, over [`Holder`], and each service operation is
 //! a line that says for whom.
 
-use coffer_core::{Cx, Listed, PolicyText, Record, Resource};
+use coffer_core::{Cx, PolicyText};
 use coffer_policy::Kind;
-use coffer_shape::{Action, ApiError, record};
+use coffer_shape::{Action, ApiError, Shape, record};
 
-use crate::{attachments, error::IamError, managed, name::key_of};
+use crate::{
+    attachments,
+    entity::{Entity, changeable, permitted},
+    error::IamError,
+    managed,
+    page::{self, Page},
+};
 
 record! {
     #[derive(Clone, PartialEq)]
@@ -30,9 +36,7 @@ record! {
 }
 
 /// What is different about users, groups and roles.
-pub(crate) trait Holder: Record + Resource + Listed + Clone {
-    /// As error texts name it: `user`.
-    const KIND: &'static str;
+pub(crate) trait Holder: Entity {
     /// The quota of managed policies, as error texts name it.
     const ATTACHED_QUOTA: &'static str;
     const ATTACHED_MAX: usize = 10;
@@ -42,41 +46,6 @@ pub(crate) trait Holder: Record + Resource + Listed + Clone {
     fn name(&self) -> &str;
     fn held(&self) -> &Held;
     fn held_mut(&mut self) -> &mut Held;
-    /// The ARN that a name would have that nobody carries, for those who may not know that.
-    fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String;
-}
-
-/// A holder that may be missing, locked together with the fact whether it exists.
-pub(crate) struct Target<H> {
-    name: String,
-    arn: String,
-    record: Option<std::sync::Arc<H>>,
-}
-
-impl<H> Resource for Target<H> {
-    fn arn(&self) -> String {
-        self.arn.clone()
-    }
-}
-
-/// Finds a holder by name and asks whether the caller may do this to it. Whether it exists is known only afterwards.
-pub(crate) fn permitted<H: Holder>(
-    cx: &Cx<'_>,
-    name: &str,
-    action: Action,
-) -> Result<std::sync::Arc<H>, ApiError> {
-    let target = cx.find_as::<H, Target<H>>(&[&key_of(name)], |record| Target {
-        arn: record.as_ref().map_or_else(|| H::arn_of_missing(cx, name), |record| record.arn()),
-        name: name.to_owned(),
-        record,
-    })?;
-    let Target { record, name, .. } = target.permit(cx, action)?;
-    record.ok_or_else(|| IamError::NoSuchEntity { kind: H::KIND, name }.into())
-}
-
-/// The same, as a value of one's own to change and save.
-pub(crate) fn own<H: Holder>(cx: &Cx<'_>, name: &str, action: Action) -> Result<H, ApiError> {
-    permitted::<H>(cx, name, action).map(std::sync::Arc::unwrap_or_clone)
 }
 
 /// Sets an inline policy; one of the same name is replaced.
@@ -87,7 +56,7 @@ pub(crate) fn put_inline<H: Holder>(
     document: String,
     action: Action,
 ) -> Result<(), ApiError> {
-    let mut record = own::<H>(cx, holder, action)?;
+    let mut record = changeable::<H>(cx, holder, action)?;
     let document = PolicyText::parse(Kind::Inline, document).map_err(IamError::Malformed)?;
     let held = record.held_mut();
     match held.inline.binary_search_by(|known| known.name.as_str().cmp(policy)) {
@@ -123,7 +92,7 @@ pub(crate) fn delete_inline<H: Holder>(
     policy: &str,
     action: Action,
 ) -> Result<(), ApiError> {
-    let mut record = own::<H>(cx, holder, action)?;
+    let mut record = changeable::<H>(cx, holder, action)?;
     let before = record.held().inline.len();
     record.held_mut().inline.retain(|known| known.name != policy);
     if record.held().inline.len() == before {
@@ -139,7 +108,7 @@ pub(crate) fn attach<H: Holder>(
     policy_arn: &str,
     action: Action,
 ) -> Result<(), ApiError> {
-    let mut record = own::<H>(cx, holder, action)?;
+    let mut record = changeable::<H>(cx, holder, action)?;
     if !managed::exists(cx, policy_arn)? {
         return Err(IamError::NotAttachable { arn: policy_arn.to_owned() }.into());
     }
@@ -161,7 +130,7 @@ pub(crate) fn detach<H: Holder>(
     policy_arn: &str,
     action: Action,
 ) -> Result<(), ApiError> {
-    let mut record = own::<H>(cx, holder, action)?;
+    let mut record = changeable::<H>(cx, holder, action)?;
     let attached = &mut record.held_mut().attached;
     let before = attached.len();
     attached.retain(|known| known != policy_arn);
@@ -172,8 +141,43 @@ pub(crate) fn detach<H: Holder>(
     cx.save(record)
 }
 
+/// A page of the inline policies, in the order of their names.
+pub(crate) fn page_of_inline<H: Holder, Q: Shape>(
+    cx: &Cx<'_>,
+    holder: &str,
+    query: &Q,
+    marker: Option<&str>,
+    max_items: Option<i64>,
+    action: Action,
+) -> Result<Page<String>, ApiError> {
+    let record = permitted::<H>(cx, holder, action)?;
+    let names: Vec<String> = record.held().inline.iter().map(|policy| policy.name.clone()).collect();
+    page::of_items(cx, &names, query, marker, max_items, |name| name)
+}
+
+/// Which attached policies, and which page of them.
+pub(crate) struct Attached<'a> {
+    /// The path they begin with.
+    pub prefix: Option<&'a str>,
+    pub marker: Option<&'a str>,
+    pub max_items: Option<i64>,
+}
+
+/// A page of the ARNs of the attached policies.
+pub(crate) fn page_of_attached<H: Holder, Q: Shape>(
+    cx: &Cx<'_>,
+    holder: &str,
+    query: &Q,
+    which: &Attached<'_>,
+    action: Action,
+) -> Result<Page<String>, ApiError> {
+    let record = permitted::<H>(cx, holder, action)?;
+    let attached = attached_under(record.held(), which.prefix);
+    page::of_items(cx, &attached, query, which.marker, which.max_items, |arn| arn)
+}
+
 /// The attached policies whose path begins so.
-pub(crate) fn attached_under(held: &Held, prefix: Option<&str>) -> Vec<String> {
+fn attached_under(held: &Held, prefix: Option<&str>) -> Vec<String> {
     let path_of = |arn: &str| {
         arn.find(":policy/").map(|place| arn.get(place + ":policy".len()..).unwrap_or_default().to_owned())
     };

@@ -7,6 +7,7 @@
 mod access_key;
 mod attachments;
 mod bundled;
+mod entity;
 mod error;
 mod examined;
 mod group;

@@ -4,6 +4,7 @@ use coffer_core::{Cx, Listed, Place, PolicyText, Resource, table};
 use coffer_types::Timestamp;
 
 use crate::{
+    entity::{Bounded, Entity, Tagged},
     holder::{Held, Holder},
     name,
     tags::TagRecord,
@@ -47,8 +48,31 @@ impl Listed for RoleRecord {
     }
 }
 
-impl Holder for RoleRecord {
+impl Entity for RoleRecord {
     const KIND: &'static str = "role";
+
+    fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String {
+        name::arn(cx, "role", "/", name)
+    }
+}
+
+impl Tagged for RoleRecord {
+    fn tags(&self) -> &[TagRecord] {
+        &self.tags
+    }
+
+    fn tags_mut(&mut self) -> &mut Vec<TagRecord> {
+        &mut self.tags
+    }
+}
+
+impl Bounded for RoleRecord {
+    fn boundary_mut(&mut self) -> &mut Option<String> {
+        &mut self.boundary
+    }
+}
+
+impl Holder for RoleRecord {
     const ATTACHED_QUOTA: &'static str = "PoliciesPerRole";
     const INLINE_CHARS_MAX: usize = 10_240;
 
@@ -62,9 +86,5 @@ impl Holder for RoleRecord {
 
     fn held_mut(&mut self) -> &mut Held {
         &mut self.policies
-    }
-
-    fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String {
-        name::arn(cx, "role", "/", name)
     }
 }

@@ -10,6 +10,7 @@ use coffer_types::{AccountId, Region, Secret, Timestamp};
 use crate::{
     access_key::{AccessKeyRecord, new_id, new_secret, unique_id},
     attachments, bundled,
+    entity::{Bounded, Entity, Tagged},
     holder::{Held, Holder},
     name::{self, key_of},
     tags::TagRecord,
@@ -82,8 +83,31 @@ impl Listed for UserRecord {
     }
 }
 
-impl Holder for UserRecord {
+impl Entity for UserRecord {
     const KIND: &'static str = "user";
+
+    fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String {
+        name::arn(cx, "user", "/", name)
+    }
+}
+
+impl Tagged for UserRecord {
+    fn tags(&self) -> &[TagRecord] {
+        &self.tags
+    }
+
+    fn tags_mut(&mut self) -> &mut Vec<TagRecord> {
+        &mut self.tags
+    }
+}
+
+impl Bounded for UserRecord {
+    fn boundary_mut(&mut self) -> &mut Option<String> {
+        &mut self.boundary
+    }
+}
+
+impl Holder for UserRecord {
     const ATTACHED_QUOTA: &'static str = "PoliciesPerUser";
     const INLINE_CHARS_MAX: usize = 2_048;
 
@@ -97,10 +121,6 @@ impl Holder for UserRecord {
 
     fn held_mut(&mut self) -> &mut Held {
         &mut self.policies
-    }
-
-    fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String {
-        name::arn(cx, "user", "/", name)
     }
 }
 

@@ -7,8 +7,8 @@ use coffer_shape::{ApiError, Empty};
 use super::users::own_name;
 use crate::{
     access_key::AccessKeyRecord,
+    entity::{own, permitted},
     error::IamError,
-    holder::{own, permitted},
     page,
     user::{UserRecord, new_key},
 };

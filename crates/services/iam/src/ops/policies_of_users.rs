@@ -5,9 +5,8 @@ use coffer_model::iam::{self, action};
 use coffer_shape::{ApiError, Empty};
 
 use crate::{
-    holder::{self, Holder, permitted},
+    holder::{self, Attached, page_of_attached, page_of_inline},
     name::{self, name_in},
-    page,
     user::UserRecord,
 };
 
@@ -47,13 +46,12 @@ fn list_user_policies(
     cx: &mut Cx<'_>,
     input: iam::ListUserPoliciesRequest,
 ) -> Result<iam::ListUserPoliciesResponse, ApiError> {
-    let user = permitted::<UserRecord>(cx, &input.user_name, action::LIST_USER_POLICIES)?;
     let query = iam::ListUserPoliciesRequest { marker: None, max_items: None, ..input.clone() };
-    let (marker, max) = (input.marker.as_deref(), input.max_items);
-    let page = page::of_items(cx, &user.held().inline, &query, marker, max, |policy| &policy.name)?;
+    let (marker, max, action) = (input.marker.as_deref(), input.max_items, action::LIST_USER_POLICIES);
+    let page = page_of_inline::<UserRecord, _>(cx, &input.user_name, &query, marker, max, action)?;
     Ok(iam::ListUserPoliciesResponse {
         is_truncated: page.is_truncated(),
-        policy_names: page.items.into_iter().map(|policy| policy.name).collect(),
+        policy_names: page.items,
         marker: page.marker,
     })
 }
@@ -62,10 +60,11 @@ fn list_attached_user_policies(
     cx: &mut Cx<'_>,
     input: iam::ListAttachedUserPoliciesRequest,
 ) -> Result<iam::ListAttachedUserPoliciesResponse, ApiError> {
-    let user = permitted::<UserRecord>(cx, &input.user_name, action::LIST_ATTACHED_USER_POLICIES)?;
     let query = iam::ListAttachedUserPoliciesRequest { marker: None, max_items: None, ..input.clone() };
-    let attached = holder::attached_under(user.held(), input.path_prefix.as_deref());
-    let page = page::of_items(cx, &attached, &query, input.marker.as_deref(), input.max_items, |arn| arn)?;
+    let (prefix, marker) = (input.path_prefix.as_deref(), input.marker.as_deref());
+    let which = Attached { prefix, marker, max_items: input.max_items };
+    let action = action::LIST_ATTACHED_USER_POLICIES;
+    let page = page_of_attached::<UserRecord, _>(cx, &input.user_name, &query, &which, action)?;
     Ok(iam::ListAttachedUserPoliciesResponse {
         is_truncated: page.is_truncated(),
         attached_policies: Some(page.items.into_iter().map(shown_attached).collect()),

@@ -1,14 +1,14 @@
 //! Users, their tags and their boundaries.
 
-use coffer_core::{Cx, Registry, Resource};
+use coffer_core::{Cx, Registry};
 use coffer_model::iam::{self, action};
 use coffer_shape::{ApiError, Empty};
 
 use crate::{
     attachments::{self, Use},
+    entity::{self, Planned, bound, own, page_of_tags, permitted, set_boundary},
     error::IamError,
-    holder::{ensure_holds_nothing, own, permitted},
-    managed,
+    holder::ensure_holds_nothing,
     name::{self, key_of},
     page, tags,
     user::UserRecord,
@@ -19,25 +19,29 @@ pub(super) fn register(registry: &mut Registry) {
     registry.serve::<iam::GetUser>(get_user);
     registry.serve::<iam::ListUsers>(list_users);
     registry.serve::<iam::DeleteUser>(delete_user);
-    registry.serve::<iam::TagUser>(tag_user);
-    registry.serve::<iam::UntagUser>(untag_user);
+    registry.serve::<iam::TagUser>(|cx, input| {
+        entity::tag::<UserRecord>(cx, &input.user_name, input.tags, action::TAG_USER)?;
+        Ok(Empty {})
+    });
+    registry.serve::<iam::UntagUser>(|cx, input| {
+        entity::untag::<UserRecord>(cx, &input.user_name, &input.tag_keys, action::UNTAG_USER)?;
+        Ok(Empty {})
+    });
     registry.serve::<iam::ListUserTags>(list_user_tags);
-    registry.serve::<iam::PutUserPermissionsBoundary>(put_boundary);
-    registry.serve::<iam::DeleteUserPermissionsBoundary>(delete_boundary);
-}
-
-/// A user who does not exist yet.
-struct NewUser(String);
-
-impl Resource for NewUser {
-    fn arn(&self) -> String {
-        self.0.clone()
-    }
+    registry.serve::<iam::PutUserPermissionsBoundary>(|cx, input| {
+        let boundary = Some(input.permissions_boundary);
+        bound::<UserRecord>(cx, &input.user_name, boundary, action::PUT_USER_PERMISSIONS_BOUNDARY)?;
+        Ok(Empty {})
+    });
+    registry.serve::<iam::DeleteUserPermissionsBoundary>(|cx, input| {
+        bound::<UserRecord>(cx, &input.user_name, None, action::DELETE_USER_PERMISSIONS_BOUNDARY)?;
+        Ok(Empty {})
+    });
 }
 
 fn create_user(cx: &mut Cx<'_>, input: iam::CreateUserRequest) -> Result<iam::CreateUserResponse, ApiError> {
     let path = input.path.as_deref().unwrap_or("/");
-    cx.ask(action::CREATE_USER, &NewUser(name::arn(cx, "user", path, &input.user_name)))?;
+    cx.ask(action::CREATE_USER, &Planned(name::arn(cx, "user", path, &input.user_name)))?;
     if cx.exists::<UserRecord>(&[&key_of(&input.user_name)], None)? {
         return Err(IamError::EntityExists { kind: "user", name: input.user_name }.into());
     }
@@ -96,70 +100,15 @@ fn delete_user(cx: &mut Cx<'_>, input: iam::DeleteUserRequest) -> Result<Empty, 
     Ok(Empty {})
 }
 
-fn tag_user(cx: &mut Cx<'_>, input: iam::TagUserRequest) -> Result<Empty, ApiError> {
-    let mut user = own::<UserRecord>(cx, &input.user_name, action::TAG_USER)?;
-    tags::set(&mut user.tags, input.tags)?;
-    cx.save(user)?;
-    Ok(Empty {})
-}
-
-fn untag_user(cx: &mut Cx<'_>, input: iam::UntagUserRequest) -> Result<Empty, ApiError> {
-    let mut user = own::<UserRecord>(cx, &input.user_name, action::UNTAG_USER)?;
-    tags::remove(&mut user.tags, &input.tag_keys);
-    cx.save(user)?;
-    Ok(Empty {})
-}
-
 fn list_user_tags(
     cx: &mut Cx<'_>,
     input: iam::ListUserTagsRequest,
 ) -> Result<iam::ListUserTagsResponse, ApiError> {
-    let user = permitted::<UserRecord>(cx, &input.user_name, action::LIST_USER_TAGS)?;
     let query = iam::ListUserTagsRequest { marker: None, max_items: None, ..input.clone() };
+    let (marker, max) = (input.marker.as_deref(), input.max_items);
     let page =
-        page::of_items(cx, &user.tags, &query, input.marker.as_deref(), input.max_items, |tag| &tag.key)?;
-    Ok(iam::ListUserTagsResponse {
-        is_truncated: page.is_truncated(),
-        tags: tags::shown(&page.items).unwrap_or_default(),
-        marker: page.marker,
-    })
-}
-
-fn put_boundary(cx: &mut Cx<'_>, input: iam::PutUserPermissionsBoundaryRequest) -> Result<Empty, ApiError> {
-    let mut user = own::<UserRecord>(cx, &input.user_name, action::PUT_USER_PERMISSIONS_BOUNDARY)?;
-    set_boundary(cx, &mut user.boundary, Some(input.permissions_boundary))?;
-    cx.save(user)?;
-    Ok(Empty {})
-}
-
-fn delete_boundary(
-    cx: &mut Cx<'_>,
-    input: iam::DeleteUserPermissionsBoundaryRequest,
-) -> Result<Empty, ApiError> {
-    let mut user = own::<UserRecord>(cx, &input.user_name, action::DELETE_USER_PERMISSIONS_BOUNDARY)?;
-    set_boundary(cx, &mut user.boundary, None)?;
-    cx.save(user)?;
-    Ok(Empty {})
-}
-
-/// Changes the boundary of a user or a role, and counts its use.
-pub(super) fn set_boundary(
-    cx: &mut Cx<'_>,
-    boundary: &mut Option<String>,
-    new: Option<String>,
-) -> Result<(), ApiError> {
-    if let Some(arn) = &new
-        && !managed::exists(cx, arn)?
-    {
-        return Err(IamError::NotAttachable { arn: arn.clone() }.into());
-    }
-    if let Some(before) = std::mem::replace(boundary, new) {
-        attachments::count(cx, &before, Use::Boundary, -1)?;
-    }
-    if let Some(arn) = boundary {
-        attachments::count(cx, arn, Use::Boundary, 1)?;
-    }
-    Ok(())
+        page_of_tags::<UserRecord, _>(cx, &input.user_name, &query, marker, max, action::LIST_USER_TAGS)?;
+    Ok(iam::ListUserTagsResponse { is_truncated: page.is_truncated(), tags: page.items, marker: page.marker })
 }
 
 pub(super) fn shown_boundary(boundary: Option<&String>) -> Option<iam::AttachedPermissionsBoundary> {

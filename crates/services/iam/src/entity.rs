@@ -1,0 +1,171 @@
+//! What has a name in IAM: found by it, asked about, tagged and bounded, whatever it is.
+//!
+//! Users, groups, roles, policies, instance profiles and identity providers differ in what they are for. How one is found, that
+//! nobody learns of its existence without permission, and how tags are set is the same for all, and written once here.
+
+use std::sync::Arc;
+
+use coffer_core::{Cx, Listed, Record, Resource};
+use coffer_model::iam::Tag;
+use coffer_shape::{Action, ApiError, Shape};
+
+use crate::{
+    attachments::{self, Use},
+    error::IamError,
+    managed,
+    name::key_of,
+    page::{self, Page},
+    tags::{self, TagRecord},
+};
+
+pub(crate) trait Entity: Record + Resource + Listed + Clone {
+    /// As error texts name it: `user`.
+    const KIND: &'static str;
+
+    /// What a caller's word for it is found by.
+    fn key_named(_: &Cx<'_>, name: &str) -> String {
+        key_of(name)
+    }
+
+    /// The ARN that a name would have that nobody carries, for those who may not know that.
+    fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String;
+
+    fn missing(name: &str) -> IamError {
+        IamError::NoSuchEntity { kind: Self::KIND, name: name.to_owned() }
+    }
+
+    /// What belongs to a service of AWS is changed by that service alone.
+    fn ensure_changeable(&self) -> Result<(), IamError> {
+        Ok(())
+    }
+}
+
+pub(crate) trait Tagged: Entity {
+    fn tags(&self) -> &[TagRecord];
+    fn tags_mut(&mut self) -> &mut Vec<TagRecord>;
+}
+
+/// What may have a permissions boundary: users and roles.
+pub(crate) trait Bounded: Entity {
+    fn boundary_mut(&mut self) -> &mut Option<String>;
+}
+
+/// Something that may be missing, locked together with the fact whether it exists.
+struct Target<E> {
+    arn: String,
+    record: Option<Arc<E>>,
+}
+
+impl<E> Resource for Target<E> {
+    fn arn(&self) -> String {
+        self.arn.clone()
+    }
+}
+
+/// Something that does not exist yet.
+pub(crate) struct Planned(pub String);
+
+impl Resource for Planned {
+    fn arn(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// Finds something by name and asks whether the caller may do this to it. Whether it exists is known only afterwards.
+pub(crate) fn permitted<E: Entity>(cx: &Cx<'_>, name: &str, action: Action) -> Result<Arc<E>, ApiError> {
+    let target = cx.find_as::<E, Target<E>>(&[&E::key_named(cx, name)], |record| Target {
+        arn: record.as_ref().map_or_else(|| E::arn_of_missing(cx, name), |record| record.arn()),
+        record,
+    })?;
+    target.permit(cx, action)?.record.ok_or_else(|| E::missing(name).into())
+}
+
+/// The same, as a value of one's own to change and save.
+pub(crate) fn own<E: Entity>(cx: &Cx<'_>, name: &str, action: Action) -> Result<E, ApiError> {
+    permitted::<E>(cx, name, action).map(Arc::unwrap_or_clone)
+}
+
+/// The same, of what belongs to no service of AWS.
+pub(crate) fn changeable<E: Entity>(cx: &Cx<'_>, name: &str, action: Action) -> Result<E, ApiError> {
+    let record = own::<E>(cx, name, action)?;
+    record.ensure_changeable()?;
+    Ok(record)
+}
+
+/// Looks at one thing through another that the caller has been permitted, such as at the role in an instance profile: the question
+/// is that for the other one.
+pub(crate) fn seen_through<E: Entity>(
+    cx: &Cx<'_>,
+    key: &str,
+    permitted: &dyn Resource,
+    action: Action,
+) -> Result<Option<Arc<E>>, ApiError> {
+    let target = cx.find_as::<E, Target<E>>(&[key], |record| Target { arn: permitted.arn(), record })?;
+    Ok(target.permit(cx, action)?.record)
+}
+
+pub(crate) fn tag<E: Tagged>(
+    cx: &mut Cx<'_>,
+    name: &str,
+    new: Vec<Tag>,
+    action: Action,
+) -> Result<(), ApiError> {
+    let mut record = own::<E>(cx, name, action)?;
+    tags::set(record.tags_mut(), new)?;
+    cx.save(record)
+}
+
+pub(crate) fn untag<E: Tagged>(
+    cx: &mut Cx<'_>,
+    name: &str,
+    keys: &[String],
+    action: Action,
+) -> Result<(), ApiError> {
+    let mut record = own::<E>(cx, name, action)?;
+    tags::remove(record.tags_mut(), keys);
+    cx.save(record)
+}
+
+pub(crate) fn page_of_tags<E: Tagged, Q: Shape>(
+    cx: &Cx<'_>,
+    name: &str,
+    query: &Q,
+    marker: Option<&str>,
+    max_items: Option<i64>,
+    action: Action,
+) -> Result<Page<Tag>, ApiError> {
+    let record = permitted::<E>(cx, name, action)?;
+    let page = page::of_items(cx, record.tags(), query, marker, max_items, |tag| &tag.key)?;
+    Ok(Page { items: tags::shown(&page.items).unwrap_or_default(), marker: page.marker })
+}
+
+pub(crate) fn bound<E: Bounded>(
+    cx: &mut Cx<'_>,
+    name: &str,
+    boundary: Option<String>,
+    action: Action,
+) -> Result<(), ApiError> {
+    let mut record = changeable::<E>(cx, name, action)?;
+    set_boundary(cx, record.boundary_mut(), boundary)?;
+    cx.save(record)
+}
+
+/// Changes the boundary of a user or a role, and counts its use.
+pub(crate) fn set_boundary(
+    cx: &mut Cx<'_>,
+    boundary: &mut Option<String>,
+    new: Option<String>,
+) -> Result<(), ApiError> {
+    if let Some(arn) = &new
+        && !managed::exists(cx, arn)?
+    {
+        return Err(IamError::NotAttachable { arn: arn.clone() }.into());
+    }
+    if let Some(before) = std::mem::replace(boundary, new) {
+        attachments::count(cx, &before, Use::Boundary, -1)?;
+    }
+    if let Some(arn) = boundary {
+        attachments::count(cx, arn, Use::Boundary, 1)?;
+    }
+    Ok(())
+}
