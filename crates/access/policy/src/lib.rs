@@ -19,6 +19,7 @@ mod json;
 mod malformed;
 mod pattern;
 mod principal;
+mod rewrite;
 mod safety;
 
 pub use condition::{Condition, Operator, Quantifier, Test};
@@ -26,4 +27,5 @@ pub use document::{Document, Effect, Kind, Scope, Statement, Version};
 pub use malformed::Malformed;
 pub use pattern::{matches_action, matches_resource};
 pub use principal::{Principal, PrincipalKind};
+pub use rewrite::with_principals;
 pub use safety::Who;
