@@ -202,10 +202,15 @@ impl<'a> Cx<'a> {
         Arn::regional(service, self.region(), self.account(), resource)
     }
 
-    /// Whether there is a user or role of this ARN. IAM lives in another partition, so the answer is true now and no check of
-    /// the commit; and without an IAM nobody exists.
+    /// Whether there is a user or role of this ARN.
     pub fn identity_exists(&self, arn: &Arn) -> Result<bool, ApiError> {
-        let Some(knows) = self.registry.knows_identity() else { return Ok(false) };
+        Ok(self.identity(arn)?.is_some())
+    }
+
+    /// The id of the user or role of this ARN, which nobody else will ever have. IAM lives in another partition, so the answer is
+    /// true now and no check of the commit; and without an IAM nobody exists.
+    pub fn identity(&self, arn: &Arn) -> Result<Option<String>, ApiError> {
+        let Some(knows) = self.registry.knows_identity() else { return Ok(None) };
         knows(self.db, arn).map_err(|error| self.internal(error))
     }
 

@@ -33,8 +33,8 @@ impl<S: Shape + Send> Reply for S {
 
 type Run = dyn Fn(&mut Cx<'_>, &mut dyn Reader) -> Result<Box<dyn Reply>, ApiError> + Send + Sync;
 
-/// Whether an account has the user or role of this ARN.
-pub type KnowsIdentity = fn(&Db, &Arn) -> Result<bool, LoadError>;
+/// The unique id of the user or role of this ARN, if its account has one.
+pub type KnowsIdentity = fn(&Db, &Arn) -> Result<Option<String>, LoadError>;
 
 struct Entry {
     spec: &'static OperationSpec,

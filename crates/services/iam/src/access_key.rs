@@ -27,6 +27,19 @@ table! {
     }
 }
 
+impl AccessKeyRecord {
+    /// The same key, of a user of this name.
+    pub(crate) fn of_user(&self, name: &str) -> Self {
+        Self {
+            id: self.id.clone(),
+            user_name: name.to_owned(),
+            secret: Secret::new(self.secret.expose().clone()),
+            active: self.active,
+            created_at: self.created_at,
+        }
+    }
+}
+
 /// A key that may sign, and whom it stands for.
 #[derive(Debug)]
 pub struct AccessKey {

@@ -48,6 +48,48 @@ pub(crate) enum IamError {
     MustLeaveGroups,
     TagKeyTwice,
     InvalidMarker,
+    /// A role that belongs to a service of AWS.
+    Protected {
+        role: String,
+    },
+    /// A path under which only services of AWS have roles.
+    ReservedPath {
+        path: String,
+    },
+    MustLeaveInstanceProfiles,
+    NoSuchInstanceProfile {
+        name: String,
+    },
+    InstanceProfileExists {
+        name: String,
+    },
+    NoSuchProvider {
+        arn: String,
+    },
+    ProviderExists {
+        url: String,
+    },
+    InvalidArn,
+    InvalidProviderUrl,
+    InvalidThumbprint,
+    TooManyThumbprints,
+    /// A provider for what does not exist here.
+    IdentityCenter,
+    NoSuchService {
+        service: String,
+    },
+    NoSuffix {
+        service: String,
+    },
+    ServiceRoleExists {
+        role: String,
+    },
+    NotAServiceRole {
+        role: String,
+    },
+    NoSuchDeletion {
+        task: String,
+    },
 }
 
 impl From<IamError> for ApiError {
@@ -94,6 +136,55 @@ impl From<IamError> for ApiError {
             IamError::TagKeyTwice => err::invalid_input(
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
             ),
+            IamError::Protected { role } => err::unmodifiable_entity(format!(
+                "Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS"
+            )),
+            // Our words.
+            IamError::ReservedPath { path } => err::invalid_input(format!(
+                "The path {path} is reserved for roles of services. Use CreateServiceLinkedRole instead."
+            )),
+            IamError::MustLeaveInstanceProfiles => {
+                err::delete_conflict("Cannot delete entity, must remove roles from instance profile first.")
+            }
+            IamError::NoSuchInstanceProfile { name } => {
+                err::no_such_entity(format!("Instance Profile {name} cannot be found."))
+            }
+            IamError::InstanceProfileExists { name } => {
+                err::entity_already_exists(format!("Instance Profile {name} already exists."))
+            }
+            IamError::NoSuchProvider { arn } => {
+                err::no_such_entity(format!("OpenIDConnect Provider not found for arn {arn}"))
+            }
+            IamError::ProviderExists { url } => {
+                err::entity_already_exists(format!("Provider with url {url} already exists."))
+            }
+            IamError::InvalidArn => err::validation("Invalid ARN:  Could not be parsed!"),
+            IamError::InvalidProviderUrl => err::validation("Invalid Open ID Connect Provider URL"),
+            // Our words.
+            IamError::InvalidThumbprint => err::invalid_input("A thumbprint has 40 hexadecimal digits."),
+            IamError::TooManyThumbprints => {
+                err::invalid_input("Thumbprint list must contain fewer than 5 entries.")
+            }
+            // Our words.
+            IamError::IdentityCenter => err::invalid_input("There is no Identity Center here."),
+            // Our words.
+            IamError::NoSuchService { service } => {
+                err::invalid_input(format!("No service-linked role is known for {service}."))
+            }
+            IamError::NoSuffix { service } => {
+                err::invalid_input(format!("Custom suffix is not allowed for {service}"))
+            }
+            IamError::ServiceRoleExists { role } => err::invalid_input(format!(
+                "Service role name {role} has been taken in this account, please try a different suffix."
+            )),
+            // Our words.
+            IamError::NotAServiceRole { role } => {
+                err::no_such_entity(format!("The role with name {role} is not a service-linked role."))
+            }
+            // Our words.
+            IamError::NoSuchDeletion { task } => {
+                err::no_such_entity(format!("The deletion task with id {task} cannot be found."))
+            }
             // Our words, under the code that AWS documents for a request it cannot use.
             IamError::InvalidMarker => err::validation("The marker is not one of this list."),
         }

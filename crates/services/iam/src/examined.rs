@@ -3,8 +3,10 @@
 use coffer_core::{Examined, Need, Record};
 
 use crate::{
-    access_key::AccessKeyRecord, attachments::AttachmentsRecord, group::GroupRecord, managed::PolicyRecord,
-    name::key_of, role::RoleRecord, user::UserRecord,
+    access_key::AccessKeyRecord, attachments::AttachmentsRecord, group::GroupRecord,
+    instance_profile::InstanceProfileRecord, managed::PolicyRecord, name::key_of,
+    oidc_provider::OidcProviderRecord, role::RoleRecord, service_role::DeletionRecord, trust::MovedRecord,
+    user::UserRecord,
 };
 
 impl Examined for UserRecord {
@@ -47,6 +49,44 @@ impl Examined for GroupRecord {
 impl Examined for RoleRecord {
     fn shown(&self) -> &str {
         &self.arn
+    }
+
+    fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
+        for profile in &self.instance_profiles {
+            let missing = "a role in an instance profile that does not exist";
+            need(Need { table: InstanceProfileRecord::TABLE, key: &[profile], missing });
+        }
+    }
+}
+
+impl Examined for InstanceProfileRecord {
+    fn shown(&self) -> &str {
+        &self.arn
+    }
+
+    fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
+        if let Some(role) = &self.role {
+            let missing = "an instance profile with a role that does not exist";
+            need(Need { table: RoleRecord::TABLE, key: &[role], missing });
+        }
+    }
+}
+
+impl Examined for OidcProviderRecord {
+    fn shown(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl Examined for MovedRecord {
+    fn shown(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl Examined for DeletionRecord {
+    fn shown(&self) -> &str {
+        &self.task_id
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the rest of Coffer asks about identities: whether one exists, and which policies hold for a caller.
+//! What the rest of Coffer asks about identities: who one is, and which policies hold for a caller.
 
 use std::sync::Arc;
 
@@ -14,16 +14,22 @@ use crate::{
     user::UserRecord,
 };
 
-/// Whether there is such a user or role.
-pub(crate) fn identity_exists(db: &Db, arn: &Arn) -> Result<bool, LoadError> {
-    let Ok(account) = arn.account().parse() else { return Ok(false) };
+/// The unique id of the user or role of this ARN.
+pub(crate) fn identity(db: &Db, arn: &Arn) -> Result<Option<String>, LoadError> {
+    let Ok(account) = arn.account().parse() else { return Ok(None) };
     let partition = Partition::new(account, Region::global());
-    let Some((kind, path)) = arn.resource().split_once('/') else { return Ok(false) };
+    let Some((kind, path)) = arn.resource().split_once('/') else { return Ok(None) };
     let key = key_of(name_in(path));
     Ok(match kind {
-        "user" => db.read::<UserRecord>(&partition, &[&key])?.is_some_and(|user| user.arn == arn.as_str()),
-        "role" => db.read::<RoleRecord>(&partition, &[&key])?.is_some_and(|role| role.arn == arn.as_str()),
-        _ => false,
+        "user" => db
+            .read::<UserRecord>(&partition, &[&key])?
+            .filter(|user| user.arn == arn.as_str())
+            .map(|user| user.user_id.clone()),
+        "role" => db
+            .read::<RoleRecord>(&partition, &[&key])?
+            .filter(|role| role.arn == arn.as_str())
+            .map(|role| role.role_id.clone()),
+        _ => None,
     })
 }
 

@@ -13,13 +13,17 @@ mod examined;
 mod group;
 mod holder;
 mod identities;
+mod instance_profile;
 mod managed;
 mod name;
+mod oidc_provider;
 mod ops;
 mod page;
 mod role;
+mod service_role;
 mod sts;
 mod tags;
+mod trust;
 mod user;
 
 pub use access_key::{AccessKey, AccessKeyRecord, account_of, find_access_key};
@@ -28,7 +32,11 @@ pub use user::{NewCredentials, UserRecord, create_access_key, create_administrat
 use coffer_core::Registry;
 use coffer_model::sts as model;
 
-use crate::{attachments::AttachmentsRecord, group::GroupRecord, managed::PolicyRecord, role::RoleRecord};
+use crate::{
+    attachments::AttachmentsRecord, group::GroupRecord, instance_profile::InstanceProfileRecord,
+    managed::PolicyRecord, oidc_provider::OidcProviderRecord, role::RoleRecord, service_role::DeletionRecord,
+    trust::MovedRecord,
+};
 
 pub fn register(registry: &mut Registry) {
     ops::register(registry);
@@ -39,5 +47,9 @@ pub fn register(registry: &mut Registry) {
     registry.examine::<RoleRecord>();
     registry.examine::<PolicyRecord>();
     registry.examine::<AttachmentsRecord>();
-    registry.identities(identities::identity_exists);
+    registry.examine::<InstanceProfileRecord>();
+    registry.examine::<OidcProviderRecord>();
+    registry.examine::<MovedRecord>();
+    registry.examine::<DeletionRecord>();
+    registry.identities(identities::identity);
 }

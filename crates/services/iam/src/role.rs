@@ -1,14 +1,19 @@
 //! Roles: permissions that are taken on for a while, by whomever the trust policy lets in.
 
-use coffer_core::{Cx, Listed, Place, PolicyText, Resource, table};
+use coffer_core::{Cx, Listed, Place, Resource, table};
 use coffer_types::Timestamp;
 
 use crate::{
     entity::{Bounded, Entity, Tagged},
+    error::IamError,
     holder::{Held, Holder},
     name,
     tags::TagRecord,
+    trust::Trust,
 };
+
+/// Where roles that belong to services of AWS have their place.
+pub(crate) const SERVICES_PATH: &str = "/aws-service-role/";
 
 table! {
     0x13 "iam-role", version 1, key (key);
@@ -23,7 +28,7 @@ table! {
         pub arn: String,
         pub created_at: Timestamp,
         pub description: Option<String>,
-        pub trust: PolicyText,
+        pub trust: Trust,
         pub max_session_seconds: i64,
         pub policies: Held,
         /// The ARN of a managed policy.
@@ -31,6 +36,11 @@ table! {
         pub tags: Vec<TagRecord>,
         pub last_used_at: Option<Timestamp>,
         pub last_used_region: Option<String>,
+        /// Keys of the instance profiles that carry it.
+        pub instance_profiles: Vec<String>,
+        /// The service of AWS that it belongs to, such as `ecs.amazonaws.com`.
+        pub service: Option<String>,
+        pub max_signin_session_seconds: Option<i64>,
     }
 }
 
@@ -53,6 +63,13 @@ impl Entity for RoleRecord {
 
     fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String {
         name::arn(cx, "role", "/", name)
+    }
+
+    fn ensure_changeable(&self) -> Result<(), IamError> {
+        match self.service {
+            Some(_) => Err(IamError::Protected { role: self.name.clone() }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -16,6 +16,9 @@ pub const DELETE_CONFLICT: ErrorSpec =
 pub const ENTITY_ALREADY_EXISTS: ErrorSpec =
     ErrorSpec { code: "EntityAlreadyExists", status: 409, message_member: "message" };
 
+pub const ENTITY_TEMPORARILY_UNMODIFIABLE: ErrorSpec =
+    ErrorSpec { code: "EntityTemporarilyUnmodifiable", status: 409, message_member: "message" };
+
 pub const INTERNAL: ErrorSpec = ErrorSpec { code: "InternalFailure", status: 500, message_member: "message" };
 
 pub const INVALID_INPUT: ErrorSpec =
@@ -29,6 +32,9 @@ pub const MALFORMED_POLICY_DOCUMENT: ErrorSpec =
 
 pub const NO_SUCH_ENTITY: ErrorSpec =
     ErrorSpec { code: "NoSuchEntity", status: 404, message_member: "message" };
+
+pub const OPEN_ID_IDP_COMMUNICATION_ERROR: ErrorSpec =
+    ErrorSpec { code: "OpenIdIdpCommunicationError", status: 400, message_member: "message" };
 
 pub const POLICY_NOT_ATTACHABLE: ErrorSpec =
     ErrorSpec { code: "PolicyNotAttachable", status: 400, message_member: "message" };
@@ -46,6 +52,9 @@ pub const UNAVAILABLE: ErrorSpec =
 
 pub const UNKNOWN_OPERATION: ErrorSpec =
     ErrorSpec { code: "InvalidAction", status: 400, message_member: "message" };
+
+pub const UNMODIFIABLE_ENTITY: ErrorSpec =
+    ErrorSpec { code: "UnmodifiableEntity", status: 400, message_member: "message" };
 
 pub const VALIDATION: ErrorSpec =
     ErrorSpec { code: "ValidationError", status: 400, message_member: "message" };
@@ -68,6 +77,11 @@ pub fn delete_conflict(message: impl Into<String>) -> ApiError {
 /// `EntityAlreadyExists`, HTTP 409.
 pub fn entity_already_exists(message: impl Into<String>) -> ApiError {
     ApiError::new(ENTITY_ALREADY_EXISTS, message)
+}
+
+/// `EntityTemporarilyUnmodifiable`, HTTP 409.
+pub fn entity_temporarily_unmodifiable(message: impl Into<String>) -> ApiError {
+    ApiError::new(ENTITY_TEMPORARILY_UNMODIFIABLE, message)
 }
 
 /// `InternalFailure`, HTTP 500.
@@ -93,6 +107,11 @@ pub fn malformed_policy_document(message: impl Into<String>) -> ApiError {
 /// `NoSuchEntity`, HTTP 404.
 pub fn no_such_entity(message: impl Into<String>) -> ApiError {
     ApiError::new(NO_SUCH_ENTITY, message)
+}
+
+/// `OpenIdIdpCommunicationError`, HTTP 400.
+pub fn open_id_idp_communication_error(message: impl Into<String>) -> ApiError {
+    ApiError::new(OPEN_ID_IDP_COMMUNICATION_ERROR, message)
 }
 
 /// `PolicyNotAttachable`, HTTP 400.
@@ -123,6 +142,11 @@ pub fn unavailable(message: impl Into<String>) -> ApiError {
 /// `InvalidAction`, HTTP 400.
 pub fn unknown_operation(message: impl Into<String>) -> ApiError {
     ApiError::new(UNKNOWN_OPERATION, message)
+}
+
+/// `UnmodifiableEntity`, HTTP 400.
+pub fn unmodifiable_entity(message: impl Into<String>) -> ApiError {
+    ApiError::new(UNMODIFIABLE_ENTITY, message)
 }
 
 /// `ValidationError`, HTTP 400.

@@ -7,16 +7,126 @@ use coffer_shape::{AuditRule, ConditionRule, Empty, Exposure, Operation, Operati
 use super::{
     SERVICE, err,
     shapes::{
-        AttachUserPolicyRequest, CreateAccessKeyRequest, CreateAccessKeyResponse, CreateUserRequest,
-        CreateUserResponse, DeleteAccessKeyRequest, DeleteUserPermissionsBoundaryRequest,
-        DeleteUserPolicyRequest, DeleteUserRequest, DetachUserPolicyRequest, GetPolicyRequest,
-        GetPolicyResponse, GetUserPolicyRequest, GetUserPolicyResponse, GetUserRequest, GetUserResponse,
-        ListAccessKeysRequest, ListAccessKeysResponse, ListAttachedUserPoliciesRequest,
-        ListAttachedUserPoliciesResponse, ListUserPoliciesRequest, ListUserPoliciesResponse,
-        ListUserTagsRequest, ListUserTagsResponse, ListUsersRequest, ListUsersResponse,
-        PutUserPermissionsBoundaryRequest, PutUserPolicyRequest, TagUserRequest, UntagUserRequest,
-        UpdateAccessKeyRequest,
+        AddClientIDToOpenIDConnectProviderRequest, AddRoleToInstanceProfileRequest, AttachRolePolicyRequest,
+        AttachUserPolicyRequest, CreateAccessKeyRequest, CreateAccessKeyResponse,
+        CreateInstanceProfileRequest, CreateInstanceProfileResponse, CreateOpenIDConnectProviderRequest,
+        CreateOpenIDConnectProviderResponse, CreateRoleRequest, CreateRoleResponse,
+        CreateServiceLinkedRoleRequest, CreateServiceLinkedRoleResponse, CreateUserRequest,
+        CreateUserResponse, DeleteAccessKeyRequest, DeleteInstanceProfileRequest,
+        DeleteOpenIDConnectProviderRequest, DeleteRolePermissionsBoundaryRequest, DeleteRolePolicyRequest,
+        DeleteRoleRequest, DeleteServiceLinkedRoleRequest, DeleteServiceLinkedRoleResponse,
+        DeleteUserPermissionsBoundaryRequest, DeleteUserPolicyRequest, DeleteUserRequest,
+        DetachRolePolicyRequest, DetachUserPolicyRequest, GetInstanceProfileRequest,
+        GetInstanceProfileResponse, GetOpenIDConnectProviderRequest, GetOpenIDConnectProviderResponse,
+        GetPolicyRequest, GetPolicyResponse, GetRolePolicyRequest, GetRolePolicyResponse, GetRoleRequest,
+        GetRoleResponse, GetServiceLinkedRoleDeletionStatusRequest,
+        GetServiceLinkedRoleDeletionStatusResponse, GetUserPolicyRequest, GetUserPolicyResponse,
+        GetUserRequest, GetUserResponse, ListAccessKeysRequest, ListAccessKeysResponse,
+        ListAttachedRolePoliciesRequest, ListAttachedRolePoliciesResponse, ListAttachedUserPoliciesRequest,
+        ListAttachedUserPoliciesResponse, ListInstanceProfileTagsRequest, ListInstanceProfileTagsResponse,
+        ListInstanceProfilesForRoleRequest, ListInstanceProfilesForRoleResponse, ListInstanceProfilesRequest,
+        ListInstanceProfilesResponse, ListOpenIDConnectProviderTagsRequest,
+        ListOpenIDConnectProviderTagsResponse, ListOpenIDConnectProvidersRequest,
+        ListOpenIDConnectProvidersResponse, ListRolePoliciesRequest, ListRolePoliciesResponse,
+        ListRoleTagsRequest, ListRoleTagsResponse, ListRolesRequest, ListRolesResponse,
+        ListUserPoliciesRequest, ListUserPoliciesResponse, ListUserTagsRequest, ListUserTagsResponse,
+        ListUsersRequest, ListUsersResponse, PutRolePermissionsBoundaryRequest, PutRolePolicyRequest,
+        PutUserPermissionsBoundaryRequest, PutUserPolicyRequest,
+        RemoveClientIDFromOpenIDConnectProviderRequest, RemoveRoleFromInstanceProfileRequest,
+        TagInstanceProfileRequest, TagOpenIDConnectProviderRequest, TagRoleRequest, TagUserRequest,
+        UntagInstanceProfileRequest, UntagOpenIDConnectProviderRequest, UntagRoleRequest, UntagUserRequest,
+        UpdateAccessKeyRequest, UpdateAssumeRolePolicyRequest, UpdateOpenIDConnectProviderThumbprintRequest,
+        UpdateRoleDescriptionRequest, UpdateRoleDescriptionResponse, UpdateRoleRequest, UpdateRoleResponse,
+        UpdateUserRequest,
     },
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct AddClientIDToOpenIDConnectProvider;
+
+impl Operation for AddClientIDToOpenIDConnectProvider {
+    type Input = AddClientIDToOpenIDConnectProviderRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER;
+}
+
+pub(super) static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "AddClientIDToOpenIDConnectProvider",
+    action: action::ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["OpenIDConnectProviderArn", "ClientID"], response: &[] },
+    conditions: &[],
+    input: AddClientIDToOpenIDConnectProviderRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::CONCURRENT_MODIFICATION,
+        err::INVALID_INPUT,
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct AddRoleToInstanceProfile;
+
+impl Operation for AddRoleToInstanceProfile {
+    type Input = AddRoleToInstanceProfileRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &ADD_ROLE_TO_INSTANCE_PROFILE;
+}
+
+pub(super) static ADD_ROLE_TO_INSTANCE_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "AddRoleToInstanceProfile",
+    action: action::ADD_ROLE_TO_INSTANCE_PROFILE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["InstanceProfileName", "RoleName"], response: &[] },
+    conditions: &[],
+    input: AddRoleToInstanceProfileRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::ENTITY_ALREADY_EXISTS,
+        err::LIMIT_EXCEEDED,
+        err::UNMODIFIABLE_ENTITY,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct AttachRolePolicy;
+
+impl Operation for AttachRolePolicy {
+    type Input = AttachRolePolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &ATTACH_ROLE_POLICY;
+}
+
+pub(super) static ATTACH_ROLE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "AttachRolePolicy",
+    action: action::ATTACH_ROLE_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "PolicyArn"], response: &[] },
+    conditions: &[ConditionRule { key: "iam:PolicyARN", member: "PolicyArn", inner: None }],
+    input: AttachRolePolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::UNMODIFIABLE_ENTITY,
+        err::POLICY_NOT_ATTACHABLE,
+        err::SERVICE_FAILURE,
+    ],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +179,150 @@ pub(super) static CREATE_ACCESS_KEY: OperationSpec = OperationSpec {
     input: CreateAccessKeyRequest::SCHEMA,
     output: CreateAccessKeyResponse::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateInstanceProfile;
+
+impl Operation for CreateInstanceProfile {
+    type Input = CreateInstanceProfileRequest;
+    type Output = CreateInstanceProfileResponse;
+    const SPEC: &'static OperationSpec = &CREATE_INSTANCE_PROFILE;
+}
+
+pub(super) static CREATE_INSTANCE_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateInstanceProfile",
+    action: action::CREATE_INSTANCE_PROFILE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["InstanceProfileName", "Path", "Tags"], response: &["InstanceProfile"] },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+    ],
+    input: CreateInstanceProfileRequest::SCHEMA,
+    output: CreateInstanceProfileResponse::SCHEMA,
+    errors: &[
+        err::ENTITY_ALREADY_EXISTS,
+        err::INVALID_INPUT,
+        err::LIMIT_EXCEEDED,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateOpenIDConnectProvider;
+
+impl Operation for CreateOpenIDConnectProvider {
+    type Input = CreateOpenIDConnectProviderRequest;
+    type Output = CreateOpenIDConnectProviderResponse;
+    const SPEC: &'static OperationSpec = &CREATE_OPEN_ID_CONNECT_PROVIDER;
+}
+
+pub(super) static CREATE_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateOpenIDConnectProvider",
+    action: action::CREATE_OPEN_ID_CONNECT_PROVIDER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "Url",
+            "ClientIDList",
+            "ThumbprintList",
+            "Tags",
+            "ContextProvider",
+            "IdentityCenterInstanceArn",
+        ],
+        response: &["OpenIDConnectProviderArn", "Tags"],
+    },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+    ],
+    input: CreateOpenIDConnectProviderRequest::SCHEMA,
+    output: CreateOpenIDConnectProviderResponse::SCHEMA,
+    errors: &[
+        err::INVALID_INPUT,
+        err::ENTITY_ALREADY_EXISTS,
+        err::LIMIT_EXCEEDED,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+        err::OPEN_ID_IDP_COMMUNICATION_ERROR,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateRole;
+
+impl Operation for CreateRole {
+    type Input = CreateRoleRequest;
+    type Output = CreateRoleResponse;
+    const SPEC: &'static OperationSpec = &CREATE_ROLE;
+}
+
+pub(super) static CREATE_ROLE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateRole",
+    action: action::CREATE_ROLE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "Path",
+            "RoleName",
+            "AssumeRolePolicyDocument",
+            "Description",
+            "MaxSessionDuration",
+            "MaxSigninSessionDuration",
+            "PermissionsBoundary",
+            "Tags",
+        ],
+        response: &["Role"],
+    },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+        ConditionRule { key: "iam:PermissionsBoundary", member: "PermissionsBoundary", inner: None },
+    ],
+    input: CreateRoleRequest::SCHEMA,
+    output: CreateRoleResponse::SCHEMA,
+    errors: &[
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::ENTITY_ALREADY_EXISTS,
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateServiceLinkedRole;
+
+impl Operation for CreateServiceLinkedRole {
+    type Input = CreateServiceLinkedRoleRequest;
+    type Output = CreateServiceLinkedRoleResponse;
+    const SPEC: &'static OperationSpec = &CREATE_SERVICE_LINKED_ROLE;
+}
+
+pub(super) static CREATE_SERVICE_LINKED_ROLE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateServiceLinkedRole",
+    action: action::CREATE_SERVICE_LINKED_ROLE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["AWSServiceName", "Description", "CustomSuffix"], response: &["Role"] },
+    conditions: &[ConditionRule { key: "iam:AWSServiceName", member: "AWSServiceName", inner: None }],
+    input: CreateServiceLinkedRoleRequest::SCHEMA,
+    output: CreateServiceLinkedRoleResponse::SCHEMA,
+    errors: &[err::INVALID_INPUT, err::LIMIT_EXCEEDED, err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +379,151 @@ pub(super) static DELETE_ACCESS_KEY: OperationSpec = OperationSpec {
     conditions: &[],
     input: DeleteAccessKeyRequest::SCHEMA,
     output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteInstanceProfile;
+
+impl Operation for DeleteInstanceProfile {
+    type Input = DeleteInstanceProfileRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_INSTANCE_PROFILE;
+}
+
+pub(super) static DELETE_INSTANCE_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteInstanceProfile",
+    action: action::DELETE_INSTANCE_PROFILE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["InstanceProfileName"], response: &[] },
+    conditions: &[],
+    input: DeleteInstanceProfileRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::DELETE_CONFLICT, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteOpenIDConnectProvider;
+
+impl Operation for DeleteOpenIDConnectProvider {
+    type Input = DeleteOpenIDConnectProviderRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_OPEN_ID_CONNECT_PROVIDER;
+}
+
+pub(super) static DELETE_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteOpenIDConnectProvider",
+    action: action::DELETE_OPEN_ID_CONNECT_PROVIDER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["OpenIDConnectProviderArn"], response: &[] },
+    conditions: &[],
+    input: DeleteOpenIDConnectProviderRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::INVALID_INPUT, err::NO_SUCH_ENTITY, err::CONCURRENT_MODIFICATION, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteRole;
+
+impl Operation for DeleteRole {
+    type Input = DeleteRoleRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_ROLE;
+}
+
+pub(super) static DELETE_ROLE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteRole",
+    action: action::DELETE_ROLE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName"], response: &[] },
+    conditions: &[],
+    input: DeleteRoleRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::DELETE_CONFLICT,
+        err::LIMIT_EXCEEDED,
+        err::UNMODIFIABLE_ENTITY,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteRolePermissionsBoundary;
+
+impl Operation for DeleteRolePermissionsBoundary {
+    type Input = DeleteRolePermissionsBoundaryRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_ROLE_PERMISSIONS_BOUNDARY;
+}
+
+pub(super) static DELETE_ROLE_PERMISSIONS_BOUNDARY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteRolePermissionsBoundary",
+    action: action::DELETE_ROLE_PERMISSIONS_BOUNDARY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName"], response: &[] },
+    conditions: &[],
+    input: DeleteRolePermissionsBoundaryRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::UNMODIFIABLE_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteRolePolicy;
+
+impl Operation for DeleteRolePolicy {
+    type Input = DeleteRolePolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_ROLE_POLICY;
+}
+
+pub(super) static DELETE_ROLE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteRolePolicy",
+    action: action::DELETE_ROLE_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "PolicyName"], response: &[] },
+    conditions: &[],
+    input: DeleteRolePolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::UNMODIFIABLE_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteServiceLinkedRole;
+
+impl Operation for DeleteServiceLinkedRole {
+    type Input = DeleteServiceLinkedRoleRequest;
+    type Output = DeleteServiceLinkedRoleResponse;
+    const SPEC: &'static OperationSpec = &DELETE_SERVICE_LINKED_ROLE;
+}
+
+pub(super) static DELETE_SERVICE_LINKED_ROLE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteServiceLinkedRole",
+    action: action::DELETE_SERVICE_LINKED_ROLE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName"], response: &["DeletionTaskId"] },
+    conditions: &[],
+    input: DeleteServiceLinkedRoleRequest::SCHEMA,
+    output: DeleteServiceLinkedRoleResponse::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
 };
 
@@ -204,6 +603,35 @@ pub(super) static DELETE_USER_POLICY: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct DetachRolePolicy;
+
+impl Operation for DetachRolePolicy {
+    type Input = DetachRolePolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DETACH_ROLE_POLICY;
+}
+
+pub(super) static DETACH_ROLE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DetachRolePolicy",
+    action: action::DETACH_ROLE_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "PolicyArn"], response: &[] },
+    conditions: &[ConditionRule { key: "iam:PolicyARN", member: "PolicyArn", inner: None }],
+    input: DetachRolePolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::UNMODIFIABLE_ENTITY,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct DetachUserPolicy;
 
 impl Operation for DetachUserPolicy {
@@ -227,6 +655,52 @@ pub(super) static DETACH_USER_POLICY: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct GetInstanceProfile;
+
+impl Operation for GetInstanceProfile {
+    type Input = GetInstanceProfileRequest;
+    type Output = GetInstanceProfileResponse;
+    const SPEC: &'static OperationSpec = &GET_INSTANCE_PROFILE;
+}
+
+pub(super) static GET_INSTANCE_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetInstanceProfile",
+    action: action::GET_INSTANCE_PROFILE,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["InstanceProfileName"], response: &[] },
+    conditions: &[],
+    input: GetInstanceProfileRequest::SCHEMA,
+    output: GetInstanceProfileResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetOpenIDConnectProvider;
+
+impl Operation for GetOpenIDConnectProvider {
+    type Input = GetOpenIDConnectProviderRequest;
+    type Output = GetOpenIDConnectProviderResponse;
+    const SPEC: &'static OperationSpec = &GET_OPEN_ID_CONNECT_PROVIDER;
+}
+
+pub(super) static GET_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetOpenIDConnectProvider",
+    action: action::GET_OPEN_ID_CONNECT_PROVIDER,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["OpenIDConnectProviderArn"], response: &[] },
+    conditions: &[],
+    input: GetOpenIDConnectProviderRequest::SCHEMA,
+    output: GetOpenIDConnectProviderResponse::SCHEMA,
+    errors: &[err::INVALID_INPUT, err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct GetPolicy;
 
 impl Operation for GetPolicy {
@@ -246,6 +720,75 @@ pub(super) static GET_POLICY: OperationSpec = OperationSpec {
     conditions: &[],
     input: GetPolicyRequest::SCHEMA,
     output: GetPolicyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetRole;
+
+impl Operation for GetRole {
+    type Input = GetRoleRequest;
+    type Output = GetRoleResponse;
+    const SPEC: &'static OperationSpec = &GET_ROLE;
+}
+
+pub(super) static GET_ROLE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetRole",
+    action: action::GET_ROLE,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName"], response: &[] },
+    conditions: &[],
+    input: GetRoleRequest::SCHEMA,
+    output: GetRoleResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetRolePolicy;
+
+impl Operation for GetRolePolicy {
+    type Input = GetRolePolicyRequest;
+    type Output = GetRolePolicyResponse;
+    const SPEC: &'static OperationSpec = &GET_ROLE_POLICY;
+}
+
+pub(super) static GET_ROLE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetRolePolicy",
+    action: action::GET_ROLE_POLICY,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "PolicyName"], response: &[] },
+    conditions: &[],
+    input: GetRolePolicyRequest::SCHEMA,
+    output: GetRolePolicyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetServiceLinkedRoleDeletionStatus;
+
+impl Operation for GetServiceLinkedRoleDeletionStatus {
+    type Input = GetServiceLinkedRoleDeletionStatusRequest;
+    type Output = GetServiceLinkedRoleDeletionStatusResponse;
+    const SPEC: &'static OperationSpec = &GET_SERVICE_LINKED_ROLE_DELETION_STATUS;
+}
+
+pub(super) static GET_SERVICE_LINKED_ROLE_DELETION_STATUS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetServiceLinkedRoleDeletionStatus",
+    action: action::GET_SERVICE_LINKED_ROLE_DELETION_STATUS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["DeletionTaskId"], response: &[] },
+    conditions: &[],
+    input: GetServiceLinkedRoleDeletionStatusRequest::SCHEMA,
+    output: GetServiceLinkedRoleDeletionStatusResponse::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
 };
 
@@ -319,6 +862,29 @@ pub(super) static LIST_ACCESS_KEYS: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct ListAttachedRolePolicies;
+
+impl Operation for ListAttachedRolePolicies {
+    type Input = ListAttachedRolePoliciesRequest;
+    type Output = ListAttachedRolePoliciesResponse;
+    const SPEC: &'static OperationSpec = &LIST_ATTACHED_ROLE_POLICIES;
+}
+
+pub(super) static LIST_ATTACHED_ROLE_POLICIES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListAttachedRolePolicies",
+    action: action::LIST_ATTACHED_ROLE_POLICIES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "PathPrefix", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListAttachedRolePoliciesRequest::SCHEMA,
+    output: ListAttachedRolePoliciesResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct ListAttachedUserPolicies;
 
 impl Operation for ListAttachedUserPolicies {
@@ -339,6 +905,190 @@ pub(super) static LIST_ATTACHED_USER_POLICIES: OperationSpec = OperationSpec {
     input: ListAttachedUserPoliciesRequest::SCHEMA,
     output: ListAttachedUserPoliciesResponse::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListInstanceProfileTags;
+
+impl Operation for ListInstanceProfileTags {
+    type Input = ListInstanceProfileTagsRequest;
+    type Output = ListInstanceProfileTagsResponse;
+    const SPEC: &'static OperationSpec = &LIST_INSTANCE_PROFILE_TAGS;
+}
+
+pub(super) static LIST_INSTANCE_PROFILE_TAGS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListInstanceProfileTags",
+    action: action::LIST_INSTANCE_PROFILE_TAGS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["InstanceProfileName", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListInstanceProfileTagsRequest::SCHEMA,
+    output: ListInstanceProfileTagsResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListInstanceProfiles;
+
+impl Operation for ListInstanceProfiles {
+    type Input = ListInstanceProfilesRequest;
+    type Output = ListInstanceProfilesResponse;
+    const SPEC: &'static OperationSpec = &LIST_INSTANCE_PROFILES;
+}
+
+pub(super) static LIST_INSTANCE_PROFILES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListInstanceProfiles",
+    action: action::LIST_INSTANCE_PROFILES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PathPrefix", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListInstanceProfilesRequest::SCHEMA,
+    output: ListInstanceProfilesResponse::SCHEMA,
+    errors: &[err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListInstanceProfilesForRole;
+
+impl Operation for ListInstanceProfilesForRole {
+    type Input = ListInstanceProfilesForRoleRequest;
+    type Output = ListInstanceProfilesForRoleResponse;
+    const SPEC: &'static OperationSpec = &LIST_INSTANCE_PROFILES_FOR_ROLE;
+}
+
+pub(super) static LIST_INSTANCE_PROFILES_FOR_ROLE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListInstanceProfilesForRole",
+    action: action::LIST_INSTANCE_PROFILES_FOR_ROLE,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListInstanceProfilesForRoleRequest::SCHEMA,
+    output: ListInstanceProfilesForRoleResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListOpenIDConnectProviderTags;
+
+impl Operation for ListOpenIDConnectProviderTags {
+    type Input = ListOpenIDConnectProviderTagsRequest;
+    type Output = ListOpenIDConnectProviderTagsResponse;
+    const SPEC: &'static OperationSpec = &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS;
+}
+
+pub(super) static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListOpenIDConnectProviderTags",
+    action: action::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["OpenIDConnectProviderArn", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListOpenIDConnectProviderTagsRequest::SCHEMA,
+    output: ListOpenIDConnectProviderTagsResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE, err::INVALID_INPUT],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListOpenIDConnectProviders;
+
+impl Operation for ListOpenIDConnectProviders {
+    type Input = ListOpenIDConnectProvidersRequest;
+    type Output = ListOpenIDConnectProvidersResponse;
+    const SPEC: &'static OperationSpec = &LIST_OPEN_ID_CONNECT_PROVIDERS;
+}
+
+pub(super) static LIST_OPEN_ID_CONNECT_PROVIDERS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListOpenIDConnectProviders",
+    action: action::LIST_OPEN_ID_CONNECT_PROVIDERS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &[], response: &[] },
+    conditions: &[],
+    input: ListOpenIDConnectProvidersRequest::SCHEMA,
+    output: ListOpenIDConnectProvidersResponse::SCHEMA,
+    errors: &[err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListRolePolicies;
+
+impl Operation for ListRolePolicies {
+    type Input = ListRolePoliciesRequest;
+    type Output = ListRolePoliciesResponse;
+    const SPEC: &'static OperationSpec = &LIST_ROLE_POLICIES;
+}
+
+pub(super) static LIST_ROLE_POLICIES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListRolePolicies",
+    action: action::LIST_ROLE_POLICIES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListRolePoliciesRequest::SCHEMA,
+    output: ListRolePoliciesResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListRoleTags;
+
+impl Operation for ListRoleTags {
+    type Input = ListRoleTagsRequest;
+    type Output = ListRoleTagsResponse;
+    const SPEC: &'static OperationSpec = &LIST_ROLE_TAGS;
+}
+
+pub(super) static LIST_ROLE_TAGS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListRoleTags",
+    action: action::LIST_ROLE_TAGS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListRoleTagsRequest::SCHEMA,
+    output: ListRoleTagsResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListRoles;
+
+impl Operation for ListRoles {
+    type Input = ListRolesRequest;
+    type Output = ListRolesResponse;
+    const SPEC: &'static OperationSpec = &LIST_ROLES;
+}
+
+pub(super) static LIST_ROLES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListRoles",
+    action: action::LIST_ROLES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PathPrefix", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListRolesRequest::SCHEMA,
+    output: ListRolesResponse::SCHEMA,
+    errors: &[err::SERVICE_FAILURE],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -411,6 +1161,68 @@ pub(super) static LIST_USERS: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct PutRolePermissionsBoundary;
+
+impl Operation for PutRolePermissionsBoundary {
+    type Input = PutRolePermissionsBoundaryRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &PUT_ROLE_PERMISSIONS_BOUNDARY;
+}
+
+pub(super) static PUT_ROLE_PERMISSIONS_BOUNDARY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "PutRolePermissionsBoundary",
+    action: action::PUT_ROLE_PERMISSIONS_BOUNDARY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "PermissionsBoundary"], response: &[] },
+    conditions: &[ConditionRule {
+        key: "iam:PermissionsBoundary",
+        member: "PermissionsBoundary",
+        inner: None,
+    }],
+    input: PutRolePermissionsBoundaryRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::INVALID_INPUT,
+        err::UNMODIFIABLE_ENTITY,
+        err::POLICY_NOT_ATTACHABLE,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct PutRolePolicy;
+
+impl Operation for PutRolePolicy {
+    type Input = PutRolePolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &PUT_ROLE_POLICY;
+}
+
+pub(super) static PUT_ROLE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "PutRolePolicy",
+    action: action::PUT_ROLE_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "PolicyName", "PolicyDocument"], response: &[] },
+    conditions: &[],
+    input: PutRolePolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::LIMIT_EXCEEDED,
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::NO_SUCH_ENTITY,
+        err::UNMODIFIABLE_ENTITY,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct PutUserPermissionsBoundary;
 
 impl Operation for PutUserPermissionsBoundary {
@@ -461,6 +1273,148 @@ pub(super) static PUT_USER_POLICY: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct RemoveClientIDFromOpenIDConnectProvider;
+
+impl Operation for RemoveClientIDFromOpenIDConnectProvider {
+    type Input = RemoveClientIDFromOpenIDConnectProviderRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER;
+}
+
+pub(super) static REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "RemoveClientIDFromOpenIDConnectProvider",
+    action: action::REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["OpenIDConnectProviderArn", "ClientID"], response: &[] },
+    conditions: &[],
+    input: RemoveClientIDFromOpenIDConnectProviderRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::CONCURRENT_MODIFICATION, err::INVALID_INPUT, err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct RemoveRoleFromInstanceProfile;
+
+impl Operation for RemoveRoleFromInstanceProfile {
+    type Input = RemoveRoleFromInstanceProfileRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &REMOVE_ROLE_FROM_INSTANCE_PROFILE;
+}
+
+pub(super) static REMOVE_ROLE_FROM_INSTANCE_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "RemoveRoleFromInstanceProfile",
+    action: action::REMOVE_ROLE_FROM_INSTANCE_PROFILE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["InstanceProfileName", "RoleName"], response: &[] },
+    conditions: &[],
+    input: RemoveRoleFromInstanceProfileRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::UNMODIFIABLE_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct TagInstanceProfile;
+
+impl Operation for TagInstanceProfile {
+    type Input = TagInstanceProfileRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &TAG_INSTANCE_PROFILE;
+}
+
+pub(super) static TAG_INSTANCE_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "TagInstanceProfile",
+    action: action::TAG_INSTANCE_PROFILE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["InstanceProfileName", "Tags"], response: &[] },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+    ],
+    input: TagInstanceProfileRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::INVALID_INPUT,
+        err::LIMIT_EXCEEDED,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct TagOpenIDConnectProvider;
+
+impl Operation for TagOpenIDConnectProvider {
+    type Input = TagOpenIDConnectProviderRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &TAG_OPEN_ID_CONNECT_PROVIDER;
+}
+
+pub(super) static TAG_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "TagOpenIDConnectProvider",
+    action: action::TAG_OPEN_ID_CONNECT_PROVIDER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["OpenIDConnectProviderArn", "Tags"], response: &[] },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+    ],
+    input: TagOpenIDConnectProviderRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct TagRole;
+
+impl Operation for TagRole {
+    type Input = TagRoleRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &TAG_ROLE;
+}
+
+pub(super) static TAG_ROLE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "TagRole",
+    action: action::TAG_ROLE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "Tags"], response: &[] },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+    ],
+    input: TagRoleRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct TagUser;
 
 impl Operation for TagUser {
@@ -490,6 +1444,75 @@ pub(super) static TAG_USER: OperationSpec = OperationSpec {
         err::CONCURRENT_MODIFICATION,
         err::SERVICE_FAILURE,
     ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UntagInstanceProfile;
+
+impl Operation for UntagInstanceProfile {
+    type Input = UntagInstanceProfileRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UNTAG_INSTANCE_PROFILE;
+}
+
+pub(super) static UNTAG_INSTANCE_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UntagInstanceProfile",
+    action: action::UNTAG_INSTANCE_PROFILE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["InstanceProfileName", "TagKeys"], response: &[] },
+    conditions: &[ConditionRule { key: "aws:TagKeys", member: "TagKeys", inner: None }],
+    input: UntagInstanceProfileRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::CONCURRENT_MODIFICATION, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UntagOpenIDConnectProvider;
+
+impl Operation for UntagOpenIDConnectProvider {
+    type Input = UntagOpenIDConnectProviderRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UNTAG_OPEN_ID_CONNECT_PROVIDER;
+}
+
+pub(super) static UNTAG_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UntagOpenIDConnectProvider",
+    action: action::UNTAG_OPEN_ID_CONNECT_PROVIDER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["OpenIDConnectProviderArn", "TagKeys"], response: &[] },
+    conditions: &[ConditionRule { key: "aws:TagKeys", member: "TagKeys", inner: None }],
+    input: UntagOpenIDConnectProviderRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::CONCURRENT_MODIFICATION, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UntagRole;
+
+impl Operation for UntagRole {
+    type Input = UntagRoleRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UNTAG_ROLE;
+}
+
+pub(super) static UNTAG_ROLE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UntagRole",
+    action: action::UNTAG_ROLE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "TagKeys"], response: &[] },
+    conditions: &[ConditionRule { key: "aws:TagKeys", member: "TagKeys", inner: None }],
+    input: UntagRoleRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::CONCURRENT_MODIFICATION, err::SERVICE_FAILURE],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -536,6 +1559,143 @@ pub(super) static UPDATE_ACCESS_KEY: OperationSpec = OperationSpec {
     input: UpdateAccessKeyRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE, err::INVALID_INPUT],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateAssumeRolePolicy;
+
+impl Operation for UpdateAssumeRolePolicy {
+    type Input = UpdateAssumeRolePolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_ASSUME_ROLE_POLICY;
+}
+
+pub(super) static UPDATE_ASSUME_ROLE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateAssumeRolePolicy",
+    action: action::UPDATE_ASSUME_ROLE_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "PolicyDocument"], response: &[] },
+    conditions: &[],
+    input: UpdateAssumeRolePolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::LIMIT_EXCEEDED,
+        err::UNMODIFIABLE_ENTITY,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateOpenIDConnectProviderThumbprint;
+
+impl Operation for UpdateOpenIDConnectProviderThumbprint {
+    type Input = UpdateOpenIDConnectProviderThumbprintRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT;
+}
+
+pub(super) static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateOpenIDConnectProviderThumbprint",
+    action: action::UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["OpenIDConnectProviderArn", "ThumbprintList"], response: &[] },
+    conditions: &[],
+    input: UpdateOpenIDConnectProviderThumbprintRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::CONCURRENT_MODIFICATION, err::INVALID_INPUT, err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateRole;
+
+impl Operation for UpdateRole {
+    type Input = UpdateRoleRequest;
+    type Output = UpdateRoleResponse;
+    const SPEC: &'static OperationSpec = &UPDATE_ROLE;
+}
+
+pub(super) static UPDATE_ROLE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateRole",
+    action: action::UPDATE_ROLE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "RoleName",
+            "Description",
+            "MaxSessionDuration",
+            "MaxSigninSessionDuration",
+            "ResetMaxSigninSessionDuration",
+        ],
+        response: &[],
+    },
+    conditions: &[],
+    input: UpdateRoleRequest::SCHEMA,
+    output: UpdateRoleResponse::SCHEMA,
+    errors: &[err::UNMODIFIABLE_ENTITY, err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateRoleDescription;
+
+impl Operation for UpdateRoleDescription {
+    type Input = UpdateRoleDescriptionRequest;
+    type Output = UpdateRoleDescriptionResponse;
+    const SPEC: &'static OperationSpec = &UPDATE_ROLE_DESCRIPTION;
+}
+
+pub(super) static UPDATE_ROLE_DESCRIPTION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateRoleDescription",
+    action: action::UPDATE_ROLE_DESCRIPTION,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["RoleName", "Description"], response: &["Role"] },
+    conditions: &[],
+    input: UpdateRoleDescriptionRequest::SCHEMA,
+    output: UpdateRoleDescriptionResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::UNMODIFIABLE_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateUser;
+
+impl Operation for UpdateUser {
+    type Input = UpdateUserRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_USER;
+}
+
+pub(super) static UPDATE_USER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateUser",
+    action: action::UPDATE_USER,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "NewPath", "NewUserName"], response: &[] },
+    conditions: &[],
+    input: UpdateUserRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::ENTITY_ALREADY_EXISTS,
+        err::ENTITY_TEMPORARILY_UNMODIFIABLE,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
 };
 
 pub mod action {

@@ -104,6 +104,105 @@ impl Shape for AccessKeyMetadata {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct AddClientIDToOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub client_id: String,
+}
+
+impl Shape for AddClientIDToOpenIDConnectProviderRequest {
+    const SCHEMA: &'static Schema = &ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.open_id_connect_provider_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.client_id = Shape::read_as(&CLIENT_ID_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |to| {
+            to.member(0, &ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[0])?;
+            self.open_id_connect_provider_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[1])?;
+            self.client_id.write_as(&CLIENT_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct AddRoleToInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub role_name: String,
+}
+
+impl Shape for AddRoleToInstanceProfileRequest {
+    const SCHEMA: &'static Schema = &ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.instance_profile_name = Shape::read_as(&INSTANCE_PROFILE_NAME_TYPE, from)?,
+                1 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST, &mut |to| {
+            to.member(0, &ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_MEMBERS[0])?;
+            self.instance_profile_name.write_as(&INSTANCE_PROFILE_NAME_TYPE, to)?;
+            to.member(1, &ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_MEMBERS[1])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct AttachRolePolicyRequest {
+    pub role_name: String,
+    pub policy_arn: String,
+}
+
+impl Shape for AttachRolePolicyRequest {
+    const SCHEMA: &'static Schema = &ATTACH_ROLE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ATTACH_ROLE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ATTACH_ROLE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &ATTACH_ROLE_POLICY_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &ATTACH_ROLE_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct AttachUserPolicyRequest {
     pub user_name: String,
     pub policy_arn: String,
@@ -214,6 +313,91 @@ impl Shape for AttachedPolicy {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct ContextProvider {
+    pub key_definition_list: Option<Vec<ContextProviderKeyDefinition>>,
+    pub subject_source_key: String,
+    pub subject_type_value: Option<String>,
+    pub subject_type_source_key: Option<String>,
+}
+
+impl Shape for ContextProvider {
+    const SCHEMA: &'static Schema = &CONTEXT_PROVIDER;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CONTEXT_PROVIDER, &mut |index, from| {
+            match index {
+                0 => value.key_definition_list = Some(Shape::read_as(&KEY_DEFINITION_LIST_TYPE, from)?),
+                1 => value.subject_source_key = Shape::read_as(&CONTEXT_PROVIDER_SOURCE_KEY_TYPE, from)?,
+                2 => value.subject_type_value = Some(Shape::read_as(&SUBJECT_TYPE_VALUE_TYPE, from)?),
+                3 => {
+                    value.subject_type_source_key =
+                        Some(Shape::read_as(&CONTEXT_PROVIDER_SOURCE_KEY_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CONTEXT_PROVIDER, &mut |to| {
+            if let Some(value) = &self.key_definition_list {
+                to.member(0, &CONTEXT_PROVIDER_MEMBERS[0])?;
+                value.write_as(&KEY_DEFINITION_LIST_TYPE, to)?;
+            }
+            to.member(1, &CONTEXT_PROVIDER_MEMBERS[1])?;
+            self.subject_source_key.write_as(&CONTEXT_PROVIDER_SOURCE_KEY_TYPE, to)?;
+            if let Some(value) = &self.subject_type_value {
+                to.member(2, &CONTEXT_PROVIDER_MEMBERS[2])?;
+                value.write_as(&SUBJECT_TYPE_VALUE_TYPE, to)?;
+            }
+            if let Some(value) = &self.subject_type_source_key {
+                to.member(3, &CONTEXT_PROVIDER_MEMBERS[3])?;
+                value.write_as(&CONTEXT_PROVIDER_SOURCE_KEY_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ContextProviderKeyDefinition {
+    pub source_key: String,
+    pub target_key: Option<String>,
+}
+
+impl Shape for ContextProviderKeyDefinition {
+    const SCHEMA: &'static Schema = &CONTEXT_PROVIDER_KEY_DEFINITION;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CONTEXT_PROVIDER_KEY_DEFINITION, &mut |index, from| {
+            match index {
+                0 => value.source_key = Shape::read_as(&CONTEXT_PROVIDER_SOURCE_KEY_TYPE, from)?,
+                1 => value.target_key = Some(Shape::read_as(&CONTEXT_PROVIDER_TARGET_KEY_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CONTEXT_PROVIDER_KEY_DEFINITION, &mut |to| {
+            to.member(0, &CONTEXT_PROVIDER_KEY_DEFINITION_MEMBERS[0])?;
+            self.source_key.write_as(&CONTEXT_PROVIDER_SOURCE_KEY_TYPE, to)?;
+            if let Some(value) = &self.target_key {
+                to.member(1, &CONTEXT_PROVIDER_KEY_DEFINITION_MEMBERS[1])?;
+                value.write_as(&CONTEXT_PROVIDER_TARGET_KEY_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct CreateAccessKeyRequest {
     pub user_name: Option<String>,
 }
@@ -266,6 +450,347 @@ impl Shape for CreateAccessKeyResponse {
         to.structure(&CREATE_ACCESS_KEY_RESPONSE, &mut |to| {
             to.member(0, &CREATE_ACCESS_KEY_RESPONSE_MEMBERS[0])?;
             self.access_key.write_as(&ACCESS_KEY, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub path: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+impl Shape for CreateInstanceProfileRequest {
+    const SCHEMA: &'static Schema = &CREATE_INSTANCE_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_INSTANCE_PROFILE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.instance_profile_name = Shape::read_as(&INSTANCE_PROFILE_NAME_TYPE, from)?,
+                1 => value.path = Some(Shape::read_as(&PATH_TYPE, from)?),
+                2 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_INSTANCE_PROFILE_REQUEST, &mut |to| {
+            to.member(0, &CREATE_INSTANCE_PROFILE_REQUEST_MEMBERS[0])?;
+            self.instance_profile_name.write_as(&INSTANCE_PROFILE_NAME_TYPE, to)?;
+            if let Some(value) = &self.path {
+                to.member(1, &CREATE_INSTANCE_PROFILE_REQUEST_MEMBERS[1])?;
+                value.write_as(&PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(2, &CREATE_INSTANCE_PROFILE_REQUEST_MEMBERS[2])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateInstanceProfileResponse {
+    pub instance_profile: InstanceProfile,
+}
+
+impl Shape for CreateInstanceProfileResponse {
+    const SCHEMA: &'static Schema = &CREATE_INSTANCE_PROFILE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_INSTANCE_PROFILE_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.instance_profile = Shape::read_as(&INSTANCE_PROFILE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_INSTANCE_PROFILE_RESPONSE, &mut |to| {
+            to.member(0, &CREATE_INSTANCE_PROFILE_RESPONSE_MEMBERS[0])?;
+            self.instance_profile.write_as(&INSTANCE_PROFILE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateOpenIDConnectProviderRequest {
+    pub url: String,
+    pub client_id_list: Option<Vec<String>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub tags: Option<Vec<Tag>>,
+    pub context_provider: Option<ContextProvider>,
+    pub identity_center_instance_arn: Option<String>,
+}
+
+impl Shape for CreateOpenIDConnectProviderRequest {
+    const SCHEMA: &'static Schema = &CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.url = Shape::read_as(&OPEN_ID_CONNECT_PROVIDER_URL_TYPE, from)?,
+                1 => value.client_id_list = Some(Shape::read_as(&CLIENT_ID_LIST_TYPE, from)?),
+                2 => value.thumbprint_list = Some(Shape::read_as(&THUMBPRINT_LIST_TYPE, from)?),
+                3 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                4 => value.context_provider = Some(Shape::read_as(&CONTEXT_PROVIDER, from)?),
+                5 => {
+                    value.identity_center_instance_arn =
+                        Some(Shape::read_as(&IDENTITY_CENTER_INSTANCE_ARN_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |to| {
+            to.member(0, &CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[0])?;
+            self.url.write_as(&OPEN_ID_CONNECT_PROVIDER_URL_TYPE, to)?;
+            if let Some(value) = &self.client_id_list {
+                to.member(1, &CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[1])?;
+                value.write_as(&CLIENT_ID_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.thumbprint_list {
+                to.member(2, &CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[2])?;
+                value.write_as(&THUMBPRINT_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(3, &CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[3])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.context_provider {
+                to.member(4, &CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[4])?;
+                value.write_as(&CONTEXT_PROVIDER, to)?;
+            }
+            if let Some(value) = &self.identity_center_instance_arn {
+                to.member(5, &CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[5])?;
+                value.write_as(&IDENTITY_CENTER_INSTANCE_ARN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateOpenIDConnectProviderResponse {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+impl Shape for CreateOpenIDConnectProviderResponse {
+    const SCHEMA: &'static Schema = &CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.open_id_connect_provider_arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                1 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE, &mut |to| {
+            if let Some(value) = &self.open_id_connect_provider_arn {
+                to.member(0, &CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[0])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(1, &CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[1])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateRoleRequest {
+    pub path: Option<String>,
+    pub role_name: String,
+    pub assume_role_policy_document: String,
+    pub description: Option<String>,
+    pub max_session_duration: Option<i64>,
+    pub max_signin_session_duration: Option<i64>,
+    pub permissions_boundary: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+impl Shape for CreateRoleRequest {
+    const SCHEMA: &'static Schema = &CREATE_ROLE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_ROLE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.path = Some(Shape::read_as(&PATH_TYPE, from)?),
+                1 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                2 => value.assume_role_policy_document = Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?,
+                3 => value.description = Some(Shape::read_as(&ROLE_DESCRIPTION_TYPE, from)?),
+                4 => {
+                    value.max_session_duration = Some(Shape::read_as(&ROLE_MAX_SESSION_DURATION_TYPE, from)?);
+                }
+                5 => {
+                    value.max_signin_session_duration =
+                        Some(Shape::read_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, from)?);
+                }
+                6 => value.permissions_boundary = Some(Shape::read_as(&ARN_TYPE, from)?),
+                7 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_ROLE_REQUEST, &mut |to| {
+            if let Some(value) = &self.path {
+                to.member(0, &CREATE_ROLE_REQUEST_MEMBERS[0])?;
+                value.write_as(&PATH_TYPE, to)?;
+            }
+            to.member(1, &CREATE_ROLE_REQUEST_MEMBERS[1])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(2, &CREATE_ROLE_REQUEST_MEMBERS[2])?;
+            self.assume_role_policy_document.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            if let Some(value) = &self.description {
+                to.member(3, &CREATE_ROLE_REQUEST_MEMBERS[3])?;
+                value.write_as(&ROLE_DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_session_duration {
+                to.member(4, &CREATE_ROLE_REQUEST_MEMBERS[4])?;
+                value.write_as(&ROLE_MAX_SESSION_DURATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_signin_session_duration {
+                to.member(5, &CREATE_ROLE_REQUEST_MEMBERS[5])?;
+                value.write_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.permissions_boundary {
+                to.member(6, &CREATE_ROLE_REQUEST_MEMBERS[6])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(7, &CREATE_ROLE_REQUEST_MEMBERS[7])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateRoleResponse {
+    pub role: Role,
+}
+
+impl Shape for CreateRoleResponse {
+    const SCHEMA: &'static Schema = &CREATE_ROLE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_ROLE_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.role = Shape::read_as(&ROLE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_ROLE_RESPONSE, &mut |to| {
+            to.member(0, &CREATE_ROLE_RESPONSE_MEMBERS[0])?;
+            self.role.write_as(&ROLE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateServiceLinkedRoleRequest {
+    pub aws_service_name: String,
+    pub description: Option<String>,
+    pub custom_suffix: Option<String>,
+}
+
+impl Shape for CreateServiceLinkedRoleRequest {
+    const SCHEMA: &'static Schema = &CREATE_SERVICE_LINKED_ROLE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_SERVICE_LINKED_ROLE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.aws_service_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.description = Some(Shape::read_as(&ROLE_DESCRIPTION_TYPE, from)?),
+                2 => value.custom_suffix = Some(Shape::read_as(&CUSTOM_SUFFIX_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_SERVICE_LINKED_ROLE_REQUEST, &mut |to| {
+            to.member(0, &CREATE_SERVICE_LINKED_ROLE_REQUEST_MEMBERS[0])?;
+            self.aws_service_name.write_as(&GROUP_NAME_TYPE, to)?;
+            if let Some(value) = &self.description {
+                to.member(1, &CREATE_SERVICE_LINKED_ROLE_REQUEST_MEMBERS[1])?;
+                value.write_as(&ROLE_DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.custom_suffix {
+                to.member(2, &CREATE_SERVICE_LINKED_ROLE_REQUEST_MEMBERS[2])?;
+                value.write_as(&CUSTOM_SUFFIX_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateServiceLinkedRoleResponse {
+    pub role: Option<Role>,
+}
+
+impl Shape for CreateServiceLinkedRoleResponse {
+    const SCHEMA: &'static Schema = &CREATE_SERVICE_LINKED_ROLE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_SERVICE_LINKED_ROLE_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.role = Some(Shape::read_as(&ROLE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_SERVICE_LINKED_ROLE_RESPONSE, &mut |to| {
+            if let Some(value) = &self.role {
+                to.member(0, &CREATE_SERVICE_LINKED_ROLE_RESPONSE_MEMBERS[0])?;
+                value.write_as(&ROLE, to)?;
+            }
             Ok(())
         })
     }
@@ -384,6 +909,207 @@ impl Shape for DeleteAccessKeyRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteInstanceProfileRequest {
+    pub instance_profile_name: String,
+}
+
+impl Shape for DeleteInstanceProfileRequest {
+    const SCHEMA: &'static Schema = &DELETE_INSTANCE_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_INSTANCE_PROFILE_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.instance_profile_name = Shape::read_as(&INSTANCE_PROFILE_NAME_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_INSTANCE_PROFILE_REQUEST, &mut |to| {
+            to.member(0, &DELETE_INSTANCE_PROFILE_REQUEST_MEMBERS[0])?;
+            self.instance_profile_name.write_as(&INSTANCE_PROFILE_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+}
+
+impl Shape for DeleteOpenIDConnectProviderRequest {
+    const SCHEMA: &'static Schema = &DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.open_id_connect_provider_arn = Shape::read_as(&ARN_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |to| {
+            to.member(0, &DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[0])?;
+            self.open_id_connect_provider_arn.write_as(&ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteRolePermissionsBoundaryRequest {
+    pub role_name: String,
+}
+
+impl Shape for DeleteRolePermissionsBoundaryRequest {
+    const SCHEMA: &'static Schema = &DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST, &mut |to| {
+            to.member(0, &DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteRolePolicyRequest {
+    pub role_name: String,
+    pub policy_name: String,
+}
+
+impl Shape for DeleteRolePolicyRequest {
+    const SCHEMA: &'static Schema = &DELETE_ROLE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_ROLE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_ROLE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &DELETE_ROLE_POLICY_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &DELETE_ROLE_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteRoleRequest {
+    pub role_name: String,
+}
+
+impl Shape for DeleteRoleRequest {
+    const SCHEMA: &'static Schema = &DELETE_ROLE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_ROLE_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_ROLE_REQUEST, &mut |to| {
+            to.member(0, &DELETE_ROLE_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteServiceLinkedRoleRequest {
+    pub role_name: String,
+}
+
+impl Shape for DeleteServiceLinkedRoleRequest {
+    const SCHEMA: &'static Schema = &DELETE_SERVICE_LINKED_ROLE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_SERVICE_LINKED_ROLE_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_SERVICE_LINKED_ROLE_REQUEST, &mut |to| {
+            to.member(0, &DELETE_SERVICE_LINKED_ROLE_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteServiceLinkedRoleResponse {
+    pub deletion_task_id: String,
+}
+
+impl Shape for DeleteServiceLinkedRoleResponse {
+    const SCHEMA: &'static Schema = &DELETE_SERVICE_LINKED_ROLE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_SERVICE_LINKED_ROLE_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.deletion_task_id = Shape::read_as(&DELETION_TASK_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_SERVICE_LINKED_ROLE_RESPONSE, &mut |to| {
+            to.member(0, &DELETE_SERVICE_LINKED_ROLE_RESPONSE_MEMBERS[0])?;
+            self.deletion_task_id.write_as(&DELETION_TASK_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct DeleteUserPermissionsBoundaryRequest {
     pub user_name: String,
 }
@@ -473,6 +1199,112 @@ impl Shape for DeleteUserRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeletionTaskFailureReasonType {
+    pub reason: Option<String>,
+    pub role_usage_list: Option<Vec<RoleUsageType>>,
+}
+
+impl Shape for DeletionTaskFailureReasonType {
+    const SCHEMA: &'static Schema = &DELETION_TASK_FAILURE_REASON_TYPE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETION_TASK_FAILURE_REASON_TYPE, &mut |index, from| {
+            match index {
+                0 => value.reason = Some(Shape::read_as(&REASON_TYPE, from)?),
+                1 => value.role_usage_list = Some(Shape::read_as(&ROLE_USAGE_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETION_TASK_FAILURE_REASON_TYPE, &mut |to| {
+            if let Some(value) = &self.reason {
+                to.member(0, &DELETION_TASK_FAILURE_REASON_TYPE_MEMBERS[0])?;
+                value.write_as(&REASON_TYPE, to)?;
+            }
+            if let Some(value) = &self.role_usage_list {
+                to.member(1, &DELETION_TASK_FAILURE_REASON_TYPE_MEMBERS[1])?;
+                value.write_as(&ROLE_USAGE_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeletionTaskStatusType {
+    Succeeded,
+    InProgress,
+    Failed,
+    NotStarted,
+}
+
+impl DeletionTaskStatusType {
+    pub const NAMES: &'static [&'static str] = &["SUCCEEDED", "IN_PROGRESS", "FAILED", "NOT_STARTED"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "SUCCEEDED",
+            Self::InProgress => "IN_PROGRESS",
+            Self::Failed => "FAILED",
+            Self::NotStarted => "NOT_STARTED",
+        }
+    }
+}
+
+impl TryFrom<&str> for DeletionTaskStatusType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "SUCCEEDED" => Ok(Self::Succeeded),
+            "IN_PROGRESS" => Ok(Self::InProgress),
+            "FAILED" => Ok(Self::Failed),
+            "NOT_STARTED" => Ok(Self::NotStarted),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DetachRolePolicyRequest {
+    pub role_name: String,
+    pub policy_arn: String,
+}
+
+impl Shape for DetachRolePolicyRequest {
+    const SCHEMA: &'static Schema = &DETACH_ROLE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DETACH_ROLE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DETACH_ROLE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &DETACH_ROLE_POLICY_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &DETACH_ROLE_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct DetachUserPolicyRequest {
     pub user_name: String,
     pub policy_arn: String,
@@ -500,6 +1332,166 @@ impl Shape for DetachUserPolicyRequest {
             self.user_name.write_as(&USER_NAME_TYPE, to)?;
             to.member(1, &DETACH_USER_POLICY_REQUEST_MEMBERS[1])?;
             self.policy_arn.write_as(&ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetInstanceProfileRequest {
+    pub instance_profile_name: String,
+}
+
+impl Shape for GetInstanceProfileRequest {
+    const SCHEMA: &'static Schema = &GET_INSTANCE_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_INSTANCE_PROFILE_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.instance_profile_name = Shape::read_as(&INSTANCE_PROFILE_NAME_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_INSTANCE_PROFILE_REQUEST, &mut |to| {
+            to.member(0, &GET_INSTANCE_PROFILE_REQUEST_MEMBERS[0])?;
+            self.instance_profile_name.write_as(&INSTANCE_PROFILE_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetInstanceProfileResponse {
+    pub instance_profile: InstanceProfile,
+}
+
+impl Shape for GetInstanceProfileResponse {
+    const SCHEMA: &'static Schema = &GET_INSTANCE_PROFILE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_INSTANCE_PROFILE_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.instance_profile = Shape::read_as(&INSTANCE_PROFILE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_INSTANCE_PROFILE_RESPONSE, &mut |to| {
+            to.member(0, &GET_INSTANCE_PROFILE_RESPONSE_MEMBERS[0])?;
+            self.instance_profile.write_as(&INSTANCE_PROFILE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+}
+
+impl Shape for GetOpenIDConnectProviderRequest {
+    const SCHEMA: &'static Schema = &GET_OPEN_ID_CONNECT_PROVIDER_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.open_id_connect_provider_arn = Shape::read_as(&ARN_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |to| {
+            to.member(0, &GET_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[0])?;
+            self.open_id_connect_provider_arn.write_as(&ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetOpenIDConnectProviderResponse {
+    pub url: Option<String>,
+    pub client_id_list: Option<Vec<String>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub create_date: Option<Timestamp>,
+    pub tags: Option<Vec<Tag>>,
+    pub context_provider: Option<ContextProvider>,
+    pub identity_center_instance_arn: Option<String>,
+    pub identity_store_arn: Option<String>,
+}
+
+impl Shape for GetOpenIDConnectProviderResponse {
+    const SCHEMA: &'static Schema = &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.url = Some(Shape::read_as(&OPEN_ID_CONNECT_PROVIDER_URL_TYPE, from)?),
+                1 => value.client_id_list = Some(Shape::read_as(&CLIENT_ID_LIST_TYPE, from)?),
+                2 => value.thumbprint_list = Some(Shape::read_as(&THUMBPRINT_LIST_TYPE, from)?),
+                3 => value.create_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                4 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                5 => value.context_provider = Some(Shape::read_as(&CONTEXT_PROVIDER, from)?),
+                6 => {
+                    value.identity_center_instance_arn =
+                        Some(Shape::read_as(&IDENTITY_CENTER_INSTANCE_ARN_TYPE, from)?);
+                }
+                7 => value.identity_store_arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE, &mut |to| {
+            if let Some(value) = &self.url {
+                to.member(0, &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[0])?;
+                value.write_as(&OPEN_ID_CONNECT_PROVIDER_URL_TYPE, to)?;
+            }
+            if let Some(value) = &self.client_id_list {
+                to.member(1, &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[1])?;
+                value.write_as(&CLIENT_ID_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.thumbprint_list {
+                to.member(2, &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[2])?;
+                value.write_as(&THUMBPRINT_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.create_date {
+                to.member(3, &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[3])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(4, &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[4])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.context_provider {
+                to.member(5, &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[5])?;
+                value.write_as(&CONTEXT_PROVIDER, to)?;
+            }
+            if let Some(value) = &self.identity_center_instance_arn {
+                to.member(6, &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[6])?;
+                value.write_as(&IDENTITY_CENTER_INSTANCE_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.identity_store_arn {
+                to.member(7, &GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[7])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
             Ok(())
         })
     }
@@ -557,6 +1549,195 @@ impl Shape for GetPolicyResponse {
             if let Some(value) = &self.policy {
                 to.member(0, &GET_POLICY_RESPONSE_MEMBERS[0])?;
                 value.write_as(&POLICY, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetRolePolicyRequest {
+    pub role_name: String,
+    pub policy_name: String,
+}
+
+impl Shape for GetRolePolicyRequest {
+    const SCHEMA: &'static Schema = &GET_ROLE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ROLE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ROLE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &GET_ROLE_POLICY_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &GET_ROLE_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetRolePolicyResponse {
+    pub role_name: String,
+    pub policy_name: String,
+    pub policy_document: String,
+}
+
+impl Shape for GetRolePolicyResponse {
+    const SCHEMA: &'static Schema = &GET_ROLE_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ROLE_POLICY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                2 => value.policy_document = Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ROLE_POLICY_RESPONSE, &mut |to| {
+            to.member(0, &GET_ROLE_POLICY_RESPONSE_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &GET_ROLE_POLICY_RESPONSE_MEMBERS[1])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            to.member(2, &GET_ROLE_POLICY_RESPONSE_MEMBERS[2])?;
+            self.policy_document.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetRoleRequest {
+    pub role_name: String,
+}
+
+impl Shape for GetRoleRequest {
+    const SCHEMA: &'static Schema = &GET_ROLE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ROLE_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ROLE_REQUEST, &mut |to| {
+            to.member(0, &GET_ROLE_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetRoleResponse {
+    pub role: Role,
+}
+
+impl Shape for GetRoleResponse {
+    const SCHEMA: &'static Schema = &GET_ROLE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ROLE_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.role = Shape::read_as(&ROLE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ROLE_RESPONSE, &mut |to| {
+            to.member(0, &GET_ROLE_RESPONSE_MEMBERS[0])?;
+            self.role.write_as(&ROLE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetServiceLinkedRoleDeletionStatusRequest {
+    pub deletion_task_id: String,
+}
+
+impl Shape for GetServiceLinkedRoleDeletionStatusRequest {
+    const SCHEMA: &'static Schema = &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.deletion_task_id = Shape::read_as(&DELETION_TASK_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST, &mut |to| {
+            to.member(0, &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST_MEMBERS[0])?;
+            self.deletion_task_id.write_as(&DELETION_TASK_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetServiceLinkedRoleDeletionStatusResponse {
+    pub status: String,
+    pub reason: Option<DeletionTaskFailureReasonType>,
+}
+
+impl Shape for GetServiceLinkedRoleDeletionStatusResponse {
+    const SCHEMA: &'static Schema = &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.status = Shape::read_as(&DELETION_TASK_STATUS_TYPE, from)?,
+                1 => value.reason = Some(Shape::read_as(&DELETION_TASK_FAILURE_REASON_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE, &mut |to| {
+            to.member(0, &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE_MEMBERS[0])?;
+            self.status.write_as(&DELETION_TASK_STATUS_TYPE, to)?;
+            if let Some(value) = &self.reason {
+                to.member(1, &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&DELETION_TASK_FAILURE_REASON_TYPE, to)?;
             }
             Ok(())
         })
@@ -692,6 +1873,61 @@ impl Shape for GetUserResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct InstanceProfile {
+    pub path: String,
+    pub instance_profile_name: String,
+    pub instance_profile_id: String,
+    pub arn: String,
+    pub create_date: Timestamp,
+    pub roles: Vec<Role>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+impl Shape for InstanceProfile {
+    const SCHEMA: &'static Schema = &INSTANCE_PROFILE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&INSTANCE_PROFILE, &mut |index, from| {
+            match index {
+                0 => value.path = Shape::read_as(&PATH_TYPE, from)?,
+                1 => value.instance_profile_name = Shape::read_as(&INSTANCE_PROFILE_NAME_TYPE, from)?,
+                2 => value.instance_profile_id = Shape::read_as(&ID_TYPE, from)?,
+                3 => value.arn = Shape::read_as(&ARN_TYPE, from)?,
+                4 => value.create_date = Shape::read_as(&DATE_TYPE, from)?,
+                5 => value.roles = Shape::read_as(&ROLE_LIST_TYPE, from)?,
+                6 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&INSTANCE_PROFILE, &mut |to| {
+            to.member(0, &INSTANCE_PROFILE_MEMBERS[0])?;
+            self.path.write_as(&PATH_TYPE, to)?;
+            to.member(1, &INSTANCE_PROFILE_MEMBERS[1])?;
+            self.instance_profile_name.write_as(&INSTANCE_PROFILE_NAME_TYPE, to)?;
+            to.member(2, &INSTANCE_PROFILE_MEMBERS[2])?;
+            self.instance_profile_id.write_as(&ID_TYPE, to)?;
+            to.member(3, &INSTANCE_PROFILE_MEMBERS[3])?;
+            self.arn.write_as(&ARN_TYPE, to)?;
+            to.member(4, &INSTANCE_PROFILE_MEMBERS[4])?;
+            self.create_date.write_as(&DATE_TYPE, to)?;
+            to.member(5, &INSTANCE_PROFILE_MEMBERS[5])?;
+            self.roles.write_as(&ROLE_LIST_TYPE, to)?;
+            if let Some(value) = &self.tags {
+                to.member(6, &INSTANCE_PROFILE_MEMBERS[6])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct ListAccessKeysRequest {
     pub user_name: Option<String>,
     pub marker: Option<String>,
@@ -768,6 +2004,96 @@ impl Shape for ListAccessKeysResponse {
             }
             if let Some(value) = &self.marker {
                 to.member(2, &LIST_ACCESS_KEYS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListAttachedRolePoliciesRequest {
+    pub role_name: String,
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListAttachedRolePoliciesRequest {
+    const SCHEMA: &'static Schema = &LIST_ATTACHED_ROLE_POLICIES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ATTACHED_ROLE_POLICIES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.path_prefix = Some(Shape::read_as(&POLICY_PATH_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                3 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ATTACHED_ROLE_POLICIES_REQUEST, &mut |to| {
+            to.member(0, &LIST_ATTACHED_ROLE_POLICIES_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            if let Some(value) = &self.path_prefix {
+                to.member(1, &LIST_ATTACHED_ROLE_POLICIES_REQUEST_MEMBERS[1])?;
+                value.write_as(&POLICY_PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_ATTACHED_ROLE_POLICIES_REQUEST_MEMBERS[2])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(3, &LIST_ATTACHED_ROLE_POLICIES_REQUEST_MEMBERS[3])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListAttachedRolePoliciesResponse {
+    pub attached_policies: Option<Vec<AttachedPolicy>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListAttachedRolePoliciesResponse {
+    const SCHEMA: &'static Schema = &LIST_ATTACHED_ROLE_POLICIES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ATTACHED_ROLE_POLICIES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.attached_policies = Some(Shape::read_as(&ATTACHED_POLICIES_LIST_TYPE, from)?),
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ATTACHED_ROLE_POLICIES_RESPONSE, &mut |to| {
+            if let Some(value) = &self.attached_policies {
+                to.member(0, &LIST_ATTACHED_ROLE_POLICIES_RESPONSE_MEMBERS[0])?;
+                value.write_as(&ATTACHED_POLICIES_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_ATTACHED_ROLE_POLICIES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_ATTACHED_ROLE_POLICIES_RESPONSE_MEMBERS[2])?;
                 value.write_as(&RESPONSE_MARKER_TYPE, to)?;
             }
             Ok(())
@@ -858,6 +2184,631 @@ impl Shape for ListAttachedUserPoliciesResponse {
             }
             if let Some(value) = &self.marker {
                 to.member(2, &LIST_ATTACHED_USER_POLICIES_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListInstanceProfileTagsRequest {
+    pub instance_profile_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListInstanceProfileTagsRequest {
+    const SCHEMA: &'static Schema = &LIST_INSTANCE_PROFILE_TAGS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_INSTANCE_PROFILE_TAGS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.instance_profile_name = Shape::read_as(&INSTANCE_PROFILE_NAME_TYPE, from)?,
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_INSTANCE_PROFILE_TAGS_REQUEST, &mut |to| {
+            to.member(0, &LIST_INSTANCE_PROFILE_TAGS_REQUEST_MEMBERS[0])?;
+            self.instance_profile_name.write_as(&INSTANCE_PROFILE_NAME_TYPE, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_INSTANCE_PROFILE_TAGS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_INSTANCE_PROFILE_TAGS_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListInstanceProfileTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListInstanceProfileTagsResponse {
+    const SCHEMA: &'static Schema = &LIST_INSTANCE_PROFILE_TAGS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_INSTANCE_PROFILE_TAGS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.tags = Shape::read_as(&TAG_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_INSTANCE_PROFILE_TAGS_RESPONSE, &mut |to| {
+            to.member(0, &LIST_INSTANCE_PROFILE_TAGS_RESPONSE_MEMBERS[0])?;
+            self.tags.write_as(&TAG_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_INSTANCE_PROFILE_TAGS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_INSTANCE_PROFILE_TAGS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListInstanceProfilesForRoleRequest {
+    pub role_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListInstanceProfilesForRoleRequest {
+    const SCHEMA: &'static Schema = &LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST, &mut |to| {
+            to.member(0, &LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListInstanceProfilesForRoleResponse {
+    pub instance_profiles: Vec<InstanceProfile>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListInstanceProfilesForRoleResponse {
+    const SCHEMA: &'static Schema = &LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.instance_profiles = Shape::read_as(&INSTANCE_PROFILE_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE, &mut |to| {
+            to.member(0, &LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE_MEMBERS[0])?;
+            self.instance_profiles.write_as(&INSTANCE_PROFILE_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListInstanceProfilesRequest {
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListInstanceProfilesRequest {
+    const SCHEMA: &'static Schema = &LIST_INSTANCE_PROFILES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_INSTANCE_PROFILES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.path_prefix = Some(Shape::read_as(&PATH_PREFIX_TYPE, from)?),
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_INSTANCE_PROFILES_REQUEST, &mut |to| {
+            if let Some(value) = &self.path_prefix {
+                to.member(0, &LIST_INSTANCE_PROFILES_REQUEST_MEMBERS[0])?;
+                value.write_as(&PATH_PREFIX_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_INSTANCE_PROFILES_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_INSTANCE_PROFILES_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListInstanceProfilesResponse {
+    pub instance_profiles: Vec<InstanceProfile>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListInstanceProfilesResponse {
+    const SCHEMA: &'static Schema = &LIST_INSTANCE_PROFILES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_INSTANCE_PROFILES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.instance_profiles = Shape::read_as(&INSTANCE_PROFILE_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_INSTANCE_PROFILES_RESPONSE, &mut |to| {
+            to.member(0, &LIST_INSTANCE_PROFILES_RESPONSE_MEMBERS[0])?;
+            self.instance_profiles.write_as(&INSTANCE_PROFILE_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_INSTANCE_PROFILES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_INSTANCE_PROFILES_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListOpenIDConnectProviderTagsRequest {
+    pub open_id_connect_provider_arn: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListOpenIDConnectProviderTagsRequest {
+    const SCHEMA: &'static Schema = &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.open_id_connect_provider_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST, &mut |to| {
+            to.member(0, &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_MEMBERS[0])?;
+            self.open_id_connect_provider_arn.write_as(&ARN_TYPE, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListOpenIDConnectProviderTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListOpenIDConnectProviderTagsResponse {
+    const SCHEMA: &'static Schema = &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.tags = Shape::read_as(&TAG_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE, &mut |to| {
+            to.member(0, &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE_MEMBERS[0])?;
+            self.tags.write_as(&TAG_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListOpenIDConnectProvidersRequest {}
+
+impl Shape for ListOpenIDConnectProvidersRequest {
+    const SCHEMA: &'static Schema = &LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        from.structure(&LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST, &mut |_, _| Ok(()))?;
+        Ok(Self {})
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST, &mut |_| Ok(()))
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListOpenIDConnectProvidersResponse {
+    pub open_id_connect_provider_list: Option<Vec<OpenIDConnectProviderListEntry>>,
+}
+
+impl Shape for ListOpenIDConnectProvidersResponse {
+    const SCHEMA: &'static Schema = &LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.open_id_connect_provider_list =
+                    Some(Shape::read_as(&OPEN_ID_CONNECT_PROVIDER_LIST_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.open_id_connect_provider_list {
+                to.member(0, &LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&OPEN_ID_CONNECT_PROVIDER_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListRolePoliciesRequest {
+    pub role_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListRolePoliciesRequest {
+    const SCHEMA: &'static Schema = &LIST_ROLE_POLICIES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ROLE_POLICIES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ROLE_POLICIES_REQUEST, &mut |to| {
+            to.member(0, &LIST_ROLE_POLICIES_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_ROLE_POLICIES_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_ROLE_POLICIES_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListRolePoliciesResponse {
+    pub policy_names: Vec<String>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListRolePoliciesResponse {
+    const SCHEMA: &'static Schema = &LIST_ROLE_POLICIES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ROLE_POLICIES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.policy_names = Shape::read_as(&POLICY_NAME_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ROLE_POLICIES_RESPONSE, &mut |to| {
+            to.member(0, &LIST_ROLE_POLICIES_RESPONSE_MEMBERS[0])?;
+            self.policy_names.write_as(&POLICY_NAME_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_ROLE_POLICIES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_ROLE_POLICIES_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListRoleTagsRequest {
+    pub role_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListRoleTagsRequest {
+    const SCHEMA: &'static Schema = &LIST_ROLE_TAGS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ROLE_TAGS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ROLE_TAGS_REQUEST, &mut |to| {
+            to.member(0, &LIST_ROLE_TAGS_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_ROLE_TAGS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_ROLE_TAGS_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListRoleTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListRoleTagsResponse {
+    const SCHEMA: &'static Schema = &LIST_ROLE_TAGS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ROLE_TAGS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.tags = Shape::read_as(&TAG_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ROLE_TAGS_RESPONSE, &mut |to| {
+            to.member(0, &LIST_ROLE_TAGS_RESPONSE_MEMBERS[0])?;
+            self.tags.write_as(&TAG_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_ROLE_TAGS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_ROLE_TAGS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListRolesRequest {
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListRolesRequest {
+    const SCHEMA: &'static Schema = &LIST_ROLES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ROLES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.path_prefix = Some(Shape::read_as(&PATH_PREFIX_TYPE, from)?),
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ROLES_REQUEST, &mut |to| {
+            if let Some(value) = &self.path_prefix {
+                to.member(0, &LIST_ROLES_REQUEST_MEMBERS[0])?;
+                value.write_as(&PATH_PREFIX_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_ROLES_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_ROLES_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListRolesResponse {
+    pub roles: Vec<Role>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListRolesResponse {
+    const SCHEMA: &'static Schema = &LIST_ROLES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ROLES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.roles = Shape::read_as(&ROLE_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ROLES_RESPONSE, &mut |to| {
+            to.member(0, &LIST_ROLES_RESPONSE_MEMBERS[0])?;
+            self.roles.write_as(&ROLE_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_ROLES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_ROLES_RESPONSE_MEMBERS[2])?;
                 value.write_as(&RESPONSE_MARKER_TYPE, to)?;
             }
             Ok(())
@@ -1113,6 +3064,46 @@ impl Shape for ListUsersResponse {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct OpenIDConnectProviderListEntry {
+    pub arn: Option<String>,
+    pub is_trusted_identity_propagation_enabled: Option<bool>,
+}
+
+impl Shape for OpenIDConnectProviderListEntry {
+    const SCHEMA: &'static Schema = &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                1 => {
+                    value.is_trusted_identity_propagation_enabled =
+                        Some(Shape::read_as(&BOOLEAN_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_MEMBERS[0])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.is_trusted_identity_propagation_enabled {
+                to.member(1, &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PermissionsBoundaryAttachmentType {
     PermissionsBoundaryPolicy,
@@ -1241,6 +3232,76 @@ impl Shape for Policy {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct PutRolePermissionsBoundaryRequest {
+    pub role_name: String,
+    pub permissions_boundary: String,
+}
+
+impl Shape for PutRolePermissionsBoundaryRequest {
+    const SCHEMA: &'static Schema = &PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.permissions_boundary = Shape::read_as(&ARN_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST, &mut |to| {
+            to.member(0, &PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS[1])?;
+            self.permissions_boundary.write_as(&ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PutRolePolicyRequest {
+    pub role_name: String,
+    pub policy_name: String,
+    pub policy_document: String,
+}
+
+impl Shape for PutRolePolicyRequest {
+    const SCHEMA: &'static Schema = &PUT_ROLE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&PUT_ROLE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                2 => value.policy_document = Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&PUT_ROLE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &PUT_ROLE_POLICY_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &PUT_ROLE_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            to.member(2, &PUT_ROLE_POLICY_REQUEST_MEMBERS[2])?;
+            self.policy_document.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct PutUserPermissionsBoundaryRequest {
     pub user_name: String,
     pub permissions_boundary: String,
@@ -1311,6 +3372,277 @@ impl Shape for PutUserPolicyRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct RemoveClientIDFromOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub client_id: String,
+}
+
+impl Shape for RemoveClientIDFromOpenIDConnectProviderRequest {
+    const SCHEMA: &'static Schema = &REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.open_id_connect_provider_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.client_id = Shape::read_as(&CLIENT_ID_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |to| {
+            to.member(0, &REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[0])?;
+            self.open_id_connect_provider_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[1])?;
+            self.client_id.write_as(&CLIENT_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RemoveRoleFromInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub role_name: String,
+}
+
+impl Shape for RemoveRoleFromInstanceProfileRequest {
+    const SCHEMA: &'static Schema = &REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.instance_profile_name = Shape::read_as(&INSTANCE_PROFILE_NAME_TYPE, from)?,
+                1 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST, &mut |to| {
+            to.member(0, &REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_MEMBERS[0])?;
+            self.instance_profile_name.write_as(&INSTANCE_PROFILE_NAME_TYPE, to)?;
+            to.member(1, &REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_MEMBERS[1])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Role {
+    pub path: String,
+    pub role_name: String,
+    pub role_id: String,
+    pub arn: String,
+    pub create_date: Timestamp,
+    pub assume_role_policy_document: Option<String>,
+    pub description: Option<String>,
+    pub max_session_duration: Option<i64>,
+    pub max_signin_session_duration: Option<i64>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+    pub role_last_used: Option<RoleLastUsed>,
+    pub source_role_template: Option<SourceRoleTemplate>,
+}
+
+impl Shape for Role {
+    const SCHEMA: &'static Schema = &ROLE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ROLE, &mut |index, from| {
+            match index {
+                0 => value.path = Shape::read_as(&PATH_TYPE, from)?,
+                1 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                2 => value.role_id = Shape::read_as(&ID_TYPE, from)?,
+                3 => value.arn = Shape::read_as(&ARN_TYPE, from)?,
+                4 => value.create_date = Shape::read_as(&DATE_TYPE, from)?,
+                5 => value.assume_role_policy_document = Some(Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?),
+                6 => value.description = Some(Shape::read_as(&ROLE_DESCRIPTION_TYPE, from)?),
+                7 => {
+                    value.max_session_duration = Some(Shape::read_as(&ROLE_MAX_SESSION_DURATION_TYPE, from)?);
+                }
+                8 => {
+                    value.max_signin_session_duration =
+                        Some(Shape::read_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, from)?);
+                }
+                9 => value.permissions_boundary = Some(Shape::read_as(&ATTACHED_PERMISSIONS_BOUNDARY, from)?),
+                10 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                11 => value.role_last_used = Some(Shape::read_as(&ROLE_LAST_USED, from)?),
+                12 => value.source_role_template = Some(Shape::read_as(&SOURCE_ROLE_TEMPLATE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ROLE, &mut |to| {
+            to.member(0, &ROLE_MEMBERS[0])?;
+            self.path.write_as(&PATH_TYPE, to)?;
+            to.member(1, &ROLE_MEMBERS[1])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(2, &ROLE_MEMBERS[2])?;
+            self.role_id.write_as(&ID_TYPE, to)?;
+            to.member(3, &ROLE_MEMBERS[3])?;
+            self.arn.write_as(&ARN_TYPE, to)?;
+            to.member(4, &ROLE_MEMBERS[4])?;
+            self.create_date.write_as(&DATE_TYPE, to)?;
+            if let Some(value) = &self.assume_role_policy_document {
+                to.member(5, &ROLE_MEMBERS[5])?;
+                value.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            }
+            if let Some(value) = &self.description {
+                to.member(6, &ROLE_MEMBERS[6])?;
+                value.write_as(&ROLE_DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_session_duration {
+                to.member(7, &ROLE_MEMBERS[7])?;
+                value.write_as(&ROLE_MAX_SESSION_DURATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_signin_session_duration {
+                to.member(8, &ROLE_MEMBERS[8])?;
+                value.write_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.permissions_boundary {
+                to.member(9, &ROLE_MEMBERS[9])?;
+                value.write_as(&ATTACHED_PERMISSIONS_BOUNDARY, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(10, &ROLE_MEMBERS[10])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.role_last_used {
+                to.member(11, &ROLE_MEMBERS[11])?;
+                value.write_as(&ROLE_LAST_USED, to)?;
+            }
+            if let Some(value) = &self.source_role_template {
+                to.member(12, &ROLE_MEMBERS[12])?;
+                value.write_as(&SOURCE_ROLE_TEMPLATE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RoleLastUsed {
+    pub last_used_date: Option<Timestamp>,
+    pub region: Option<String>,
+}
+
+impl Shape for RoleLastUsed {
+    const SCHEMA: &'static Schema = &ROLE_LAST_USED;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ROLE_LAST_USED, &mut |index, from| {
+            match index {
+                0 => value.last_used_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                1 => value.region = Some(Shape::read_as(&STRING_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ROLE_LAST_USED, &mut |to| {
+            if let Some(value) = &self.last_used_date {
+                to.member(0, &ROLE_LAST_USED_MEMBERS[0])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.region {
+                to.member(1, &ROLE_LAST_USED_MEMBERS[1])?;
+                value.write_as(&STRING_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RoleUsageType {
+    pub region: Option<String>,
+    pub resources: Option<Vec<String>>,
+}
+
+impl Shape for RoleUsageType {
+    const SCHEMA: &'static Schema = &ROLE_USAGE_TYPE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ROLE_USAGE_TYPE, &mut |index, from| {
+            match index {
+                0 => value.region = Some(Shape::read_as(&REGION_NAME_TYPE, from)?),
+                1 => value.resources = Some(Shape::read_as(&ARN_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ROLE_USAGE_TYPE, &mut |to| {
+            if let Some(value) = &self.region {
+                to.member(0, &ROLE_USAGE_TYPE_MEMBERS[0])?;
+                value.write_as(&REGION_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.resources {
+                to.member(1, &ROLE_USAGE_TYPE_MEMBERS[1])?;
+                value.write_as(&ARN_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct SourceRoleTemplate {
+    pub template_arn: String,
+    pub template_minor_version: i64,
+}
+
+impl Shape for SourceRoleTemplate {
+    const SCHEMA: &'static Schema = &SOURCE_ROLE_TEMPLATE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SOURCE_ROLE_TEMPLATE, &mut |index, from| {
+            match index {
+                0 => value.template_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.template_minor_version = Shape::read_as(&INTEGER_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SOURCE_ROLE_TEMPLATE, &mut |to| {
+            to.member(0, &SOURCE_ROLE_TEMPLATE_MEMBERS[0])?;
+            self.template_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &SOURCE_ROLE_TEMPLATE_MEMBERS[1])?;
+            self.template_minor_version.write_as(&INTEGER_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Tag {
     pub key: String,
     pub value: String,
@@ -1344,6 +3676,105 @@ impl Shape for Tag {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct TagInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub tags: Vec<Tag>,
+}
+
+impl Shape for TagInstanceProfileRequest {
+    const SCHEMA: &'static Schema = &TAG_INSTANCE_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&TAG_INSTANCE_PROFILE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.instance_profile_name = Shape::read_as(&INSTANCE_PROFILE_NAME_TYPE, from)?,
+                1 => value.tags = Shape::read_as(&TAG_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&TAG_INSTANCE_PROFILE_REQUEST, &mut |to| {
+            to.member(0, &TAG_INSTANCE_PROFILE_REQUEST_MEMBERS[0])?;
+            self.instance_profile_name.write_as(&INSTANCE_PROFILE_NAME_TYPE, to)?;
+            to.member(1, &TAG_INSTANCE_PROFILE_REQUEST_MEMBERS[1])?;
+            self.tags.write_as(&TAG_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct TagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub tags: Vec<Tag>,
+}
+
+impl Shape for TagOpenIDConnectProviderRequest {
+    const SCHEMA: &'static Schema = &TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.open_id_connect_provider_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.tags = Shape::read_as(&TAG_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |to| {
+            to.member(0, &TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[0])?;
+            self.open_id_connect_provider_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[1])?;
+            self.tags.write_as(&TAG_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct TagRoleRequest {
+    pub role_name: String,
+    pub tags: Vec<Tag>,
+}
+
+impl Shape for TagRoleRequest {
+    const SCHEMA: &'static Schema = &TAG_ROLE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&TAG_ROLE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.tags = Shape::read_as(&TAG_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&TAG_ROLE_REQUEST, &mut |to| {
+            to.member(0, &TAG_ROLE_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &TAG_ROLE_REQUEST_MEMBERS[1])?;
+            self.tags.write_as(&TAG_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct TagUserRequest {
     pub user_name: String,
     pub tags: Vec<Tag>,
@@ -1371,6 +3802,105 @@ impl Shape for TagUserRequest {
             self.user_name.write_as(&EXISTING_USER_NAME_TYPE, to)?;
             to.member(1, &TAG_USER_REQUEST_MEMBERS[1])?;
             self.tags.write_as(&TAG_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UntagInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub tag_keys: Vec<String>,
+}
+
+impl Shape for UntagInstanceProfileRequest {
+    const SCHEMA: &'static Schema = &UNTAG_INSTANCE_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UNTAG_INSTANCE_PROFILE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.instance_profile_name = Shape::read_as(&INSTANCE_PROFILE_NAME_TYPE, from)?,
+                1 => value.tag_keys = Shape::read_as(&TAG_KEY_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UNTAG_INSTANCE_PROFILE_REQUEST, &mut |to| {
+            to.member(0, &UNTAG_INSTANCE_PROFILE_REQUEST_MEMBERS[0])?;
+            self.instance_profile_name.write_as(&INSTANCE_PROFILE_NAME_TYPE, to)?;
+            to.member(1, &UNTAG_INSTANCE_PROFILE_REQUEST_MEMBERS[1])?;
+            self.tag_keys.write_as(&TAG_KEY_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UntagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub tag_keys: Vec<String>,
+}
+
+impl Shape for UntagOpenIDConnectProviderRequest {
+    const SCHEMA: &'static Schema = &UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.open_id_connect_provider_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.tag_keys = Shape::read_as(&TAG_KEY_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |to| {
+            to.member(0, &UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[0])?;
+            self.open_id_connect_provider_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[1])?;
+            self.tag_keys.write_as(&TAG_KEY_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UntagRoleRequest {
+    pub role_name: String,
+    pub tag_keys: Vec<String>,
+}
+
+impl Shape for UntagRoleRequest {
+    const SCHEMA: &'static Schema = &UNTAG_ROLE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UNTAG_ROLE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.tag_keys = Shape::read_as(&TAG_KEY_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UNTAG_ROLE_REQUEST, &mut |to| {
+            to.member(0, &UNTAG_ROLE_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &UNTAG_ROLE_REQUEST_MEMBERS[1])?;
+            self.tag_keys.write_as(&TAG_KEY_LIST_TYPE, to)?;
             Ok(())
         })
     }
@@ -1443,6 +3973,253 @@ impl Shape for UpdateAccessKeyRequest {
             self.access_key_id.write_as(&ACCESS_KEY_ID_TYPE, to)?;
             to.member(2, &UPDATE_ACCESS_KEY_REQUEST_MEMBERS[2])?;
             self.status.write_as(&STATUS_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateAssumeRolePolicyRequest {
+    pub role_name: String,
+    pub policy_document: String,
+}
+
+impl Shape for UpdateAssumeRolePolicyRequest {
+    const SCHEMA: &'static Schema = &UPDATE_ASSUME_ROLE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_ASSUME_ROLE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.policy_document = Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_ASSUME_ROLE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_ASSUME_ROLE_POLICY_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &UPDATE_ASSUME_ROLE_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_document.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateOpenIDConnectProviderThumbprintRequest {
+    pub open_id_connect_provider_arn: String,
+    pub thumbprint_list: Vec<String>,
+}
+
+impl Shape for UpdateOpenIDConnectProviderThumbprintRequest {
+    const SCHEMA: &'static Schema = &UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.open_id_connect_provider_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.thumbprint_list = Shape::read_as(&THUMBPRINT_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_MEMBERS[0])?;
+            self.open_id_connect_provider_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_MEMBERS[1])?;
+            self.thumbprint_list.write_as(&THUMBPRINT_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateRoleDescriptionRequest {
+    pub role_name: String,
+    pub description: String,
+}
+
+impl Shape for UpdateRoleDescriptionRequest {
+    const SCHEMA: &'static Schema = &UPDATE_ROLE_DESCRIPTION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_ROLE_DESCRIPTION_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.description = Shape::read_as(&ROLE_DESCRIPTION_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_ROLE_DESCRIPTION_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_ROLE_DESCRIPTION_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            to.member(1, &UPDATE_ROLE_DESCRIPTION_REQUEST_MEMBERS[1])?;
+            self.description.write_as(&ROLE_DESCRIPTION_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateRoleDescriptionResponse {
+    pub role: Option<Role>,
+}
+
+impl Shape for UpdateRoleDescriptionResponse {
+    const SCHEMA: &'static Schema = &UPDATE_ROLE_DESCRIPTION_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_ROLE_DESCRIPTION_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.role = Some(Shape::read_as(&ROLE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_ROLE_DESCRIPTION_RESPONSE, &mut |to| {
+            if let Some(value) = &self.role {
+                to.member(0, &UPDATE_ROLE_DESCRIPTION_RESPONSE_MEMBERS[0])?;
+                value.write_as(&ROLE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateRoleRequest {
+    pub role_name: String,
+    pub description: Option<String>,
+    pub max_session_duration: Option<i64>,
+    pub max_signin_session_duration: Option<i64>,
+    pub reset_max_signin_session_duration: Option<bool>,
+}
+
+impl Shape for UpdateRoleRequest {
+    const SCHEMA: &'static Schema = &UPDATE_ROLE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_ROLE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_name = Shape::read_as(&ROLE_NAME_TYPE, from)?,
+                1 => value.description = Some(Shape::read_as(&ROLE_DESCRIPTION_TYPE, from)?),
+                2 => {
+                    value.max_session_duration = Some(Shape::read_as(&ROLE_MAX_SESSION_DURATION_TYPE, from)?);
+                }
+                3 => {
+                    value.max_signin_session_duration =
+                        Some(Shape::read_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, from)?);
+                }
+                4 => {
+                    value.reset_max_signin_session_duration =
+                        Some(Shape::read_as(&BOOLEAN_OBJECT_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_ROLE_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_ROLE_REQUEST_MEMBERS[0])?;
+            self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            if let Some(value) = &self.description {
+                to.member(1, &UPDATE_ROLE_REQUEST_MEMBERS[1])?;
+                value.write_as(&ROLE_DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_session_duration {
+                to.member(2, &UPDATE_ROLE_REQUEST_MEMBERS[2])?;
+                value.write_as(&ROLE_MAX_SESSION_DURATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_signin_session_duration {
+                to.member(3, &UPDATE_ROLE_REQUEST_MEMBERS[3])?;
+                value.write_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.reset_max_signin_session_duration {
+                to.member(4, &UPDATE_ROLE_REQUEST_MEMBERS[4])?;
+                value.write_as(&BOOLEAN_OBJECT_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateRoleResponse {}
+
+impl Shape for UpdateRoleResponse {
+    const SCHEMA: &'static Schema = &UPDATE_ROLE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        from.structure(&UPDATE_ROLE_RESPONSE, &mut |_, _| Ok(()))?;
+        Ok(Self {})
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_ROLE_RESPONSE, &mut |_| Ok(()))
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateUserRequest {
+    pub user_name: String,
+    pub new_path: Option<String>,
+    pub new_user_name: Option<String>,
+}
+
+impl Shape for UpdateUserRequest {
+    const SCHEMA: &'static Schema = &UPDATE_USER_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_USER_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.user_name = Shape::read_as(&EXISTING_USER_NAME_TYPE, from)?,
+                1 => value.new_path = Some(Shape::read_as(&PATH_TYPE, from)?),
+                2 => value.new_user_name = Some(Shape::read_as(&USER_NAME_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_USER_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_USER_REQUEST_MEMBERS[0])?;
+            self.user_name.write_as(&EXISTING_USER_NAME_TYPE, to)?;
+            if let Some(value) = &self.new_path {
+                to.member(1, &UPDATE_USER_REQUEST_MEMBERS[1])?;
+                value.write_as(&PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.new_user_name {
+                to.member(2, &UPDATE_USER_REQUEST_MEMBERS[2])?;
+                value.write_as(&USER_NAME_TYPE, to)?;
+            }
             Ok(())
         })
     }
@@ -1569,6 +4346,47 @@ static ACCESS_KEY_METADATA_MEMBERS: [Member; 4] = [
 static ACCESS_KEY_METADATA: Schema =
     Schema::plain("AccessKeyMetadata", Kind::Structure(&ACCESS_KEY_METADATA_MEMBERS));
 
+static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 2] = [
+    Member {
+        name: "OpenIDConnectProviderArn",
+        wire: "OpenIDConnectProviderArn",
+        required: true,
+        schema: &ARN_TYPE,
+    },
+    Member { name: "ClientID", wire: "ClientID", required: true, schema: &CLIENT_ID_TYPE },
+];
+
+static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::plain(
+    "AddClientIDToOpenIDConnectProviderRequest",
+    Kind::Structure(&ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS),
+);
+
+static ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 2] = [
+    Member {
+        name: "InstanceProfileName",
+        wire: "InstanceProfileName",
+        required: true,
+        schema: &INSTANCE_PROFILE_NAME_TYPE,
+    },
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+];
+
+static ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST: Schema = Schema::plain(
+    "AddRoleToInstanceProfileRequest",
+    Kind::Structure(&ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_MEMBERS),
+);
+
+static ARN_LIST_TYPE: Schema =
+    Schema::plain("ArnListType", Kind::List(&Element { schema: &ARN_TYPE, wire: "member", flat: false }));
+
+static ATTACH_ROLE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+];
+
+static ATTACH_ROLE_POLICY_REQUEST: Schema =
+    Schema::plain("AttachRolePolicyRequest", Kind::Structure(&ATTACH_ROLE_POLICY_REQUEST_MEMBERS));
+
 static ATTACH_USER_POLICY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "UserName", wire: "UserName", required: true, schema: &USER_NAME_TYPE },
     Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
@@ -1602,6 +4420,54 @@ static ATTACHED_POLICY_MEMBERS: [Member; 2] = [
 
 static ATTACHED_POLICY: Schema = Schema::plain("AttachedPolicy", Kind::Structure(&ATTACHED_POLICY_MEMBERS));
 
+static CONTEXT_PROVIDER_MEMBERS: [Member; 4] = [
+    Member {
+        name: "KeyDefinitionList",
+        wire: "KeyDefinitionList",
+        required: false,
+        schema: &KEY_DEFINITION_LIST_TYPE,
+    },
+    Member {
+        name: "SubjectSourceKey",
+        wire: "SubjectSourceKey",
+        required: true,
+        schema: &CONTEXT_PROVIDER_SOURCE_KEY_TYPE,
+    },
+    Member {
+        name: "SubjectTypeValue",
+        wire: "SubjectTypeValue",
+        required: false,
+        schema: &SUBJECT_TYPE_VALUE_TYPE,
+    },
+    Member {
+        name: "SubjectTypeSourceKey",
+        wire: "SubjectTypeSourceKey",
+        required: false,
+        schema: &CONTEXT_PROVIDER_SOURCE_KEY_TYPE,
+    },
+];
+
+static CONTEXT_PROVIDER: Schema =
+    Schema::plain("ContextProvider", Kind::Structure(&CONTEXT_PROVIDER_MEMBERS));
+
+static CONTEXT_PROVIDER_KEY_DEFINITION_MEMBERS: [Member; 2] = [
+    Member {
+        name: "SourceKey",
+        wire: "SourceKey",
+        required: true,
+        schema: &CONTEXT_PROVIDER_SOURCE_KEY_TYPE,
+    },
+    Member {
+        name: "TargetKey",
+        wire: "TargetKey",
+        required: false,
+        schema: &CONTEXT_PROVIDER_TARGET_KEY_TYPE,
+    },
+];
+
+static CONTEXT_PROVIDER_KEY_DEFINITION: Schema =
+    Schema::plain("ContextProviderKeyDefinition", Kind::Structure(&CONTEXT_PROVIDER_KEY_DEFINITION_MEMBERS));
+
 static CREATE_ACCESS_KEY_REQUEST_MEMBERS: [Member; 1] =
     [Member { name: "UserName", wire: "UserName", required: false, schema: &EXISTING_USER_NAME_TYPE }];
 
@@ -1613,6 +4479,116 @@ static CREATE_ACCESS_KEY_RESPONSE_MEMBERS: [Member; 1] =
 
 static CREATE_ACCESS_KEY_RESPONSE: Schema =
     Schema::plain("CreateAccessKeyResponse", Kind::Structure(&CREATE_ACCESS_KEY_RESPONSE_MEMBERS));
+
+static CREATE_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 3] = [
+    Member {
+        name: "InstanceProfileName",
+        wire: "InstanceProfileName",
+        required: true,
+        schema: &INSTANCE_PROFILE_NAME_TYPE,
+    },
+    Member { name: "Path", wire: "Path", required: false, schema: &PATH_TYPE },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+];
+
+static CREATE_INSTANCE_PROFILE_REQUEST: Schema =
+    Schema::plain("CreateInstanceProfileRequest", Kind::Structure(&CREATE_INSTANCE_PROFILE_REQUEST_MEMBERS));
+
+static CREATE_INSTANCE_PROFILE_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "InstanceProfile", wire: "InstanceProfile", required: true, schema: &INSTANCE_PROFILE }];
+
+static CREATE_INSTANCE_PROFILE_RESPONSE: Schema = Schema::plain(
+    "CreateInstanceProfileResponse",
+    Kind::Structure(&CREATE_INSTANCE_PROFILE_RESPONSE_MEMBERS),
+);
+
+static CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 6] = [
+    Member { name: "Url", wire: "Url", required: true, schema: &OPEN_ID_CONNECT_PROVIDER_URL_TYPE },
+    Member { name: "ClientIDList", wire: "ClientIDList", required: false, schema: &CLIENT_ID_LIST_TYPE },
+    Member { name: "ThumbprintList", wire: "ThumbprintList", required: false, schema: &THUMBPRINT_LIST_TYPE },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+    Member { name: "ContextProvider", wire: "ContextProvider", required: false, schema: &CONTEXT_PROVIDER },
+    Member {
+        name: "IdentityCenterInstanceArn",
+        wire: "IdentityCenterInstanceArn",
+        required: false,
+        schema: &IDENTITY_CENTER_INSTANCE_ARN_TYPE,
+    },
+];
+
+static CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::plain(
+    "CreateOpenIDConnectProviderRequest",
+    Kind::Structure(&CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS),
+);
+
+static CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS: [Member; 2] = [
+    Member {
+        name: "OpenIDConnectProviderArn",
+        wire: "OpenIDConnectProviderArn",
+        required: false,
+        schema: &ARN_TYPE,
+    },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+];
+
+static CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE: Schema = Schema::plain(
+    "CreateOpenIDConnectProviderResponse",
+    Kind::Structure(&CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS),
+);
+
+static CREATE_ROLE_REQUEST_MEMBERS: [Member; 8] = [
+    Member { name: "Path", wire: "Path", required: false, schema: &PATH_TYPE },
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member {
+        name: "AssumeRolePolicyDocument",
+        wire: "AssumeRolePolicyDocument",
+        required: true,
+        schema: &POLICY_DOCUMENT_TYPE,
+    },
+    Member { name: "Description", wire: "Description", required: false, schema: &ROLE_DESCRIPTION_TYPE },
+    Member {
+        name: "MaxSessionDuration",
+        wire: "MaxSessionDuration",
+        required: false,
+        schema: &ROLE_MAX_SESSION_DURATION_TYPE,
+    },
+    Member {
+        name: "MaxSigninSessionDuration",
+        wire: "MaxSigninSessionDuration",
+        required: false,
+        schema: &MAX_SIGNIN_SESSION_DURATION_TYPE,
+    },
+    Member { name: "PermissionsBoundary", wire: "PermissionsBoundary", required: false, schema: &ARN_TYPE },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+];
+
+static CREATE_ROLE_REQUEST: Schema =
+    Schema::plain("CreateRoleRequest", Kind::Structure(&CREATE_ROLE_REQUEST_MEMBERS));
+
+static CREATE_ROLE_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "Role", wire: "Role", required: true, schema: &ROLE }];
+
+static CREATE_ROLE_RESPONSE: Schema =
+    Schema::plain("CreateRoleResponse", Kind::Structure(&CREATE_ROLE_RESPONSE_MEMBERS));
+
+static CREATE_SERVICE_LINKED_ROLE_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "AWSServiceName", wire: "AWSServiceName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "Description", wire: "Description", required: false, schema: &ROLE_DESCRIPTION_TYPE },
+    Member { name: "CustomSuffix", wire: "CustomSuffix", required: false, schema: &CUSTOM_SUFFIX_TYPE },
+];
+
+static CREATE_SERVICE_LINKED_ROLE_REQUEST: Schema = Schema::plain(
+    "CreateServiceLinkedRoleRequest",
+    Kind::Structure(&CREATE_SERVICE_LINKED_ROLE_REQUEST_MEMBERS),
+);
+
+static CREATE_SERVICE_LINKED_ROLE_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "Role", wire: "Role", required: false, schema: &ROLE }];
+
+static CREATE_SERVICE_LINKED_ROLE_RESPONSE: Schema = Schema::plain(
+    "CreateServiceLinkedRoleResponse",
+    Kind::Structure(&CREATE_SERVICE_LINKED_ROLE_RESPONSE_MEMBERS),
+);
 
 static CREATE_USER_REQUEST_MEMBERS: [Member; 4] = [
     Member { name: "Path", wire: "Path", required: false, schema: &PATH_TYPE },
@@ -1638,6 +4614,70 @@ static DELETE_ACCESS_KEY_REQUEST_MEMBERS: [Member; 2] = [
 static DELETE_ACCESS_KEY_REQUEST: Schema =
     Schema::plain("DeleteAccessKeyRequest", Kind::Structure(&DELETE_ACCESS_KEY_REQUEST_MEMBERS));
 
+static DELETE_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 1] = [Member {
+    name: "InstanceProfileName",
+    wire: "InstanceProfileName",
+    required: true,
+    schema: &INSTANCE_PROFILE_NAME_TYPE,
+}];
+
+static DELETE_INSTANCE_PROFILE_REQUEST: Schema =
+    Schema::plain("DeleteInstanceProfileRequest", Kind::Structure(&DELETE_INSTANCE_PROFILE_REQUEST_MEMBERS));
+
+static DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 1] = [Member {
+    name: "OpenIDConnectProviderArn",
+    wire: "OpenIDConnectProviderArn",
+    required: true,
+    schema: &ARN_TYPE,
+}];
+
+static DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::plain(
+    "DeleteOpenIDConnectProviderRequest",
+    Kind::Structure(&DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS),
+);
+
+static DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE }];
+
+static DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST: Schema = Schema::plain(
+    "DeleteRolePermissionsBoundaryRequest",
+    Kind::Structure(&DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS),
+);
+
+static DELETE_ROLE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+];
+
+static DELETE_ROLE_POLICY_REQUEST: Schema =
+    Schema::plain("DeleteRolePolicyRequest", Kind::Structure(&DELETE_ROLE_POLICY_REQUEST_MEMBERS));
+
+static DELETE_ROLE_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE }];
+
+static DELETE_ROLE_REQUEST: Schema =
+    Schema::plain("DeleteRoleRequest", Kind::Structure(&DELETE_ROLE_REQUEST_MEMBERS));
+
+static DELETE_SERVICE_LINKED_ROLE_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE }];
+
+static DELETE_SERVICE_LINKED_ROLE_REQUEST: Schema = Schema::plain(
+    "DeleteServiceLinkedRoleRequest",
+    Kind::Structure(&DELETE_SERVICE_LINKED_ROLE_REQUEST_MEMBERS),
+);
+
+static DELETE_SERVICE_LINKED_ROLE_RESPONSE_MEMBERS: [Member; 1] = [Member {
+    name: "DeletionTaskId",
+    wire: "DeletionTaskId",
+    required: true,
+    schema: &DELETION_TASK_ID_TYPE,
+}];
+
+static DELETE_SERVICE_LINKED_ROLE_RESPONSE: Schema = Schema::plain(
+    "DeleteServiceLinkedRoleResponse",
+    Kind::Structure(&DELETE_SERVICE_LINKED_ROLE_RESPONSE_MEMBERS),
+);
+
 static DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS: [Member; 1] =
     [Member { name: "UserName", wire: "UserName", required: true, schema: &USER_NAME_TYPE }];
 
@@ -1660,6 +4700,38 @@ static DELETE_USER_REQUEST_MEMBERS: [Member; 1] =
 static DELETE_USER_REQUEST: Schema =
     Schema::plain("DeleteUserRequest", Kind::Structure(&DELETE_USER_REQUEST_MEMBERS));
 
+static DELETION_TASK_FAILURE_REASON_TYPE_MEMBERS: [Member; 2] = [
+    Member { name: "Reason", wire: "Reason", required: false, schema: &REASON_TYPE },
+    Member { name: "RoleUsageList", wire: "RoleUsageList", required: false, schema: &ROLE_USAGE_LIST_TYPE },
+];
+
+static DELETION_TASK_FAILURE_REASON_TYPE: Schema = Schema::plain(
+    "DeletionTaskFailureReasonType",
+    Kind::Structure(&DELETION_TASK_FAILURE_REASON_TYPE_MEMBERS),
+);
+
+static DELETION_TASK_ID_TYPE: Schema = Schema {
+    name: "DeletionTaskIdType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(1000), ..Limits::NONE },
+    sensitive: false,
+};
+
+static DELETION_TASK_STATUS_TYPE: Schema = Schema {
+    name: "DeletionTaskStatusType",
+    kind: Kind::String,
+    limits: Limits { values: DeletionTaskStatusType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static DETACH_ROLE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+];
+
+static DETACH_ROLE_POLICY_REQUEST: Schema =
+    Schema::plain("DetachRolePolicyRequest", Kind::Structure(&DETACH_ROLE_POLICY_REQUEST_MEMBERS));
+
 static DETACH_USER_POLICY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "UserName", wire: "UserName", required: true, schema: &USER_NAME_TYPE },
     Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
@@ -1667,6 +4739,55 @@ static DETACH_USER_POLICY_REQUEST_MEMBERS: [Member; 2] = [
 
 static DETACH_USER_POLICY_REQUEST: Schema =
     Schema::plain("DetachUserPolicyRequest", Kind::Structure(&DETACH_USER_POLICY_REQUEST_MEMBERS));
+
+static GET_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 1] = [Member {
+    name: "InstanceProfileName",
+    wire: "InstanceProfileName",
+    required: true,
+    schema: &INSTANCE_PROFILE_NAME_TYPE,
+}];
+
+static GET_INSTANCE_PROFILE_REQUEST: Schema =
+    Schema::plain("GetInstanceProfileRequest", Kind::Structure(&GET_INSTANCE_PROFILE_REQUEST_MEMBERS));
+
+static GET_INSTANCE_PROFILE_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "InstanceProfile", wire: "InstanceProfile", required: true, schema: &INSTANCE_PROFILE }];
+
+static GET_INSTANCE_PROFILE_RESPONSE: Schema =
+    Schema::plain("GetInstanceProfileResponse", Kind::Structure(&GET_INSTANCE_PROFILE_RESPONSE_MEMBERS));
+
+static GET_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 1] = [Member {
+    name: "OpenIDConnectProviderArn",
+    wire: "OpenIDConnectProviderArn",
+    required: true,
+    schema: &ARN_TYPE,
+}];
+
+static GET_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::plain(
+    "GetOpenIDConnectProviderRequest",
+    Kind::Structure(&GET_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS),
+);
+
+static GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS: [Member; 8] = [
+    Member { name: "Url", wire: "Url", required: false, schema: &OPEN_ID_CONNECT_PROVIDER_URL_TYPE },
+    Member { name: "ClientIDList", wire: "ClientIDList", required: false, schema: &CLIENT_ID_LIST_TYPE },
+    Member { name: "ThumbprintList", wire: "ThumbprintList", required: false, schema: &THUMBPRINT_LIST_TYPE },
+    Member { name: "CreateDate", wire: "CreateDate", required: false, schema: &DATE_TYPE },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+    Member { name: "ContextProvider", wire: "ContextProvider", required: false, schema: &CONTEXT_PROVIDER },
+    Member {
+        name: "IdentityCenterInstanceArn",
+        wire: "IdentityCenterInstanceArn",
+        required: false,
+        schema: &IDENTITY_CENTER_INSTANCE_ARN_TYPE,
+    },
+    Member { name: "IdentityStoreArn", wire: "IdentityStoreArn", required: false, schema: &ARN_TYPE },
+];
+
+static GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE: Schema = Schema::plain(
+    "GetOpenIDConnectProviderResponse",
+    Kind::Structure(&GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS),
+);
 
 static GET_POLICY_REQUEST_MEMBERS: [Member; 1] =
     [Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE }];
@@ -1679,6 +4800,56 @@ static GET_POLICY_RESPONSE_MEMBERS: [Member; 1] =
 
 static GET_POLICY_RESPONSE: Schema =
     Schema::plain("GetPolicyResponse", Kind::Structure(&GET_POLICY_RESPONSE_MEMBERS));
+
+static GET_ROLE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+];
+
+static GET_ROLE_POLICY_REQUEST: Schema =
+    Schema::plain("GetRolePolicyRequest", Kind::Structure(&GET_ROLE_POLICY_REQUEST_MEMBERS));
+
+static GET_ROLE_POLICY_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+    Member { name: "PolicyDocument", wire: "PolicyDocument", required: true, schema: &POLICY_DOCUMENT_TYPE },
+];
+
+static GET_ROLE_POLICY_RESPONSE: Schema =
+    Schema::plain("GetRolePolicyResponse", Kind::Structure(&GET_ROLE_POLICY_RESPONSE_MEMBERS));
+
+static GET_ROLE_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE }];
+
+static GET_ROLE_REQUEST: Schema = Schema::plain("GetRoleRequest", Kind::Structure(&GET_ROLE_REQUEST_MEMBERS));
+
+static GET_ROLE_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "Role", wire: "Role", required: true, schema: &ROLE }];
+
+static GET_ROLE_RESPONSE: Schema =
+    Schema::plain("GetRoleResponse", Kind::Structure(&GET_ROLE_RESPONSE_MEMBERS));
+
+static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST_MEMBERS: [Member; 1] = [Member {
+    name: "DeletionTaskId",
+    wire: "DeletionTaskId",
+    required: true,
+    schema: &DELETION_TASK_ID_TYPE,
+}];
+
+static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST: Schema = Schema::plain(
+    "GetServiceLinkedRoleDeletionStatusRequest",
+    Kind::Structure(&GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST_MEMBERS),
+);
+
+static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE_MEMBERS: [Member; 2] = [
+    Member { name: "Status", wire: "Status", required: true, schema: &DELETION_TASK_STATUS_TYPE },
+    Member { name: "Reason", wire: "Reason", required: false, schema: &DELETION_TASK_FAILURE_REASON_TYPE },
+];
+
+static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE: Schema = Schema::plain(
+    "GetServiceLinkedRoleDeletionStatusResponse",
+    Kind::Structure(&GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE_MEMBERS),
+);
 
 static GET_USER_POLICY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "UserName", wire: "UserName", required: true, schema: &EXISTING_USER_NAME_TYPE },
@@ -1708,6 +4879,24 @@ static GET_USER_RESPONSE_MEMBERS: [Member; 1] =
 static GET_USER_RESPONSE: Schema =
     Schema::plain("GetUserResponse", Kind::Structure(&GET_USER_RESPONSE_MEMBERS));
 
+static INSTANCE_PROFILE_MEMBERS: [Member; 7] = [
+    Member { name: "Path", wire: "Path", required: true, schema: &PATH_TYPE },
+    Member {
+        name: "InstanceProfileName",
+        wire: "InstanceProfileName",
+        required: true,
+        schema: &INSTANCE_PROFILE_NAME_TYPE,
+    },
+    Member { name: "InstanceProfileId", wire: "InstanceProfileId", required: true, schema: &ID_TYPE },
+    Member { name: "Arn", wire: "Arn", required: true, schema: &ARN_TYPE },
+    Member { name: "CreateDate", wire: "CreateDate", required: true, schema: &DATE_TYPE },
+    Member { name: "Roles", wire: "Roles", required: true, schema: &ROLE_LIST_TYPE },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+];
+
+static INSTANCE_PROFILE: Schema =
+    Schema::plain("InstanceProfile", Kind::Structure(&INSTANCE_PROFILE_MEMBERS));
+
 static LIST_ACCESS_KEYS_REQUEST_MEMBERS: [Member; 3] = [
     Member { name: "UserName", wire: "UserName", required: false, schema: &EXISTING_USER_NAME_TYPE },
     Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
@@ -1730,6 +4919,34 @@ static LIST_ACCESS_KEYS_RESPONSE_MEMBERS: [Member; 3] = [
 
 static LIST_ACCESS_KEYS_RESPONSE: Schema =
     Schema::plain("ListAccessKeysResponse", Kind::Structure(&LIST_ACCESS_KEYS_RESPONSE_MEMBERS));
+
+static LIST_ATTACHED_ROLE_POLICIES_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "PathPrefix", wire: "PathPrefix", required: false, schema: &POLICY_PATH_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_ATTACHED_ROLE_POLICIES_REQUEST: Schema = Schema::plain(
+    "ListAttachedRolePoliciesRequest",
+    Kind::Structure(&LIST_ATTACHED_ROLE_POLICIES_REQUEST_MEMBERS),
+);
+
+static LIST_ATTACHED_ROLE_POLICIES_RESPONSE_MEMBERS: [Member; 3] = [
+    Member {
+        name: "AttachedPolicies",
+        wire: "AttachedPolicies",
+        required: false,
+        schema: &ATTACHED_POLICIES_LIST_TYPE,
+    },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_ATTACHED_ROLE_POLICIES_RESPONSE: Schema = Schema::plain(
+    "ListAttachedRolePoliciesResponse",
+    Kind::Structure(&LIST_ATTACHED_ROLE_POLICIES_RESPONSE_MEMBERS),
+);
 
 static LIST_ATTACHED_USER_POLICIES_REQUEST_MEMBERS: [Member; 4] = [
     Member { name: "UserName", wire: "UserName", required: true, schema: &USER_NAME_TYPE },
@@ -1758,6 +4975,179 @@ static LIST_ATTACHED_USER_POLICIES_RESPONSE: Schema = Schema::plain(
     "ListAttachedUserPoliciesResponse",
     Kind::Structure(&LIST_ATTACHED_USER_POLICIES_RESPONSE_MEMBERS),
 );
+
+static LIST_INSTANCE_PROFILE_TAGS_REQUEST_MEMBERS: [Member; 3] = [
+    Member {
+        name: "InstanceProfileName",
+        wire: "InstanceProfileName",
+        required: true,
+        schema: &INSTANCE_PROFILE_NAME_TYPE,
+    },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_INSTANCE_PROFILE_TAGS_REQUEST: Schema = Schema::plain(
+    "ListInstanceProfileTagsRequest",
+    Kind::Structure(&LIST_INSTANCE_PROFILE_TAGS_REQUEST_MEMBERS),
+);
+
+static LIST_INSTANCE_PROFILE_TAGS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_INSTANCE_PROFILE_TAGS_RESPONSE: Schema = Schema::plain(
+    "ListInstanceProfileTagsResponse",
+    Kind::Structure(&LIST_INSTANCE_PROFILE_TAGS_RESPONSE_MEMBERS),
+);
+
+static LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST: Schema = Schema::plain(
+    "ListInstanceProfilesForRoleRequest",
+    Kind::Structure(&LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST_MEMBERS),
+);
+
+static LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE_MEMBERS: [Member; 3] = [
+    Member {
+        name: "InstanceProfiles",
+        wire: "InstanceProfiles",
+        required: true,
+        schema: &INSTANCE_PROFILE_LIST_TYPE,
+    },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE: Schema = Schema::plain(
+    "ListInstanceProfilesForRoleResponse",
+    Kind::Structure(&LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE_MEMBERS),
+);
+
+static LIST_INSTANCE_PROFILES_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "PathPrefix", wire: "PathPrefix", required: false, schema: &PATH_PREFIX_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_INSTANCE_PROFILES_REQUEST: Schema =
+    Schema::plain("ListInstanceProfilesRequest", Kind::Structure(&LIST_INSTANCE_PROFILES_REQUEST_MEMBERS));
+
+static LIST_INSTANCE_PROFILES_RESPONSE_MEMBERS: [Member; 3] = [
+    Member {
+        name: "InstanceProfiles",
+        wire: "InstanceProfiles",
+        required: true,
+        schema: &INSTANCE_PROFILE_LIST_TYPE,
+    },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_INSTANCE_PROFILES_RESPONSE: Schema =
+    Schema::plain("ListInstanceProfilesResponse", Kind::Structure(&LIST_INSTANCE_PROFILES_RESPONSE_MEMBERS));
+
+static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_MEMBERS: [Member; 3] = [
+    Member {
+        name: "OpenIDConnectProviderArn",
+        wire: "OpenIDConnectProviderArn",
+        required: true,
+        schema: &ARN_TYPE,
+    },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST: Schema = Schema::plain(
+    "ListOpenIDConnectProviderTagsRequest",
+    Kind::Structure(&LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST_MEMBERS),
+);
+
+static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE: Schema = Schema::plain(
+    "ListOpenIDConnectProviderTagsResponse",
+    Kind::Structure(&LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE_MEMBERS),
+);
+
+static LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST: Schema =
+    Schema::plain("ListOpenIDConnectProvidersRequest", Kind::Structure(&[]));
+
+static LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE_MEMBERS: [Member; 1] = [Member {
+    name: "OpenIDConnectProviderList",
+    wire: "OpenIDConnectProviderList",
+    required: false,
+    schema: &OPEN_ID_CONNECT_PROVIDER_LIST_TYPE,
+}];
+
+static LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE: Schema = Schema::plain(
+    "ListOpenIDConnectProvidersResponse",
+    Kind::Structure(&LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE_MEMBERS),
+);
+
+static LIST_ROLE_POLICIES_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_ROLE_POLICIES_REQUEST: Schema =
+    Schema::plain("ListRolePoliciesRequest", Kind::Structure(&LIST_ROLE_POLICIES_REQUEST_MEMBERS));
+
+static LIST_ROLE_POLICIES_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "PolicyNames", wire: "PolicyNames", required: true, schema: &POLICY_NAME_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_ROLE_POLICIES_RESPONSE: Schema =
+    Schema::plain("ListRolePoliciesResponse", Kind::Structure(&LIST_ROLE_POLICIES_RESPONSE_MEMBERS));
+
+static LIST_ROLE_TAGS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_ROLE_TAGS_REQUEST: Schema =
+    Schema::plain("ListRoleTagsRequest", Kind::Structure(&LIST_ROLE_TAGS_REQUEST_MEMBERS));
+
+static LIST_ROLE_TAGS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_ROLE_TAGS_RESPONSE: Schema =
+    Schema::plain("ListRoleTagsResponse", Kind::Structure(&LIST_ROLE_TAGS_RESPONSE_MEMBERS));
+
+static LIST_ROLES_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "PathPrefix", wire: "PathPrefix", required: false, schema: &PATH_PREFIX_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_ROLES_REQUEST: Schema =
+    Schema::plain("ListRolesRequest", Kind::Structure(&LIST_ROLES_REQUEST_MEMBERS));
+
+static LIST_ROLES_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Roles", wire: "Roles", required: true, schema: &ROLE_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_ROLES_RESPONSE: Schema =
+    Schema::plain("ListRolesResponse", Kind::Structure(&LIST_ROLES_RESPONSE_MEMBERS));
 
 static LIST_USER_POLICIES_REQUEST_MEMBERS: [Member; 3] = [
     Member { name: "UserName", wire: "UserName", required: true, schema: &EXISTING_USER_NAME_TYPE },
@@ -1813,6 +5203,33 @@ static LIST_USERS_RESPONSE_MEMBERS: [Member; 3] = [
 static LIST_USERS_RESPONSE: Schema =
     Schema::plain("ListUsersResponse", Kind::Structure(&LIST_USERS_RESPONSE_MEMBERS));
 
+static OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_MEMBERS: [Member; 2] = [
+    Member { name: "Arn", wire: "Arn", required: false, schema: &ARN_TYPE },
+    Member {
+        name: "IsTrustedIdentityPropagationEnabled",
+        wire: "IsTrustedIdentityPropagationEnabled",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+];
+
+static OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY: Schema = Schema::plain(
+    "OpenIDConnectProviderListEntry",
+    Kind::Structure(&OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_MEMBERS),
+);
+
+static OPEN_ID_CONNECT_PROVIDER_LIST_TYPE: Schema = Schema::plain(
+    "OpenIDConnectProviderListType",
+    Kind::List(&Element { schema: &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY, wire: "member", flat: false }),
+);
+
+static OPEN_ID_CONNECT_PROVIDER_URL_TYPE: Schema = Schema {
+    name: "OpenIDConnectProviderUrlType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(255), ..Limits::NONE },
+    sensitive: false,
+};
+
 static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Schema = Schema {
     name: "PermissionsBoundaryAttachmentType",
     kind: Kind::String,
@@ -1852,6 +5269,25 @@ static POLICY_MEMBERS: [Member; 12] = [
 
 static POLICY: Schema = Schema::plain("Policy", Kind::Structure(&POLICY_MEMBERS));
 
+static PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "PermissionsBoundary", wire: "PermissionsBoundary", required: true, schema: &ARN_TYPE },
+];
+
+static PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST: Schema = Schema::plain(
+    "PutRolePermissionsBoundaryRequest",
+    Kind::Structure(&PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS),
+);
+
+static PUT_ROLE_POLICY_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+    Member { name: "PolicyDocument", wire: "PolicyDocument", required: true, schema: &POLICY_DOCUMENT_TYPE },
+];
+
+static PUT_ROLE_POLICY_REQUEST: Schema =
+    Schema::plain("PutRolePolicyRequest", Kind::Structure(&PUT_ROLE_POLICY_REQUEST_MEMBERS));
+
 static PUT_USER_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "UserName", wire: "UserName", required: true, schema: &USER_NAME_TYPE },
     Member { name: "PermissionsBoundary", wire: "PermissionsBoundary", required: true, schema: &ARN_TYPE },
@@ -1871,6 +5307,125 @@ static PUT_USER_POLICY_REQUEST_MEMBERS: [Member; 3] = [
 static PUT_USER_POLICY_REQUEST: Schema =
     Schema::plain("PutUserPolicyRequest", Kind::Structure(&PUT_USER_POLICY_REQUEST_MEMBERS));
 
+static REASON_TYPE: Schema = Schema {
+    name: "ReasonType",
+    kind: Kind::String,
+    limits: Limits { max: Some(1000), ..Limits::NONE },
+    sensitive: false,
+};
+
+static REGION_NAME_TYPE: Schema = Schema {
+    name: "RegionNameType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(100), ..Limits::NONE },
+    sensitive: false,
+};
+
+static REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 2] = [
+    Member {
+        name: "OpenIDConnectProviderArn",
+        wire: "OpenIDConnectProviderArn",
+        required: true,
+        schema: &ARN_TYPE,
+    },
+    Member { name: "ClientID", wire: "ClientID", required: true, schema: &CLIENT_ID_TYPE },
+];
+
+static REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::plain(
+    "RemoveClientIDFromOpenIDConnectProviderRequest",
+    Kind::Structure(&REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS),
+);
+
+static REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 2] = [
+    Member {
+        name: "InstanceProfileName",
+        wire: "InstanceProfileName",
+        required: true,
+        schema: &INSTANCE_PROFILE_NAME_TYPE,
+    },
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+];
+
+static REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST: Schema = Schema::plain(
+    "RemoveRoleFromInstanceProfileRequest",
+    Kind::Structure(&REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_MEMBERS),
+);
+
+static ROLE_MEMBERS: [Member; 13] = [
+    Member { name: "Path", wire: "Path", required: true, schema: &PATH_TYPE },
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "RoleId", wire: "RoleId", required: true, schema: &ID_TYPE },
+    Member { name: "Arn", wire: "Arn", required: true, schema: &ARN_TYPE },
+    Member { name: "CreateDate", wire: "CreateDate", required: true, schema: &DATE_TYPE },
+    Member {
+        name: "AssumeRolePolicyDocument",
+        wire: "AssumeRolePolicyDocument",
+        required: false,
+        schema: &POLICY_DOCUMENT_TYPE,
+    },
+    Member { name: "Description", wire: "Description", required: false, schema: &ROLE_DESCRIPTION_TYPE },
+    Member {
+        name: "MaxSessionDuration",
+        wire: "MaxSessionDuration",
+        required: false,
+        schema: &ROLE_MAX_SESSION_DURATION_TYPE,
+    },
+    Member {
+        name: "MaxSigninSessionDuration",
+        wire: "MaxSigninSessionDuration",
+        required: false,
+        schema: &MAX_SIGNIN_SESSION_DURATION_TYPE,
+    },
+    Member {
+        name: "PermissionsBoundary",
+        wire: "PermissionsBoundary",
+        required: false,
+        schema: &ATTACHED_PERMISSIONS_BOUNDARY,
+    },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+    Member { name: "RoleLastUsed", wire: "RoleLastUsed", required: false, schema: &ROLE_LAST_USED },
+    Member {
+        name: "SourceRoleTemplate",
+        wire: "SourceRoleTemplate",
+        required: false,
+        schema: &SOURCE_ROLE_TEMPLATE,
+    },
+];
+
+static ROLE: Schema = Schema::plain("Role", Kind::Structure(&ROLE_MEMBERS));
+
+static ROLE_LAST_USED_MEMBERS: [Member; 2] = [
+    Member { name: "LastUsedDate", wire: "LastUsedDate", required: false, schema: &DATE_TYPE },
+    Member { name: "Region", wire: "Region", required: false, schema: &STRING_TYPE },
+];
+
+static ROLE_LAST_USED: Schema = Schema::plain("RoleLastUsed", Kind::Structure(&ROLE_LAST_USED_MEMBERS));
+
+static ROLE_USAGE_LIST_TYPE: Schema = Schema::plain(
+    "RoleUsageListType",
+    Kind::List(&Element { schema: &ROLE_USAGE_TYPE, wire: "member", flat: false }),
+);
+
+static ROLE_USAGE_TYPE_MEMBERS: [Member; 2] = [
+    Member { name: "Region", wire: "Region", required: false, schema: &REGION_NAME_TYPE },
+    Member { name: "Resources", wire: "Resources", required: false, schema: &ARN_LIST_TYPE },
+];
+
+static ROLE_USAGE_TYPE: Schema = Schema::plain("RoleUsageType", Kind::Structure(&ROLE_USAGE_TYPE_MEMBERS));
+
+static SOURCE_ROLE_TEMPLATE_MEMBERS: [Member; 2] = [
+    Member { name: "TemplateArn", wire: "TemplateArn", required: true, schema: &ARN_TYPE },
+    Member {
+        name: "TemplateMinorVersion",
+        wire: "TemplateMinorVersion",
+        required: true,
+        schema: &INTEGER_TYPE,
+    },
+];
+
+static SOURCE_ROLE_TEMPLATE: Schema =
+    Schema::plain("SourceRoleTemplate", Kind::Structure(&SOURCE_ROLE_TEMPLATE_MEMBERS));
+
 static TAG_MEMBERS: [Member; 2] = [
     Member { name: "Key", wire: "Key", required: true, schema: &TAG_KEY_TYPE },
     Member { name: "Value", wire: "Value", required: true, schema: &TAG_VALUE_TYPE },
@@ -1878,12 +5433,83 @@ static TAG_MEMBERS: [Member; 2] = [
 
 static TAG: Schema = Schema::plain("Tag", Kind::Structure(&TAG_MEMBERS));
 
+static TAG_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 2] = [
+    Member {
+        name: "InstanceProfileName",
+        wire: "InstanceProfileName",
+        required: true,
+        schema: &INSTANCE_PROFILE_NAME_TYPE,
+    },
+    Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST_TYPE },
+];
+
+static TAG_INSTANCE_PROFILE_REQUEST: Schema =
+    Schema::plain("TagInstanceProfileRequest", Kind::Structure(&TAG_INSTANCE_PROFILE_REQUEST_MEMBERS));
+
+static TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 2] = [
+    Member {
+        name: "OpenIDConnectProviderArn",
+        wire: "OpenIDConnectProviderArn",
+        required: true,
+        schema: &ARN_TYPE,
+    },
+    Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST_TYPE },
+];
+
+static TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::plain(
+    "TagOpenIDConnectProviderRequest",
+    Kind::Structure(&TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS),
+);
+
+static TAG_ROLE_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST_TYPE },
+];
+
+static TAG_ROLE_REQUEST: Schema = Schema::plain("TagRoleRequest", Kind::Structure(&TAG_ROLE_REQUEST_MEMBERS));
+
 static TAG_USER_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "UserName", wire: "UserName", required: true, schema: &EXISTING_USER_NAME_TYPE },
     Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST_TYPE },
 ];
 
 static TAG_USER_REQUEST: Schema = Schema::plain("TagUserRequest", Kind::Structure(&TAG_USER_REQUEST_MEMBERS));
+
+static UNTAG_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 2] = [
+    Member {
+        name: "InstanceProfileName",
+        wire: "InstanceProfileName",
+        required: true,
+        schema: &INSTANCE_PROFILE_NAME_TYPE,
+    },
+    Member { name: "TagKeys", wire: "TagKeys", required: true, schema: &TAG_KEY_LIST_TYPE },
+];
+
+static UNTAG_INSTANCE_PROFILE_REQUEST: Schema =
+    Schema::plain("UntagInstanceProfileRequest", Kind::Structure(&UNTAG_INSTANCE_PROFILE_REQUEST_MEMBERS));
+
+static UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 2] = [
+    Member {
+        name: "OpenIDConnectProviderArn",
+        wire: "OpenIDConnectProviderArn",
+        required: true,
+        schema: &ARN_TYPE,
+    },
+    Member { name: "TagKeys", wire: "TagKeys", required: true, schema: &TAG_KEY_LIST_TYPE },
+];
+
+static UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::plain(
+    "UntagOpenIDConnectProviderRequest",
+    Kind::Structure(&UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS),
+);
+
+static UNTAG_ROLE_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "TagKeys", wire: "TagKeys", required: true, schema: &TAG_KEY_LIST_TYPE },
+];
+
+static UNTAG_ROLE_REQUEST: Schema =
+    Schema::plain("UntagRoleRequest", Kind::Structure(&UNTAG_ROLE_REQUEST_MEMBERS));
 
 static UNTAG_USER_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "UserName", wire: "UserName", required: true, schema: &EXISTING_USER_NAME_TYPE },
@@ -1901,6 +5527,84 @@ static UPDATE_ACCESS_KEY_REQUEST_MEMBERS: [Member; 3] = [
 
 static UPDATE_ACCESS_KEY_REQUEST: Schema =
     Schema::plain("UpdateAccessKeyRequest", Kind::Structure(&UPDATE_ACCESS_KEY_REQUEST_MEMBERS));
+
+static UPDATE_ASSUME_ROLE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "PolicyDocument", wire: "PolicyDocument", required: true, schema: &POLICY_DOCUMENT_TYPE },
+];
+
+static UPDATE_ASSUME_ROLE_POLICY_REQUEST: Schema = Schema::plain(
+    "UpdateAssumeRolePolicyRequest",
+    Kind::Structure(&UPDATE_ASSUME_ROLE_POLICY_REQUEST_MEMBERS),
+);
+
+static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_MEMBERS: [Member; 2] = [
+    Member {
+        name: "OpenIDConnectProviderArn",
+        wire: "OpenIDConnectProviderArn",
+        required: true,
+        schema: &ARN_TYPE,
+    },
+    Member { name: "ThumbprintList", wire: "ThumbprintList", required: true, schema: &THUMBPRINT_LIST_TYPE },
+];
+
+static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST: Schema = Schema::plain(
+    "UpdateOpenIDConnectProviderThumbprintRequest",
+    Kind::Structure(&UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_MEMBERS),
+);
+
+static UPDATE_ROLE_DESCRIPTION_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "Description", wire: "Description", required: true, schema: &ROLE_DESCRIPTION_TYPE },
+];
+
+static UPDATE_ROLE_DESCRIPTION_REQUEST: Schema =
+    Schema::plain("UpdateRoleDescriptionRequest", Kind::Structure(&UPDATE_ROLE_DESCRIPTION_REQUEST_MEMBERS));
+
+static UPDATE_ROLE_DESCRIPTION_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "Role", wire: "Role", required: false, schema: &ROLE }];
+
+static UPDATE_ROLE_DESCRIPTION_RESPONSE: Schema = Schema::plain(
+    "UpdateRoleDescriptionResponse",
+    Kind::Structure(&UPDATE_ROLE_DESCRIPTION_RESPONSE_MEMBERS),
+);
+
+static UPDATE_ROLE_REQUEST_MEMBERS: [Member; 5] = [
+    Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
+    Member { name: "Description", wire: "Description", required: false, schema: &ROLE_DESCRIPTION_TYPE },
+    Member {
+        name: "MaxSessionDuration",
+        wire: "MaxSessionDuration",
+        required: false,
+        schema: &ROLE_MAX_SESSION_DURATION_TYPE,
+    },
+    Member {
+        name: "MaxSigninSessionDuration",
+        wire: "MaxSigninSessionDuration",
+        required: false,
+        schema: &MAX_SIGNIN_SESSION_DURATION_TYPE,
+    },
+    Member {
+        name: "ResetMaxSigninSessionDuration",
+        wire: "ResetMaxSigninSessionDuration",
+        required: false,
+        schema: &BOOLEAN_OBJECT_TYPE,
+    },
+];
+
+static UPDATE_ROLE_REQUEST: Schema =
+    Schema::plain("UpdateRoleRequest", Kind::Structure(&UPDATE_ROLE_REQUEST_MEMBERS));
+
+static UPDATE_ROLE_RESPONSE: Schema = Schema::plain("UpdateRoleResponse", Kind::Structure(&[]));
+
+static UPDATE_USER_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "UserName", wire: "UserName", required: true, schema: &EXISTING_USER_NAME_TYPE },
+    Member { name: "NewPath", wire: "NewPath", required: false, schema: &PATH_TYPE },
+    Member { name: "NewUserName", wire: "NewUserName", required: false, schema: &USER_NAME_TYPE },
+];
+
+static UPDATE_USER_REQUEST: Schema =
+    Schema::plain("UpdateUserRequest", Kind::Structure(&UPDATE_USER_REQUEST_MEMBERS));
 
 static USER_MEMBERS: [Member; 8] = [
     Member { name: "Path", wire: "Path", required: true, schema: &PATH_TYPE },
@@ -1956,7 +5660,49 @@ static ATTACHED_POLICIES_LIST_TYPE: Schema = Schema::plain(
 
 static ATTACHMENT_COUNT_TYPE: Schema = Schema::plain("attachmentCountType", Kind::Integer);
 
+static BOOLEAN_OBJECT_TYPE: Schema = Schema::plain("booleanObjectType", Kind::Boolean);
+
 static BOOLEAN_TYPE: Schema = Schema::plain("booleanType", Kind::Boolean);
+
+static CLIENT_ID_LIST_TYPE: Schema = Schema::plain(
+    "clientIDListType",
+    Kind::List(&Element { schema: &CLIENT_ID_TYPE, wire: "member", flat: false }),
+);
+
+static CLIENT_ID_TYPE: Schema = Schema {
+    name: "clientIDType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(255), ..Limits::NONE },
+    sensitive: false,
+};
+
+static CONTEXT_PROVIDER_SOURCE_KEY_TYPE: Schema = Schema {
+    name: "contextProviderSourceKeyType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), ..Limits::NONE },
+    sensitive: false,
+};
+
+static CONTEXT_PROVIDER_TARGET_KEY_TYPE: Schema = Schema {
+    name: "contextProviderTargetKeyType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), ..Limits::NONE },
+    sensitive: false,
+};
+
+static CUSTOM_SUFFIX_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+
+static CUSTOM_SUFFIX_TYPE: Schema = Schema {
+    name: "customSuffixType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(1),
+        max: Some(64),
+        pattern: Some(&CUSTOM_SUFFIX_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
 
 static DATE_TYPE: Schema = Schema::plain("dateType", Kind::Timestamp);
 
@@ -1974,12 +5720,56 @@ static EXISTING_USER_NAME_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static GROUP_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+
+static GROUP_NAME_TYPE: Schema = Schema {
+    name: "groupNameType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&GROUP_NAME_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
 static ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]+", "[\\w]+");
 
 static ID_TYPE: Schema = Schema {
     name: "idType",
     kind: Kind::String,
     limits: Limits { min: Some(16), max: Some(128), pattern: Some(&ID_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static IDENTITY_CENTER_INSTANCE_ARN_TYPE: Schema = Schema {
+    name: "identityCenterInstanceArnType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(1224), ..Limits::NONE },
+    sensitive: false,
+};
+
+static INSTANCE_PROFILE_LIST_TYPE: Schema = Schema::plain(
+    "instanceProfileListType",
+    Kind::List(&Element { schema: &INSTANCE_PROFILE, wire: "member", flat: false }),
+);
+
+static INSTANCE_PROFILE_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+
+static INSTANCE_PROFILE_NAME_TYPE: Schema = Schema {
+    name: "instanceProfileNameType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some(&INSTANCE_PROFILE_NAME_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static INTEGER_TYPE: Schema = Schema::plain("integerType", Kind::Integer);
+
+static KEY_DEFINITION_LIST_TYPE: Schema = Schema {
+    name: "keyDefinitionListType",
+    kind: Kind::List(&Element { schema: &CONTEXT_PROVIDER_KEY_DEFINITION, wire: "member", flat: false }),
+    limits: Limits { min: Some(0), max: Some(10), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -1996,6 +5786,13 @@ static MAX_ITEMS_TYPE: Schema = Schema {
     name: "maxItemsType",
     kind: Kind::Integer,
     limits: Limits { min: Some(1), max: Some(1000), ..Limits::NONE },
+    sensitive: false,
+};
+
+static MAX_SIGNIN_SESSION_DURATION_TYPE: Schema = Schema {
+    name: "maxSigninSessionDurationType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(3600), max: Some(7776000), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -2079,10 +5876,50 @@ static POLICY_VERSION_ID_TYPE: Schema = Schema {
 
 static RESPONSE_MARKER_TYPE: Schema = Schema::plain("responseMarkerType", Kind::String);
 
+static ROLE_DESCRIPTION_TYPE_PATTERN: Pattern = Pattern::new(
+    "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*",
+    "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*",
+);
+
+static ROLE_DESCRIPTION_TYPE: Schema = Schema {
+    name: "roleDescriptionType",
+    kind: Kind::String,
+    limits: Limits { max: Some(1000), pattern: Some(&ROLE_DESCRIPTION_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static ROLE_LIST_TYPE: Schema =
+    Schema::plain("roleListType", Kind::List(&Element { schema: &ROLE, wire: "member", flat: false }));
+
+static ROLE_MAX_SESSION_DURATION_TYPE: Schema = Schema {
+    name: "roleMaxSessionDurationType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(3600), max: Some(43200), ..Limits::NONE },
+    sensitive: false,
+};
+
+static ROLE_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+
+static ROLE_NAME_TYPE: Schema = Schema {
+    name: "roleNameType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(64), pattern: Some(&ROLE_NAME_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
 static STATUS_TYPE: Schema = Schema {
     name: "statusType",
     kind: Kind::String,
     limits: Limits { values: StatusType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static STRING_TYPE: Schema = Schema::plain("stringType", Kind::String);
+
+static SUBJECT_TYPE_VALUE_TYPE: Schema = Schema {
+    name: "subjectTypeValueType",
+    kind: Kind::String,
+    limits: Limits { min: Some(0), max: Some(128), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -2117,6 +5954,18 @@ static TAG_VALUE_TYPE: Schema = Schema {
     name: "tagValueType",
     kind: Kind::String,
     limits: Limits { min: Some(0), max: Some(256), pattern: Some(&TAG_VALUE_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static THUMBPRINT_LIST_TYPE: Schema = Schema::plain(
+    "thumbprintListType",
+    Kind::List(&Element { schema: &THUMBPRINT_TYPE, wire: "member", flat: false }),
+);
+
+static THUMBPRINT_TYPE: Schema = Schema {
+    name: "thumbprintType",
+    kind: Kind::String,
+    limits: Limits { min: Some(40), max: Some(40), ..Limits::NONE },
     sensitive: false,
 };
 

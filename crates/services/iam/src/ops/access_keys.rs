@@ -75,13 +75,7 @@ fn update_access_key(cx: &mut Cx<'_>, input: iam::UpdateAccessKeyRequest) -> Res
     let name = name_or_own(cx, input.user_name)?;
     let user = permitted::<UserRecord>(cx, &name, action::UPDATE_ACCESS_KEY)?;
     let key = key_of(cx, &user, &input.access_key_id)?;
-    cx.save(AccessKeyRecord {
-        id: key.id.clone(),
-        user_name: key.user_name.clone(),
-        secret: coffer_types::Secret::new(key.secret.expose().clone()),
-        active: input.status == status(true),
-        created_at: key.created_at,
-    })?;
+    cx.save(AccessKeyRecord { active: input.status == status(true), ..key.of_user(&user.name) })?;
     Ok(Empty {})
 }
 

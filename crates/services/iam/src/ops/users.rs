@@ -5,12 +5,14 @@ use coffer_model::iam::{self, action};
 use coffer_shape::{ApiError, Empty};
 
 use crate::{
+    access_key::AccessKeyRecord,
     attachments::{self, Use},
     entity::{self, Planned, bound, own, page_of_tags, permitted, set_boundary},
     error::IamError,
     holder::ensure_holds_nothing,
     name::{self, key_of},
     page, tags,
+    trust::MovedRecord,
     user::UserRecord,
 };
 
@@ -18,6 +20,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.serve::<iam::CreateUser>(create_user);
     registry.serve::<iam::GetUser>(get_user);
     registry.serve::<iam::ListUsers>(list_users);
+    registry.serve::<iam::UpdateUser>(update_user);
     registry.serve::<iam::DeleteUser>(delete_user);
     registry.serve::<iam::TagUser>(|cx, input| {
         entity::tag::<UserRecord>(cx, &input.user_name, input.tags, action::TAG_USER)?;
@@ -84,6 +87,36 @@ fn list_users(cx: &mut Cx<'_>, input: iam::ListUsersRequest) -> Result<iam::List
     })
 }
 
+/// A new name, a new path or both. Who the user is stays the same, so whatever trusts him still does.
+fn update_user(cx: &mut Cx<'_>, input: iam::UpdateUserRequest) -> Result<Empty, ApiError> {
+    let before = permitted::<UserRecord>(cx, &input.user_name, action::UPDATE_USER)?;
+    let mut user = (*before).clone();
+    user.name = input.new_user_name.unwrap_or(user.name);
+    user.path = input.new_path.unwrap_or(user.path);
+    user.key = key_of(&user.name);
+    user.arn = name::arn(cx, "user", &user.path, &user.name);
+    if user.arn == before.arn {
+        return Ok(Empty {});
+    }
+    // AWS asks for both, what he is and what he will be.
+    cx.ask(action::UPDATE_USER, &user)?;
+    if user.key != before.key {
+        if cx.exists::<UserRecord>(&[&user.key], None)? {
+            return Err(IamError::EntityExists { kind: "user", name: user.name }.into());
+        }
+        cx.erase::<UserRecord>(&[&before.key])?;
+    }
+    if user.name != before.name {
+        for id in &user.access_keys {
+            let Some(key) = cx.part::<AccessKeyRecord>(&[id])? else { continue };
+            cx.save(key.of_user(&user.name))?;
+        }
+    }
+    cx.save(MovedRecord { unique_id: user.user_id.clone(), arn: user.arn.clone() })?;
+    cx.save(user)?;
+    Ok(Empty {})
+}
+
 fn delete_user(cx: &mut Cx<'_>, input: iam::DeleteUserRequest) -> Result<Empty, ApiError> {
     let user = own::<UserRecord>(cx, &input.user_name, action::DELETE_USER)?;
     ensure_holds_nothing(&user.policies)?;
@@ -95,6 +128,9 @@ fn delete_user(cx: &mut Cx<'_>, input: iam::DeleteUserRequest) -> Result<Empty, 
     }
     if let Some(boundary) = &user.boundary {
         attachments::count(cx, boundary, Use::Boundary, -1)?;
+    }
+    if cx.part::<MovedRecord>(&[&user.user_id])?.is_some() {
+        cx.erase::<MovedRecord>(&[&user.user_id])?;
     }
     cx.erase::<UserRecord>(&[&user.key])?;
     Ok(Empty {})
