@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use crate::{
     Document, Effect, Kind, Malformed, Principal, Scope, Statement, Version,
-    condition::is_date,
-    draft::{Draft, DraftStatement},
+    draft::{Draft, DraftStatement, Entries},
+    instant::is_date,
     principal::PARTITIONS,
 };
 
@@ -34,6 +34,31 @@ const IAM_PATHS: &[&str] = &[
 const TRUST_ACTIONS: &[&str] = &["*", "sts:*", "sts:tagsession", "sts:setsourceidentity", "sts:setcontext"];
 
 pub(crate) fn document(kind: Kind, draft: Draft) -> Result<Document, Malformed> {
+    elements(kind, &draft)?;
+    let statements = draft.statements.into_iter().map(typed).collect::<Result<Vec<_>, _>>()?;
+    statements.iter().try_for_each(|statement| principals(kind, statement))?;
+    Ok(Document { version: draft.version.unwrap_or(Version::V2008), id: draft.id, statements })
+}
+
+/// A document that was accepted once. The checks are for whoever writes: they become stricter with time, and a policy that binds
+/// somebody must not change its meaning because of that. Whoever is not well formed, or does not exist any more, is nobody, whether
+/// he is let in or spared; an element that is not there names nothing.
+pub(crate) fn stored(kind: Kind, draft: Draft) -> Result<Document, Malformed> {
+    let statements = draft.statements.into_iter().map(|mut statement| {
+        if let Some(Scope::Only(list) | Scope::AllBut(list)) = &mut statement.principals {
+            list.retain(|(kind, value)| Principal::parse(*kind, value).is_some());
+        }
+        if kind != Kind::Trust && statement.resources.is_none() {
+            statement.resources = Some(Scope::Only(Entries { values: Vec::new(), is_list: true }));
+        }
+        typed(statement)
+    });
+    let statements = statements.collect::<Result<Vec<_>, _>>()?;
+    Ok(Document { version: draft.version.unwrap_or(Version::V2008), id: draft.id, statements })
+}
+
+/// Everything but who is meant.
+fn elements(kind: Kind, draft: &Draft) -> Checked {
     let statements = &draft.statements;
     let each = |check: fn(&DraftStatement) -> Checked| statements.iter().try_for_each(check);
 
@@ -69,10 +94,7 @@ pub(crate) fn document(kind: Kind, draft: Draft) -> Result<Document, Malformed> 
         }
         Kind::Resource => {}
     }
-    let statements = draft.statements.into_iter().map(typed).collect::<Result<Vec<_>, _>>()?;
-    statements.iter().try_for_each(|statement| principals(kind, statement))?;
-    let version = draft.version.unwrap_or(Version::V2008);
-    Ok(Document { version, id: draft.id, statements })
+    Ok(())
 }
 
 /// Words that the syntax admits in another spelling or form than the older parser behind it.
@@ -194,7 +216,7 @@ fn action_format(action: &str) -> Checked {
         return Err(Malformed::ActionColons);
     }
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
-    if vendor == "*" || vendor.bytes().all(good) {
+    if vendor == "*" || (!vendor.is_empty() && vendor.bytes().all(good)) {
         Ok(())
     } else {
         Err(Malformed::ActionVendor { vendor: vendor.to_owned() })
@@ -228,7 +250,7 @@ fn typed(draft: DraftStatement) -> Result<Statement, Malformed> {
     };
     Ok(Statement {
         sid: draft.sid,
-        effect: if draft.effect == "Deny" { Effect::Deny } else { Effect::Allow },
+        effect: if draft.effect.eq_ignore_ascii_case("deny") { Effect::Deny } else { Effect::Allow },
         principals,
         actions: draft.actions.unwrap_or(Scope::Only(Vec::new())),
         resources: draft.resources.map(|scope| scope.map(|entries| entries.values.clone())),

@@ -86,4 +86,10 @@ impl Document {
     pub fn parse(kind: Kind, text: &str) -> Result<Self, Malformed> {
         check::document(kind, draft::read(kind, text)?)
     }
+
+    /// Reads a policy that was accepted when it was written. Only its syntax is looked at again, and principals that would not be
+    /// accepted any more are nobody.
+    pub fn stored(kind: Kind, text: &str) -> Result<Self, Malformed> {
+        check::stored(kind, draft::read(kind, text)?)
+    }
 }

@@ -8,24 +8,45 @@
 //! The crate knows the kinds of documents (an identity's, a role's trust, a resource's) and no service: sizes, the wording of
 //! one service, and whether a principal exists are the business of who asks. It does no I/O and has no clock.
 //!
-//! Start at `document.rs` for what a policy is, at `check.rs` for what can be wrong with one, and at `safety.rs` for what is
-//! asked of a policy before it is attached.
+//! A [`Policy`] is a document made ready to decide by, and [`Policies::decide`] puts a [`Request`] to all that concern it. The answer
+//! says also by what, for the audit record, and knows AWS's sentence for the caller. Anything that cannot be evaluated is a no.
+//!
+//! Start at `document.rs` for what a policy is, at `check.rs` for what can be wrong with one, at `evaluate.rs` for who may,
+//! and at `safety.rs` for what is asked of a policy before it is attached. `policy-spec` is the same again in other words.
 
+mod address;
 mod check;
 mod condition;
+mod context;
+mod decision;
 mod document;
 mod draft;
+mod evaluate;
+mod glob;
+mod grant;
+mod instant;
 mod json;
 mod malformed;
-mod pattern;
+mod number;
+mod operators;
+mod policy;
 mod principal;
+mod reach;
+mod request;
 mod rewrite;
 mod safety;
+mod standing;
+mod variables;
 
 pub use condition::{Condition, Operator, Quantifier, Test};
+pub use context::{Context, Key, Values, tag};
+pub use decision::{Decision, Grounds, Named, PolicyType, Shown};
 pub use document::{Document, Effect, Kind, Scope, Statement, Version};
+pub use evaluate::Policies;
+pub use grant::{Constraint, Grant};
 pub use malformed::Malformed;
-pub use pattern::{matches_action, matches_resource};
+pub use policy::Policy;
 pub use principal::{Principal, PrincipalKind};
+pub use request::{Caller, Request};
 pub use rewrite::with_principals;
 pub use safety::Who;

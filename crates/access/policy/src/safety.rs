@@ -12,7 +12,7 @@ use coffer_types::AccountId;
 
 use crate::{
     Condition, Document, Effect, Principal, Quantifier, Scope, Statement, Test,
-    pattern::{matches_action, matches_resource},
+    policy::{Asked, Rule},
 };
 
 /// Keys that say who calls or from where, and can be trusted. What a caller may send as it likes (a referer, a user agent) is
@@ -48,17 +48,14 @@ impl Document {
 
     /// Whether the document denies somebody an action on a resource, whatever the circumstances of the request.
     pub fn locks_out(&self, who: Who<'_>, action: &str, resource: &str) -> bool {
+        let action = action.to_ascii_lowercase();
+        // What a variable stands for is not known before there is a request, so here it stands for nothing.
+        let asked = Asked { action: &action, resource: Some(resource), context: &() };
         self.statements.iter().any(|statement| {
-            let covers_resource = |scope: &Scope<Vec<String>>| {
-                scope.covers(|listed| listed.iter().any(|pattern| matches_resource(pattern, resource)))
-            };
             statement.effect == Effect::Deny
                 && statement.conditions.is_empty()
                 && statement.principals.as_ref().is_some_and(|scope| speaks_of(scope, who))
-                && statement
-                    .actions
-                    .covers(|listed| listed.iter().any(|pattern| matches_action(pattern, action)))
-                && statement.resources.as_ref().is_none_or(covers_resource)
+                && Rule::compile(self.version, statement).covers(&asked)
         })
     }
 }

@@ -6,7 +6,9 @@
 //!
 //! What this does not know: which addresses belong to whom. A list that leaves out a single address of the internet is taken for a list.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::address::Block;
 
 /// Those of IPv4, as they stand in IPv6: from behind "this network" to before multicast.
 const IPV4: (u128, u128) = (
@@ -21,33 +23,21 @@ const IPV6: (u128, u128) = (
 
 /// Whether each value is an address or a block of some, and all of them together are not everybody.
 pub(super) fn are_fixed(values: &[String]) -> bool {
-    let blocks: Option<Vec<_>> = values.iter().map(|value| block(value)).collect();
+    let blocks: Option<Vec<_>> = values.iter().map(|value| Block::parse(value)).collect();
     let Some(mut blocks) = blocks else { return false };
     blocks.sort_unstable();
     !covers(&blocks, IPV4) && !covers(&blocks, IPV6)
 }
 
-/// First and last address of a block.
-fn block(text: &str) -> Option<(u128, u128)> {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    let (address, longest, before) = match address.parse().ok()? {
-        IpAddr::V4(address) => (address.to_ipv6_mapped(), 32, 96),
-        IpAddr::V6(address) => (address, 128, 0),
-    };
-    let bits: u32 = bits.map_or(Some(longest), |bits| bits.parse().ok().filter(|bits| *bits <= longest))?;
-    let free = u128::MAX.checked_shr(before + bits).unwrap_or(0);
-    Some((address.to_bits() & !free, address.to_bits() | free))
-}
-
 /// Whether sorted blocks leave nothing out of a range.
-fn covers(blocks: &[(u128, u128)], (first, last): (u128, u128)) -> bool {
+fn covers(blocks: &[Block], (first, last): (u128, u128)) -> bool {
     // The first address that is not known to be covered.
     let mut open = first;
-    for &(from, to) in blocks {
-        if from > open || open > last {
+    for block in blocks {
+        if block.first > open || open > last {
             break;
         }
-        let Some(next) = to.checked_add(1) else { return true };
+        let Some(next) = block.last.checked_add(1) else { return true };
         open = open.max(next);
     }
     open > last
