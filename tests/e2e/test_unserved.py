@@ -42,7 +42,7 @@ def test_an_operation_that_is_served_is_known(unchecked, operation):
     [
         ("kms", "Encrypt", "UnknownOperationException"),
         ("kms", "GenerateDataKey", "UnknownOperationException"),
-        ("iam", "ListRoles", "InvalidAction"),
+        ("iam", "ListVirtualMFADevices", "InvalidAction"),
         ("sts", "AssumeRole", "InvalidAction"),
         ("dynamodb", "ListTables", "UnknownOperationException"),
     ],

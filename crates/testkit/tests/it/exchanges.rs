@@ -70,11 +70,14 @@ fn every_served_operation_has_its_file() {
     assert_eq!(missing, [] as [&str; 0]);
 }
 
-/// `GetSecretValue` -> `get-secret-value`
+/// `GetOpenIDConnectProvider` -> `get-open-id-connect-provider`
 fn kebab(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
     let mut out = String::new();
-    for letter in name.chars() {
-        if letter.is_uppercase() && !out.is_empty() {
+    for (place, letter) in letters.iter().enumerate() {
+        let follows_small = place > 0 && letters[place - 1].is_lowercase();
+        let leads_small = letters.get(place + 1).is_some_and(|next| next.is_lowercase());
+        if letter.is_uppercase() && place > 0 && (follows_small || leads_small) {
             out.push('-');
         }
         out.extend(letter.to_lowercase());

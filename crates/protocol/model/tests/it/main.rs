@@ -190,9 +190,20 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
     }
     let covered = all! {
         cloudtrail: LookupEvents;
-        iam: AttachUserPolicy CreateAccessKey CreateUser DeleteAccessKey DeleteUser DeleteUserPermissionsBoundary DeleteUserPolicy
-            DetachUserPolicy GetPolicy GetUser GetUserPolicy ListAccessKeys ListAttachedUserPolicies ListUserPolicies
-            ListUserTags ListUsers PutUserPermissionsBoundary PutUserPolicy TagUser UntagUser UpdateAccessKey;
+        iam: AddClientIDToOpenIDConnectProvider AddRoleToInstanceProfile AttachRolePolicy AttachUserPolicy
+            CreateAccessKey CreateInstanceProfile CreateOpenIDConnectProvider CreateRole CreateServiceLinkedRole
+            CreateUser DeleteAccessKey DeleteInstanceProfile DeleteOpenIDConnectProvider DeleteRole
+            DeleteRolePermissionsBoundary DeleteRolePolicy DeleteServiceLinkedRole DeleteUser
+            DeleteUserPermissionsBoundary DeleteUserPolicy DetachRolePolicy DetachUserPolicy GetInstanceProfile
+            GetOpenIDConnectProvider GetPolicy GetRole GetRolePolicy GetServiceLinkedRoleDeletionStatus GetUser
+            GetUserPolicy ListAccessKeys ListAttachedRolePolicies ListAttachedUserPolicies ListInstanceProfileTags
+            ListInstanceProfiles ListInstanceProfilesForRole ListOpenIDConnectProviderTags ListOpenIDConnectProviders
+            ListRolePolicies ListRoleTags ListRoles ListUserPolicies ListUserTags ListUsers
+            PutRolePermissionsBoundary PutRolePolicy PutUserPermissionsBoundary PutUserPolicy
+            RemoveClientIDFromOpenIDConnectProvider RemoveRoleFromInstanceProfile TagInstanceProfile
+            TagOpenIDConnectProvider TagRole TagUser UntagInstanceProfile UntagOpenIDConnectProvider UntagRole
+            UntagUser UpdateAccessKey UpdateAssumeRolePolicy UpdateOpenIDConnectProviderThumbprint UpdateRole
+            UpdateRoleDescription UpdateUser;
         kms: Decrypt GenerateDataKey;
         secretsmanager: BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret
             GetRandomPassword GetResourcePolicy GetSecretValue ListResourcePolicies ListSecretVersionIds
