@@ -376,6 +376,16 @@ impl<'a> Cx<'a> {
         Ok(Permit::granted())
     }
 
+    /// Asks to see those records of a table that go with one resource, such as the users of a group.
+    pub fn ask_through<R: Listed>(
+        &self,
+        action: Action,
+        resource: &dyn Resource,
+    ) -> Result<Permit<R>, ApiError> {
+        self.permit(action, resource)?;
+        Ok(Permit::granted())
+    }
+
     /// For the few operations that need no permission. The reason is for the reader.
     pub fn needs_no_permission(&self, _reason: &'static str) -> Permit {
         *self.asked.borrow_mut() = true;
