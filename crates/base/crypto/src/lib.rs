@@ -5,7 +5,8 @@
 //! AWS-LC does the hashing, the ciphers and the random numbers; Argon2id and Shamir's scheme, which it lacks, stand
 //! beside it.
 //!
-//! What is offered is deliberately little: one hash, one MAC, two key derivations, one cipher, one passphrase hash.
+//! What is offered is deliberately little: one hash, one MAC, two key derivations, one cipher, one passphrase hash, and the
+//! signatures that others make.
 //! There is nothing to configure, so there is nothing to configure wrongly. Keys come in and go out as
 //! [`Secret`](coffer_types::Secret); sizes are array types, so that a wrong length does not compile.
 //!
@@ -18,6 +19,7 @@ mod entropy;
 mod kdf;
 mod passphrase;
 mod shamir;
+mod signature;
 
 pub use aead::{GcmKey, NONCE_LEN, NotAuthentic, TAG_LEN, open, seal};
 pub use digest::{HmacKey, Sha256, constant_time_eq, crc32, hmac_sha256, sha256};
@@ -25,6 +27,7 @@ pub use entropy::SystemEntropy;
 pub use kdf::{CommittedKey, hkdf_expand_sha256, kbkdf_ctr_hmac_sha256};
 pub use passphrase::{CostError, PassphraseCost, SALT_LEN, passphrase_key};
 pub use shamir::{Share, SplitError, combine, split};
+pub use signature::{SignatureScheme, VerifyingKey};
 
 /// Ends the process when the library refuses input that cannot be wrong.
 ///
