@@ -22,10 +22,16 @@ pub struct Overlay {
     /// What it keeps belongs to an account and to no region, as with IAM.
     #[serde(default)]
     pub global: bool,
+    /// A refusal says what was not allowed, and not by which type of policy, as with STS.
+    #[serde(default)]
+    pub bare_denials: bool,
     /// Actions that policies may name although no operation carries them.
     #[serde(default)]
     pub actions_without_operation: Vec<String>,
     pub codes: Codes,
+    /// Errors that AWS gives and its model does not declare, by the names of their constructors.
+    #[serde(default)]
+    pub errors: BTreeMap<String, Code>,
     #[serde(default)]
     pub operations: BTreeMap<String, Operation>,
     #[serde(default)]
@@ -84,6 +90,9 @@ pub struct Operation {
     /// Condition key -> the member of the request that it is taken from, or `Member.Inner`.
     #[serde(default)]
     pub conditions: BTreeMap<String, String>,
+    /// Of the errors that the model does not declare, those that this operation gives.
+    #[serde(default)]
+    pub errors: Vec<String>,
     #[serde(default)]
     pub page: Page,
 }

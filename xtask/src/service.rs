@@ -296,6 +296,16 @@ impl Service {
                 declared.insert(names::error(shape), self.error(shape)?);
             }
         }
+        for (name, code) in &self.overlay.errors {
+            let is_given = self.overlay.operations.values().any(|operation| operation.errors.contains(name));
+            ensure!(is_given, "errors.{name}: no operation gives it");
+            ensure!(declared.insert(name.clone(), code.clone()).is_none(), "errors.{name}: the model declares it");
+        }
+        for (operation, ours) in &self.overlay.operations {
+            for name in &ours.errors {
+                ensure!(self.overlay.errors.contains_key(name), "operations.{operation}: no error {name}");
+            }
+        }
         for (name, code) in self.overlay.codes.named() {
             ensure!(
                 declared.get(name).is_none_or(|declared| declared == code),

@@ -6,20 +6,23 @@
 
 use std::{
     any::Any,
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::BTreeMap,
     ops::ControlFlow,
     sync::Arc,
     time::Duration,
 };
 
-use coffer_shape::{Action, ApiError, Operation, OperationSpec, ServiceSpec, Shape, describe, fingerprint};
+use coffer_shape::{
+    Action, ApiError, Conditions, Operation, OperationSpec, ServiceSpec, Shape, conditions, describe,
+    fingerprint,
+};
 use coffer_store::{Expect, Key, Partition, Rev};
 use coffer_types::{AccountId, Arn, Clock, Entropy, Region, Secret, Timestamp, Uuid};
 
 use crate::{
-    AuditLog, Caller, Db, Functions, Guarded, Listed, LooksBack, Part, Permit, Principal, Record, Registry,
-    Resource, SealedToken, TrailPlace, Unscoped, Walk, World,
+    AuditLog, Caller, Db, Functions, Guarded, Identities, Listed, LooksBack, Part, Permit, Principal, Record,
+    Registry, Resource, SealedToken, Standing, TrailPlace, Unscoped, Walk, World,
     audit::{Event, ServiceEvent, move_rows},
     db::{Change, Found},
     record::encode,
@@ -48,6 +51,10 @@ pub struct Cx<'a> {
     /// The service that this is done for, if nobody called it.
     service: Option<&'static ServiceSpec>,
     calls: Vec<&'static OperationSpec>,
+    /// What the request of the running operation brings for the conditions of policies.
+    conditions: Conditions,
+    /// What holds for the caller, once it was asked.
+    standing: OnceCell<Arc<Standing>>,
     /// What was read, and at which revision: the checks of the commit.
     reads: RefCell<BTreeMap<Key, Expect>>,
     changes: BTreeMap<Key, Change>,
@@ -116,6 +123,8 @@ impl<'a> Cx<'a> {
             trail: None,
             service: None,
             calls: spec.into_iter().collect(),
+            conditions: Conditions::new(),
+            standing: OnceCell::new(),
             reads: RefCell::default(),
             changes: BTreeMap::new(),
             only_optional: true,
@@ -210,8 +219,14 @@ impl<'a> Cx<'a> {
     /// The id of the user or role of this ARN, which nobody else will ever have. IAM lives in another partition, so the answer is
     /// true now and no check of the commit; and without an IAM nobody exists.
     pub fn identity(&self, arn: &Arn) -> Result<Option<String>, ApiError> {
-        let Some(knows) = self.registry.knows_identity() else { return Ok(None) };
-        knows(self.db, arn).map_err(|error| self.internal(error))
+        let Some(identities) = self.registry.identities() else { return Ok(None) };
+        identities.identity(self.db, arn).map_err(|error| self.internal(error))
+    }
+
+    /// The ARN that a user or role of this account has now, if it is known to have had another one.
+    pub fn arn_of_identity(&self, unique_id: &str) -> Result<Option<String>, ApiError> {
+        let Some(identities) = self.registry.identities() else { return Ok(None) };
+        identities.arn_of(self.db, self.account(), unique_id).map_err(|error| self.internal(error))
     }
 
     /// A record that is a resource of its own.
@@ -392,32 +407,37 @@ impl<'a> Cx<'a> {
         Permit::granted()
     }
 
-    pub(crate) fn permit(&self, action: Action, resource: &dyn Resource) -> Result<(), ApiError> {
+    /// Notes that permission was asked, and about what.
+    pub(crate) fn note_asked(&self, arn: &str) {
         *self.asked.borrow_mut() = true;
-        let arn = resource.arn();
-        if arn != "*" {
-            let mut resources = self.resources.borrow_mut();
-            if !resources.contains(&arn) {
-                resources.push(arn);
-            }
+        let mut resources = self.resources.borrow_mut();
+        if arn != "*" && !resources.iter().any(|known| known == arn) {
+            resources.push(arn.to_owned());
         }
-        if self.caller.principal.administrator || resource.grants(self, action) {
-            return Ok(());
-        }
-        Err(self.denied(action, resource))
     }
 
-    fn denied(&self, action: Action, resource: &dyn Resource) -> ApiError {
-        let on = resource.shown().map(|shown| format!(" on resource: {shown}")).unwrap_or_default();
-        let Action(action) = action;
-        let message = format!(
-            "User: {} is not authorized to perform: {action}{on} because no identity-based policy allows the {action} action",
-            self.caller.principal.arn
-        );
-        match self.calls.last() {
-            Some(spec) => ApiError::new(spec.service.codes.access_denied, message),
-            None => ApiError::new(INTERNAL, message),
-        }
+    pub(crate) const fn db(&self) -> &Db {
+        self.db
+    }
+
+    pub(crate) fn identities(&self) -> Option<&dyn Identities> {
+        self.registry.identities()
+    }
+
+    pub(crate) const fn whole_caller(&self) -> &Caller {
+        self.caller
+    }
+
+    pub(crate) const fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    pub(crate) fn running(&self) -> Option<&'static OperationSpec> {
+        self.calls.last().copied()
+    }
+
+    pub(crate) fn standing_once(&self, find: impl FnOnce() -> Standing) -> Arc<Standing> {
+        Arc::clone(self.standing.get_or_init(|| Arc::new(find())))
     }
 
     /// Calls another service: same caller, same transaction, an audit record and a question of its own.
@@ -439,7 +459,9 @@ impl<'a> Cx<'a> {
         let resources = self.resources.replace(Vec::new());
         let asked = self.asked.replace(false);
         self.calls.push(O::SPEC);
+        let outer = std::mem::replace(&mut self.conditions, conditions(&input, O::SPEC.conditions));
         let outcome = handler(self, input);
+        self.conditions = outer;
         self.calls.pop();
         let inner_asked = self.asked.replace(asked);
         let asked_about = self.resources.replace(resources);
@@ -510,8 +532,9 @@ impl<'a> Cx<'a> {
         context
     }
 
-    pub(crate) fn note_request(&mut self, request: Option<String>) {
+    pub(crate) fn note_request(&mut self, request: Option<String>, conditions: Conditions) {
         self.request = request;
+        self.conditions = conditions;
     }
 
     pub(crate) fn note_response(&mut self, response: Option<String>) {

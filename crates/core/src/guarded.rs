@@ -3,9 +3,10 @@
 //! What a handler finds is wrapped in [`Guarded`], and asking permission is the only way to open it. So no operation can
 //! forget to ask, and the ARNs that were asked about become the resources of its audit record.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
-use coffer_shape::{Action, ApiError};
+use coffer_policy::Policy;
+use coffer_shape::{Action, ApiError, ConditionValue};
 
 use crate::Cx;
 
@@ -19,13 +20,24 @@ pub trait Resource {
         Some(self.arn())
     }
 
-    /// Whether the resource's own policy lets this caller in.
-    fn grants(&self, _cx: &Cx<'_>, _action: Action) -> bool {
-        false
+    /// Its tags, for the conditions of policies. Of what is about to be made, those that it will have.
+    fn tags(&self) -> Vec<(&str, &str)> {
+        Vec::new()
+    }
+
+    /// What follows from the resource itself for a condition key of its service, which is told in small letters and with the
+    /// service before it.
+    fn condition(&self, _cx: &Cx<'_>, _key: &str) -> Option<ConditionValue> {
+        None
+    }
+
+    /// The policy that hangs on the resource itself.
+    fn policy(&self, _cx: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        Ok(None)
     }
 }
 
-impl<R: Resource> Resource for std::sync::Arc<R> {
+impl<R: Resource> Resource for Arc<R> {
     fn arn(&self) -> String {
         R::arn(self)
     }
@@ -34,8 +46,16 @@ impl<R: Resource> Resource for std::sync::Arc<R> {
         R::shown(self)
     }
 
-    fn grants(&self, cx: &Cx<'_>, action: Action) -> bool {
-        R::grants(self, cx, action)
+    fn tags(&self) -> Vec<(&str, &str)> {
+        R::tags(self)
+    }
+
+    fn condition(&self, cx: &Cx<'_>, key: &str) -> Option<ConditionValue> {
+        R::condition(self, cx, key)
+    }
+
+    fn policy(&self, cx: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        R::policy(self, cx)
     }
 }
 

@@ -9,10 +9,13 @@
 //! here knows HTTP, a protocol or a service; clock, randomness and files come from [`World`] alone.
 
 mod audit;
+mod authorize;
+mod circumstances;
 mod cx;
 mod db;
 mod examine;
 mod guarded;
+mod identities;
 mod pipeline;
 mod policy_text;
 mod principal;
@@ -20,6 +23,7 @@ mod record;
 mod refusal;
 mod registry;
 mod relay;
+mod resource_policy;
 mod runner;
 mod task;
 mod token;
@@ -34,12 +38,14 @@ pub use cx::Cx;
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
 pub use examine::{Contradiction, Examination, Examined, Need};
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
+pub use identities::{Identities, Standing};
 pub use pipeline::{Answer, Body, Core};
 pub use policy_text::PolicyText;
-pub use principal::{Caller, Principal, PrincipalKind, TlsDetails};
+pub use principal::{AssumedRole, Caller, Principal, PrincipalKind, Session, TlsDetails};
 pub use record::{First, OnSave, Part, Past, Record, Table, open_record};
-pub use registry::{Handler, KnowsIdentity, Registry, Reply};
+pub use registry::{Handler, Registry, Reply};
 pub use relay::{Pick, Relay};
+pub use resource_policy::{NamedPrincipal, ResourcePolicy};
 pub use task::{Next, Scope, Task, TaskState};
 pub use token::SealedToken;
 pub use world::{AppendFile, Files, Functions, NoFunctions, World};

@@ -8,31 +8,39 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use coffer_policy::{Document, Kind, Malformed};
+use coffer_policy::{Document, Kind, Malformed, Policy};
 use coffer_shape::{Read, Reader, Schema, Shape, Writer, Wrote};
 
 #[derive(Clone, Default)]
 pub struct PolicyText {
     text: String,
-    /// Nothing in it for a text that is no policy.
-    document: OnceLock<Option<Arc<Document>>>,
+    policy: OnceLock<Arc<Policy>>,
 }
 
 impl PolicyText {
     /// A text that is a policy of this kind.
     pub fn parse(kind: Kind, text: String) -> Result<Self, Malformed> {
-        let document = Document::parse(kind, &text)?;
-        Ok(Self { text, document: OnceLock::from(Some(Arc::new(document))) })
+        Document::parse(kind, &text)?;
+        Ok(Self::of(text))
+    }
+
+    /// A text that was parsed already.
+    pub(crate) const fn of(text: String) -> Self {
+        Self { text, policy: OnceLock::new() }
     }
 
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What it means. It was a policy when it was stored; if it is none any more, nothing can be said about it, and whoever
-    /// decides by it refuses.
-    pub fn document(&self, kind: Kind) -> Option<&Arc<Document>> {
-        self.document.get_or_init(|| Document::parse(kind, &self.text).ok().map(Arc::new)).as_ref()
+    /// What is decided by, under the name by which an explanation calls it. The kind and the name are those of the first who asks:
+    /// a text has one place.
+    pub fn policy(&self, kind: Kind, name: &str) -> &Arc<Policy> {
+        self.compiled(|text| Policy::stored(name, kind, text))
+    }
+
+    pub(crate) fn compiled(&self, make: impl FnOnce(&str) -> Policy) -> &Arc<Policy> {
+        self.policy.get_or_init(|| Arc::new(make(&self.text)))
     }
 }
 
@@ -41,6 +49,8 @@ impl PartialEq for PolicyText {
         self.text == other.text
     }
 }
+
+impl Eq for PolicyText {}
 
 impl fmt::Debug for PolicyText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,7 +62,7 @@ impl Shape for PolicyText {
     const SCHEMA: &'static Schema = String::SCHEMA;
 
     fn read_as(schema: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
-        Ok(Self { text: from.string(schema)?, document: OnceLock::new() })
+        Ok(Self { text: from.string(schema)?, policy: OnceLock::new() })
     }
 
     fn write_as(&self, schema: &'static Schema, to: &mut dyn Writer) -> Wrote {
@@ -74,7 +84,9 @@ mod tests {
         let bytes = coffer_shape::stored::to_bytes(&kept).unwrap();
         let again: PolicyText = coffer_shape::stored::from_bytes(bytes.expose()).unwrap();
         assert_eq!(again.as_str(), ALLOW);
-        assert_eq!(again.document(Kind::Inline), kept.document(Kind::Inline));
-        assert!(PolicyText::default().document(Kind::Inline).is_none());
+        assert_eq!(again.policy(Kind::Inline, "mine"), kept.policy(Kind::Inline, "mine"));
+        // What is no policy any more denies everything.
+        let broken = PolicyText::default();
+        assert_eq!(**broken.policy(Kind::Inline, "mine"), Policy::denying("mine"));
     }
 }

@@ -1,6 +1,11 @@
 //! Who calls, and from where.
 
-use coffer_types::{AccountId, Region, RequestId};
+use std::sync::Arc;
+
+use coffer_policy as policy;
+use coffer_types::{AccountId, Region, RequestId, Timestamp};
+
+use crate::PolicyText;
 
 /// An authenticated identity, as policies and audit records name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,11 +14,11 @@ pub struct Principal {
     pub kind: PrincipalKind,
     /// `arn:aws:iam::111122223333:user/ann`
     pub arn: String,
-    /// The unique id: `AIDA…` for a user, the account for its root.
+    /// The unique id: `AIDA…` for a user, `AROA…:name` for a session of a role, the account for its root.
     pub user_id: String,
     pub access_key_id: Option<String>,
-    /// May do everything in its account.
-    pub administrator: bool,
+    /// For temporary credentials: what they brought along from the call that gave them out.
+    pub session: Option<Arc<Session>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +27,40 @@ pub enum PrincipalKind {
     User {
         name: String,
     },
+    /// Somebody who has taken on a role. The ARN of the principal is that of the session.
+    AssumedRole(AssumedRole),
     /// Coffer itself: tasks, and commands given on the machine. The name is a service principal or `local`.
     Service {
         name: &'static str,
     },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssumedRole {
+    /// The ARN of the role with its path, which the ARN of a session leaves out.
+    pub arn: String,
+    /// `AROA…`
+    pub id: String,
+    /// The name of the session.
+    pub session_name: String,
+}
+
+/// What temporary credentials bring along.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Session {
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub source_identity: Option<String>,
+    /// The ARN or host of the identity provider that vouched for whoever took on the role.
+    pub federated_provider: Option<String>,
+    /// Whether a second factor was shown.
+    pub mfa: bool,
+    pub tags: Vec<(String, String)>,
+    /// Keys of the tags that a session begun from this one inherits.
+    pub transitive_tag_keys: Vec<String>,
+    /// What the session may do at most: texts, and ARNs of managed policies. With neither, nothing limits it.
+    pub policies: Vec<PolicyText>,
+    pub policy_arns: Vec<String>,
 }
 
 impl Principal {
@@ -37,11 +72,35 @@ impl Principal {
             arn: name.to_owned(),
             user_id: name.to_owned(),
             access_key_id: None,
-            administrator: true,
+            session: None,
+        }
+    }
+
+    /// The root of an account.
+    pub fn root(account: AccountId, access_key_id: Option<String>) -> Self {
+        Self {
+            account,
+            kind: PrincipalKind::Root,
+            arn: format!("arn:{}:iam::{account}:root", coffer_types::PARTITION),
+            user_id: account.to_string(),
+            access_key_id,
+            session: None,
+        }
+    }
+
+    /// As the evaluator of policies tells callers apart.
+    pub fn as_caller(&self) -> policy::Caller<'_> {
+        let (arn, account) = (self.arn.as_str(), self.account);
+        match &self.kind {
+            PrincipalKind::Root => policy::Caller::Root { arn, account },
+            PrincipalKind::User { .. } => policy::Caller::User { arn, account, id: Some(&self.user_id) },
+            PrincipalKind::AssumedRole(role) => {
+                policy::Caller::RoleSession { arn, account, role: &role.arn, role_id: Some(&role.id) }
+            }
+            PrincipalKind::Service { name } => policy::Caller::Service(name),
         }
     }
 }
-
 /// One request's circumstances. Made by the edge once the signature holds.
 #[derive(Debug, Clone)]
 pub struct Caller {

@@ -7,13 +7,11 @@ use std::{any::Any, collections::HashMap, fmt, sync::Arc};
 
 use coffer_shape::{
     ApiError, DecodeError, Exposure, Operation, OperationSpec, Reader, ServiceSpec, Shape, Writer, Wrote,
-    decode, describe, validation_message,
+    conditions, decode, describe, validation_message,
 };
 
-use coffer_types::Arn;
-
 use crate::{
-    Cx, Db, Examined, LoadError, Task,
+    Cx, Examined, Identities, Task,
     examine::{Examiner, examiner},
     task::AnyTask,
 };
@@ -33,9 +31,6 @@ impl<S: Shape + Send> Reply for S {
 
 type Run = dyn Fn(&mut Cx<'_>, &mut dyn Reader) -> Result<Box<dyn Reply>, ApiError> + Send + Sync;
 
-/// The unique id of the user or role of this ARN, if its account has one.
-pub type KnowsIdentity = fn(&Db, &Arn) -> Result<Option<String>, LoadError>;
-
 struct Entry {
     spec: &'static OperationSpec,
     run: Box<Run>,
@@ -47,7 +42,7 @@ struct Entry {
 pub struct Registry {
     entries: HashMap<(&'static str, &'static str), Entry>,
     tasks: Vec<Arc<dyn AnyTask>>,
-    knows_identity: Option<KnowsIdentity>,
+    identities: Option<Box<dyn Identities>>,
     examiners: HashMap<u16, Examiner>,
 }
 
@@ -61,7 +56,7 @@ impl Registry {
     pub fn serve<O: Operation>(&mut self, handler: Handler<O>) {
         let run = move |cx: &mut Cx<'_>, from: &mut dyn Reader| -> Result<Box<dyn Reply>, ApiError> {
             let input: O::Input = decode(from).map_err(|error| refuse(O::SPEC.service, error))?;
-            cx.note_request(describe(&input, O::SPEC.audit.request));
+            cx.note_request(describe(&input, O::SPEC.audit.request), conditions(&input, O::SPEC.conditions));
             let output = handler(cx, input)?;
             cx.note_response(describe(&output, O::SPEC.audit.response));
             Ok(Box::new(output))
@@ -78,13 +73,13 @@ impl Registry {
         self.tasks.push(Arc::new(crate::relay::Relayed(relay)));
     }
 
-    /// Who is asked whether a principal exists: services that store policies name principals and must not name IAM.
-    pub fn identities(&mut self, knows: KnowsIdentity) {
-        self.knows_identity = Some(knows);
+    /// Who is asked about principals: services name them, and must not name IAM.
+    pub fn keep_identities(&mut self, keeper: impl Identities + 'static) {
+        self.identities = Some(Box::new(keeper));
     }
 
-    pub(crate) const fn knows_identity(&self) -> Option<KnowsIdentity> {
-        self.knows_identity
+    pub(crate) fn identities(&self) -> Option<&dyn Identities> {
+        self.identities.as_deref()
     }
 
     /// A table of the service, and what has to be true of its records.

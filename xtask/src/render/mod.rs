@@ -75,6 +75,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {{
     protocol: Protocol::{protocol},
     event_source: {:?},
     global: {},
+    bare_denials: {},
     codes: ServiceCodes {{ {codes} }},
     operations: &[{}],
     unserved: &[{}],
@@ -84,6 +85,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {{
         metadata.api_version,
         service.overlay.event_source,
         service.overlay.global,
+        service.overlay.bare_denials,
         names.join(", "),
         unserved.join(", "),
     );

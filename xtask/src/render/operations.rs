@@ -68,6 +68,7 @@ fn operation(service: &Service, name: &str, ours: &Operation) -> Result<String> 
         .errors
         .iter()
         .map(|shape| names::error(shape))
+        .chain(ours.errors.iter().cloned())
         .filter(|error| service.declared.contains_key(error) || framework.contains(&error.as_str()))
         .map(|error| format!("err::{}", names::screaming(&error)))
         .collect();

@@ -48,11 +48,12 @@ impl Policy {
     pub fn stored(name: &str, kind: Kind, text: &str) -> Self {
         match Document::stored(kind, text) {
             Ok(document) => Self::new(name, &document),
-            Err(_) => Self::unreadable(name),
+            Err(_) => Self::denying(name),
         }
     }
 
-    fn unreadable(name: &str) -> Self {
+    /// What stands for a policy that is there and cannot be read: it denies everybody everything.
+    pub fn denying(name: &str) -> Self {
         let rule = Rule {
             sid: None,
             effect: Effect::Deny,

@@ -6,7 +6,7 @@ use coffer_shape::{OperationSpec, ServiceSpec, push_quoted};
 use coffer_types::{Timestamp, Uuid};
 
 use super::facts::resource_type;
-use crate::{Caller, PrincipalKind};
+use crate::{Caller, Principal, PrincipalKind, Session};
 
 const EVENT_VERSION: &str = "1.09";
 /// A user-controlled header is cut here.
@@ -217,6 +217,7 @@ impl<'a> Outcome<'a> {
             }
             PrincipalKind::Root => text.push_str("{\"type\":\"Root\""),
             PrincipalKind::User { .. } => text.push_str("{\"type\":\"IAMUser\""),
+            PrincipalKind::AssumedRole(_) => text.push_str("{\"type\":\"AssumedRole\""),
         }
         text.push_str(",\"principalId\":");
         push_quoted(text, &principal.user_id, MESSAGE_CHARS_MAX);
@@ -230,6 +231,9 @@ impl<'a> Outcome<'a> {
         if let PrincipalKind::User { name } = &principal.kind {
             text.push_str(",\"userName\":");
             push_quoted(text, name, MESSAGE_CHARS_MAX);
+        }
+        if let Some(session) = &principal.session {
+            push_session(text, principal, session);
         }
         if let Some(service) = via {
             text.push_str(",\"invokedBy\":");
@@ -258,4 +262,34 @@ impl<'a> Outcome<'a> {
         text.push('}');
         text
     }
+}
+
+/// What temporary credentials tell of the call that gave them out.
+fn push_session(text: &mut String, principal: &Principal, session: &Session) {
+    text.push_str(",\"sessionContext\":{");
+    if let PrincipalKind::AssumedRole(role) = &principal.kind {
+        text.push_str("\"sessionIssuer\":{\"type\":\"Role\",\"principalId\":");
+        push_quoted(text, &role.id, MESSAGE_CHARS_MAX);
+        text.push_str(",\"arn\":");
+        push_quoted(text, &role.arn, MESSAGE_CHARS_MAX * 2);
+        let _ = write!(text, ",\"accountId\":\"{}\",\"userName\":", principal.account);
+        push_quoted(text, role.arn.rsplit('/').next().unwrap_or_default(), MESSAGE_CHARS_MAX);
+        text.push_str("},");
+    }
+    if let Some(provider) = &session.federated_provider {
+        text.push_str("\"webIdFederationData\":{\"federatedProvider\":");
+        push_quoted(text, provider, MESSAGE_CHARS_MAX * 2);
+        text.push_str("},");
+    }
+    let issued = session.issued_at.to_iso_seconds();
+    let _ = write!(
+        text,
+        "\"attributes\":{{\"creationDate\":\"{issued}\",\"mfaAuthenticated\":\"{}\"}}",
+        session.mfa
+    );
+    if let Some(source) = &session.source_identity {
+        text.push_str(",\"sourceIdentity\":");
+        push_quoted(text, source, MESSAGE_CHARS_MAX);
+    }
+    text.push('}');
 }

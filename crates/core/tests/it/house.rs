@@ -283,24 +283,24 @@ pub(crate) fn here() -> Partition {
 }
 
 pub(crate) fn admin() -> Caller {
-    caller("ann", true)
+    caller(Principal::root(here().account, Some("AKIAIOSFODNN7EXAMPLE".to_owned())))
 }
 
 /// Somebody whom no policy allows anything.
 pub(crate) fn guest() -> Caller {
-    caller("bob", false)
+    caller(Principal {
+        account: here().account,
+        kind: PrincipalKind::User { name: "bob".to_owned() },
+        arn: "arn:aws:iam::111122223333:user/bob".to_owned(),
+        user_id: "AIDABOB".to_owned(),
+        access_key_id: Some("AKIAIOSFODNN7EXAMPLE".to_owned()),
+        session: None,
+    })
 }
 
-fn caller(name: &str, administrator: bool) -> Caller {
+fn caller(principal: Principal) -> Caller {
     Caller {
-        principal: Principal {
-            account: here().account,
-            kind: PrincipalKind::User { name: name.to_owned() },
-            arn: format!("arn:aws:iam::111122223333:user/{name}"),
-            user_id: format!("AIDA{}", name.to_uppercase()),
-            access_key_id: Some("AKIAIOSFODNN7EXAMPLE".to_owned()),
-            administrator,
-        },
+        principal,
         region: here().region,
         request_id: RequestId::random(&Seeded::new(7)),
         source_address: "192.0.2.7".to_owned(),

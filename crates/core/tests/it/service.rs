@@ -12,6 +12,7 @@ use std::{
 };
 
 use coffer_core::{Body, Cx, Listed, Place, Registry, Resource, table};
+use coffer_policy::{Kind, Policy};
 use coffer_shape::{
     Action, ApiError, AuditRule, ErrorSpec, Exposure, Member, Operation, OperationSpec, Protocol, Read,
     ReadError, Reader, Schema, ServiceCodes, ServiceSpec, Shape, Writer, Wrote, record,
@@ -53,8 +54,8 @@ impl Resource for Counter {
         format!("arn:aws:till:eu-west-1:111122223333:counter/{}", self.name)
     }
 
-    fn grants(&self, _: &Cx<'_>, _: Action) -> bool {
-        self.public
+    fn policy(&self, _: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        Ok(self.public.then(|| lets_in("")))
     }
 }
 
@@ -91,9 +92,18 @@ impl Resource for Drawer {
         "arn:aws:safe:eu-west-1:111122223333:drawer".to_owned()
     }
 
-    fn grants(&self, cx: &Cx<'_>, _: Action) -> bool {
-        cx.via().is_some_and(|service| service.name == "till")
+    fn policy(&self, _: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        let through_the_till = r#","Condition":{"StringEquals":{"aws:CalledViaLast":"till.amazonaws.com"}}"#;
+        Ok(Some(lets_in(through_the_till)))
     }
+}
+
+/// A policy that lets everybody in, on a condition.
+fn lets_in(condition: &str) -> Arc<Policy> {
+    let text = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"{condition}}}]}}"#
+    );
+    Arc::new(Policy::stored("lets-in", Kind::Resource, &text))
 }
 
 record! {
@@ -133,6 +143,7 @@ pub(crate) static TILL: ServiceSpec = ServiceSpec {
     protocol: Protocol::AwsJson11 { target_prefix: "till" },
     event_source: "till.amazonaws.com",
     global: false,
+    bare_denials: false,
     codes: CODES,
     operations: &[&LOOK, &CHANGE],
     unserved: &[],
@@ -144,6 +155,7 @@ pub(crate) static SAFE: ServiceSpec = ServiceSpec {
     protocol: Protocol::AwsJson11 { target_prefix: "safe" },
     event_source: "safe.amazonaws.com",
     global: false,
+    bare_denials: false,
     codes: CODES,
     operations: &[&INSIDE],
     unserved: &[],

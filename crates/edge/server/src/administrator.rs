@@ -297,7 +297,9 @@ mod tests {
             let text = data_dir::read_small(path).unwrap();
             let id = text.expose().lines().find_map(|line| line.strip_prefix(ACCESS_KEY_ID)).unwrap();
             assert!(
-                find_access_key(self.core.db(), id).unwrap().is_some_and(|key| key.principal.administrator)
+                find_access_key(self.core.db(), id)
+                    .unwrap()
+                    .is_some_and(|key| key.principal.arn.ends_with(":user/administrator"))
             );
             id.to_owned()
         }

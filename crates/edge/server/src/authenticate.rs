@@ -9,7 +9,7 @@
 
 use std::cell::OnceCell;
 
-use coffer_core::{Core, LoadError, Principal, PrincipalKind};
+use coffer_core::{Core, LoadError, Principal};
 use coffer_shape::ServiceSpec;
 use coffer_sigv4::{
     Accepts, Claim, Expect, Head, KeyKind, KeyMaterial, Pending, SignatureError, SigningKeys, TokenState,
@@ -184,14 +184,7 @@ impl Gate<'_> {
 /// Everybody is the root of an account, which a key id of twelve digits names.
 fn believe(access_key_id: String, region: Option<Region>, settings: &Settings) -> Proof {
     let account: AccountId = access_key_id.parse().unwrap_or(settings.account);
-    let principal = Principal {
-        account,
-        kind: PrincipalKind::Root,
-        arn: format!("arn:{}:iam::{account}:root", coffer_types::PARTITION),
-        user_id: account.to_string(),
-        access_key_id: Some(access_key_id),
-        administrator: true,
-    };
+    let principal = Principal::root(account, Some(access_key_id));
     Proof::NotAsked(principal, region.unwrap_or_else(|| settings.region.clone()))
 }
 

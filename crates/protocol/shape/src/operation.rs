@@ -57,6 +57,8 @@ pub struct ServiceSpec {
     pub event_source: &'static str,
     /// What it keeps belongs to an account and to no region.
     pub global: bool,
+    /// A refusal says what was not allowed, and not by which type of policy.
+    pub bare_denials: bool,
     pub codes: ServiceCodes,
     pub operations: &'static [&'static OperationSpec],
     /// Operations of the model that we do not serve.

@@ -3,7 +3,7 @@
 use coffer_core::{Db, LoadError, Partition, Principal, PrincipalKind, table};
 use coffer_types::{AccountId, Entropy, Region, Secret, Timestamp, encoding::BASE32_NOPAD};
 
-use crate::{bundled, name::key_of, user::UserRecord};
+use crate::{name::key_of, user::UserRecord};
 
 /// Added to half the account number, so that the five bytes always begin with a set bit.
 const ACCOUNT_OFFSET: u64 = 1 << 39;
@@ -63,7 +63,7 @@ pub fn find_access_key(db: &Db, id: &str) -> Result<Option<AccessKey>, LoadError
         arn: user.arn.clone(),
         user_id: user.user_id.clone(),
         access_key_id: Some(id.to_owned()),
-        administrator: user.policies.attached.iter().any(|policy| policy == bundled::ADMINISTRATOR_ACCESS),
+        session: None,
     };
     Ok(Some(AccessKey { record, principal }))
 }

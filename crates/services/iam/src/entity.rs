@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use coffer_core::{Cx, Listed, Record, Resource};
 use coffer_model::iam::Tag;
+use coffer_policy::Policy;
 use coffer_shape::{Action, ApiError, Shape};
 
 use crate::{
@@ -53,12 +54,26 @@ pub(crate) trait Bounded: Entity {
 /// Something that may be missing, locked together with the fact whether it exists.
 struct Target<E> {
     arn: String,
+    /// What AWS calls it where it is missing.
+    called: String,
     record: Option<Arc<E>>,
 }
 
-impl<E> Resource for Target<E> {
+impl<E: Entity> Resource for Target<E> {
     fn arn(&self) -> String {
         self.arn.clone()
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(if self.record.is_some() { self.arn.clone() } else { self.called.clone() })
+    }
+
+    fn tags(&self) -> Vec<(&str, &str)> {
+        self.record.as_ref().map(|record| Resource::tags(&**record)).unwrap_or_default()
+    }
+
+    fn policy(&self, cx: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        self.record.as_ref().map_or(Ok(None), |record| record.policy(cx))
     }
 }
 
@@ -75,6 +90,7 @@ impl Resource for Planned {
 pub(crate) fn permitted<E: Entity>(cx: &Cx<'_>, name: &str, action: Action) -> Result<Arc<E>, ApiError> {
     let target = cx.find_as::<E, Target<E>>(&[&E::key_named(cx, name)], |record| Target {
         arn: record.as_ref().map_or_else(|| E::arn_of_missing(cx, name), |record| record.arn()),
+        called: if name.starts_with("arn:") { name.to_owned() } else { format!("{} {name}", E::KIND) },
         record,
     })?;
     target.permit(cx, action)?.record.ok_or_else(|| E::missing(name).into())
@@ -100,7 +116,10 @@ pub(crate) fn seen_through<E: Entity>(
     permitted: &dyn Resource,
     action: Action,
 ) -> Result<Option<Arc<E>>, ApiError> {
-    let target = cx.find_as::<E, Target<E>>(&[key], |record| Target { arn: permitted.arn(), record })?;
+    let target = cx.find_as::<E, Target<E>>(&[key], |record| {
+        let arn = permitted.arn();
+        Target { called: arn.clone(), arn, record }
+    })?;
     Ok(target.permit(cx, action)?.record)
 }
 
@@ -135,7 +154,7 @@ pub(crate) fn page_of_tags<E: Tagged, Q: Shape>(
     action: Action,
 ) -> Result<Page<Tag>, ApiError> {
     let record = permitted::<E>(cx, name, action)?;
-    let page = page::of_items(cx, record.tags(), query, marker, max_items, |tag| &tag.key)?;
+    let page = page::of_items(cx, Tagged::tags(&*record), query, marker, max_items, |tag| &tag.key)?;
     Ok(Page { items: tags::shown(&page.items).unwrap_or_default(), marker: page.marker })
 }
 

@@ -2,52 +2,137 @@
 
 use std::sync::Arc;
 
-use coffer_core::{Db, LoadError, Partition};
-use coffer_policy::{Document, Kind};
-use coffer_types::{Arn, Region};
+use coffer_core::{
+    AssumedRole, Db, Identities, LoadError, Partition, Principal, PrincipalKind, Session, Standing,
+};
+use coffer_policy::{Kind, Policy};
+use coffer_types::{AccountId, Arn, Region};
 
 use crate::{
+    group::GroupRecord,
     holder::Held,
     managed,
     name::{key_of, name_in},
     role::RoleRecord,
+    tags::TagRecord,
+    trust::MovedRecord,
     user::UserRecord,
 };
 
-/// The unique id of the user or role of this ARN.
-pub(crate) fn identity(db: &Db, arn: &Arn) -> Result<Option<String>, LoadError> {
-    let Ok(account) = arn.account().parse() else { return Ok(None) };
-    let partition = Partition::new(account, Region::global());
-    let Some((kind, path)) = arn.resource().split_once('/') else { return Ok(None) };
-    let key = key_of(name_in(path));
-    Ok(match kind {
-        "user" => db
-            .read::<UserRecord>(&partition, &[&key])?
-            .filter(|user| user.arn == arn.as_str())
-            .map(|user| user.user_id.clone()),
-        "role" => db
-            .read::<RoleRecord>(&partition, &[&key])?
-            .filter(|role| role.arn == arn.as_str())
-            .map(|role| role.role_id.clone()),
-        _ => None,
-    })
+/// The keeper of users, groups and roles.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Iam;
+
+impl Identities for Iam {
+    fn identity(&self, db: &Db, arn: &Arn) -> Result<Option<String>, LoadError> {
+        let Ok(account) = arn.account().parse() else { return Ok(None) };
+        let partition = Partition::new(account, Region::global());
+        let Some((kind, path)) = arn.resource().split_once('/') else { return Ok(None) };
+        let key = key_of(name_in(path));
+        Ok(match kind {
+            "user" => db
+                .read::<UserRecord>(&partition, &[&key])?
+                .filter(|user| user.arn == arn.as_str())
+                .map(|user| user.user_id.clone()),
+            "role" => db
+                .read::<RoleRecord>(&partition, &[&key])?
+                .filter(|role| role.arn == arn.as_str())
+                .map(|role| role.role_id.clone()),
+            _ => None,
+        })
+    }
+
+    fn arn_of(&self, db: &Db, account: AccountId, unique_id: &str) -> Result<Option<String>, LoadError> {
+        let partition = Partition::new(account, Region::global());
+        Ok(db.read::<MovedRecord>(&partition, &[unique_id])?.map(|moved| moved.arn.clone()))
+    }
+
+    fn standing(&self, db: &Db, principal: &Principal) -> Result<Option<Standing>, LoadError> {
+        let partition = Partition::new(principal.account, Region::global());
+        let desk = Desk { db, partition: &partition };
+        let found = match &principal.kind {
+            PrincipalKind::Root | PrincipalKind::Service { .. } => Some(Standing::default()),
+            PrincipalKind::User { name } => desk.of_user(name, &principal.user_id)?,
+            PrincipalKind::AssumedRole(role) => desk.of_role(role)?,
+        };
+        let Some(mut standing) = found else { return Ok(None) };
+        if let Some(session) = &principal.session {
+            standing.session = desk.of_session(session)?;
+            for (key, value) in &session.tags {
+                standing.tags.retain(|(known, _)| !known.eq_ignore_ascii_case(key));
+                standing.tags.push((key.clone(), value.clone()));
+            }
+        }
+        Ok(Some(standing))
+    }
 }
 
-/// The documents that one holder holds. A managed policy that is gone, or a text that is none any more, cannot be decided by:
-/// it is an error here, because leaving out what denies would allow.
-#[expect(dead_code, reason = "the evaluator asks for them")]
-fn documents(db: &Db, partition: &Partition, held: &Held) -> Result<Vec<Arc<Document>>, LoadError> {
-    let unreadable = |reason: String| LoadError::Unreadable { table: "iam-policy", reason };
-    let mut documents = Vec::with_capacity(held.inline.len() + held.attached.len());
-    for policy in &held.inline {
-        let document = policy.document.document(Kind::Inline);
-        documents.push(
-            document.cloned().ok_or_else(|| unreadable(format!("the policy {} is none", policy.name)))?,
-        );
+/// Where the records of one account are looked up.
+struct Desk<'a> {
+    db: &'a Db,
+    partition: &'a Partition,
+}
+
+impl Desk<'_> {
+    /// Somebody of this name with another id is somebody else.
+    fn of_user(&self, name: &str, id: &str) -> Result<Option<Standing>, LoadError> {
+        let user = self.db.read::<UserRecord>(self.partition, &[&key_of(name)])?;
+        let Some(user) = user.filter(|user| user.user_id == id) else { return Ok(None) };
+        let mut identity = Vec::new();
+        self.add(&mut identity, &user.policies)?;
+        for group in &user.groups {
+            // A group that is deleted between two reads holds nothing any more.
+            if let Some(group) = self.db.read::<GroupRecord>(self.partition, &[group])? {
+                self.add(&mut identity, &group.policies)?;
+            }
+        }
+        let boundary = user.boundary.as_deref().map(|arn| self.managed(arn)).transpose()?;
+        Ok(Some(Standing { identity, boundary, session: None, tags: owned(&user.tags) }))
     }
-    for arn in &held.attached {
-        let document = managed::document(db, partition, arn)?;
-        documents.push(document.ok_or_else(|| unreadable(format!("the policy {arn} is missing")))?);
+
+    fn of_role(&self, assumed: &AssumedRole) -> Result<Option<Standing>, LoadError> {
+        let name = assumed.arn.rsplit('/').next().unwrap_or_default();
+        let role = self.db.read::<RoleRecord>(self.partition, &[&key_of(name)])?;
+        let Some(role) = role.filter(|role| role.role_id == assumed.id) else { return Ok(None) };
+        let mut identity = Vec::new();
+        self.add(&mut identity, &role.policies)?;
+        let boundary = role.boundary.as_deref().map(|arn| self.managed(arn)).transpose()?;
+        Ok(Some(Standing { identity, boundary, session: None, tags: owned(&role.tags) }))
     }
-    Ok(documents)
+
+    /// What a session may do at most; nothing if nothing was said.
+    fn of_session(&self, session: &Session) -> Result<Option<Vec<Arc<Policy>>>, LoadError> {
+        if session.policies.is_empty() && session.policy_arns.is_empty() {
+            return Ok(None);
+        }
+        let mut policies: Vec<_> = session
+            .policies
+            .iter()
+            .map(|text| Arc::clone(text.policy(Kind::Inline, "the session policy")))
+            .collect();
+        for arn in &session.policy_arns {
+            policies.push(self.managed(arn)?);
+        }
+        Ok(Some(policies))
+    }
+
+    fn add(&self, policies: &mut Vec<Arc<Policy>>, held: &Held) -> Result<(), LoadError> {
+        for policy in &held.inline {
+            policies.push(Arc::clone(policy.document.policy(Kind::Inline, &policy.name)));
+        }
+        for arn in &held.attached {
+            policies.push(self.managed(arn)?);
+        }
+        Ok(())
+    }
+
+    /// A managed policy that is gone cannot be decided by. It denies everything, because leaving out what may deny would allow.
+    fn managed(&self, arn: &str) -> Result<Arc<Policy>, LoadError> {
+        let policy = managed::policy(self.db, self.partition, arn)?;
+        Ok(policy.unwrap_or_else(|| Arc::new(Policy::denying(arn))))
+    }
+}
+
+fn owned(tags: &[TagRecord]) -> Vec<(String, String)> {
+    tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect()
 }

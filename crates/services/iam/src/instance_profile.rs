@@ -9,7 +9,7 @@ use crate::{
     entity::{Entity, Tagged},
     error::IamError,
     name,
-    tags::TagRecord,
+    tags::{self, TagRecord},
 };
 
 table! {
@@ -33,6 +33,10 @@ table! {
 impl Resource for InstanceProfileRecord {
     fn arn(&self) -> String {
         self.arn.clone()
+    }
+
+    fn tags(&self) -> Vec<(&str, &str)> {
+        tags::pairs(&self.tags)
     }
 }
 

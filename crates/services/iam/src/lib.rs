@@ -51,5 +51,5 @@ pub fn register(registry: &mut Registry) {
     registry.examine::<OidcProviderRecord>();
     registry.examine::<MovedRecord>();
     registry.examine::<DeletionRecord>();
-    registry.identities(identities::identity);
+    registry.keep_identities(identities::Iam);
 }

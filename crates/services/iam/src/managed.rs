@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use coffer_core::{Cx, Db, Listed, LoadError, Partition, Place, PolicyText, Resource, table};
-use coffer_policy::{Document, Kind};
+use coffer_policy::{Kind, Policy};
 use coffer_shape::{ApiError, record};
 use coffer_types::{Arn, Timestamp};
 
 use crate::{
     bundled,
     name::{key_of, name_in},
-    tags::TagRecord,
+    tags::{self, TagRecord},
 };
 
 record! {
@@ -53,6 +53,10 @@ impl Resource for PolicyRecord {
     fn arn(&self) -> String {
         self.arn.clone()
     }
+
+    fn tags(&self) -> Vec<(&str, &str)> {
+        tags::pairs(&self.tags)
+    }
 }
 
 impl Listed for PolicyRecord {
@@ -79,18 +83,14 @@ pub(crate) fn exists(cx: &Cx<'_>, arn: &str) -> Result<bool, ApiError> {
 }
 
 /// What a policy says today, for whoever decides on a request.
-pub(crate) fn document(
-    db: &Db,
-    partition: &Partition,
-    arn: &str,
-) -> Result<Option<Arc<Document>>, LoadError> {
+pub(crate) fn policy(db: &Db, partition: &Partition, arn: &str) -> Result<Option<Arc<Policy>>, LoadError> {
     if let Some(bundled) = bundled::find(arn) {
-        return Ok(bundled.document().cloned());
+        return Ok(Some(Arc::clone(bundled.policy())));
     }
     let Some(name) = key_in(arn, partition.account.as_str()) else { return Ok(None) };
     let policy = db.read::<PolicyRecord>(partition, &[&name])?.filter(|policy| policy.arn == arn);
     let version = policy.as_ref().and_then(|policy| policy.in_force());
-    Ok(version.and_then(|version| version.document.document(Kind::Managed).cloned()))
+    Ok(version.map(|version| Arc::clone(version.document.policy(Kind::Managed, arn))))
 }
 
 /// What the policy of an ARN is found by, if the ARN is that of a policy of this account.

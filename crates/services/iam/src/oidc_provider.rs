@@ -8,7 +8,7 @@ use coffer_types::{Arn, Timestamp};
 use crate::{
     entity::{Entity, Tagged},
     error::IamError,
-    tags::TagRecord,
+    tags::{self, TagRecord},
 };
 
 const RESOURCE: &str = "oidc-provider/";
@@ -33,6 +33,10 @@ table! {
 impl Resource for OidcProviderRecord {
     fn arn(&self) -> String {
         self.arn.clone()
+    }
+
+    fn tags(&self) -> Vec<(&str, &str)> {
+        tags::pairs(&self.tags)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Roles: permissions that are taken on for a while, by whomever the trust policy lets in.
 
-use coffer_core::{Cx, Listed, Place, Resource, table};
+use std::sync::Arc;
+
+use coffer_core::{Cx, Listed, Place, Resource, ResourcePolicy, table};
+use coffer_policy::{Kind, Policy};
+use coffer_shape::ApiError;
 use coffer_types::Timestamp;
 
 use crate::{
@@ -8,8 +12,7 @@ use crate::{
     error::IamError,
     holder::{Held, Holder},
     name,
-    tags::TagRecord,
-    trust::Trust,
+    tags::{self, TagRecord},
 };
 
 /// Where roles that belong to services of AWS have their place.
@@ -28,7 +31,7 @@ table! {
         pub arn: String,
         pub created_at: Timestamp,
         pub description: Option<String>,
-        pub trust: Trust,
+        pub trust: ResourcePolicy,
         pub max_session_seconds: i64,
         pub policies: Held,
         /// The ARN of a managed policy.
@@ -47,6 +50,14 @@ table! {
 impl Resource for RoleRecord {
     fn arn(&self) -> String {
         self.arn.clone()
+    }
+
+    fn tags(&self) -> Vec<(&str, &str)> {
+        tags::pairs(&self.tags)
+    }
+
+    fn policy(&self, _: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        Ok(Some(Arc::clone(self.trust.policy(Kind::Trust, "the role trust policy"))))
     }
 }
 

@@ -46,6 +46,11 @@ pub(crate) fn shown(tags: &[TagRecord]) -> Option<Vec<Tag>> {
     (!tags.is_empty()).then(shown)
 }
 
+/// As the conditions of policies ask for them.
+pub(crate) fn pairs(tags: &[TagRecord]) -> Vec<(&str, &str)> {
+    tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect()
+}
+
 fn is_same(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }

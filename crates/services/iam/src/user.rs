@@ -13,7 +13,7 @@ use crate::{
     entity::{Bounded, Entity, Tagged},
     holder::{Held, Holder},
     name::{self, key_of},
-    tags::TagRecord,
+    tags::{self, TagRecord},
 };
 
 table! {
@@ -72,6 +72,10 @@ impl From<UserRecordV1> for UserRecord {
 impl Resource for UserRecord {
     fn arn(&self) -> String {
         self.arn.clone()
+    }
+
+    fn tags(&self) -> Vec<(&str, &str)> {
+        tags::pairs(&self.tags)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Keys and aliases as stored, and how a key id is understood.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use coffer_core::{Cx, Guarded, Resource, table};
-use coffer_shape::{Action, ApiError, record};
+use coffer_policy::{Kind, Policy};
+use coffer_shape::{ApiError, ConditionValue, record};
 use coffer_types::{Arn, Secret, Timestamp, Uuid, encoding::HEXLOWER};
 
 use crate::{blob::material_id, error::KmsError};
@@ -86,13 +87,40 @@ impl Resource for KeyRecord {
         self.arn.clone()
     }
 
-    /// A managed key admits whoever comes through its service, as its policy on AWS does.
-    fn grants(&self, cx: &Cx<'_>, _: Action) -> bool {
-        match (&self.managed_by, cx.via()) {
-            (Some(service), Some(via)) => service == via.name,
-            _ => false,
-        }
+    fn condition(&self, cx: &Cx<'_>, key: &str) -> Option<ConditionValue> {
+        let value = match key {
+            "kms:calleraccount" => cx.caller().account.to_string(),
+            "kms:viaservice" => format!("{}.{}.amazonaws.com", cx.via()?.name, cx.region()),
+            _ => return None,
+        };
+        Some(ConditionValue::One(value))
     }
+
+    /// Without one, nobody may.
+    fn policy(&self, _: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        Ok(self.managed_by.as_deref().and_then(service_key_policy))
+    }
+}
+
+/// A key that a service manages admits everybody of its account who comes through that service. The policy is the same for all
+/// such keys; on AWS the account and the region are written out.
+fn service_key_policy(service: &str) -> Option<Arc<Policy>> {
+    static POLICIES: LazyLock<Vec<(&str, Arc<Policy>)>> = LazyLock::new(|| {
+        let policy = |service: &str| {
+            let text = format!(
+                r#"{{"Version":"2012-10-17","Id":"auto-{service}-2","Statement":[{{
+                "Sid":"Allow access through the service for all principals in the account that are authorized to use it",
+                "Effect":"Allow","Principal":{{"AWS":"*"}},
+                "Action":["kms:Encrypt","kms:Decrypt","kms:ReEncrypt*","kms:GenerateDataKey*","kms:CreateGrant","kms:DescribeKey"],
+                "Resource":"*",
+                "Condition":{{"StringEquals":{{"kms:CallerAccount":"${{aws:ResourceAccount}}",
+                "kms:ViaService":"{service}.${{aws:RequestedRegion}}.amazonaws.com"}}}}}}]}}"#
+            );
+            Arc::new(Policy::stored("the policy of a managed key", Kind::Resource, &text))
+        };
+        SERVICE_KEYS.iter().map(|(_, service)| (*service, policy(service))).collect()
+    });
+    POLICIES.iter().find(|(known, _)| *known == service).map(|(_, policy)| Arc::clone(policy))
 }
 
 /// A key on its way to being permitted. `Arc`, because the record is shared with the cache.

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use coffer_core::{Cx, Guarded, Resource};
-use coffer_shape::ApiError;
+use coffer_policy::Policy;
+use coffer_shape::{ApiError, ConditionValue};
 use coffer_types::{Arn, Entropy};
 
-use crate::{error::SecretError, secret::SecretRecord};
+use crate::{error::SecretError, policy, secret::SecretRecord, tags};
 
 pub(crate) const SERVICE: &str = "secretsmanager";
 const SUFFIX_LEN: usize = 6;
+const UNKNOWN_SUFFIX: &str = "??????";
 const SUFFIX_ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// Refuses a name with characters that AWS does not admit.
@@ -109,7 +111,6 @@ impl Target {
 }
 
 impl Resource for Target {
-    /// For a secret that does not exist, AWS evaluates what the caller wrote.
     fn arn(&self) -> String {
         self.arn.clone()
     }
@@ -117,6 +118,45 @@ impl Resource for Target {
     fn shown(&self) -> Option<String> {
         Some(self.secret_id.clone())
     }
+
+    fn tags(&self) -> Vec<(&str, &str)> {
+        self.record.as_ref().map(|secret| tags::pairs(secret.tags.as_ref())).unwrap_or_default()
+    }
+
+    fn condition(&self, _: &Cx<'_>, key: &str) -> Option<ConditionValue> {
+        let secret = self.record.as_deref();
+        let value = match key {
+            // The ARN, also when the caller gave a name.
+            "secretsmanager:secretid" => &self.arn,
+            "secretsmanager:resource/allowrotationlambdaarn" => secret?.function_that_rotates()?,
+            "secretsmanager:resource/type" => secret?.kind.as_deref()?,
+            "secretsmanager:secretprimaryregion" => secret?.shown_primary_region()?,
+            _ => return None,
+        };
+        Some(ConditionValue::One(value.to_owned()))
+    }
+
+    fn policy(&self, cx: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        self.record.as_ref().map_or(Ok(None), |secret| policy::in_force(cx, secret))
+    }
+}
+
+/// What policies are asked about where there is no secret. AWS adds six letters that nobody has, so that whoever may use `db/*` or
+/// `db/a-??????` is told that there is none. The signs of such a pattern are what we add: they are in no ARN of a secret.
+fn arn_of_missing(cx: &Cx<'_>, secret_id: &str) -> String {
+    let name = match secret_id.starts_with("arn:") {
+        false => secret_id,
+        true => {
+            let rest = secret_id.splitn(6, ':').nth(5).and_then(|resource| resource.strip_prefix("secret:"));
+            match rest {
+                Some(name) if without_suffix(name).is_none() => {
+                    return format!("{secret_id}-{UNKNOWN_SUFFIX}");
+                }
+                _ => return secret_id.to_owned(),
+            }
+        }
+    };
+    cx.arn(SERVICE, &format!("secret:{name}-{UNKNOWN_SUFFIX}")).to_string()
 }
 
 /// Finds a secret by name, complete ARN or partial ARN.
@@ -124,8 +164,7 @@ pub(crate) fn secret(cx: &Cx<'_>, secret_id: &str) -> Result<Guarded<Target>, Ap
     let target = |record: Option<Arc<SecretRecord>>, secret_id: &str| {
         let arn = match &record {
             Some(record) => record.arn.clone(),
-            None if secret_id.starts_with("arn:") => secret_id.to_owned(),
-            None => cx.arn(SERVICE, &format!("secret:{secret_id}")).to_string(),
+            None => arn_of_missing(cx, secret_id),
         };
         Target { secret_id: secret_id.to_owned(), arn, record }
     };

@@ -1,14 +1,18 @@
-//! Resource policies of a secret: texts with names, kept and given back byte for byte.
+//! Resource policies of a secret: texts with names, given back as they were written.
 //!
 //! `default` is the one that users write. Others belong to the service and are read only; AWS knows one, which comes with replication
 //! to other accounts. A policy is understood before it is stored, so that whoever evaluates it later never meets a mistake.
 //!
+//! Users and roles are meant by their unique ids, and shown by the ARN that they have today.
+//!
 //! The secret's own record knows the names, because the keys of records are hashes and cannot be listed. The texts lie in records of
 //! their own: they may be long, and secrets are kept in memory.
 
-use coffer_core::{Cx, table};
+use std::sync::Arc;
+
+use coffer_core::{Cx, ResourcePolicy, table};
 use coffer_model::secretsmanager::{ValidationErrorsEntry, action};
-use coffer_policy::{Document, Kind, Principal, Who};
+use coffer_policy::{Document, Kind, Policy, Principal, Who};
 use coffer_shape::{Action, ApiError};
 use coffer_types::PARTITION;
 
@@ -23,9 +27,23 @@ table! {
     pub struct PolicyRecord {
         pub secret_arn: String,
         pub name: String,
-        /// As it was sent.
-        pub text: String,
+        pub policy: ResourcePolicy,
     }
+}
+
+/// The policy that decides on a secret together with those of the caller.
+pub(crate) fn in_force(cx: &Cx<'_>, secret: &SecretRecord) -> Result<Option<Arc<Policy>>, ApiError> {
+    if !secret.has_policy(DEFAULT) {
+        return Ok(None);
+    }
+    let policy = cx.part::<PolicyRecord>(&[&secret.arn, DEFAULT])?;
+    let policy = policy.ok_or_else(|| cx.internal("a secret has lost its resource policy"))?;
+    Ok(Some(Arc::clone(policy.policy.policy(Kind::Resource, DEFAULT))))
+}
+
+/// A policy, understood, with the ids of whom it names: whoever is made anew under a name is somebody else.
+pub(crate) fn written(cx: &Cx<'_>, text: String, document: &Document) -> Result<ResourcePolicy, ApiError> {
+    ResourcePolicy::written(cx, text, document, |_| SecretError::UnsupportedPrincipal.into())
 }
 
 /// The policy that a call changes. Names have a case: `Default` is another policy.

@@ -147,7 +147,11 @@ impl RotationRecord {
 impl SecretRecord {
     /// Whether this function would be another than the one that is known, if any is.
     pub(crate) fn is_new_function(&self, arn: &str) -> bool {
-        self.rotation.as_ref().and_then(|rotation| rotation.function_arn.as_deref()) != Some(arn)
+        self.function_that_rotates() != Some(arn)
+    }
+
+    pub(crate) fn function_that_rotates(&self) -> Option<&str> {
+        self.rotation.as_ref().and_then(|rotation| rotation.function_arn.as_deref())
     }
 
     /// The function that rotates: the one that is asked for, or the one that is known.

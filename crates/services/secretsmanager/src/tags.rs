@@ -29,6 +29,11 @@ pub(crate) fn from_request(tags: Vec<Tag>) -> Result<Vec<TagRecord>, SecretError
     Ok(records)
 }
 
+/// As the conditions of policies ask for them.
+pub(crate) fn pairs(tags: Option<&Vec<TagRecord>>) -> Vec<(&str, &str)> {
+    tags.into_iter().flatten().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect()
+}
+
 pub(crate) fn to_answer(tags: Option<&Vec<TagRecord>>) -> Option<Vec<Tag>> {
     tags.map(|tags| {
         tags.iter().map(|tag| Tag { key: Some(tag.key.clone()), value: Some(tag.value.clone()) }).collect()

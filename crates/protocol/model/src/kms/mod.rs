@@ -18,6 +18,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
     protocol: Protocol::AwsJson11 { target_prefix: "TrentService" },
     event_source: "kms.amazonaws.com",
     global: false,
+    bare_denials: false,
     codes: ServiceCodes {
         validation: err::VALIDATION,
         serialization: err::SERIALIZATION,

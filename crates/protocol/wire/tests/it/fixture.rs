@@ -169,6 +169,7 @@ pub(crate) static SECRETS: ServiceSpec = ServiceSpec {
     protocol: Protocol::AwsJson11 { target_prefix: "secretsmanager" },
     event_source: "secretsmanager.amazonaws.com",
     global: false,
+    bare_denials: false,
     codes: codes("ValidationException", "UnknownOperationException"),
     operations: &[&GET, &LOOKUP],
     unserved: &["RotateSecret"],
@@ -183,6 +184,7 @@ static TRAIL: ServiceSpec = ServiceSpec {
     protocol: Protocol::AwsJson11 { target_prefix: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101" },
     event_source: "cloudtrail.amazonaws.com",
     global: false,
+    bare_denials: false,
     codes: codes("ValidationException", "UnknownOperationException"),
     operations: &[&LOOKUP_EVENTS],
     unserved: &[],
@@ -195,6 +197,7 @@ pub(crate) static STS: ServiceSpec = ServiceSpec {
     protocol: Protocol::Query { namespace: "https://sts.amazonaws.com/doc/2011-06-15/" },
     event_source: "sts.amazonaws.com",
     global: false,
+    bare_denials: false,
     codes: ServiceCodes {
         serialization: error("MalformedInput", 400, "Message"),
         ..codes("ValidationError", "InvalidAction")

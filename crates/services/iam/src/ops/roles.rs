@@ -14,8 +14,7 @@ use crate::{
     name::{self, key_of},
     page,
     role::{RoleRecord, SERVICES_PATH},
-    tags,
-    trust::Trust,
+    tags, trust,
 };
 
 const ROLES_MAX: usize = 1_000;
@@ -69,7 +68,7 @@ fn create_role(cx: &mut Cx<'_>, input: iam::CreateRoleRequest) -> Result<iam::Cr
         arn,
         created_at: cx.now(),
         description: input.description,
-        trust: Trust::written(cx, input.assume_role_policy_document)?,
+        trust: trust::written(cx, input.assume_role_policy_document)?,
         max_session_seconds: input.max_session_duration.unwrap_or(SESSION_SECONDS_DEFAULT),
         max_signin_session_seconds: input.max_signin_session_duration,
         ..RoleRecord::default()
@@ -148,7 +147,7 @@ fn update_assume_role_policy(
     input: iam::UpdateAssumeRolePolicyRequest,
 ) -> Result<Empty, ApiError> {
     let mut role = changeable::<RoleRecord>(cx, &input.role_name, action::UPDATE_ASSUME_ROLE_POLICY)?;
-    role.trust = Trust::written(cx, input.policy_document)?;
+    role.trust = trust::written(cx, input.policy_document)?;
     cx.save(role)?;
     Ok(Empty {})
 }
@@ -192,7 +191,7 @@ pub(super) fn shown(cx: &Cx<'_>, role: &RoleRecord, how: Shown) -> Result<iam::R
         role_id: role.role_id.clone(),
         arn: role.arn.clone(),
         create_date: role.created_at,
-        assume_role_policy_document: Some(name::encoded(&role.trust.shown(cx)?)),
+        assume_role_policy_document: Some(name::encoded(&trust::shown(cx, &role.trust)?)),
         description: role.description.clone(),
         max_session_duration: Some(role.max_session_seconds),
         max_signin_session_duration: role.max_signin_session_seconds,

@@ -13,7 +13,7 @@ use crate::{
     name::{self, key_of},
     role::{RoleRecord, SERVICES_PATH},
     service_role::{self, DeletionRecord},
-    trust::Trust,
+    trust,
 };
 
 const SESSION_SECONDS: i64 = 3_600;
@@ -55,7 +55,7 @@ fn create_service_linked_role(
         arn,
         created_at: cx.now(),
         description: input.description,
-        trust: Trust::written(cx, service_role::trust(&service))?,
+        trust: trust::written(cx, service_role::trust(&service))?,
         max_session_seconds: SESSION_SECONDS,
         service: Some(service),
         ..RoleRecord::default()

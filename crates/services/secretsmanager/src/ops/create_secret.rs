@@ -10,7 +10,7 @@ use crate::{
     error::SecretError,
     identifier::{check_name, new_arn},
     replication::{self, Wanted},
-    secret::{SecretRecord, Token, ensure_room},
+    secret::{SecretRecord, TagRecord, Token, ensure_room},
     tags,
     value::{SecretValue, check_key, chosen_key, open_version, store_version},
 };
@@ -37,7 +37,7 @@ pub(crate) fn create_secret(
 
     // Asked before anything is drawn: the call may have to begin anew for it. What comes of it is told to whoever may create.
     let room = ensure_room(cx.count::<SecretRecord>()?);
-    let name = NewName::find(cx, &input.name)?.permit(cx, action::CREATE_SECRET)?;
+    let name = NewName::find(cx, &input.name, tags.clone())?.permit(cx, action::CREATE_SECRET)?;
     if tags.is_some() {
         cx.ask(action::TAG_RESOURCE, &name)?;
     }
@@ -129,15 +129,16 @@ fn repeated(
 struct NewName {
     name: String,
     arn: String,
+    tags: Option<Vec<TagRecord>>,
     taken_by: Option<Arc<SecretRecord>>,
 }
 
 impl NewName {
-    fn find(cx: &Cx<'_>, name: &str) -> Result<Guarded<Self>, ApiError> {
+    fn find(cx: &Cx<'_>, name: &str, tags: Option<Vec<TagRecord>>) -> Result<Guarded<Self>, ApiError> {
         let drawn = new_arn(cx, name);
         cx.find_as(&[name], |taken_by: Option<Arc<SecretRecord>>| {
             let arn = taken_by.as_ref().map_or(drawn, |secret| secret.arn.clone());
-            Self { name: name.to_owned(), arn, taken_by }
+            Self { name: name.to_owned(), arn, tags, taken_by }
         })
     }
 }
@@ -149,5 +150,10 @@ impl Resource for NewName {
 
     fn shown(&self) -> Option<String> {
         Some(self.name.clone())
+    }
+
+    /// Those that it is going to have.
+    fn tags(&self) -> Vec<(&str, &str)> {
+        tags::pairs(self.tags.as_ref())
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn get_resource_policy(
     let text = if secret.has_policy(&name) {
         let policy = cx.part::<PolicyRecord>(&[&secret.arn, &name])?;
         let policy = policy.ok_or_else(|| cx.internal("a secret has lost its resource policy"))?;
-        Some(policy.text.clone())
+        Some(policy.policy.shown(cx, &|_| None)?)
     } else if name == DEFAULT {
         // Most secrets have none, and that is no error.
         None

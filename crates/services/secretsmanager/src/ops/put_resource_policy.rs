@@ -7,7 +7,7 @@ use coffer_shape::ApiError;
 use crate::{
     error::SecretError,
     identifier::{check_secret_id, secret},
-    policy::{PolicyRecord, understand, writable},
+    policy::{PolicyRecord, understand, writable, written},
     replication,
 };
 
@@ -26,17 +26,14 @@ pub(crate) fn put_resource_policy(
         return Err(SecretError::PublicPolicy.into());
     }
 
+    let policy = written(cx, input.resource_policy, &document)?;
     let before = cx.part::<PolicyRecord>(&[&secret.arn, &name])?;
-    if before.is_none_or(|before| before.text != input.resource_policy) {
+    if before.is_none_or(|before| before.policy != policy) {
         replication::fall_behind(cx, &secret)?;
     }
     secret.note_policy(&name);
     secret.changed_at = cx.now();
-    cx.save(PolicyRecord {
-        secret_arn: secret.arn.clone(),
-        name: name.clone(),
-        text: input.resource_policy,
-    })?;
+    cx.save(PolicyRecord { secret_arn: secret.arn.clone(), name: name.clone(), policy })?;
     let answer = PutResourcePolicyResponse {
         arn: Some(secret.arn.clone()),
         name: Some(secret.name.clone()),

@@ -5,7 +5,7 @@
 //! come a few at a time: what a replica shows is what the primary shows, less the versions that are still to come. The current value
 //! comes first, so a replica that has anything has that.
 
-use coffer_core::Cx;
+use coffer_core::{Cx, ResourcePolicy};
 use coffer_model::secretsmanager::action;
 use coffer_shape::ApiError;
 use coffer_types::{Arn, Timestamp};
@@ -31,7 +31,7 @@ pub(crate) struct Content {
     kms_key_id: Option<String>,
     overwrites: bool,
     incarnation: i64,
-    policies: Vec<(String, String)>,
+    policies: Vec<(String, ResourcePolicy)>,
     /// By the id of their version.
     values: Vec<(String, SecretValue)>,
 }
@@ -58,7 +58,7 @@ impl Content {
         let mut policies = Vec::with_capacity(primary.policies.len());
         for name in &primary.policies {
             let policy = cx.part::<PolicyRecord>(&[&primary.arn, name])?;
-            policies.extend(policy.map(|policy| (name.clone(), policy.text.clone())));
+            policies.extend(policy.map(|policy| (name.clone(), policy.policy.clone())));
         }
         let mut missing: Vec<&VersionEntry> =
             primary.versions.iter().filter(|version| version.has_value && !replica.holds(version)).collect();
@@ -166,12 +166,12 @@ impl Content {
                 cx.erase::<PolicyRecord>(&[&replica.arn, &name])?;
             }
         }
-        for (name, text) in &self.policies {
+        for (name, policy) in &self.policies {
             replica.note_policy(name);
             let there = cx.part::<PolicyRecord>(&[&replica.arn, name])?;
-            if there.is_none_or(|there| there.text != *text) {
-                let (secret_arn, name, text) = (replica.arn.clone(), name.clone(), text.clone());
-                cx.save(PolicyRecord { secret_arn, name, text })?;
+            if there.is_none_or(|there| there.policy != *policy) {
+                let (secret_arn, name, policy) = (replica.arn.clone(), name.clone(), policy.clone());
+                cx.save(PolicyRecord { secret_arn, name, policy })?;
             }
         }
         Ok(())

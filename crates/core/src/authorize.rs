@@ -1,0 +1,102 @@
+//! May they? Every question that a handler asks ends here.
+//!
+//! The caller's policies come from whoever keeps identities, the resource's from the resource, and the evaluator decides. What
+//! cannot be evaluated, because a record does not open or the store does not answer, is a refusal: nobody gets in by a fault, and a
+//! refusal is never told as one of ours. The log says it.
+//!
+//! Coffer's own tasks and commands of the machine's owner are not asked about: whoever can give them has the data directory.
+
+use std::sync::Arc;
+
+use coffer_policy::{Decision, Policies, Policy, Request, Shown};
+use coffer_shape::{Action, ApiError, OperationSpec};
+use coffer_types::Arn;
+
+use crate::{Cx, PrincipalKind, Resource, Standing, circumstances::Circumstances, cx::INTERNAL};
+
+/// Actions without a resource are asked about `*`, which only `*` covers.
+const NO_RESOURCE: &str = "*";
+
+impl Cx<'_> {
+    pub(crate) fn permit(&self, action: Action, resource: &dyn Resource) -> Result<(), ApiError> {
+        let arn = resource.arn();
+        self.note_asked(&arn);
+        if matches!(self.caller().kind, PrincipalKind::Service { .. }) {
+            return Ok(());
+        }
+        let standing = self.standing();
+        let of_resource = resource.policy(self).unwrap_or_else(|error| {
+            self.alarm(action, &error);
+            Some(Arc::new(Policy::denying(&arn)))
+        });
+        let identity: Vec<&Policy> = standing.identity.iter().map(|policy| &**policy).collect();
+        let boundary: Option<Vec<&Policy>> = standing.boundary.as_ref().map(|policy| vec![&**policy]);
+        let session: Option<Vec<&Policy>> =
+            standing.session.as_ref().map(|policies| policies.iter().map(|policy| &**policy).collect());
+        let policies = Policies {
+            identity: &identity,
+            boundary: boundary.as_deref(),
+            session: session.as_deref(),
+            resource: of_resource.as_deref(),
+            ..Policies::default()
+        };
+        let owner = arn.parse::<Arn>().ok().and_then(|arn| arn.account().parse().ok());
+        let circumstances = Circumstances {
+            cx: self,
+            caller: self.whole_caller(),
+            standing: &standing,
+            resource,
+            resource_account: owner.unwrap_or_else(|| self.account()),
+            request: self.conditions(),
+        };
+        let Action(name) = action;
+        let request = Request {
+            caller: self.caller().as_caller(),
+            action: name,
+            resource: (arn != NO_RESOURCE).then_some(arn.as_str()),
+            resource_account: owner,
+            context: &circumstances,
+            encryption_context: &[],
+        };
+        let decision = policies.decide(&request);
+        if decision.is_allowed() {
+            return Ok(());
+        }
+        if let Decision::ExplicitDeny { by, statement } = decision {
+            let (policy, sid, index) = (statement.policy, statement.sid, statement.index);
+            tracing::debug!(action = name, ?by, policy, sid, index, "denied by a statement");
+        }
+        Err(self.denied(&decision, &request, resource))
+    }
+
+    /// What holds for the caller, looked up once for each call.
+    fn standing(&self) -> Arc<Standing> {
+        self.standing_once(|| {
+            let found = match self.identities() {
+                Some(identities) => identities.standing(self.db(), self.caller()),
+                None => Ok(None),
+            };
+            found.map(Option::unwrap_or_default).unwrap_or_else(|error| {
+                tracing::error!(request_id = %self.request_id(), %error, "the policies of a caller cannot be read, so that he may do nothing");
+                Standing { identity: vec![Arc::new(Policy::denying("unreadable"))], ..Standing::default() }
+            })
+        })
+    }
+
+    fn alarm(&self, Action(action): Action, error: &ApiError) {
+        tracing::error!(request_id = %self.request_id(), action, cause = ?error.cause, "the policy of a resource cannot be read, so that nobody may do anything to it");
+    }
+
+    fn denied(&self, decision: &Decision<'_>, request: &Request<'_>, resource: &dyn Resource) -> ApiError {
+        let shown = resource.shown();
+        let shown = shown.as_deref().map_or(Shown::Nothing, Shown::As);
+        let spec = self.running();
+        let is_bare = spec.is_some_and(|spec| spec.service.bare_denials);
+        let message = match is_bare {
+            true => decision.message_without_reason(request, shown),
+            false => decision.message(request, shown),
+        };
+        let code = spec.map_or(INTERNAL, |spec: &OperationSpec| spec.service.codes.access_denied);
+        ApiError::new(code, message.unwrap_or_default())
+    }
+}
