@@ -4,6 +4,8 @@
 //! can be run again after a write conflict, and gives the same answer in a simulation. Everything it read becomes a check of the
 //! commit: if any of it has changed meanwhile, nothing is written and the handler runs again.
 
+mod kept;
+
 use std::{
     any::Any,
     cell::{Cell, OnceCell, RefCell},
@@ -27,6 +29,8 @@ use crate::{
     db::{Change, Found},
     record::encode,
 };
+
+pub use kept::Kept;
 
 /// How deep services may call each other. Today the depth is one; a loop must not eat the stack.
 const CALLS_DEPTH_MAX: usize = 8;
@@ -370,8 +374,14 @@ impl<'a> Cx<'a> {
 
     /// A record's own counter goes up with every write, so that old bytes cannot stand in for new ones.
     fn next_revision<R: Record>(&self, key: &Key) -> Result<u64, ApiError> {
-        if let Some(Change::Put { revision, .. }) = self.changes.get(key) {
-            return Ok(*revision);
+        match self.changes.get(key) {
+            Some(Change::Put { revision, .. }) => return Ok(*revision),
+            // What was erased may not open, so nobody knows its counter. That of the partition is never behind it.
+            Some(Change::Delete { .. }) => {
+                let rev = self.db.rev_of(&self.home, key).map_err(|error| self.internal(error))?;
+                return Ok(rev.map_or(1, |rev| rev.0.saturating_add(1)));
+            }
+            None => {}
         }
         let found: Option<Found> =
             self.db.load::<R>(&self.home, key).map_err(|error| self.internal(error))?;

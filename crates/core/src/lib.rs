@@ -34,7 +34,7 @@ pub use audit::{
     Retention, SegmentHeader, SegmentReport, ServiceEvent, Span, Succession, TrailPlace, Wanted,
     inspect_audit, open_row, resource_type, stream_audit, verify_segment,
 };
-pub use cx::Cx;
+pub use cx::{Cx, Kept};
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
 pub use examine::{Contradiction, Examination, Examined, Need};
 pub use guarded::{Guarded, Permit, Resource, Unscoped};

@@ -1,10 +1,10 @@
 //! What a handler sees of its own changes, and what becomes of bytes that somebody else put into the store.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
-use coffer_core::{Cx, Partition, Walk, open_record};
+use coffer_core::{Cx, Kept, Partition, Walk, open_record};
 use coffer_shape::ApiError;
-use coffer_store::{Entry, Write};
+use coffer_store::{Engine, Entry, Txn, TxnToken, Write};
 
 use crate::{
     house::{House, count, here, save},
@@ -195,6 +195,66 @@ async fn bytes_that_do_not_belong_there_are_an_error_of_that_record_alone() {
     assert_eq!(house.stored(0x7001).len(), 2);
     house.tamper(vec![Write::Put { key: b.key.clone(), value: b.value.clone() }]);
     assert_eq!(house.restarted().get("b").await.unwrap(), 10);
+}
+
+/// A record that only tells of something else does not take that away when it is damaged, and can be made anew.
+#[tokio::test]
+async fn a_damaged_part_is_seen_as_damaged_and_is_replaced_after_it_was_erased() {
+    let house = House::seeded(6);
+    let write = |cx: &mut Cx<'_>, text: &str| {
+        cx.needs_no_permission("this test is about something else");
+        cx.save(Note { name: String::from("a"), text: text.to_owned() }).map(|()| 0)
+    };
+    let told = |cx: &Cx<'_>| {
+        cx.needs_no_permission("this test is about something else");
+        Ok(match cx.part_if_whole::<Note>(&["a"])? {
+            Kept::Nothing => 0,
+            Kept::Whole(note) => i64::try_from(note.text.len()).unwrap(),
+            Kept::Damaged => -1,
+        })
+    };
+    assert_eq!(house.look(move |cx| told(cx)).await.unwrap(), 0);
+    for text in ["1", "22", "333"] {
+        house.change(move |cx| write(cx, text)).await.unwrap();
+    }
+    let before = house.stored(0x7002)[0].clone();
+    let damage = || Write::Put { key: before.key.clone(), value: bytes_of(b"\x01") };
+    house.tamper(vec![damage()]);
+    let fresh = house.restarted();
+    assert_eq!(fresh.look(move |cx| told(cx)).await.unwrap(), -1);
+    assert_eq!(fresh.change(move |cx| write(cx, "4444")).await.unwrap_err().status(), 500);
+    fresh
+        .change(move |cx| {
+            assert_eq!(told(cx)?, -1);
+            erase_note(cx)?;
+            assert_eq!(told(cx)?, 0);
+            write(cx, "55555")
+        })
+        .await
+        .unwrap();
+    assert_eq!(fresh.restarted().look(move |cx| told(cx)).await.unwrap(), 5);
+    // None of the bytes that ever stood there has the number of those that stand there now.
+    let revision = |entry: &Entry| {
+        open_record(&house.barrier, &here(), 0x7002, entry.key.as_bytes(), &entry.value).unwrap().1
+    };
+    assert_eq!((revision(&before), revision(&house.stored(0x7002)[0])), (3, 5));
+    // Whoever saw the damage did not see the repair.
+    house.tamper(vec![damage()]);
+    let fresh = house.restarted();
+    let (engine, key) = (Arc::clone(&house.engine), before.key.clone());
+    let seen = fresh.change(move |cx| {
+        let seen = told(cx)?;
+        let mut txn = Txn::new(here(), TxnToken([9; 16]));
+        txn.writes = vec![Write::Delete { key: key.clone() }];
+        engine.commit(&[txn]).unwrap();
+        cx.save(Counter { name: String::from("seen"), count: seen, public: false })?;
+        Ok(seen)
+    });
+    assert_eq!(seen.await.unwrap(), 0, "it ran again");
+}
+
+fn erase_note(cx: &mut Cx<'_>) -> Result<(), ApiError> {
+    cx.erase::<Note>(&["a"])
 }
 
 fn bytes_of(bytes: &'static [u8]) -> bytes::Bytes {
