@@ -20,7 +20,7 @@ mod replicator;
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use coffer_core::{Cx, Listed, Next, Place, Relay, Walk, table};
+use coffer_core::{Cx, Kept, Listed, Next, Place, Relay, Walk, table};
 use coffer_model::secretsmanager::{ReplicaRegionType, ReplicationStatusType};
 use coffer_shape::{Action, ApiError, record};
 use coffer_types::{Region, Timestamp};
@@ -43,6 +43,8 @@ const DEFAULT_KEY_SHOWN: &str = "alias/aws/secretsmanager";
 const IN_PROGRESS: &str = "InProgress";
 const IN_SYNC: &str = "InSync";
 const FAILED: &str = "Failed";
+/// What is shown of a replica of which nothing can be read any more.
+const DAMAGED: &str = "Replication failed: what is known of this replica is damaged. Remove its region, or replicate to it again.";
 
 record! {
     /// A version whose value a replica has. The time belongs to it: an id whose version was removed may be used once more.
@@ -110,6 +112,16 @@ impl ReplicaRecord {
             incarnation,
             change: before.map_or(0, |before| before.change),
             begun: before.map_or(0, |before| before.begun),
+            ..Self::default()
+        }
+    }
+
+    /// One of which nothing is known but the place where it is.
+    fn unknown(secret: &SecretRecord, region: &str) -> Self {
+        Self {
+            secret_arn: secret.arn.clone(),
+            secret_name: secret.name.clone(),
+            region: region.to_owned(),
             ..Self::default()
         }
     }
@@ -219,7 +231,8 @@ fn region_of(arn: &str) -> Option<&str> {
     arn.split(':').nth(3)
 }
 
-/// What saving a secret entails, whoever saves it: its replicas are to hear of it.
+/// What saving a secret entails, whoever saves it: its replicas are to hear of it. One whose record is damaged does not, and takes
+/// nothing away from the others.
 ///
 /// The status says so when there is more to tell than a time: asking for another region must not make a replica look as if it were
 /// behind.
@@ -233,7 +246,9 @@ pub(crate) fn primary_saved(
     }
     let is_news = before.is_none_or(|before| !before.reads_like(after));
     for region in &after.replica_regions {
-        let Some(replica) = cx.part::<ReplicaRecord>(&[&after.arn, region])? else { continue };
+        let Kept::Whole(replica) = cx.part_if_whole::<ReplicaRecord>(&[&after.arn, region])? else {
+            continue;
+        };
         let mut replica = Arc::unwrap_or_clone(replica);
         replica.make_due(cx.now());
         if is_news {
@@ -249,7 +264,9 @@ pub(crate) fn primary_saved(
 /// caller saves the secret, which makes them due.
 pub(crate) fn fall_behind(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiError> {
     for region in &secret.replica_regions {
-        let Some(replica) = cx.part::<ReplicaRecord>(&[&secret.arn, region])? else { continue };
+        let Kept::Whole(replica) = cx.part_if_whole::<ReplicaRecord>(&[&secret.arn, region])? else {
+            continue;
+        };
         let mut replica = Arc::unwrap_or_clone(replica);
         replica.begin();
         cx.save(replica)?;
@@ -294,13 +311,17 @@ impl Wanted {
 
 /// Notes replicas that are wanted; the caller saves the secret. Whether there is anything to do.
 ///
-/// A replica that is there, or on its way, is left alone. In the place of one that failed, or is to go, comes another one, made in the
-/// way that is asked for now.
+/// A replica that is there, or on its way, is left alone. In the place of one that failed, or is to go, or of which nothing can be
+/// read any more, comes another one, made in the way that is asked for now.
 pub(crate) fn add(cx: &mut Cx<'_>, secret: &mut SecretRecord, wanted: &[Wanted]) -> Result<bool, ApiError> {
     let mut is_news = false;
     for wanted in wanted {
         let region = wanted.region.as_str();
-        let before = cx.part::<ReplicaRecord>(&[&secret.arn, region])?;
+        let before = cx.part_if_whole::<ReplicaRecord>(&[&secret.arn, region])?;
+        if matches!(before, Kept::Damaged) {
+            cx.erase::<ReplicaRecord>(&[&secret.arn, region])?;
+        }
+        let before = before.whole();
         let is_known = secret.replica_regions.iter().any(|known| known == region);
         if is_known && before.as_ref().is_some_and(|replica| replica.status != FAILED) {
             continue;
@@ -343,8 +364,14 @@ pub(crate) fn remove(
     secret.replica_regions = staying;
     let leaving: Vec<String> = leaving;
     for region in &leaving {
-        let Some(replica) = cx.part::<ReplicaRecord>(&[&secret.arn, region])? else { continue };
-        let mut replica = Arc::unwrap_or_clone(replica);
+        let mut replica = match cx.part_if_whole::<ReplicaRecord>(&[&secret.arn, region])? {
+            Kept::Nothing => continue,
+            Kept::Whole(replica) => Arc::unwrap_or_clone(replica),
+            Kept::Damaged => {
+                cx.erase::<ReplicaRecord>(&[&secret.arn, region])?;
+                ReplicaRecord::unknown(secret, region)
+            }
+        };
         replica.leaving = true;
         replica.make_due(cx.now());
         cx.save(replica)?;
@@ -357,10 +384,22 @@ pub(crate) fn remove(
 pub(crate) fn statuses(cx: &Cx<'_>, secret: &SecretRecord) -> Result<Vec<ReplicationStatusType>, ApiError> {
     let mut statuses = Vec::with_capacity(secret.replica_regions.len());
     for region in &secret.replica_regions {
-        let replica = cx.part::<ReplicaRecord>(&[&secret.arn, region])?;
-        statuses.extend(replica.map(|replica| replica.to_answer()));
+        match cx.part_if_whole::<ReplicaRecord>(&[&secret.arn, region])? {
+            Kept::Nothing => {}
+            Kept::Whole(replica) => statuses.push(replica.to_answer()),
+            Kept::Damaged => statuses.push(damaged(region)),
+        }
     }
     Ok(statuses)
+}
+
+fn damaged(region: &str) -> ReplicationStatusType {
+    ReplicationStatusType {
+        region: Some(region.to_owned()),
+        status: Some(FAILED.to_owned()),
+        status_message: Some(DAMAGED.to_owned()),
+        ..ReplicationStatusType::default()
+    }
 }
 
 /// What stands first in a list of things to do.

@@ -107,7 +107,8 @@ impl Relay for Messenger {
     fn deliver(&self, there: &mut Cx<'_>, load: &Load) -> Result<(), ApiError> {
         let arn = arn_here(there, &load.news.secret_arn)?;
         let key = [arn.as_str(), load.from.as_str()];
-        let replica = there.part::<ReplicaRecord>(&key)?;
+        // If it is damaged, nobody knows which replica it was about, and its region stays until somebody removes it.
+        let replica = there.part_if_whole::<ReplicaRecord>(&key)?.whole();
         // One that was asked for since is another replica.
         let Some(replica) = replica.filter(|replica| replica.incarnation == load.news.incarnation) else {
             return Ok(());

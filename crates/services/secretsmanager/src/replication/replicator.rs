@@ -122,13 +122,13 @@ impl Relay for Replicator {
     ) -> Result<(), ApiError> {
         let key = [load.replica.secret_arn.as_str(), load.replica.region.as_str()];
         // Somebody may have taken it away, or have more for it to hear of.
-        let Some(replica) = here.part::<ReplicaRecord>(&key)? else { return Ok(()) };
+        let Some(replica) = here.part_if_whole::<ReplicaRecord>(&key)?.whole() else { return Ok(()) };
         let mut replica = Arc::unwrap_or_clone(replica);
         let is_latest = replica.change == load.replica.change;
         match outcome {
-            Ok(Receipt::Removed) if is_latest => return here.erase::<ReplicaRecord>(&key),
             // Of a replica that was to go, or to be made anew. This one is due, and its turn comes.
             _ if replica.incarnation != load.replica.incarnation => return Ok(()),
+            Ok(Receipt::Removed) if is_latest => return here.erase::<ReplicaRecord>(&key),
             Ok(Receipt::Removed) => replica.held.clear(),
             Ok(Receipt::Copied(Arrived::Replica { held, accessed_on, complete })) => {
                 replica.held.clone_from(held);
