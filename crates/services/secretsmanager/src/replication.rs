@@ -67,7 +67,7 @@ table! {
         pub region: String,
         /// As the caller wrote it; none for the default key.
         pub kms_key_id: Option<String>,
-        /// May take the place of a secret of the same name.
+        /// May take the place of a secret of the same name, until the attempt has an outcome for which a caller allowed it.
         pub overwrites: bool,
         pub status: String,
         pub message: Option<String>,
@@ -150,6 +150,7 @@ impl ReplicaRecord {
     fn fail(&mut self, reason: &str) {
         FAILED.clone_into(&mut self.status);
         self.message = Some(format!("Replication failed: {reason}"));
+        self.overwrites = false;
         self.faults = 0;
         self.due_at = None;
     }

@@ -8,7 +8,7 @@ use coffer_types::Entropy;
 use serde_json::{Value, json};
 
 use crate::{
-    replication::{copied, in_region},
+    replication::{copied, in_region, status},
     stage::{Stage, token},
 };
 
@@ -160,4 +160,31 @@ async fn a_damaged_record_of_a_replica_is_shown_and_can_be_removed_or_replaced()
         }
         server.stop().await;
     }
+}
+
+/// Whoever allowed a secret to be overwritten allowed it once: not of one that is made there after the attempt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_permission_to_overwrite_ends_with_the_attempt_that_it_was_given_for() {
+    let server = TestServer::start(Engine::Memory, 2).await;
+    let (here, there) = (in_region(&server, HERE), in_region(&server, THERE));
+    // One with replicas of its own is not overwritten, so the attempt fails.
+    create(&there, &[THIRD]).await;
+    create(&here, &[]).await;
+    replicate(&here, THERE, true).await;
+    settle(&server).await;
+    assert_eq!(status(&here, "a", THERE).await.as_deref(), Some("Failed"));
+    // Later somebody has another secret of that name there, and the primary changes.
+    remove(&there, THIRD).await;
+    settle(&server).await;
+    put(&here, 2).await;
+    settle(&server).await;
+    let taken = "Replication failed: Secret name a already exists in region us-east-1.";
+    assert_eq!(told(&here, THERE).await, Some(("Failed".into(), taken.into())));
+    assert_eq!(there.get("GetSecretValue", id()).await["SecretString"], "one");
+    assert_eq!(there.get("DescribeSecret", id()).await.get("PrimaryRegion"), None);
+    // Asked for once more, it is allowed once more.
+    replicate(&here, THERE, true).await;
+    settle(&server).await;
+    assert_eq!(copied(&there, "a").await, copied(&here, "a").await);
+    server.stop().await;
 }

@@ -62,10 +62,13 @@ fn a_replica_is_in_progress_until_it_is_in_sync_or_failed() {
     replica.fail("Secret name a already exists in region us-east-1.");
     let failed = String::from("Replication failed: Secret name a already exists in region us-east-1.");
     assert_eq!(told(&replica), (String::from("Failed"), Some(failed), None));
-    assert!(replica.overwrites);
+    // Whoever tries again by himself asks nobody whether he may overwrite what is there by then.
+    assert!(!replica.overwrites);
+    replica.overwrites = true;
     replica.begin();
     replica.make_due(now);
     replica.put_off(now);
+    assert!(replica.overwrites, "that attempt is not over");
     let later = Some(Timestamp::from_millis(1_030_000));
     assert_eq!(told(&replica), (String::from("InProgress"), None, later));
     replica.succeed();

@@ -200,8 +200,8 @@ impl Twin {
                 let replica = &mut self.secrets.get_mut(&place).unwrap().replicas[at];
                 replica.has_to_hear = false;
                 if let Some(status) = status {
-                    // Once it is there it overwrites nothing any more.
-                    replica.overwrites &= !matches!(status, Status::InSync);
+                    // The attempt is over for which somebody allowed it.
+                    replica.overwrites = false;
                     replica.status = status;
                 }
             }
