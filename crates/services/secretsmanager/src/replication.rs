@@ -312,8 +312,8 @@ impl Wanted {
 
 /// Notes replicas that are wanted; the caller saves the secret. Whether there is anything to do.
 ///
-/// A replica that is there, or on its way, is left alone. In the place of one that failed, or is to go, or of which nothing can be
-/// read any more, comes another one, made in the way that is asked for now.
+/// A replica that is there, or on its way, is left alone, but does not wait any longer after a fault of ours. In the place of one that
+/// failed, or is to go, or of which nothing can be read any more, comes another one, made in the way that is asked for now.
 pub(crate) fn add(cx: &mut Cx<'_>, secret: &mut SecretRecord, wanted: &[Wanted]) -> Result<bool, ApiError> {
     let mut is_news = false;
     for wanted in wanted {
@@ -324,7 +324,8 @@ pub(crate) fn add(cx: &mut Cx<'_>, secret: &mut SecretRecord, wanted: &[Wanted])
         }
         let before = before.whole();
         let is_known = secret.replica_regions.iter().any(|known| known == region);
-        if is_known && before.as_ref().is_some_and(|replica| replica.status != FAILED) {
+        if let Some(replica) = before.as_deref().filter(|replica| is_known && replica.status != FAILED) {
+            hasten(cx, replica)?;
             continue;
         }
         if !is_known {
@@ -343,6 +344,16 @@ pub(crate) fn add(cx: &mut Cx<'_>, secret: &mut SecretRecord, wanted: &[Wanted])
         cx.activate(Replicator::NAME);
     }
     Ok(is_news)
+}
+
+/// Somebody asks again, so what was put off is tried now. That is no change of the secret.
+fn hasten(cx: &mut Cx<'_>, replica: &ReplicaRecord) -> Result<(), ApiError> {
+    let now = cx.now();
+    if replica.due_at.is_some_and(|at| at > now) {
+        cx.save(ReplicaRecord { due_at: Some(now), ..replica.clone() })?;
+        cx.activate(Replicator::NAME);
+    }
+    Ok(())
 }
 
 /// Drawn and not counted, because nothing is left to count on from when a replica has gone. Zero are those of earlier versions.

@@ -12,9 +12,12 @@ use crate::{
     stage::{Stage, token},
 };
 
+const SECOND: Duration = Duration::from_secs(1);
 const HERE: &str = "eu-west-1";
 const THERE: &str = "us-east-1";
 const THIRD: &str = "ap-south-1";
+/// Tables of the service, by their numbers.
+const VERSIONS: u16 = 0x31;
 const REPLICAS: u16 = 0x34;
 
 fn id() -> Value {
@@ -185,6 +188,32 @@ async fn the_permission_to_overwrite_ends_with_the_attempt_that_it_was_given_for
     // Asked for once more, it is allowed once more.
     replicate(&here, THERE, true).await;
     settle(&server).await;
+    assert_eq!(copied(&there, "a").await, copied(&here, "a").await);
+    server.stop().await;
+}
+
+/// A replica that is put off after a fault of ours is tried at once when somebody asks for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_again_ends_the_wait_after_a_fault() {
+    let server = TestServer::start(Engine::Memory, 3).await;
+    let (here, there) = (in_region(&server, HERE), in_region(&server, THERE));
+    create(&here, &[]).await;
+    let [value] = rows(&server, VERSIONS).try_into().unwrap();
+    damage(&server, &value).await;
+    replicate(&here, THERE, false).await;
+    // Long enough for a wait of many minutes.
+    for _ in 0..8 {
+        server.pass(Duration::from_secs(600)).await;
+    }
+    assert_eq!(status(&here, "a", THERE).await.as_deref(), Some("InProgress"));
+    write(&server, Write::Put { key: value.key, value: value.value }).await;
+    server.pass(SECOND).await;
+    assert_eq!(status(&here, "a", THERE).await.as_deref(), Some("InProgress"), "it waits");
+    let before = here.get("DescribeSecret", id()).await;
+    replicate(&here, THERE, false).await;
+    assert_eq!(here.get("DescribeSecret", id()).await, before, "nothing of the secret has changed");
+    server.pass(SECOND).await;
+    assert_eq!(status(&here, "a", THERE).await.as_deref(), Some("InSync"));
     assert_eq!(copied(&there, "a").await, copied(&here, "a").await);
     server.stop().await;
 }
