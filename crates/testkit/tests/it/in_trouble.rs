@@ -217,3 +217,29 @@ async fn asking_again_ends_the_wait_after_a_fault() {
     assert_eq!(copied(&there, "a").await, copied(&here, "a").await);
     server.stop().await;
 }
+
+/// A rotation that ends because a replica takes the place of its secret is on record like any that ends before its time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn overwriting_a_secret_that_is_in_rotation_abandons_the_rotation() {
+    for rotates in [true, false] {
+        let server = TestServer::start(Engine::Memory, 4).await;
+        let (here, there) = (in_region(&server, HERE), in_region(&server, THERE));
+        create(&there, &[]).await;
+        create(&here, &[]).await;
+        let overwritten = there.get("DescribeSecret", id()).await["ARN"].take();
+        if rotates {
+            there.get("RotateSecret", there.rotation("a", 7)).await;
+        }
+        replicate(&here, THERE, true).await;
+        settle(&server).await;
+        assert_eq!(status(&here, "a", THERE).await.as_deref(), Some("InSync"));
+        let events: Vec<Value> =
+            server.audit().await.iter().map(|event| serde_json::from_str(event).unwrap()).collect();
+        let abandoned = events.iter().filter(|event| event["eventName"] == "RotationAbandoned");
+        let abandoned: Vec<_> =
+            abandoned.map(|event| (&event["awsRegion"], &event["additionalEventData"]["SecretId"])).collect();
+        let expected: &[_] = if rotates { &[(&json!(THERE), &overwritten)] } else { &[] };
+        assert_eq!(abandoned, expected);
+        server.stop().await;
+    }
+}

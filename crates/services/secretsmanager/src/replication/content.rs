@@ -16,6 +16,7 @@ use crate::{
     error::SecretError,
     identifier::{SERVICE, secret},
     policy::PolicyRecord,
+    rotation,
     secret::{CURRENT, PENDING, PREVIOUS, SecretRecord, VersionEntry, ensure_room},
     value::{SecretValue, check_key, chosen_key, open_version, store_version},
 };
@@ -135,7 +136,13 @@ impl Content {
                 erase_due(cx, &there)?;
             }
             // One with replicas of its own is no standalone secret.
-            Some(there) if self.overwrites && there.replica_regions.is_empty() => erase_due(cx, &there)?,
+            Some(there) if self.overwrites && there.replica_regions.is_empty() => {
+                let mut there = SecretRecord::clone(&there);
+                if there.abandon_rotation() {
+                    cx.record_event(rotation::event("RotationAbandoned", &there));
+                }
+                erase_due(cx, &there)?;
+            }
             Some(_) => {
                 return Err(SecretError::ReplicaNameTaken {
                     name: name.clone(),
