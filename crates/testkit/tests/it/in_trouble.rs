@@ -243,3 +243,39 @@ async fn overwriting_a_secret_that_is_in_rotation_abandons_the_rotation() {
         server.stop().await;
     }
 }
+
+/// One transaction holds sixteen values, and a new replica begins with none, although the old one had all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_of_many_values_is_renewed_with_all_of_them() {
+    const VALUES: usize = 40;
+    let server = TestServer::start(Engine::Sqlite, 5).await;
+    let (here, there) = (in_region(&server, HERE), in_region(&server, THERE));
+    create(&here, &[]).await;
+    for number in 2..=VALUES {
+        put(&here, number).await;
+    }
+    replicate(&here, THERE, false).await;
+    server.pass(SECOND).await;
+    assert_eq!(copied(&there, "a").await, copied(&here, "a").await);
+    let key = |described: Value| described["ReplicationStatus"][0]["KmsKeyId"].clone();
+    for round in 0..2 {
+        remove(&here, THERE).await;
+        if round == 1 {
+            // The old one has gone before the new one is asked for.
+            settle(&server).await;
+            assert_eq!(there.ask("DescribeSecret", &id()).await.code(), "ResourceNotFoundException");
+        }
+        let regions = json!([{"Region": THERE, "KmsKeyId": "alias/aws/secretsmanager"}]);
+        here.get("ReplicateSecretToRegions", with("AddReplicaRegions", regions)).await;
+        // It is not in sync before it has all of them.
+        server.pass(SECOND).await;
+        assert_eq!(status(&here, "a", THERE).await.as_deref(), Some("InSync"), "{round}");
+        assert_eq!(copied(&there, "a").await, copied(&here, "a").await, "{round}");
+        assert_eq!(key(here.get("DescribeSecret", id()).await), "alias/aws/secretsmanager");
+    }
+    let listed = there
+        .get("ListSecretVersionIds", json!({"SecretId": "a", "IncludeDeprecated": true, "MaxResults": 100}))
+        .await;
+    assert_eq!(listed["Versions"].as_array().unwrap().len(), VALUES);
+    server.stop().await;
+}

@@ -11,6 +11,8 @@ mod covered;
 #[cfg(test)]
 mod exchanges;
 #[cfg(test)]
+mod in_between;
+#[cfg(test)]
 mod in_trouble;
 #[cfg(test)]
 mod limits;
