@@ -67,22 +67,23 @@ impl Circumstances<'_> {
         let Caller { principal, source_address, user_agent, tls, .. } = self.caller;
         let session = principal.session.as_deref();
         let is_service = matches!(principal.kind, PrincipalKind::Service { .. });
+        let has_identity = !is_service && !matches!(principal.kind, PrincipalKind::WebIdentity(_));
         let via = self.cx.via();
         match key {
-            "principalarn" if !is_service => Some(one(match &principal.kind {
+            "principalarn" if has_identity => Some(one(match &principal.kind {
                 PrincipalKind::AssumedRole(role) => &role.arn,
                 _ => &principal.arn,
             })),
-            "principalaccount" if !is_service => Some(one(principal.account.as_str())),
+            "principalaccount" if has_identity => Some(one(principal.account.as_str())),
             "principaltype" => match principal.kind {
                 PrincipalKind::Root => Some(one("Account")),
                 PrincipalKind::User { .. } => Some(one("User")),
                 PrincipalKind::AssumedRole(_) => Some(one("AssumedRole")),
-                PrincipalKind::Service { .. } => None,
+                PrincipalKind::WebIdentity(_) | PrincipalKind::Service { .. } => None,
             },
             "principalisawsservice" => truth(is_service),
             "principalservicename" if is_service => Some(one(&principal.arn)),
-            "userid" if !is_service => Some(one(&principal.user_id)),
+            "userid" if has_identity => Some(one(&principal.user_id)),
             "username" => match &principal.kind {
                 PrincipalKind::User { name } => Some(one(name)),
                 _ => None,

@@ -547,6 +547,11 @@ impl<'a> Cx<'a> {
         self.conditions = conditions;
     }
 
+    /// What a request brings along for the conditions of policies in another way than by its members, such as inside a token.
+    pub fn also_asks(&mut self, more: Conditions) {
+        self.conditions.extend(more);
+    }
+
     pub(crate) fn note_response(&mut self, response: Option<String>) {
         self.response = response;
     }

@@ -8,6 +8,7 @@
 //! Invariants: no stage calls back into an earlier one; no answer leaves without its audit record ([`Recorded`]); nothing
 //! here knows HTTP, a protocol or a service; clock, randomness and files come from [`World`] alone.
 
+mod abroad;
 mod audit;
 mod authorize;
 mod circumstances;
@@ -41,7 +42,7 @@ pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use identities::{Identities, Standing};
 pub use pipeline::{Answer, Body, Core};
 pub use policy_text::PolicyText;
-pub use principal::{AssumedRole, Caller, Principal, PrincipalKind, Session, TlsDetails};
+pub use principal::{AssumedRole, Caller, Principal, PrincipalKind, Session, TlsDetails, WebIdentity};
 pub use record::{First, OnSave, Part, Past, Record, Table, open_record};
 pub use registry::{Handler, Registry, Reply};
 pub use relay::{Pick, Relay};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use coffer_policy as policy;
+use coffer_shape::Conditions;
 use coffer_types::{AccountId, Region, RequestId, Timestamp};
 
 use crate::PolicyText;
@@ -29,6 +30,8 @@ pub enum PrincipalKind {
     },
     /// Somebody who has taken on a role. The ARN of the principal is that of the session.
     AssumedRole(AssumedRole),
+    /// Whoever shows a token of an identity provider. He may take on a role and is nobody yet; the ARN is that of the provider.
+    WebIdentity(Arc<WebIdentity>),
     /// Coffer itself: tasks, and commands given on the machine. The name is a service principal or `local`.
     Service {
         name: &'static str,
@@ -43,6 +46,21 @@ pub struct AssumedRole {
     pub id: String,
     /// The name of the session.
     pub session_name: String,
+}
+
+/// What an identity provider vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebIdentity {
+    /// Its URL without the scheme, with which the names of its claims begin in policies.
+    pub issuer: String,
+    pub subject: String,
+    /// The one that the token was accepted for.
+    pub audience: String,
+    /// What policies can ask for, without the issuer before.
+    pub claims: Conditions,
+    pub tags: Vec<(String, String)>,
+    pub transitive_tag_keys: Vec<String>,
+    pub source_identity: Option<String>,
 }
 
 /// What temporary credentials bring along.
@@ -97,10 +115,12 @@ impl Principal {
             PrincipalKind::AssumedRole(role) => {
                 policy::Caller::RoleSession { arn, account, role: &role.arn, role_id: Some(&role.id) }
             }
+            PrincipalKind::WebIdentity(_) => policy::Caller::WebIdentity { provider: arn },
             PrincipalKind::Service { name } => policy::Caller::Service(name),
         }
     }
 }
+
 /// One request's circumstances. Made by the edge once the signature holds.
 #[derive(Debug, Clone)]
 pub struct Caller {

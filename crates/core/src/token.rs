@@ -7,8 +7,29 @@ use coffer_barrier::{Barrier, Purpose};
 use coffer_crypto::{NONCE_LEN, open, seal};
 use coffer_types::{Entropy, Secret, encoding::BASE64URL_NOPAD};
 
+use crate::{Cx, Db};
+
 /// The shortest sealed token: nonce and tag around nothing.
 const OVERHEAD: usize = NONCE_LEN + coffer_crypto::TAG_LEN;
+
+/// Of tokens that temporary credentials carry.
+const SESSION: &str = "session-token";
+
+/// Tokens of sessions open in any call of whoever brings them, so that their context is not that of a request: it is the id of the key
+/// that they belong to.
+impl Cx<'_> {
+    pub fn seal_session(&self, access_key_id: &str, content: &Secret<Vec<u8>>) -> String {
+        let barrier = self.db().barrier();
+        SealedToken::seal(barrier, self.entropy(), SESSION, access_key_id.as_bytes(), content.expose()).0
+    }
+}
+
+impl Db {
+    /// The content of a session's token; nothing for what is not ours, was changed, or belongs to another key.
+    pub fn open_session(&self, access_key_id: &str, token: &str) -> Option<Secret<Vec<u8>>> {
+        SealedToken::open(self.barrier(), SESSION, access_key_id.as_bytes(), token)
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedToken(pub String);

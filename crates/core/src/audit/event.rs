@@ -215,6 +215,16 @@ impl<'a> Outcome<'a> {
                 );
                 return;
             }
+            PrincipalKind::WebIdentity(identity) => {
+                text.push_str("{\"type\":\"WebIdentityUser\",\"principalId\":");
+                push_quoted(text, &principal.user_id, MESSAGE_CHARS_MAX * 2);
+                text.push_str(",\"userName\":");
+                push_quoted(text, &identity.subject, MESSAGE_CHARS_MAX);
+                text.push_str(",\"identityProvider\":");
+                push_quoted(text, &principal.arn, MESSAGE_CHARS_MAX * 2);
+                text.push('}');
+                return;
+            }
             PrincipalKind::Root => text.push_str("{\"type\":\"Root\""),
             PrincipalKind::User { .. } => text.push_str("{\"type\":\"IAMUser\""),
             PrincipalKind::AssumedRole(_) => text.push_str("{\"type\":\"AssumedRole\""),
