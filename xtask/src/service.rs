@@ -227,8 +227,11 @@ impl Service {
             sensitive.filter(|name| self.reached.contains(*name) || self.overlay.shapes.contains_key(*name))
         {
             let shape = self.shape(name)?;
+            // Of a structure that the model calls sensitive as a whole, no audit record shows anything, and its members say
+            // themselves what is secret about them.
+            let is_whole = shape.kind == Type::Structure && shape.sensitive;
             ensure!(
-                matches!(shape.kind, Type::String | Type::Blob) && shape.values.is_empty(),
+                is_whole || (matches!(shape.kind, Type::String | Type::Blob) && shape.values.is_empty()),
                 "shapes.{name}: sensitive, but only free strings and blobs can be a Secret"
             );
         }
@@ -299,7 +302,10 @@ impl Service {
         for (name, code) in &self.overlay.errors {
             let is_given = self.overlay.operations.values().any(|operation| operation.errors.contains(name));
             ensure!(is_given, "errors.{name}: no operation gives it");
-            ensure!(declared.insert(name.clone(), code.clone()).is_none(), "errors.{name}: the model declares it");
+            ensure!(
+                declared.insert(name.clone(), code.clone()).is_none(),
+                "errors.{name}: the model declares it"
+            );
         }
         for (operation, ours) in &self.overlay.operations {
             for name in &ours.errors {

@@ -11,6 +11,7 @@ const ACCOUNT_MAX: u64 = 999_999_999_999;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const SECRET_ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const LONG_LIVED: &str = "AKIA";
+const TEMPORARY: &str = "ASIA";
 const ID_LEN: usize = 20;
 const SECRET_LEN: usize = 40;
 
@@ -85,9 +86,18 @@ pub fn account_of(id: &str) -> Option<AccountId> {
 }
 
 pub(crate) fn new_id(entropy: &dyn Entropy, account: AccountId) -> String {
+    id_of_kind(LONG_LIVED, entropy, account)
+}
+
+/// The id of a key that goes with a session token.
+pub(crate) fn new_temporary_id(entropy: &dyn Entropy, account: AccountId) -> String {
+    id_of_kind(TEMPORARY, entropy, account)
+}
+
+fn id_of_kind(kind: &str, entropy: &dyn Entropy, account: AccountId) -> String {
     let number = account.number();
     let half = (number / 2 + ACCOUNT_OFFSET).to_be_bytes();
-    let mut id = String::from(LONG_LIVED);
+    let mut id = String::from(kind);
     id.push_str(&BASE32_NOPAD.encode(half.get(3..).unwrap_or_default()));
     let mut random = [0; 8];
     entropy.fill(&mut random);
@@ -137,9 +147,10 @@ mod tests {
     fn an_id_carries_its_account() {
         for account in ["000000000000", "000000000001", "111122223333", "999999999999"] {
             let account: AccountId = account.parse().unwrap();
-            let id = new_id(&Count, account);
-            assert_eq!(id.len(), ID_LEN);
-            assert_eq!(account_of(&id), Some(account), "{id}");
+            for id in [new_id(&Count, account), new_temporary_id(&Count, account)] {
+                assert_eq!(id.len(), ID_LEN);
+                assert_eq!(account_of(&id), Some(account), "{id}");
+            }
         }
     }
 

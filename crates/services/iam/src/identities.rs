@@ -51,7 +51,9 @@ impl Identities for Iam {
         let partition = Partition::new(principal.account, Region::global());
         let desk = Desk { db, partition: &partition };
         let found = match &principal.kind {
-            PrincipalKind::Root | PrincipalKind::Service { .. } => Some(Standing::default()),
+            PrincipalKind::Root | PrincipalKind::WebIdentity(_) | PrincipalKind::Service { .. } => {
+                Some(Standing::default())
+            }
             PrincipalKind::User { name } => desk.of_user(name, &principal.user_id)?,
             PrincipalKind::AssumedRole(role) => desk.of_role(role)?,
         };

@@ -27,10 +27,10 @@ mod trust;
 mod user;
 
 pub use access_key::{AccessKey, AccessKeyRecord, account_of, find_access_key};
+pub use sts::{OpenedSession, SessionKey, TrustedProvider, open_session, trusted_provider};
 pub use user::{NewCredentials, UserRecord, create_access_key, create_administrator, has_users};
 
 use coffer_core::Registry;
-use coffer_model::sts as model;
 
 use crate::{
     attachments::AttachmentsRecord, group::GroupRecord, instance_profile::InstanceProfileRecord,
@@ -40,7 +40,7 @@ use crate::{
 
 pub fn register(registry: &mut Registry) {
     ops::register(registry);
-    registry.serve::<model::GetCallerIdentity>(sts::get_caller_identity);
+    sts::register(registry);
     registry.examine::<UserRecord>();
     registry.examine::<AccessKeyRecord>();
     registry.examine::<GroupRecord>();

@@ -7,7 +7,37 @@ use coffer_shape::{ApiError, ErrorSpec};
 pub const ACCESS_DENIED: ErrorSpec =
     ErrorSpec { code: "AccessDenied", status: 403, message_member: "message" };
 
+pub const EXPIRED_TOKEN: ErrorSpec =
+    ErrorSpec { code: "ExpiredTokenException", status: 400, message_member: "message" };
+
+pub const IDP_COMMUNICATION_ERROR: ErrorSpec =
+    ErrorSpec { code: "IDPCommunicationError", status: 400, message_member: "message" };
+
+pub const IDP_REJECTED_CLAIM: ErrorSpec =
+    ErrorSpec { code: "IDPRejectedClaim", status: 403, message_member: "message" };
+
 pub const INTERNAL: ErrorSpec = ErrorSpec { code: "InternalFailure", status: 500, message_member: "message" };
+
+pub const INVALID_AUTHORIZATION_MESSAGE: ErrorSpec =
+    ErrorSpec { code: "InvalidAuthorizationMessageException", status: 400, message_member: "message" };
+
+pub const INVALID_CONTEXT_ASSERTION: ErrorSpec =
+    ErrorSpec { code: "InvalidContextAssertion", status: 400, message_member: "message" };
+
+pub const INVALID_IDENTITY_TOKEN: ErrorSpec =
+    ErrorSpec { code: "InvalidIdentityToken", status: 400, message_member: "message" };
+
+pub const INVALID_PARAMETER_VALUE: ErrorSpec =
+    ErrorSpec { code: "InvalidParameterValue", status: 400, message_member: "message" };
+
+pub const MALFORMED_POLICY_DOCUMENT: ErrorSpec =
+    ErrorSpec { code: "MalformedPolicyDocument", status: 400, message_member: "message" };
+
+pub const PACKED_POLICY_TOO_LARGE: ErrorSpec =
+    ErrorSpec { code: "PackedPolicyTooLarge", status: 400, message_member: "message" };
+
+pub const REGION_DISABLED: ErrorSpec =
+    ErrorSpec { code: "RegionDisabledException", status: 403, message_member: "message" };
 
 pub const SERIALIZATION: ErrorSpec =
     ErrorSpec { code: "MalformedInput", status: 400, message_member: "message" };
@@ -28,9 +58,59 @@ pub fn access_denied(message: impl Into<String>) -> ApiError {
     ApiError::new(ACCESS_DENIED, message)
 }
 
+/// `ExpiredTokenException`, HTTP 400.
+pub fn expired_token(message: impl Into<String>) -> ApiError {
+    ApiError::new(EXPIRED_TOKEN, message)
+}
+
+/// `IDPCommunicationError`, HTTP 400.
+pub fn idp_communication_error(message: impl Into<String>) -> ApiError {
+    ApiError::new(IDP_COMMUNICATION_ERROR, message)
+}
+
+/// `IDPRejectedClaim`, HTTP 403.
+pub fn idp_rejected_claim(message: impl Into<String>) -> ApiError {
+    ApiError::new(IDP_REJECTED_CLAIM, message)
+}
+
 /// `InternalFailure`, HTTP 500.
 pub fn internal(message: impl Into<String>) -> ApiError {
     ApiError::new(INTERNAL, message)
+}
+
+/// `InvalidAuthorizationMessageException`, HTTP 400.
+pub fn invalid_authorization_message(message: impl Into<String>) -> ApiError {
+    ApiError::new(INVALID_AUTHORIZATION_MESSAGE, message)
+}
+
+/// `InvalidContextAssertion`, HTTP 400.
+pub fn invalid_context_assertion(message: impl Into<String>) -> ApiError {
+    ApiError::new(INVALID_CONTEXT_ASSERTION, message)
+}
+
+/// `InvalidIdentityToken`, HTTP 400.
+pub fn invalid_identity_token(message: impl Into<String>) -> ApiError {
+    ApiError::new(INVALID_IDENTITY_TOKEN, message)
+}
+
+/// `InvalidParameterValue`, HTTP 400.
+pub fn invalid_parameter_value(message: impl Into<String>) -> ApiError {
+    ApiError::new(INVALID_PARAMETER_VALUE, message)
+}
+
+/// `MalformedPolicyDocument`, HTTP 400.
+pub fn malformed_policy_document(message: impl Into<String>) -> ApiError {
+    ApiError::new(MALFORMED_POLICY_DOCUMENT, message)
+}
+
+/// `PackedPolicyTooLarge`, HTTP 400.
+pub fn packed_policy_too_large(message: impl Into<String>) -> ApiError {
+    ApiError::new(PACKED_POLICY_TOO_LARGE, message)
+}
+
+/// `RegionDisabledException`, HTTP 403.
+pub fn region_disabled(message: impl Into<String>) -> ApiError {
+    ApiError::new(REGION_DISABLED, message)
 }
 
 /// `MalformedInput`, HTTP 400.

@@ -2,11 +2,155 @@
 //!
 //! The operations that are served, and the actions of all.
 
-use coffer_shape::{AuditRule, Exposure, Operation, OperationSpec, Shape};
+use coffer_shape::{AuditRule, ConditionRule, Exposure, Operation, OperationSpec, Shape};
 
 use super::{
-    SERVICE,
-    shapes::{GetCallerIdentityRequest, GetCallerIdentityResponse},
+    SERVICE, err,
+    shapes::{
+        AssumeRoleRequest, AssumeRoleResponse, AssumeRoleWithWebIdentityRequest,
+        AssumeRoleWithWebIdentityResponse, DecodeAuthorizationMessageRequest,
+        DecodeAuthorizationMessageResponse, GetAccessKeyInfoRequest, GetAccessKeyInfoResponse,
+        GetCallerIdentityRequest, GetCallerIdentityResponse, GetSessionTokenRequest, GetSessionTokenResponse,
+    },
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct AssumeRole;
+
+impl Operation for AssumeRole {
+    type Input = AssumeRoleRequest;
+    type Output = AssumeRoleResponse;
+    const SPEC: &'static OperationSpec = &ASSUME_ROLE;
+}
+
+pub(super) static ASSUME_ROLE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "AssumeRole",
+    action: action::ASSUME_ROLE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "RoleArn",
+            "RoleSessionName",
+            "PolicyArns",
+            "Policy",
+            "DurationSeconds",
+            "Tags",
+            "TransitiveTagKeys",
+            "ExternalId",
+            "SerialNumber",
+            "SourceIdentity",
+        ],
+        response: &["AssumedRoleUser", "PackedPolicySize", "SourceIdentity"],
+    },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+        ConditionRule { key: "sts:ExternalId", member: "ExternalId", inner: None },
+        ConditionRule { key: "sts:RoleSessionName", member: "RoleSessionName", inner: None },
+        ConditionRule { key: "sts:SourceIdentity", member: "SourceIdentity", inner: None },
+        ConditionRule { key: "sts:TransitiveTagKeys", member: "TransitiveTagKeys", inner: None },
+    ],
+    input: AssumeRoleRequest::SCHEMA,
+    output: AssumeRoleResponse::SCHEMA,
+    errors: &[
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::PACKED_POLICY_TOO_LARGE,
+        err::REGION_DISABLED,
+        err::EXPIRED_TOKEN,
+        err::INVALID_CONTEXT_ASSERTION,
+        err::INVALID_PARAMETER_VALUE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct AssumeRoleWithWebIdentity;
+
+impl Operation for AssumeRoleWithWebIdentity {
+    type Input = AssumeRoleWithWebIdentityRequest;
+    type Output = AssumeRoleWithWebIdentityResponse;
+    const SPEC: &'static OperationSpec = &ASSUME_ROLE_WITH_WEB_IDENTITY;
+}
+
+pub(super) static ASSUME_ROLE_WITH_WEB_IDENTITY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "AssumeRoleWithWebIdentity",
+    action: action::ASSUME_ROLE_WITH_WEB_IDENTITY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["RoleArn", "RoleSessionName", "ProviderId", "PolicyArns", "Policy", "DurationSeconds"],
+        response: &[
+            "SubjectFromWebIdentityToken",
+            "AssumedRoleUser",
+            "PackedPolicySize",
+            "Provider",
+            "Audience",
+            "SourceIdentity",
+        ],
+    },
+    conditions: &[ConditionRule { key: "sts:RoleSessionName", member: "RoleSessionName", inner: None }],
+    input: AssumeRoleWithWebIdentityRequest::SCHEMA,
+    output: AssumeRoleWithWebIdentityResponse::SCHEMA,
+    errors: &[
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::PACKED_POLICY_TOO_LARGE,
+        err::IDP_REJECTED_CLAIM,
+        err::IDP_COMMUNICATION_ERROR,
+        err::INVALID_IDENTITY_TOKEN,
+        err::EXPIRED_TOKEN,
+        err::REGION_DISABLED,
+        err::INVALID_PARAMETER_VALUE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DecodeAuthorizationMessage;
+
+impl Operation for DecodeAuthorizationMessage {
+    type Input = DecodeAuthorizationMessageRequest;
+    type Output = DecodeAuthorizationMessageResponse;
+    const SPEC: &'static OperationSpec = &DECODE_AUTHORIZATION_MESSAGE;
+}
+
+pub(super) static DECODE_AUTHORIZATION_MESSAGE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DecodeAuthorizationMessage",
+    action: action::DECODE_AUTHORIZATION_MESSAGE,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &[], response: &[] },
+    conditions: &[],
+    input: DecodeAuthorizationMessageRequest::SCHEMA,
+    output: DecodeAuthorizationMessageResponse::SCHEMA,
+    errors: &[err::INVALID_AUTHORIZATION_MESSAGE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetAccessKeyInfo;
+
+impl Operation for GetAccessKeyInfo {
+    type Input = GetAccessKeyInfoRequest;
+    type Output = GetAccessKeyInfoResponse;
+    const SPEC: &'static OperationSpec = &GET_ACCESS_KEY_INFO;
+}
+
+pub(super) static GET_ACCESS_KEY_INFO: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetAccessKeyInfo",
+    action: action::GET_ACCESS_KEY_INFO,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["AccessKeyId"], response: &[] },
+    conditions: &[],
+    input: GetAccessKeyInfoRequest::SCHEMA,
+    output: GetAccessKeyInfoResponse::SCHEMA,
+    errors: &[],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +176,29 @@ pub(super) static GET_CALLER_IDENTITY: OperationSpec = OperationSpec {
     errors: &[],
 };
 
+#[derive(Debug, Clone, Copy)]
+pub struct GetSessionToken;
+
+impl Operation for GetSessionToken {
+    type Input = GetSessionTokenRequest;
+    type Output = GetSessionTokenResponse;
+    const SPEC: &'static OperationSpec = &GET_SESSION_TOKEN;
+}
+
+pub(super) static GET_SESSION_TOKEN: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetSessionToken",
+    action: action::GET_SESSION_TOKEN,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["DurationSeconds", "SerialNumber"], response: &[] },
+    conditions: &[],
+    input: GetSessionTokenRequest::SCHEMA,
+    output: GetSessionTokenResponse::SCHEMA,
+    errors: &[err::REGION_DISABLED],
+};
+
 pub mod action {
     use coffer_shape::Action;
 
@@ -47,4 +214,6 @@ pub mod action {
     pub const GET_SCOPED_CREDENTIALS: Action = Action("sts:GetScopedCredentials");
     pub const GET_SESSION_TOKEN: Action = Action("sts:GetSessionToken");
     pub const GET_WEB_IDENTITY_TOKEN: Action = Action("sts:GetWebIdentityToken");
+    pub const SET_SOURCE_IDENTITY: Action = Action("sts:SetSourceIdentity");
+    pub const TAG_SESSION: Action = Action("sts:TagSession");
 }

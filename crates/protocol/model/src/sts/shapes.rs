@@ -2,7 +2,532 @@
 //!
 //! The values that served operations take and give.
 
-use coffer_shape::{Kind, Limits, Member, Pattern, Read, Reader, Schema, Shape, Writer, Wrote};
+use std::collections::BTreeMap;
+
+use coffer_shape::{
+    Element, Entry, Kind, Limits, Member, Pattern, Read, Reader, Schema, Shape, Writer, Wrote,
+};
+use coffer_types::{Secret, Timestamp};
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct AssumeRoleRequest {
+    pub role_arn: String,
+    pub role_session_name: String,
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    pub policy: Option<String>,
+    pub duration_seconds: Option<i64>,
+    pub tags: Option<Vec<Tag>>,
+    pub transitive_tag_keys: Option<Vec<String>>,
+    pub external_id: Option<String>,
+    pub serial_number: Option<String>,
+    pub token_code: Option<String>,
+    pub source_identity: Option<String>,
+    pub provided_contexts: Option<Vec<ProvidedContext>>,
+    pub minimum_session_token_size: Option<i64>,
+}
+
+impl Shape for AssumeRoleRequest {
+    const SCHEMA: &'static Schema = &ASSUME_ROLE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ASSUME_ROLE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.role_session_name = Shape::read_as(&ROLE_SESSION_NAME_TYPE, from)?,
+                2 => value.policy_arns = Some(Shape::read_as(&POLICY_DESCRIPTOR_LIST_TYPE, from)?),
+                3 => value.policy = Some(Shape::read_as(&UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE, from)?),
+                4 => value.duration_seconds = Some(Shape::read_as(&ROLE_DURATION_SECONDS_TYPE, from)?),
+                5 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                6 => value.transitive_tag_keys = Some(Shape::read_as(&TAG_KEY_LIST_TYPE, from)?),
+                7 => value.external_id = Some(Shape::read_as(&EXTERNAL_ID_TYPE, from)?),
+                8 => value.serial_number = Some(Shape::read_as(&SERIAL_NUMBER_TYPE, from)?),
+                9 => value.token_code = Some(Shape::read_as(&TOKEN_CODE_TYPE, from)?),
+                10 => value.source_identity = Some(Shape::read_as(&SOURCE_IDENTITY_TYPE, from)?),
+                11 => value.provided_contexts = Some(Shape::read_as(&PROVIDED_CONTEXTS_LIST_TYPE, from)?),
+                12 => {
+                    value.minimum_session_token_size =
+                        Some(Shape::read_as(&MINIMUM_SESSION_TOKEN_SIZE_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ASSUME_ROLE_REQUEST, &mut |to| {
+            to.member(0, &ASSUME_ROLE_REQUEST_MEMBERS[0])?;
+            self.role_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &ASSUME_ROLE_REQUEST_MEMBERS[1])?;
+            self.role_session_name.write_as(&ROLE_SESSION_NAME_TYPE, to)?;
+            if let Some(value) = &self.policy_arns {
+                to.member(2, &ASSUME_ROLE_REQUEST_MEMBERS[2])?;
+                value.write_as(&POLICY_DESCRIPTOR_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy {
+                to.member(3, &ASSUME_ROLE_REQUEST_MEMBERS[3])?;
+                value.write_as(&UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE, to)?;
+            }
+            if let Some(value) = &self.duration_seconds {
+                to.member(4, &ASSUME_ROLE_REQUEST_MEMBERS[4])?;
+                value.write_as(&ROLE_DURATION_SECONDS_TYPE, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(5, &ASSUME_ROLE_REQUEST_MEMBERS[5])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.transitive_tag_keys {
+                to.member(6, &ASSUME_ROLE_REQUEST_MEMBERS[6])?;
+                value.write_as(&TAG_KEY_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.external_id {
+                to.member(7, &ASSUME_ROLE_REQUEST_MEMBERS[7])?;
+                value.write_as(&EXTERNAL_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.serial_number {
+                to.member(8, &ASSUME_ROLE_REQUEST_MEMBERS[8])?;
+                value.write_as(&SERIAL_NUMBER_TYPE, to)?;
+            }
+            if let Some(value) = &self.token_code {
+                to.member(9, &ASSUME_ROLE_REQUEST_MEMBERS[9])?;
+                value.write_as(&TOKEN_CODE_TYPE, to)?;
+            }
+            if let Some(value) = &self.source_identity {
+                to.member(10, &ASSUME_ROLE_REQUEST_MEMBERS[10])?;
+                value.write_as(&SOURCE_IDENTITY_TYPE, to)?;
+            }
+            if let Some(value) = &self.provided_contexts {
+                to.member(11, &ASSUME_ROLE_REQUEST_MEMBERS[11])?;
+                value.write_as(&PROVIDED_CONTEXTS_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.minimum_session_token_size {
+                to.member(12, &ASSUME_ROLE_REQUEST_MEMBERS[12])?;
+                value.write_as(&MINIMUM_SESSION_TOKEN_SIZE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct AssumeRoleResponse {
+    pub credentials: Option<Credentials>,
+    pub assumed_role_user: Option<AssumedRoleUser>,
+    pub packed_policy_size: Option<i64>,
+    pub source_identity: Option<String>,
+    pub session_token_utilization: Option<i64>,
+    pub session_token_size: Option<i64>,
+}
+
+impl Shape for AssumeRoleResponse {
+    const SCHEMA: &'static Schema = &ASSUME_ROLE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ASSUME_ROLE_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.credentials = Some(Shape::read_as(&CREDENTIALS, from)?),
+                1 => value.assumed_role_user = Some(Shape::read_as(&ASSUMED_ROLE_USER, from)?),
+                2 => value.packed_policy_size = Some(Shape::read_as(&NON_NEGATIVE_INTEGER_TYPE, from)?),
+                3 => value.source_identity = Some(Shape::read_as(&SOURCE_IDENTITY_TYPE, from)?),
+                4 => {
+                    value.session_token_utilization =
+                        Some(Shape::read_as(&SESSION_TOKEN_UTILIZATION_TYPE, from)?);
+                }
+                5 => value.session_token_size = Some(Shape::read_as(&SESSION_TOKEN_SIZE_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ASSUME_ROLE_RESPONSE, &mut |to| {
+            if let Some(value) = &self.credentials {
+                to.member(0, &ASSUME_ROLE_RESPONSE_MEMBERS[0])?;
+                value.write_as(&CREDENTIALS, to)?;
+            }
+            if let Some(value) = &self.assumed_role_user {
+                to.member(1, &ASSUME_ROLE_RESPONSE_MEMBERS[1])?;
+                value.write_as(&ASSUMED_ROLE_USER, to)?;
+            }
+            if let Some(value) = &self.packed_policy_size {
+                to.member(2, &ASSUME_ROLE_RESPONSE_MEMBERS[2])?;
+                value.write_as(&NON_NEGATIVE_INTEGER_TYPE, to)?;
+            }
+            if let Some(value) = &self.source_identity {
+                to.member(3, &ASSUME_ROLE_RESPONSE_MEMBERS[3])?;
+                value.write_as(&SOURCE_IDENTITY_TYPE, to)?;
+            }
+            if let Some(value) = &self.session_token_utilization {
+                to.member(4, &ASSUME_ROLE_RESPONSE_MEMBERS[4])?;
+                value.write_as(&SESSION_TOKEN_UTILIZATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.session_token_size {
+                to.member(5, &ASSUME_ROLE_RESPONSE_MEMBERS[5])?;
+                value.write_as(&SESSION_TOKEN_SIZE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct AssumeRoleWithWebIdentityRequest {
+    pub role_arn: String,
+    pub role_session_name: String,
+    pub web_identity_token: Secret<String>,
+    pub provider_id: Option<String>,
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    pub policy: Option<String>,
+    pub duration_seconds: Option<i64>,
+    pub minimum_session_token_size: Option<i64>,
+}
+
+impl Shape for AssumeRoleWithWebIdentityRequest {
+    const SCHEMA: &'static Schema = &ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.role_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.role_session_name = Shape::read_as(&ROLE_SESSION_NAME_TYPE, from)?,
+                2 => value.web_identity_token = Shape::read_as(&CLIENT_TOKEN_TYPE, from)?,
+                3 => value.provider_id = Some(Shape::read_as(&URL_TYPE, from)?),
+                4 => value.policy_arns = Some(Shape::read_as(&POLICY_DESCRIPTOR_LIST_TYPE, from)?),
+                5 => value.policy = Some(Shape::read_as(&SESSION_POLICY_DOCUMENT_TYPE, from)?),
+                6 => value.duration_seconds = Some(Shape::read_as(&ROLE_DURATION_SECONDS_TYPE, from)?),
+                7 => {
+                    value.minimum_session_token_size =
+                        Some(Shape::read_as(&MINIMUM_SESSION_TOKEN_SIZE_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST, &mut |to| {
+            to.member(0, &ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS[0])?;
+            self.role_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS[1])?;
+            self.role_session_name.write_as(&ROLE_SESSION_NAME_TYPE, to)?;
+            to.member(2, &ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS[2])?;
+            self.web_identity_token.write_as(&CLIENT_TOKEN_TYPE, to)?;
+            if let Some(value) = &self.provider_id {
+                to.member(3, &ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS[3])?;
+                value.write_as(&URL_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_arns {
+                to.member(4, &ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS[4])?;
+                value.write_as(&POLICY_DESCRIPTOR_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy {
+                to.member(5, &ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS[5])?;
+                value.write_as(&SESSION_POLICY_DOCUMENT_TYPE, to)?;
+            }
+            if let Some(value) = &self.duration_seconds {
+                to.member(6, &ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS[6])?;
+                value.write_as(&ROLE_DURATION_SECONDS_TYPE, to)?;
+            }
+            if let Some(value) = &self.minimum_session_token_size {
+                to.member(7, &ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS[7])?;
+                value.write_as(&MINIMUM_SESSION_TOKEN_SIZE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct AssumeRoleWithWebIdentityResponse {
+    pub credentials: Option<Credentials>,
+    pub subject_from_web_identity_token: Option<String>,
+    pub assumed_role_user: Option<AssumedRoleUser>,
+    pub packed_policy_size: Option<i64>,
+    pub provider: Option<String>,
+    pub audience: Option<String>,
+    pub source_identity: Option<String>,
+    pub session_token_utilization: Option<i64>,
+    pub session_token_size: Option<i64>,
+    pub trusted_identity_propagation_context: Option<TrustedIdentityPropagationContext>,
+}
+
+impl Shape for AssumeRoleWithWebIdentityResponse {
+    const SCHEMA: &'static Schema = &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.credentials = Some(Shape::read_as(&CREDENTIALS, from)?),
+                1 => {
+                    value.subject_from_web_identity_token =
+                        Some(Shape::read_as(&WEB_IDENTITY_SUBJECT_TYPE, from)?);
+                }
+                2 => value.assumed_role_user = Some(Shape::read_as(&ASSUMED_ROLE_USER, from)?),
+                3 => value.packed_policy_size = Some(Shape::read_as(&NON_NEGATIVE_INTEGER_TYPE, from)?),
+                4 => value.provider = Some(Shape::read_as(&ISSUER, from)?),
+                5 => value.audience = Some(Shape::read_as(&AUDIENCE, from)?),
+                6 => value.source_identity = Some(Shape::read_as(&SOURCE_IDENTITY_TYPE, from)?),
+                7 => {
+                    value.session_token_utilization =
+                        Some(Shape::read_as(&SESSION_TOKEN_UTILIZATION_TYPE, from)?);
+                }
+                8 => value.session_token_size = Some(Shape::read_as(&SESSION_TOKEN_SIZE_TYPE, from)?),
+                9 => {
+                    value.trusted_identity_propagation_context =
+                        Some(Shape::read_as(&TRUSTED_IDENTITY_PROPAGATION_CONTEXT, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.credentials {
+                to.member(0, &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&CREDENTIALS, to)?;
+            }
+            if let Some(value) = &self.subject_from_web_identity_token {
+                to.member(1, &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&WEB_IDENTITY_SUBJECT_TYPE, to)?;
+            }
+            if let Some(value) = &self.assumed_role_user {
+                to.member(2, &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS[2])?;
+                value.write_as(&ASSUMED_ROLE_USER, to)?;
+            }
+            if let Some(value) = &self.packed_policy_size {
+                to.member(3, &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS[3])?;
+                value.write_as(&NON_NEGATIVE_INTEGER_TYPE, to)?;
+            }
+            if let Some(value) = &self.provider {
+                to.member(4, &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS[4])?;
+                value.write_as(&ISSUER, to)?;
+            }
+            if let Some(value) = &self.audience {
+                to.member(5, &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS[5])?;
+                value.write_as(&AUDIENCE, to)?;
+            }
+            if let Some(value) = &self.source_identity {
+                to.member(6, &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS[6])?;
+                value.write_as(&SOURCE_IDENTITY_TYPE, to)?;
+            }
+            if let Some(value) = &self.session_token_utilization {
+                to.member(7, &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS[7])?;
+                value.write_as(&SESSION_TOKEN_UTILIZATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.session_token_size {
+                to.member(8, &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS[8])?;
+                value.write_as(&SESSION_TOKEN_SIZE_TYPE, to)?;
+            }
+            if let Some(value) = &self.trusted_identity_propagation_context {
+                to.member(9, &ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS[9])?;
+                value.write_as(&TRUSTED_IDENTITY_PROPAGATION_CONTEXT, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct AssumedRoleUser {
+    pub assumed_role_id: String,
+    pub arn: String,
+}
+
+impl Shape for AssumedRoleUser {
+    const SCHEMA: &'static Schema = &ASSUMED_ROLE_USER;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ASSUMED_ROLE_USER, &mut |index, from| {
+            match index {
+                0 => value.assumed_role_id = Shape::read_as(&ASSUMED_ROLE_ID_TYPE, from)?,
+                1 => value.arn = Shape::read_as(&ARN_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ASSUMED_ROLE_USER, &mut |to| {
+            to.member(0, &ASSUMED_ROLE_USER_MEMBERS[0])?;
+            self.assumed_role_id.write_as(&ASSUMED_ROLE_ID_TYPE, to)?;
+            to.member(1, &ASSUMED_ROLE_USER_MEMBERS[1])?;
+            self.arn.write_as(&ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Credentials {
+    pub access_key_id: String,
+    pub secret_access_key: Secret<String>,
+    pub session_token: Secret<String>,
+    pub expiration: Timestamp,
+}
+
+impl Shape for Credentials {
+    const SCHEMA: &'static Schema = &CREDENTIALS;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREDENTIALS, &mut |index, from| {
+            match index {
+                0 => value.access_key_id = Shape::read_as(&ACCESS_KEY_ID_TYPE, from)?,
+                1 => value.secret_access_key = Shape::read_as(&ACCESS_KEY_SECRET_TYPE, from)?,
+                2 => value.session_token = Shape::read_as(&TOKEN_TYPE, from)?,
+                3 => value.expiration = Shape::read_as(&DATE_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREDENTIALS, &mut |to| {
+            to.member(0, &CREDENTIALS_MEMBERS[0])?;
+            self.access_key_id.write_as(&ACCESS_KEY_ID_TYPE, to)?;
+            to.member(1, &CREDENTIALS_MEMBERS[1])?;
+            self.secret_access_key.write_as(&ACCESS_KEY_SECRET_TYPE, to)?;
+            to.member(2, &CREDENTIALS_MEMBERS[2])?;
+            self.session_token.write_as(&TOKEN_TYPE, to)?;
+            to.member(3, &CREDENTIALS_MEMBERS[3])?;
+            self.expiration.write_as(&DATE_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DecodeAuthorizationMessageRequest {
+    pub encoded_message: String,
+}
+
+impl Shape for DecodeAuthorizationMessageRequest {
+    const SCHEMA: &'static Schema = &DECODE_AUTHORIZATION_MESSAGE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DECODE_AUTHORIZATION_MESSAGE_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.encoded_message = Shape::read_as(&ENCODED_MESSAGE_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DECODE_AUTHORIZATION_MESSAGE_REQUEST, &mut |to| {
+            to.member(0, &DECODE_AUTHORIZATION_MESSAGE_REQUEST_MEMBERS[0])?;
+            self.encoded_message.write_as(&ENCODED_MESSAGE_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DecodeAuthorizationMessageResponse {
+    pub decoded_message: Option<String>,
+}
+
+impl Shape for DecodeAuthorizationMessageResponse {
+    const SCHEMA: &'static Schema = &DECODE_AUTHORIZATION_MESSAGE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DECODE_AUTHORIZATION_MESSAGE_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.decoded_message = Some(Shape::read_as(&DECODED_MESSAGE_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DECODE_AUTHORIZATION_MESSAGE_RESPONSE, &mut |to| {
+            if let Some(value) = &self.decoded_message {
+                to.member(0, &DECODE_AUTHORIZATION_MESSAGE_RESPONSE_MEMBERS[0])?;
+                value.write_as(&DECODED_MESSAGE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetAccessKeyInfoRequest {
+    pub access_key_id: String,
+}
+
+impl Shape for GetAccessKeyInfoRequest {
+    const SCHEMA: &'static Schema = &GET_ACCESS_KEY_INFO_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ACCESS_KEY_INFO_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.access_key_id = Shape::read_as(&ACCESS_KEY_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ACCESS_KEY_INFO_REQUEST, &mut |to| {
+            to.member(0, &GET_ACCESS_KEY_INFO_REQUEST_MEMBERS[0])?;
+            self.access_key_id.write_as(&ACCESS_KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetAccessKeyInfoResponse {
+    pub account: Option<String>,
+}
+
+impl Shape for GetAccessKeyInfoResponse {
+    const SCHEMA: &'static Schema = &GET_ACCESS_KEY_INFO_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ACCESS_KEY_INFO_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.account = Some(Shape::read_as(&ACCOUNT_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ACCESS_KEY_INFO_RESPONSE, &mut |to| {
+            if let Some(value) = &self.account {
+                to.member(0, &GET_ACCESS_KEY_INFO_RESPONSE_MEMBERS[0])?;
+                value.write_as(&ACCOUNT_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
 
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct GetCallerIdentityRequest {}
@@ -63,6 +588,531 @@ impl Shape for GetCallerIdentityResponse {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetSessionTokenRequest {
+    pub duration_seconds: Option<i64>,
+    pub serial_number: Option<String>,
+    pub token_code: Option<String>,
+    pub minimum_session_token_size: Option<i64>,
+}
+
+impl Shape for GetSessionTokenRequest {
+    const SCHEMA: &'static Schema = &GET_SESSION_TOKEN_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_SESSION_TOKEN_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.duration_seconds = Some(Shape::read_as(&DURATION_SECONDS_TYPE, from)?),
+                1 => value.serial_number = Some(Shape::read_as(&SERIAL_NUMBER_TYPE, from)?),
+                2 => value.token_code = Some(Shape::read_as(&TOKEN_CODE_TYPE, from)?),
+                3 => {
+                    value.minimum_session_token_size =
+                        Some(Shape::read_as(&MINIMUM_SESSION_TOKEN_SIZE_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_SESSION_TOKEN_REQUEST, &mut |to| {
+            if let Some(value) = &self.duration_seconds {
+                to.member(0, &GET_SESSION_TOKEN_REQUEST_MEMBERS[0])?;
+                value.write_as(&DURATION_SECONDS_TYPE, to)?;
+            }
+            if let Some(value) = &self.serial_number {
+                to.member(1, &GET_SESSION_TOKEN_REQUEST_MEMBERS[1])?;
+                value.write_as(&SERIAL_NUMBER_TYPE, to)?;
+            }
+            if let Some(value) = &self.token_code {
+                to.member(2, &GET_SESSION_TOKEN_REQUEST_MEMBERS[2])?;
+                value.write_as(&TOKEN_CODE_TYPE, to)?;
+            }
+            if let Some(value) = &self.minimum_session_token_size {
+                to.member(3, &GET_SESSION_TOKEN_REQUEST_MEMBERS[3])?;
+                value.write_as(&MINIMUM_SESSION_TOKEN_SIZE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct GetSessionTokenResponse {
+    pub credentials: Option<Credentials>,
+    pub session_token_utilization: Option<i64>,
+    pub session_token_size: Option<i64>,
+}
+
+impl Shape for GetSessionTokenResponse {
+    const SCHEMA: &'static Schema = &GET_SESSION_TOKEN_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_SESSION_TOKEN_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.credentials = Some(Shape::read_as(&CREDENTIALS, from)?),
+                1 => {
+                    value.session_token_utilization =
+                        Some(Shape::read_as(&SESSION_TOKEN_UTILIZATION_TYPE, from)?);
+                }
+                2 => value.session_token_size = Some(Shape::read_as(&SESSION_TOKEN_SIZE_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_SESSION_TOKEN_RESPONSE, &mut |to| {
+            if let Some(value) = &self.credentials {
+                to.member(0, &GET_SESSION_TOKEN_RESPONSE_MEMBERS[0])?;
+                value.write_as(&CREDENTIALS, to)?;
+            }
+            if let Some(value) = &self.session_token_utilization {
+                to.member(1, &GET_SESSION_TOKEN_RESPONSE_MEMBERS[1])?;
+                value.write_as(&SESSION_TOKEN_UTILIZATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.session_token_size {
+                to.member(2, &GET_SESSION_TOKEN_RESPONSE_MEMBERS[2])?;
+                value.write_as(&SESSION_TOKEN_SIZE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct OriginIdentity {
+    pub subject: Option<Secret<String>>,
+    pub subject_type: Option<Secret<String>>,
+    pub issuer: Option<Secret<String>>,
+    pub federated_provider_arn: Option<String>,
+}
+
+impl Shape for OriginIdentity {
+    const SCHEMA: &'static Schema = &ORIGIN_IDENTITY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ORIGIN_IDENTITY, &mut |index, from| {
+            match index {
+                0 => value.subject = Some(Shape::read_as(&ORIGIN_IDENTITY_SUBJECT_TYPE, from)?),
+                1 => value.subject_type = Some(Shape::read_as(&ORIGIN_IDENTITY_SUBJECT_TYPE_TYPE, from)?),
+                2 => value.issuer = Some(Shape::read_as(&ORIGIN_IDENTITY_ISSUER_TYPE, from)?),
+                3 => value.federated_provider_arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ORIGIN_IDENTITY, &mut |to| {
+            if let Some(value) = &self.subject {
+                to.member(0, &ORIGIN_IDENTITY_MEMBERS[0])?;
+                value.write_as(&ORIGIN_IDENTITY_SUBJECT_TYPE, to)?;
+            }
+            if let Some(value) = &self.subject_type {
+                to.member(1, &ORIGIN_IDENTITY_MEMBERS[1])?;
+                value.write_as(&ORIGIN_IDENTITY_SUBJECT_TYPE_TYPE, to)?;
+            }
+            if let Some(value) = &self.issuer {
+                to.member(2, &ORIGIN_IDENTITY_MEMBERS[2])?;
+                value.write_as(&ORIGIN_IDENTITY_ISSUER_TYPE, to)?;
+            }
+            if let Some(value) = &self.federated_provider_arn {
+                to.member(3, &ORIGIN_IDENTITY_MEMBERS[3])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PolicyDescriptorType {
+    pub arn: Option<String>,
+}
+
+impl Shape for PolicyDescriptorType {
+    const SCHEMA: &'static Schema = &POLICY_DESCRIPTOR_TYPE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&POLICY_DESCRIPTOR_TYPE, &mut |index, from| {
+            if index == 0 {
+                value.arn = Some(Shape::read_as(&ARN_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&POLICY_DESCRIPTOR_TYPE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &POLICY_DESCRIPTOR_TYPE_MEMBERS[0])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ProvidedContext {
+    pub provider_arn: Option<String>,
+    pub context_assertion: Option<String>,
+}
+
+impl Shape for ProvidedContext {
+    const SCHEMA: &'static Schema = &PROVIDED_CONTEXT;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&PROVIDED_CONTEXT, &mut |index, from| {
+            match index {
+                0 => value.provider_arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                1 => value.context_assertion = Some(Shape::read_as(&CONTEXT_ASSERTION_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&PROVIDED_CONTEXT, &mut |to| {
+            if let Some(value) = &self.provider_arn {
+                to.member(0, &PROVIDED_CONTEXT_MEMBERS[0])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.context_assertion {
+                to.member(1, &PROVIDED_CONTEXT_MEMBERS[1])?;
+                value.write_as(&CONTEXT_ASSERTION_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Tag {
+    pub key: String,
+    pub value: String,
+}
+
+impl Shape for Tag {
+    const SCHEMA: &'static Schema = &TAG;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&TAG, &mut |index, from| {
+            match index {
+                0 => value.key = Shape::read_as(&TAG_KEY_TYPE, from)?,
+                1 => value.value = Shape::read_as(&TAG_VALUE_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&TAG, &mut |to| {
+            to.member(0, &TAG_MEMBERS[0])?;
+            self.key.write_as(&TAG_KEY_TYPE, to)?;
+            to.member(1, &TAG_MEMBERS[1])?;
+            self.value.write_as(&TAG_VALUE_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct TransactionContext {
+    pub identity_provider: Option<BTreeMap<String, Secret<String>>>,
+}
+
+impl Shape for TransactionContext {
+    const SCHEMA: &'static Schema = &TRANSACTION_CONTEXT;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&TRANSACTION_CONTEXT, &mut |index, from| {
+            if index == 0 {
+                value.identity_provider =
+                    Some(Shape::read_as(&TRANSACTION_CONTEXT_IDENTITY_PROVIDER_MAP_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&TRANSACTION_CONTEXT, &mut |to| {
+            if let Some(value) = &self.identity_provider {
+                to.member(0, &TRANSACTION_CONTEXT_MEMBERS[0])?;
+                value.write_as(&TRANSACTION_CONTEXT_IDENTITY_PROVIDER_MAP_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct TrustedIdentityPropagationContext {
+    pub origin_identity: Option<OriginIdentity>,
+    pub transaction_context: Option<TransactionContext>,
+}
+
+impl Shape for TrustedIdentityPropagationContext {
+    const SCHEMA: &'static Schema = &TRUSTED_IDENTITY_PROPAGATION_CONTEXT;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&TRUSTED_IDENTITY_PROPAGATION_CONTEXT, &mut |index, from| {
+            match index {
+                0 => value.origin_identity = Some(Shape::read_as(&ORIGIN_IDENTITY, from)?),
+                1 => value.transaction_context = Some(Shape::read_as(&TRANSACTION_CONTEXT, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&TRUSTED_IDENTITY_PROPAGATION_CONTEXT, &mut |to| {
+            if let Some(value) = &self.origin_identity {
+                to.member(0, &TRUSTED_IDENTITY_PROPAGATION_CONTEXT_MEMBERS[0])?;
+                value.write_as(&ORIGIN_IDENTITY, to)?;
+            }
+            if let Some(value) = &self.transaction_context {
+                to.member(1, &TRUSTED_IDENTITY_PROPAGATION_CONTEXT_MEMBERS[1])?;
+                value.write_as(&TRANSACTION_CONTEXT, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+static ASSUME_ROLE_REQUEST_MEMBERS: [Member; 13] = [
+    Member { name: "RoleArn", wire: "RoleArn", required: true, schema: &ARN_TYPE },
+    Member {
+        name: "RoleSessionName",
+        wire: "RoleSessionName",
+        required: true,
+        schema: &ROLE_SESSION_NAME_TYPE,
+    },
+    Member { name: "PolicyArns", wire: "PolicyArns", required: false, schema: &POLICY_DESCRIPTOR_LIST_TYPE },
+    Member {
+        name: "Policy",
+        wire: "Policy",
+        required: false,
+        schema: &UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE,
+    },
+    Member {
+        name: "DurationSeconds",
+        wire: "DurationSeconds",
+        required: false,
+        schema: &ROLE_DURATION_SECONDS_TYPE,
+    },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+    Member {
+        name: "TransitiveTagKeys",
+        wire: "TransitiveTagKeys",
+        required: false,
+        schema: &TAG_KEY_LIST_TYPE,
+    },
+    Member { name: "ExternalId", wire: "ExternalId", required: false, schema: &EXTERNAL_ID_TYPE },
+    Member { name: "SerialNumber", wire: "SerialNumber", required: false, schema: &SERIAL_NUMBER_TYPE },
+    Member { name: "TokenCode", wire: "TokenCode", required: false, schema: &TOKEN_CODE_TYPE },
+    Member { name: "SourceIdentity", wire: "SourceIdentity", required: false, schema: &SOURCE_IDENTITY_TYPE },
+    Member {
+        name: "ProvidedContexts",
+        wire: "ProvidedContexts",
+        required: false,
+        schema: &PROVIDED_CONTEXTS_LIST_TYPE,
+    },
+    Member {
+        name: "MinimumSessionTokenSize",
+        wire: "MinimumSessionTokenSize",
+        required: false,
+        schema: &MINIMUM_SESSION_TOKEN_SIZE_TYPE,
+    },
+];
+
+static ASSUME_ROLE_REQUEST: Schema =
+    Schema::plain("AssumeRoleRequest", Kind::Structure(&ASSUME_ROLE_REQUEST_MEMBERS));
+
+static ASSUME_ROLE_RESPONSE_MEMBERS: [Member; 6] = [
+    Member { name: "Credentials", wire: "Credentials", required: false, schema: &CREDENTIALS },
+    Member { name: "AssumedRoleUser", wire: "AssumedRoleUser", required: false, schema: &ASSUMED_ROLE_USER },
+    Member {
+        name: "PackedPolicySize",
+        wire: "PackedPolicySize",
+        required: false,
+        schema: &NON_NEGATIVE_INTEGER_TYPE,
+    },
+    Member { name: "SourceIdentity", wire: "SourceIdentity", required: false, schema: &SOURCE_IDENTITY_TYPE },
+    Member {
+        name: "SessionTokenUtilization",
+        wire: "SessionTokenUtilization",
+        required: false,
+        schema: &SESSION_TOKEN_UTILIZATION_TYPE,
+    },
+    Member {
+        name: "SessionTokenSize",
+        wire: "SessionTokenSize",
+        required: false,
+        schema: &SESSION_TOKEN_SIZE_TYPE,
+    },
+];
+
+static ASSUME_ROLE_RESPONSE: Schema =
+    Schema::plain("AssumeRoleResponse", Kind::Structure(&ASSUME_ROLE_RESPONSE_MEMBERS));
+
+static ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS: [Member; 8] = [
+    Member { name: "RoleArn", wire: "RoleArn", required: true, schema: &ARN_TYPE },
+    Member {
+        name: "RoleSessionName",
+        wire: "RoleSessionName",
+        required: true,
+        schema: &ROLE_SESSION_NAME_TYPE,
+    },
+    Member { name: "WebIdentityToken", wire: "WebIdentityToken", required: true, schema: &CLIENT_TOKEN_TYPE },
+    Member { name: "ProviderId", wire: "ProviderId", required: false, schema: &URL_TYPE },
+    Member { name: "PolicyArns", wire: "PolicyArns", required: false, schema: &POLICY_DESCRIPTOR_LIST_TYPE },
+    Member { name: "Policy", wire: "Policy", required: false, schema: &SESSION_POLICY_DOCUMENT_TYPE },
+    Member {
+        name: "DurationSeconds",
+        wire: "DurationSeconds",
+        required: false,
+        schema: &ROLE_DURATION_SECONDS_TYPE,
+    },
+    Member {
+        name: "MinimumSessionTokenSize",
+        wire: "MinimumSessionTokenSize",
+        required: false,
+        schema: &MINIMUM_SESSION_TOKEN_SIZE_TYPE,
+    },
+];
+
+static ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST: Schema = Schema::plain(
+    "AssumeRoleWithWebIdentityRequest",
+    Kind::Structure(&ASSUME_ROLE_WITH_WEB_IDENTITY_REQUEST_MEMBERS),
+);
+
+static ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS: [Member; 10] = [
+    Member { name: "Credentials", wire: "Credentials", required: false, schema: &CREDENTIALS },
+    Member {
+        name: "SubjectFromWebIdentityToken",
+        wire: "SubjectFromWebIdentityToken",
+        required: false,
+        schema: &WEB_IDENTITY_SUBJECT_TYPE,
+    },
+    Member { name: "AssumedRoleUser", wire: "AssumedRoleUser", required: false, schema: &ASSUMED_ROLE_USER },
+    Member {
+        name: "PackedPolicySize",
+        wire: "PackedPolicySize",
+        required: false,
+        schema: &NON_NEGATIVE_INTEGER_TYPE,
+    },
+    Member { name: "Provider", wire: "Provider", required: false, schema: &ISSUER },
+    Member { name: "Audience", wire: "Audience", required: false, schema: &AUDIENCE },
+    Member { name: "SourceIdentity", wire: "SourceIdentity", required: false, schema: &SOURCE_IDENTITY_TYPE },
+    Member {
+        name: "SessionTokenUtilization",
+        wire: "SessionTokenUtilization",
+        required: false,
+        schema: &SESSION_TOKEN_UTILIZATION_TYPE,
+    },
+    Member {
+        name: "SessionTokenSize",
+        wire: "SessionTokenSize",
+        required: false,
+        schema: &SESSION_TOKEN_SIZE_TYPE,
+    },
+    Member {
+        name: "TrustedIdentityPropagationContext",
+        wire: "TrustedIdentityPropagationContext",
+        required: false,
+        schema: &TRUSTED_IDENTITY_PROPAGATION_CONTEXT,
+    },
+];
+
+static ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE: Schema = Schema::plain(
+    "AssumeRoleWithWebIdentityResponse",
+    Kind::Structure(&ASSUME_ROLE_WITH_WEB_IDENTITY_RESPONSE_MEMBERS),
+);
+
+static ASSUMED_ROLE_USER_MEMBERS: [Member; 2] = [
+    Member { name: "AssumedRoleId", wire: "AssumedRoleId", required: true, schema: &ASSUMED_ROLE_ID_TYPE },
+    Member { name: "Arn", wire: "Arn", required: true, schema: &ARN_TYPE },
+];
+
+static ASSUMED_ROLE_USER: Schema =
+    Schema::plain("AssumedRoleUser", Kind::Structure(&ASSUMED_ROLE_USER_MEMBERS));
+
+static AUDIENCE: Schema = Schema::plain("Audience", Kind::String);
+
+static CREDENTIALS_MEMBERS: [Member; 4] = [
+    Member { name: "AccessKeyId", wire: "AccessKeyId", required: true, schema: &ACCESS_KEY_ID_TYPE },
+    Member {
+        name: "SecretAccessKey",
+        wire: "SecretAccessKey",
+        required: true,
+        schema: &ACCESS_KEY_SECRET_TYPE,
+    },
+    Member { name: "SessionToken", wire: "SessionToken", required: true, schema: &TOKEN_TYPE },
+    Member { name: "Expiration", wire: "Expiration", required: true, schema: &DATE_TYPE },
+];
+
+static CREDENTIALS: Schema = Schema::plain("Credentials", Kind::Structure(&CREDENTIALS_MEMBERS));
+
+static DECODE_AUTHORIZATION_MESSAGE_REQUEST_MEMBERS: [Member; 1] = [Member {
+    name: "EncodedMessage",
+    wire: "EncodedMessage",
+    required: true,
+    schema: &ENCODED_MESSAGE_TYPE,
+}];
+
+static DECODE_AUTHORIZATION_MESSAGE_REQUEST: Schema = Schema::plain(
+    "DecodeAuthorizationMessageRequest",
+    Kind::Structure(&DECODE_AUTHORIZATION_MESSAGE_REQUEST_MEMBERS),
+);
+
+static DECODE_AUTHORIZATION_MESSAGE_RESPONSE_MEMBERS: [Member; 1] = [Member {
+    name: "DecodedMessage",
+    wire: "DecodedMessage",
+    required: false,
+    schema: &DECODED_MESSAGE_TYPE,
+}];
+
+static DECODE_AUTHORIZATION_MESSAGE_RESPONSE: Schema = Schema::plain(
+    "DecodeAuthorizationMessageResponse",
+    Kind::Structure(&DECODE_AUTHORIZATION_MESSAGE_RESPONSE_MEMBERS),
+);
+
+static GET_ACCESS_KEY_INFO_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "AccessKeyId", wire: "AccessKeyId", required: true, schema: &ACCESS_KEY_ID_TYPE }];
+
+static GET_ACCESS_KEY_INFO_REQUEST: Schema =
+    Schema::plain("GetAccessKeyInfoRequest", Kind::Structure(&GET_ACCESS_KEY_INFO_REQUEST_MEMBERS));
+
+static GET_ACCESS_KEY_INFO_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "Account", wire: "Account", required: false, schema: &ACCOUNT_TYPE }];
+
+static GET_ACCESS_KEY_INFO_RESPONSE: Schema =
+    Schema::plain("GetAccessKeyInfoResponse", Kind::Structure(&GET_ACCESS_KEY_INFO_RESPONSE_MEMBERS));
+
 static GET_CALLER_IDENTITY_REQUEST: Schema = Schema::plain("GetCallerIdentityRequest", Kind::Structure(&[]));
 
 static GET_CALLER_IDENTITY_RESPONSE_MEMBERS: [Member; 3] = [
@@ -73,6 +1123,138 @@ static GET_CALLER_IDENTITY_RESPONSE_MEMBERS: [Member; 3] = [
 
 static GET_CALLER_IDENTITY_RESPONSE: Schema =
     Schema::plain("GetCallerIdentityResponse", Kind::Structure(&GET_CALLER_IDENTITY_RESPONSE_MEMBERS));
+
+static GET_SESSION_TOKEN_REQUEST_MEMBERS: [Member; 4] = [
+    Member {
+        name: "DurationSeconds",
+        wire: "DurationSeconds",
+        required: false,
+        schema: &DURATION_SECONDS_TYPE,
+    },
+    Member { name: "SerialNumber", wire: "SerialNumber", required: false, schema: &SERIAL_NUMBER_TYPE },
+    Member { name: "TokenCode", wire: "TokenCode", required: false, schema: &TOKEN_CODE_TYPE },
+    Member {
+        name: "MinimumSessionTokenSize",
+        wire: "MinimumSessionTokenSize",
+        required: false,
+        schema: &MINIMUM_SESSION_TOKEN_SIZE_TYPE,
+    },
+];
+
+static GET_SESSION_TOKEN_REQUEST: Schema =
+    Schema::plain("GetSessionTokenRequest", Kind::Structure(&GET_SESSION_TOKEN_REQUEST_MEMBERS));
+
+static GET_SESSION_TOKEN_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Credentials", wire: "Credentials", required: false, schema: &CREDENTIALS },
+    Member {
+        name: "SessionTokenUtilization",
+        wire: "SessionTokenUtilization",
+        required: false,
+        schema: &SESSION_TOKEN_UTILIZATION_TYPE,
+    },
+    Member {
+        name: "SessionTokenSize",
+        wire: "SessionTokenSize",
+        required: false,
+        schema: &SESSION_TOKEN_SIZE_TYPE,
+    },
+];
+
+static GET_SESSION_TOKEN_RESPONSE: Schema =
+    Schema::plain("GetSessionTokenResponse", Kind::Structure(&GET_SESSION_TOKEN_RESPONSE_MEMBERS));
+
+static ISSUER: Schema = Schema::plain("Issuer", Kind::String);
+
+static ORIGIN_IDENTITY_MEMBERS: [Member; 4] = [
+    Member { name: "Subject", wire: "Subject", required: false, schema: &ORIGIN_IDENTITY_SUBJECT_TYPE },
+    Member {
+        name: "SubjectType",
+        wire: "SubjectType",
+        required: false,
+        schema: &ORIGIN_IDENTITY_SUBJECT_TYPE_TYPE,
+    },
+    Member { name: "Issuer", wire: "Issuer", required: false, schema: &ORIGIN_IDENTITY_ISSUER_TYPE },
+    Member { name: "FederatedProviderArn", wire: "FederatedProviderArn", required: false, schema: &ARN_TYPE },
+];
+
+static ORIGIN_IDENTITY: Schema = Schema::plain("OriginIdentity", Kind::Structure(&ORIGIN_IDENTITY_MEMBERS));
+
+static POLICY_DESCRIPTOR_TYPE_MEMBERS: [Member; 1] =
+    [Member { name: "arn", wire: "arn", required: false, schema: &ARN_TYPE }];
+
+static POLICY_DESCRIPTOR_TYPE: Schema =
+    Schema::plain("PolicyDescriptorType", Kind::Structure(&POLICY_DESCRIPTOR_TYPE_MEMBERS));
+
+static PROVIDED_CONTEXT_MEMBERS: [Member; 2] = [
+    Member { name: "ProviderArn", wire: "ProviderArn", required: false, schema: &ARN_TYPE },
+    Member {
+        name: "ContextAssertion",
+        wire: "ContextAssertion",
+        required: false,
+        schema: &CONTEXT_ASSERTION_TYPE,
+    },
+];
+
+static PROVIDED_CONTEXT: Schema =
+    Schema::plain("ProvidedContext", Kind::Structure(&PROVIDED_CONTEXT_MEMBERS));
+
+static PROVIDED_CONTEXTS_LIST_TYPE: Schema = Schema {
+    name: "ProvidedContextsListType",
+    kind: Kind::List(&Element { schema: &PROVIDED_CONTEXT, wire: "member", flat: false }),
+    limits: Limits { min: Some(1), max: Some(5), ..Limits::NONE },
+    sensitive: false,
+};
+
+static TAG_MEMBERS: [Member; 2] = [
+    Member { name: "Key", wire: "Key", required: true, schema: &TAG_KEY_TYPE },
+    Member { name: "Value", wire: "Value", required: true, schema: &TAG_VALUE_TYPE },
+];
+
+static TAG: Schema = Schema::plain("Tag", Kind::Structure(&TAG_MEMBERS));
+
+static TRANSACTION_CONTEXT_MEMBERS: [Member; 1] = [Member {
+    name: "IdentityProvider",
+    wire: "IdentityProvider",
+    required: false,
+    schema: &TRANSACTION_CONTEXT_IDENTITY_PROVIDER_MAP_TYPE,
+}];
+
+static TRANSACTION_CONTEXT: Schema =
+    Schema::plain("TransactionContext", Kind::Structure(&TRANSACTION_CONTEXT_MEMBERS));
+
+static TRUSTED_IDENTITY_PROPAGATION_CONTEXT_MEMBERS: [Member; 2] = [
+    Member { name: "OriginIdentity", wire: "OriginIdentity", required: false, schema: &ORIGIN_IDENTITY },
+    Member {
+        name: "TransactionContext",
+        wire: "TransactionContext",
+        required: false,
+        schema: &TRANSACTION_CONTEXT,
+    },
+];
+
+static TRUSTED_IDENTITY_PROPAGATION_CONTEXT: Schema = Schema {
+    name: "TrustedIdentityPropagationContext",
+    kind: Kind::Structure(&TRUSTED_IDENTITY_PROPAGATION_CONTEXT_MEMBERS),
+    limits: Limits::NONE,
+    sensitive: true,
+};
+
+static ACCESS_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]*", "[\\w]*");
+
+static ACCESS_KEY_ID_TYPE: Schema = Schema {
+    name: "accessKeyIdType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(16),
+        max: Some(128),
+        pattern: Some(&ACCESS_KEY_ID_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static ACCESS_KEY_SECRET_TYPE: Schema =
+    Schema { name: "accessKeySecretType", kind: Kind::String, limits: Limits::NONE, sensitive: true };
 
 static ACCOUNT_TYPE: Schema = Schema::plain("accountType", Kind::String);
 
@@ -88,4 +1270,268 @@ static ARN_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static ASSUMED_ROLE_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@:-]*", "[\\w+=,.@:-]*");
+
+static ASSUMED_ROLE_ID_TYPE: Schema = Schema {
+    name: "assumedRoleIdType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(2),
+        max: Some(193),
+        pattern: Some(&ASSUMED_ROLE_ID_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static CLIENT_TOKEN_TYPE: Schema = Schema {
+    name: "clientTokenType",
+    kind: Kind::String,
+    limits: Limits { min: Some(4), max: Some(20000), ..Limits::NONE },
+    sensitive: true,
+};
+
+static CONTEXT_ASSERTION_TYPE: Schema = Schema {
+    name: "contextAssertionType",
+    kind: Kind::String,
+    limits: Limits { min: Some(4), max: Some(3072), ..Limits::NONE },
+    sensitive: false,
+};
+
+static DATE_TYPE: Schema = Schema::plain("dateType", Kind::Timestamp);
+
+static DECODED_MESSAGE_TYPE: Schema = Schema::plain("decodedMessageType", Kind::String);
+
+static DURATION_SECONDS_TYPE: Schema = Schema {
+    name: "durationSecondsType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(900), max: Some(129600), ..Limits::NONE },
+    sensitive: false,
+};
+
+static ENCODED_MESSAGE_TYPE: Schema = Schema {
+    name: "encodedMessageType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(10240), ..Limits::NONE },
+    sensitive: false,
+};
+
+static EXTERNAL_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@:\\/-]*", "[\\w+=,.@:\\/-]*");
+
+static EXTERNAL_ID_TYPE: Schema = Schema {
+    name: "externalIdType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(2),
+        max: Some(1224),
+        pattern: Some(&EXTERNAL_ID_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static MINIMUM_SESSION_TOKEN_SIZE_TYPE: Schema = Schema {
+    name: "minimumSessionTokenSizeType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(0), max: Some(4096), ..Limits::NONE },
+    sensitive: false,
+};
+
+static NON_NEGATIVE_INTEGER_TYPE: Schema = Schema {
+    name: "nonNegativeIntegerType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(0), ..Limits::NONE },
+    sensitive: false,
+};
+
+static ORIGIN_IDENTITY_ISSUER_TYPE: Schema =
+    Schema { name: "originIdentityIssuerType", kind: Kind::String, limits: Limits::NONE, sensitive: true };
+
+static ORIGIN_IDENTITY_SUBJECT_TYPE: Schema =
+    Schema { name: "originIdentitySubjectType", kind: Kind::String, limits: Limits::NONE, sensitive: true };
+
+static ORIGIN_IDENTITY_SUBJECT_TYPE_TYPE: Schema = Schema {
+    name: "originIdentitySubjectTypeType",
+    kind: Kind::String,
+    limits: Limits::NONE,
+    sensitive: true,
+};
+
+static POLICY_DESCRIPTOR_LIST_TYPE: Schema = Schema::plain(
+    "policyDescriptorListType",
+    Kind::List(&Element { schema: &POLICY_DESCRIPTOR_TYPE, wire: "member", flat: false }),
+);
+
+static ROLE_DURATION_SECONDS_TYPE: Schema = Schema {
+    name: "roleDurationSecondsType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(900), max: Some(43200), ..Limits::NONE },
+    sensitive: false,
+};
+
+static ROLE_SESSION_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*", "[\\w+=,.@-]*");
+
+static ROLE_SESSION_NAME_TYPE: Schema = Schema {
+    name: "roleSessionNameType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(2),
+        max: Some(64),
+        pattern: Some(&ROLE_SESSION_NAME_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static SERIAL_NUMBER_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=/:,.@-]*", "[\\w+=/:,.@-]*");
+
+static SERIAL_NUMBER_TYPE: Schema = Schema {
+    name: "serialNumberType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(9),
+        max: Some(256),
+        pattern: Some(&SERIAL_NUMBER_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static SESSION_POLICY_DOCUMENT_TYPE_PATTERN: Pattern =
+    Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+
+static SESSION_POLICY_DOCUMENT_TYPE: Schema = Schema {
+    name: "sessionPolicyDocumentType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(1),
+        max: Some(2048),
+        pattern: Some(&SESSION_POLICY_DOCUMENT_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static SESSION_TOKEN_SIZE_TYPE: Schema = Schema {
+    name: "sessionTokenSizeType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(0), ..Limits::NONE },
+    sensitive: false,
+};
+
+static SESSION_TOKEN_UTILIZATION_TYPE: Schema = Schema {
+    name: "sessionTokenUtilizationType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(0), ..Limits::NONE },
+    sensitive: false,
+};
+
+static SOURCE_IDENTITY_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*", "[\\w+=,.@-]*");
+
+static SOURCE_IDENTITY_TYPE: Schema = Schema {
+    name: "sourceIdentityType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(2),
+        max: Some(256),
+        pattern: Some(&SOURCE_IDENTITY_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static TAG_KEY_LIST_TYPE: Schema = Schema {
+    name: "tagKeyListType",
+    kind: Kind::List(&Element { schema: &TAG_KEY_TYPE, wire: "member", flat: false }),
+    limits: Limits { max: Some(50), ..Limits::NONE },
+    sensitive: false,
+};
+
+static TAG_KEY_TYPE_PATTERN: Pattern =
+    Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
+
+static TAG_KEY_TYPE: Schema = Schema {
+    name: "tagKeyType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&TAG_KEY_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static TAG_LIST_TYPE: Schema = Schema {
+    name: "tagListType",
+    kind: Kind::List(&Element { schema: &TAG, wire: "member", flat: false }),
+    limits: Limits { max: Some(50), ..Limits::NONE },
+    sensitive: false,
+};
+
+static TAG_VALUE_TYPE_PATTERN: Pattern =
+    Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
+
+static TAG_VALUE_TYPE: Schema = Schema {
+    name: "tagValueType",
+    kind: Kind::String,
+    limits: Limits { min: Some(0), max: Some(256), pattern: Some(&TAG_VALUE_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static TOKEN_CODE_TYPE_PATTERN: Pattern = Pattern::new("[\\d]*", "[\\d]*");
+
+static TOKEN_CODE_TYPE: Schema = Schema {
+    name: "tokenCodeType",
+    kind: Kind::String,
+    limits: Limits { min: Some(6), max: Some(6), pattern: Some(&TOKEN_CODE_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static TOKEN_TYPE: Schema =
+    Schema { name: "tokenType", kind: Kind::String, limits: Limits::NONE, sensitive: true };
+
+static TRANSACTION_CONTEXT_IDENTITY_PROVIDER_MAP_TYPE: Schema = Schema::plain(
+    "transactionContextIdentityProviderMapType",
+    Kind::Map(&Entry {
+        key: &TRANSACTION_CONTEXT_KEY_TYPE,
+        value: &TRANSACTION_CONTEXT_VALUE_TYPE,
+        key_wire: "key",
+        value_wire: "value",
+        flat: false,
+    }),
+);
+
+static TRANSACTION_CONTEXT_KEY_TYPE: Schema = Schema::plain("transactionContextKeyType", Kind::String);
+
+static TRANSACTION_CONTEXT_VALUE_TYPE: Schema = Schema {
+    name: "transactionContextValueType",
+    kind: Kind::String,
+    limits: Limits { max: Some(128), ..Limits::NONE },
+    sensitive: true,
+};
+
+static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE_PATTERN: Pattern =
+    Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+
+static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Schema = Schema {
+    name: "unrestrictedSessionPolicyDocumentType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(1),
+        pattern: Some(&UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static URL_TYPE: Schema = Schema {
+    name: "urlType",
+    kind: Kind::String,
+    limits: Limits { min: Some(4), max: Some(2048), ..Limits::NONE },
+    sensitive: false,
+};
+
 static USER_ID_TYPE: Schema = Schema::plain("userIdType", Kind::String);
+
+static WEB_IDENTITY_SUBJECT_TYPE: Schema = Schema {
+    name: "webIdentitySubjectType",
+    kind: Kind::String,
+    limits: Limits { min: Some(6), max: Some(255), ..Limits::NONE },
+    sensitive: false,
+};
