@@ -2,7 +2,10 @@
 //!
 //! The text itself is not kept: whoever stores a policy stores what was sent, byte for byte, and parses it when it is asked.
 
-use crate::{Condition, Malformed, Principal, check, draft};
+use crate::{
+    Condition, Malformed, Principal, check, draft,
+    glob::{self, Span},
+};
 
 /// What a document is attached to; it decides which elements a statement must and must not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,5 +94,44 @@ impl Document {
     /// accepted any more are nobody.
     pub fn stored(kind: Kind, text: &str) -> Result<Self, Malformed> {
         check::stored(kind, draft::read(kind, text)?)
+    }
+    /// Whether a statement allows anything of a service, such as `s3`: one action of it at least, on whatever.
+    pub fn grants_some_of(&self, service: &str) -> bool {
+        let service = service.to_ascii_lowercase();
+        let is_of = |action: &str| {
+            let vendor = action.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            glob::covers(&glob::split(&vendor), &[], &service, Span::Whole)
+        };
+        let is_all_of = |action: &str| {
+            let rest = action.split_once(':').map_or(action, |(_, rest)| rest);
+            is_of(action) && !rest.is_empty() && rest.bytes().all(|byte| byte == b'*')
+        };
+        let allowing = self.statements.iter().filter(|statement| statement.effect == Effect::Allow);
+        allowing.into_iter().any(|statement| match &statement.actions {
+            Scope::Only(listed) => listed.iter().any(|action| is_of(action)),
+            Scope::AllBut(listed) => !listed.iter().any(|action| is_all_of(action)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_tells_the_services_that_it_opens() {
+        for (statement, of_s3, of_kms) in [
+            (r#""Effect":"Allow","Action":"*""#, true, true),
+            (r#""Effect":"Deny","Action":"*""#, false, false),
+            (r#""Effect":"Allow","Action":["sqs:Send","S3:Get*"]"#, true, false),
+            (r#""Effect":"Allow","NotAction":"s3:*""#, false, true),
+            (r#""Effect":"Allow","NotAction":"s3:Get*""#, true, true),
+            (r#""Effect":"Allow","NotAction":"*""#, false, false),
+        ] {
+            let text = format!(r#"{{"Version":"2012-10-17","Statement":{{{statement},"Resource":"*"}}}}"#);
+            let document = Document::parse(Kind::Managed, &text).unwrap();
+            let opens = (document.grants_some_of("s3"), document.grants_some_of("kms"));
+            assert_eq!(opens, (of_s3, of_kms), "{statement}");
+        }
     }
 }

@@ -13,6 +13,7 @@
 use crate::{
     Caller, Effect, Grant, Policy,
     decision::{Decision, Grounds, Named, PolicyType},
+    explain::Notes,
     policy::{Asked, Rule},
     reach::may_cross,
     request::{Request, ResourceKind},
@@ -59,15 +60,21 @@ enum Addressed {
     NamedOrAll,
 }
 
-struct Hearing<'a> {
+struct Hearing<'a, 'p> {
     request: &'a Request<'a>,
     asked: Asked<'a>,
     is_bounded: bool,
     left: usize,
+    /// Taken for whoever asks why. They change nothing about what is heard.
+    notes: Option<&'a mut Notes<'p>>,
 }
 
 impl<'p> Policies<'p> {
     pub fn decide(&self, request: &Request<'_>) -> Decision<'p> {
+        self.hear(request, None)
+    }
+
+    pub(crate) fn hear(&self, request: &Request<'_>, notes: Option<&mut Notes<'p>>) -> Decision<'p> {
         let caller = &request.caller;
         if request.action.eq_ignore_ascii_case("sts:GetCallerIdentity") && *caller != Caller::Anonymous {
             return Decision::Allowed(Grounds::Always);
@@ -78,28 +85,32 @@ impl<'p> Policies<'p> {
         // The account itself cannot be bounded.
         let boundary = self.boundary.filter(|_| !matches!(caller, Caller::Root { .. }));
         let asked = Asked { action: &action, resource: request.resource, context: request.context };
-        let mut hearing = Hearing { request, asked, is_bounded: boundary.is_some(), left: STATEMENTS_MAX };
+        let mut hearing =
+            Hearing { request, asked, is_bounded: boundary.is_some(), left: STATEMENTS_MAX, notes };
 
         // Service control binds the principals of an account.
         let levels = if caller.account().is_some() { self.service_control } else { &[] };
         let mut all_levels_allow = true;
         let mut control = Heard::default();
         for level in levels {
-            let heard = hearing.of(level, Addressed::Attached);
+            let heard = hearing.of(PolicyType::ServiceControl, level, Addressed::Attached);
             all_levels_allow &= heard.allow.is_some();
             control.deny = control.deny.or(heard.deny);
         }
         let mut resource_control = Heard::default();
         for level in self.resource_control {
-            let heard = hearing.of(level, Addressed::NamedOrAll);
+            let heard = hearing.of(PolicyType::ResourceControl, level, Addressed::NamedOrAll);
             resource_control.deny = resource_control.deny.or(heard.deny);
         }
-        let endpoint = self.endpoint.map(|policy| hearing.of(&[policy], Addressed::NamedOrAll));
-        let identity = hearing.of(self.identity, Addressed::Attached);
-        let boundary = boundary.map(|policies| hearing.of(policies, Addressed::Attached));
-        let session = self.session.map(|policies| hearing.of(policies, Addressed::Attached));
+        let endpoint =
+            self.endpoint.map(|policy| hearing.of(PolicyType::Endpoint, &[policy], Addressed::NamedOrAll));
+        let identity = hearing.of(PolicyType::Identity, self.identity, Addressed::Attached);
+        let boundary =
+            boundary.map(|policies| hearing.of(PolicyType::Boundary, policies, Addressed::Attached));
+        let session =
+            self.session.map(|policies| hearing.of(PolicyType::Session, policies, Addressed::Attached));
         let resource = match self.resource {
-            Some(policy) => hearing.of(&[policy], Addressed::Named),
+            Some(policy) => hearing.of(of_resource, &[policy], Addressed::Named),
             None => Heard::default(),
         };
 
@@ -241,21 +252,32 @@ impl<'p> Sides<'p> {
     }
 }
 
-impl Hearing<'_> {
-    /// What policies say, all of them together.
-    fn of<'p>(&mut self, policies: &[&'p Policy], addressed: Addressed) -> Heard<'p> {
+impl<'p> Hearing<'_, 'p> {
+    /// What policies of a type say, all of them together.
+    fn of(&mut self, by: PolicyType, policies: &[&'p Policy], addressed: Addressed) -> Heard<'p> {
         let mut heard = Heard::default();
         for policy in policies {
             for (index, rule) in policy.rules().iter().enumerate() {
                 let Some(left) = self.left.checked_sub(1) else { return heard };
                 self.left = left;
                 let Some(standing) = self.standing(rule, addressed) else { continue };
-                // What could not change anything any more need not be looked at.
+                // What could not change anything any more need not be looked at, unless somebody wants to know why.
                 let is_news = match rule.effect {
                     Effect::Deny => heard.deny.is_none(),
                     Effect::Allow => heard.allow.is_none_or(|(best, _)| standing > best),
                 };
-                if !is_news || !rule.covers(&self.asked) || !rule.holds(&self.asked) {
+                match &mut self.notes {
+                    Some(notes) => notes.missing_in(rule, &self.asked),
+                    None if !is_news => continue,
+                    None => {}
+                }
+                if !rule.covers(&self.asked) || !rule.holds(&self.asked) {
+                    continue;
+                }
+                if let Some(notes) = &mut self.notes {
+                    notes.matched(by, policy, index, rule.effect);
+                }
+                if !is_news {
                     continue;
                 }
                 let named = Named { policy: policy.name(), index, sid: rule.sid.as_deref() };

@@ -99,13 +99,17 @@ impl Rule {
 
     /// Whether it speaks of this action on this resource, whoever asks.
     pub(crate) fn covers(&self, asked: &Asked<'_>) -> bool {
+        self.covers_action(asked) && self.covers_resource(asked)
+    }
+
+    pub(crate) fn covers_action(&self, asked: &Asked<'_>) -> bool {
         let is_listed = |listed: &Vec<Vec<Part>>| {
             listed.iter().any(|pattern| glob::covers(pattern, &[], asked.action, Span::Whole))
         };
-        self.actions.covers(is_listed) && self.covers_resource(asked)
+        self.actions.covers(is_listed)
     }
 
-    fn covers_resource(&self, asked: &Asked<'_>) -> bool {
+    pub(crate) fn covers_resource(&self, asked: &Asked<'_>) -> bool {
         // `*` covers also what has no name, and nothing else does.
         let is_covered = |template: &Template| match asked.resource {
             _ if template.is_star() => Some(true),
@@ -130,8 +134,15 @@ impl Rule {
     }
 
     fn keys(&self) -> impl Iterator<Item = &Key> {
-        let templates = self.resources.iter().flat_map(|scope| scope.listed());
-        templates.flat_map(Template::keys).chain(self.checks.iter().flat_map(Check::keys))
+        self.resource_keys().chain(self.condition_keys())
+    }
+
+    pub(crate) fn resource_keys(&self) -> impl Iterator<Item = &Key> {
+        self.resources.iter().flat_map(|scope| scope.listed()).flat_map(Template::keys)
+    }
+
+    pub(crate) fn condition_keys(&self) -> impl Iterator<Item = &Key> {
+        self.checks.iter().flat_map(Check::keys)
     }
 }
 
