@@ -9,8 +9,14 @@ use crate::{Member, Schema, Shape, Writer, Wrote};
 
 /// A condition key and the member of the request that it is taken from.
 ///
-/// A key that ends in a slash is as many keys as the member has elements: each is completed by `Key` and has the value of `Value`,
-/// which is how tags are sent.
+/// The last sign of a key may say how the member is read:
+///
+/// * `aws:RequestTag/`: as many keys as the list has elements. Each is completed by `Key` and has the value of `Value`, which is how
+///   tags are sent.
+/// * `kms:EncryptionContext:`: as many keys as the map has pairs.
+/// * `secretsmanager:ModifyRotationRules?`: always there, and true if the member was sent.
+///
+/// Without such a sign a list is its texts, and a map its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConditionRule {
     pub key: &'static str,
@@ -33,7 +39,16 @@ pub fn conditions<S: Shape>(value: &S, rules: &'static [ConditionRule]) -> Condi
     if rules.is_empty() {
         return Vec::new();
     }
-    let mut seen = Seen { depth: 0, member: "", inner: "", in_list: false, rules, texts: Vec::new() };
+    let mut seen = Seen {
+        depth: 0,
+        member: "",
+        inner: "",
+        in_list: false,
+        in_map: false,
+        pair: None,
+        rules,
+        texts: Vec::new(),
+    };
     // A request that was read can be written; if one could not, its keys would be absent, which policies may ask for.
     if value.write(&mut seen).is_err() {
         return Vec::new();
@@ -44,7 +59,9 @@ pub fn conditions<S: Shape>(value: &S, rules: &'static [ConditionRule]) -> Condi
 struct Text {
     member: &'static str,
     inner: &'static str,
-    /// None for the beginning of a list, so that an empty one is there too.
+    /// In a map: what the text belongs to.
+    pair: Option<String>,
+    /// None for the beginning of a list, a map or a structure, so that an empty one is there too.
     text: Option<String>,
 }
 
@@ -54,6 +71,8 @@ struct Seen {
     member: &'static str,
     inner: &'static str,
     in_list: bool,
+    in_map: bool,
+    pair: Option<String>,
     rules: &'static [ConditionRule],
     texts: Vec<Text>,
 }
@@ -70,9 +89,20 @@ impl Seen {
                 .map(|(name, value)| (format!("{key}/{name}"), ConditionValue::One(value.to_owned())))
                 .collect();
         }
+        if let Some(key) = rule.key.strip_suffix('?') {
+            let was_sent = of_member().next().is_some();
+            return vec![(key.to_owned(), ConditionValue::One(was_sent.to_string()))];
+        }
+        if rule.key.ends_with(':') {
+            let texts = of_member().filter(|text| text.inner.is_empty());
+            let pairs = texts.filter_map(|text| text.pair.as_ref().zip(text.text.as_ref()));
+            return pairs
+                .map(|(name, value)| (format!("{}{name}", rule.key), ConditionValue::One(value.clone())))
+                .collect();
+        }
         let texts: Vec<String> = of_member()
             .filter(|text| text.inner == rule.inner.unwrap_or_default())
-            .filter_map(|text| text.text.clone())
+            .filter_map(|text| text.pair.as_ref().or(text.text.as_ref()).cloned())
             .collect();
         let is_list = of_member().any(|text| text.text.is_none());
         let value = match (is_list, texts.into_iter()) {
@@ -85,11 +115,23 @@ impl Seen {
         vec![(rule.key.to_owned(), value)]
     }
 
+    fn is_named(&self) -> bool {
+        self.rules.iter().any(|rule| rule.member == self.member)
+    }
+
     fn note(&mut self, schema: &Schema, text: impl FnOnce() -> String) -> Wrote {
-        if !schema.sensitive && self.rules.iter().any(|rule| rule.member == self.member) {
-            self.texts.push(Text { member: self.member, inner: self.inner, text: Some(text()) });
+        let pair = self.pair.take();
+        if !schema.sensitive && self.is_named() {
+            self.texts.push(Text { member: self.member, inner: self.inner, pair, text: Some(text()) });
         }
         Ok(())
+    }
+
+    /// What may be empty begins.
+    fn mark(&mut self) {
+        if self.depth == 1 && !self.in_list && self.is_named() {
+            self.texts.push(Text { member: self.member, inner: "", pair: None, text: None });
+        }
     }
 
     fn nest(&mut self, fill: &mut dyn FnMut(&mut dyn Writer) -> Wrote) -> Wrote {
@@ -112,8 +154,10 @@ impl Writer for Seen {
         Ok(())
     }
 
-    fn key(&mut self, _: &str) -> Wrote {
-        self.inner = "..";
+    fn key(&mut self, name: &str) -> Wrote {
+        let is_counted = self.in_map && self.depth == 2 && self.is_named();
+        self.pair = is_counted.then(|| name.to_owned());
+        self.inner = if is_counted { "" } else { ".." };
         Ok(())
     }
 
@@ -146,6 +190,7 @@ impl Writer for Seen {
     }
 
     fn structure(&mut self, _: &'static Schema, fill: &mut dyn FnMut(&mut dyn Writer) -> Wrote) -> Wrote {
+        self.mark();
         self.nest(fill)
     }
 
@@ -155,18 +200,21 @@ impl Writer for Seen {
         _: usize,
         fill: &mut dyn FnMut(&mut dyn Writer) -> Wrote,
     ) -> Wrote {
-        if self.depth == 1 && !self.in_list {
-            self.texts.push(Text { member: self.member, inner: "", text: None });
-        }
+        self.mark();
         // The structures in a list are one level down, as a member's own structure is.
-        self.in_list = true;
+        let outer = std::mem::replace(&mut self.in_list, true);
         fill(self)?;
-        self.in_list = false;
+        self.in_list = outer;
         Ok(())
     }
 
     fn map(&mut self, _: &'static Schema, _: usize, fill: &mut dyn FnMut(&mut dyn Writer) -> Wrote) -> Wrote {
-        self.nest(fill)
+        self.mark();
+        let is_member = self.depth == 1 && !self.in_list;
+        self.in_map = is_member;
+        self.nest(fill)?;
+        (self.in_map, self.pair) = (false, None);
+        Ok(())
     }
 }
 
@@ -191,6 +239,12 @@ mod tests {
     }
 
     crate::record! {
+        struct Rules {
+            Days: Option<i64>,
+        }
+    }
+
+    crate::record! {
         struct Asked {
             Name: Option<String>,
             Days: Option<i64>,
@@ -198,6 +252,8 @@ mod tests {
             Keys: Option<Vec<String>>,
             Tags: Option<Vec<Pair>>,
             Places: Option<Vec<Place>>,
+            Context: Option<std::collections::BTreeMap<String, String>>,
+            Rules: Option<Rules>,
             Hidden: Option<coffer_types::Secret<String>>,
         }
     }
@@ -215,6 +271,8 @@ mod tests {
         rule("x:TagKeys", "Tags", Some("Key")),
         rule("x:Places", "Places", Some("Region")),
         rule("x:Hidden", "Hidden", None),
+        rule("x:Context:", "Context", None),
+        rule("x:ContextKeys", "Context", None),
     ];
 
     #[test]
@@ -222,6 +280,7 @@ mod tests {
         let one = |text: &str| ConditionValue::One(text.into());
         let many = |texts: &[&str]| ConditionValue::Many(texts.iter().map(|text| (*text).into()).collect());
         let pair = |key: &str, value: &str| Pair { Key: key.into(), Value: value.into() };
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         let place = |region: &str| Place { Region: region.into(), Deeper: Some(pair("deep", "deep")) };
         for (asked, expected) in [
             (Asked::default(), vec![]),
@@ -247,10 +306,37 @@ mod tests {
                 vec![("x:Places", many(&["eu-west-1", "us-east-1"]))],
             ),
             (Asked { Hidden: Some(coffer_types::Secret::new("s".into())), ..Asked::default() }, vec![]),
+            (
+                Asked { Context: Some([("b", "2"), ("a", "")].map(owned).into()), ..Asked::default() },
+                vec![
+                    ("x:Context:a", one("")),
+                    ("x:Context:b", one("2")),
+                    ("x:ContextKeys", many(&["a", "b"])),
+                ],
+            ),
+            (Asked { Context: Some([].into()), ..Asked::default() }, vec![("x:ContextKeys", many(&[]))]),
         ] {
             let expected: Conditions =
                 expected.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
             assert_eq!(conditions(&asked, RULES), expected, "{asked:?}");
+        }
+    }
+    #[test]
+    fn whether_a_member_was_sent_is_always_known() {
+        static SENT: &[ConditionRule] =
+            &[rule("x:HasRules?", "Rules", None), rule("x:HasDays?", "Days", None)];
+        for (rules, days, expected) in [
+            (None, None, ["false", "false"]),
+            (Some(Rules::default()), None, ["true", "false"]),
+            (Some(Rules { Days: Some(1) }), Some(1), ["true", "true"]),
+        ] {
+            let asked = Asked { Rules: rules, Days: days, ..Asked::default() };
+            let found: Vec<_> = conditions(&asked, SENT);
+            let expected = ["x:HasRules", "x:HasDays"].into_iter().zip(expected);
+            let expected: Vec<_> = expected
+                .map(|(key, value)| (key.to_owned(), ConditionValue::One(value.to_owned())))
+                .collect();
+            assert_eq!(found, expected, "{asked:?}");
         }
     }
 }

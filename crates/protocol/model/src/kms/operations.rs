@@ -2,7 +2,7 @@
 //!
 //! The operations that are served, and the actions of all.
 
-use coffer_shape::{AuditRule, Exposure, Operation, OperationSpec, Shape};
+use coffer_shape::{AuditRule, ConditionRule, Exposure, Operation, OperationSpec, Shape};
 
 use super::{
     SERVICE, err,
@@ -29,7 +29,11 @@ pub(super) static DECRYPT: OperationSpec = OperationSpec {
         request: &["EncryptionContext", "KeyId", "EncryptionAlgorithm", "DryRun"],
         response: &[],
     },
-    conditions: &[],
+    conditions: &[
+        ConditionRule { key: "kms:EncryptionAlgorithm", member: "EncryptionAlgorithm", inner: None },
+        ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
+        ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
+    ],
     input: DecryptRequest::SCHEMA,
     output: DecryptResponse::SCHEMA,
     errors: &[
@@ -67,7 +71,10 @@ pub(super) static GENERATE_DATA_KEY: OperationSpec = OperationSpec {
         request: &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"],
         response: &[],
     },
-    conditions: &[],
+    conditions: &[
+        ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
+        ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
+    ],
     input: GenerateDataKeyRequest::SCHEMA,
     output: GenerateDataKeyResponse::SCHEMA,
     errors: &[

@@ -629,6 +629,7 @@ pub(super) static ROTATE_SECRET: OperationSpec = OperationSpec {
             member: "ExternalSecretRotationRoleArn",
             inner: None,
         },
+        ConditionRule { key: "secretsmanager:ModifyRotationRules?", member: "RotationRules", inner: None },
         ConditionRule { key: "secretsmanager:RotateImmediately", member: "RotateImmediately", inner: None },
         ConditionRule { key: "secretsmanager:RotationLambdaARN", member: "RotationLambdaARN", inner: None },
     ],
