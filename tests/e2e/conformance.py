@@ -16,6 +16,7 @@ REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CONTENT_TYPE = "application/x-amz-json-1.1"
 # Seconds since 1970 with at most milliseconds, written plainly.
 TIMESTAMP = re.compile(r"\d{1,11}(\.\d{1,3})?")
+DENIED = "AccessDeniedException"
 
 # Every other refusal is a 400, that of a missing secret too.
 STATUS = {"InternalServiceError": 500, "ServiceUnavailable": 503, "RequestEntityTooLargeException": 413}
@@ -59,9 +60,10 @@ def _error(operation, status, value):
     members = set(value) - {"__type"}
     modelled = {shape.error_code: shape for shape in operation.service_model.error_shapes}
     found = []
-    if code not in modelled:
-        # Errors of the layer in front are in no model. All but a denial spell their text in lower case.
-        text = "Message" if code == "AccessDeniedException" else "message"
+    if code not in modelled or code == DENIED:
+        # Errors of the layer in front are in no model. All but a denial spell their text in lower case. Some models have a denial, for
+        # what else their service may not do.
+        text = "Message" if code == DENIED else "message"
         if members != {text}:
             found.append(f"{code} has members {sorted(members)} and should have {text}")
     else:

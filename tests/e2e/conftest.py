@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.session import Session
 
 from conformance import Watch
+from people import Person
 from process import Credentials, Node
 
 SEED = int(os.environ.get("COFFER_SEED") or random.SystemRandom().getrandbits(48))
@@ -104,7 +105,7 @@ def make_client(watch):
     """Clients of any node. One attempt, because a second one would hide what the first one got."""
     session = boto3.Session(botocore_session=Session())
 
-    def make(node, credentials, service="secretsmanager", region=REGION, token=None, **config):
+    def make(node, credentials, service="secretsmanager", region=REGION, token=None, verify=None, **config):
         config = Config(retries={"total_max_attempts": 1}, **config)
         client = session.client(
             service,
@@ -113,6 +114,7 @@ def make_client(watch):
             aws_access_key_id=credentials.access_key_id,
             aws_secret_access_key=credentials.secret_access_key,
             aws_session_token=token,
+            verify=verify,
             config=config,
         )
         watch.attach(client)
@@ -160,6 +162,18 @@ def new_region():
     """A region that nobody else uses."""
     numbers = itertools.count(1)
     return lambda: f"eu-test-{next(numbers)}"
+
+
+@pytest.fixture(scope="session")
+def new_person(make_client, server, client_of):
+    """Users of the production server, with a key and no policies; words are their tags, and `name` is a name."""
+    numbers = itertools.count(1)
+
+    def make(name=None, path="/", boundary=None, **tags) -> Person:
+        name = name or f"person-{next(numbers)}"
+        return Person(client_of("iam"), lambda *words, **more: make_client(server, *words, **more), name, tags, path, boundary)
+
+    return make
 
 
 @pytest.fixture
