@@ -62,8 +62,13 @@ def read_script(path: Path) -> list[Step]:
             steps.append(Step(line))
         else:
             continue
-        open_line = not line.startswith("#") and line.endswith("\\")
+        open_line = not line.startswith(("#>", "#!")) and is_unfinished(steps[-1].command)
     return steps
+
+
+def is_unfinished(command: str) -> bool:
+    """Whether a shell would wait for another line: after a backslash, and within single quotes."""
+    return command.endswith("\\") or command.count("'") % 2 == 1
 
 
 def run(steps: list[Step], directory: Path, environment: dict[str, str]) -> list[Outcome]:
