@@ -1,8 +1,9 @@
 //! A region of its own on a server, and short words for asking it.
 
-use coffer_client::Client;
-use coffer_model::secretsmanager::SERVICE;
+use coffer_client::{Client, Credentials};
+use coffer_model::{iam, secretsmanager::SERVICE};
 use coffer_testkit::TestServer;
+use coffer_types::Secret;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -92,6 +93,41 @@ impl<'s> Stage<'s> {
         });
         primary.get("CreateSecret", create).await;
         self.server.pass(Duration::from_secs(1)).await;
+    }
+
+    /// The same place, seen by a new user who may do everything but one thing.
+    pub(crate) async fn as_user_without(&self, action: &str) -> Self {
+        let user = format!("user-of-{}", self.client.region());
+        let statement = |effect, action| json!({"Effect": effect, "Action": action, "Resource": "*"});
+        let statements = [statement("Allow", "*"), statement("Deny", action)];
+        let policy = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+        self.iam("CreateUser", &[("UserName", &user)]).await;
+        let named = [("UserName", user.as_str()), ("PolicyName", "most"), ("PolicyDocument", &policy)];
+        self.iam("PutUserPolicy", &named).await;
+        let key = self.iam("CreateAccessKey", &[("UserName", &user)]).await;
+        let part = |name: &str| {
+            let (_, rest) = key.split_once(&format!("<{name}>")).unwrap();
+            rest.split_once('<').unwrap().0.to_owned()
+        };
+        let credentials = Credentials {
+            access_key_id: part("AccessKeyId"),
+            secret_access_key: Secret::new(part("SecretAccessKey")).into(),
+            session_token: None,
+        };
+        Self { server: self.server, client: self.client.with_credentials(credentials) }
+    }
+
+    /// Asks IAM, which has one region only, for something that must succeed.
+    async fn iam(&self, operation: &str, members: &[(&str, &str)]) -> String {
+        let mut form = format!("Action={operation}&Version=2010-05-08");
+        for (name, value) in members {
+            let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            form.push_str(&format!("&{name}={value}"));
+        }
+        let answer = self.server.client().call_raw(&iam::SERVICE, operation, form.as_bytes()).await.unwrap();
+        let text = String::from_utf8(answer.body.expose().clone()).unwrap();
+        assert_eq!(answer.status, 200, "{operation}: {text}");
+        text
     }
 
     /// Asks for something that must succeed.

@@ -27,7 +27,7 @@ enum Plan {
 }
 
 const NO_CROSS_ACCOUNT: &str = "there is no replication to other accounts yet";
-const NO_POLICIES: &str = "there are no policies yet that could allow or deny it";
+const NO_OTHER_ACCOUNTS: &str = "secrets of other accounts cannot be reached yet";
 const NO_FUNCTIONS: &str = "functions do not run yet";
 
 fn file() -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NO_CROSS_ACCOUNT, NO_POLICIES, Plan, entries, file, if_served, server, text};
+use super::{NO_CROSS_ACCOUNT, NO_OTHER_ACCOUNTS, Plan, entries, file, if_served, server, text};
 use crate::stage::{Stage, keys, token};
 
 const NAME: &str = "db/password";
@@ -16,7 +16,7 @@ pub(super) fn plan(fact: &str) -> Plan {
         return Plan::Run;
     }
     if fact.starts_with("cross-account with the default key") {
-        return Plan::Pending(NO_POLICIES);
+        return Plan::Pending(NO_OTHER_ACCOUNTS);
     }
     let replication =
         ["cross-account", "CrossAccount", "ReplicationRoleARN", "SameOrg", "status Pending", "associating"];
