@@ -267,7 +267,7 @@ impl<'p> Hearing<'_, 'p> {
                     Effect::Allow => heard.allow.is_none_or(|(best, _)| standing > best),
                 };
                 match &mut self.notes {
-                    Some(notes) => notes.missing_in(rule, &self.asked),
+                    Some(notes) => notes.missing_in(by, rule, &self.asked),
                     None if !is_news => continue,
                     None => {}
                 }

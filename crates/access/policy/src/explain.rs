@@ -14,8 +14,15 @@ pub struct Explanation<'p> {
     pub decision: Decision<'p>,
     /// In the order in which they are heard: type by type, policy by policy.
     pub matched: Vec<Matched<'p>>,
-    /// Keys that the statements about the action ask for, in conditions and variables, and that the request has not.
-    pub missing: Vec<&'p Key>,
+    /// What the statements about the action ask for, in conditions and variables, and the request has not.
+    pub missing: Vec<Missing<'p>>,
+}
+
+/// A key that is not there, and the type of policy that asks for it. Each stands once for each type.
+#[derive(Debug, Clone, Copy)]
+pub struct Missing<'p> {
+    pub by: PolicyType,
+    pub key: &'p Key,
 }
 
 /// A statement that means the caller and the request, and whose conditions hold.
@@ -61,7 +68,7 @@ impl Explanation<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Notes<'p> {
     matched: Vec<Matched<'p>>,
-    missing: Vec<&'p Key>,
+    missing: Vec<Missing<'p>>,
 }
 
 impl<'p> Notes<'p> {
@@ -70,24 +77,24 @@ impl<'p> Notes<'p> {
     }
 
     /// Keys of a statement about another action are nobody's business here, nor are the conditions of one about another resource.
-    pub(crate) fn missing_in(&mut self, rule: &'p Rule, asked: &Asked<'_>) {
+    pub(crate) fn missing_in(&mut self, by: PolicyType, rule: &'p Rule, asked: &Asked<'_>) {
         if !rule.covers_action(asked) {
             return;
         }
         for key in rule.resource_keys() {
-            self.note_missing(key, asked);
+            self.note_missing(by, key, asked);
         }
         if rule.covers_resource(asked) {
             for key in rule.condition_keys() {
-                self.note_missing(key, asked);
+                self.note_missing(by, key, asked);
             }
         }
     }
 
-    fn note_missing(&mut self, key: &'p Key, asked: &Asked<'_>) {
-        let is_noted = self.missing.iter().any(|known| known.as_lower() == key.as_lower());
-        if !is_noted && asked.context.values(key).is_none() {
-            self.missing.push(key);
+    fn note_missing(&mut self, by: PolicyType, key: &'p Key, asked: &Asked<'_>) {
+        let is_same = |known: &Missing<'_>| known.by == by && known.key.as_lower() == key.as_lower();
+        if !self.missing.iter().any(is_same) && asked.context.values(key).is_none() {
+            self.missing.push(Missing { by, key });
         }
     }
 }
@@ -132,7 +139,7 @@ mod tests {
         let matched: Vec<_> = explanation.matched.iter().map(|one| (one.policy.name(), one.index)).collect();
         assert_eq!(matched, [("first", 0), ("first", 2)]);
         // Not the key of the statement about queues, nor the one behind a resource that is another.
-        let missing: Vec<_> = explanation.missing.iter().map(|key| key.as_written()).collect();
+        let missing: Vec<_> = explanation.missing.iter().map(|missing| missing.key.as_written()).collect();
         assert_eq!(missing, ["aws:username", "aws:PrincipalTag/x", "c:d"]);
     }
 }

@@ -45,7 +45,7 @@ pub use context::{Context, Key, Values, tag};
 pub use decision::{Decision, Grounds, Named, PolicyType, Shown};
 pub use document::{Document, Effect, Kind, Scope, Statement, Version};
 pub use evaluate::Policies;
-pub use explain::{Explanation, Matched, Verdict};
+pub use explain::{Explanation, Matched, Missing, Verdict};
 pub use grant::{Constraint, Grant};
 pub use malformed::Malformed;
 pub use places::{Position, statement_places};

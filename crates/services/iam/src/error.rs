@@ -90,6 +90,40 @@ pub(crate) enum IamError {
     NoSuchDeletion {
         task: String,
     },
+    /// Not the ARN of a user, group or role.
+    UnclearEntity {
+        arn: String,
+    },
+    /// A policy that a simulation is to try, by what results call it.
+    InputPolicy {
+        id: String,
+        malformed: Malformed,
+    },
+    TwoBoundaries,
+    InvalidPolicyIdentifier,
+    InvalidAction {
+        name: String,
+    },
+    NotAnArn {
+        name: String,
+    },
+    TooManyResources {
+        max: usize,
+    },
+    InvalidOwner {
+        owner: String,
+    },
+    CallerIsNoUser,
+    UnknownScenario {
+        scenario: String,
+    },
+    NamelessKey,
+    InvalidKeyValues {
+        key: String,
+    },
+    KeyTwice {
+        key: String,
+    },
 }
 
 impl From<IamError> for ApiError {
@@ -185,6 +219,40 @@ impl From<IamError> for ApiError {
             IamError::NoSuchDeletion { task } => {
                 err::no_such_entity(format!("The deletion task with id {task} cannot be found."))
             }
+            IamError::UnclearEntity { arn } => err::invalid_input(format!(
+                "Invalid Entity Arn: {arn} does not clearly define entity type and name."
+            )),
+            IamError::NotAnArn { name } => {
+                err::invalid_input(format!("ResourceNames are not in a valid ARN format: {name}."))
+            }
+            IamError::InvalidOwner { owner } => {
+                err::invalid_input(format!("'{owner}' is not a valid as a Resource Owner."))
+            }
+            IamError::CallerIsNoUser => {
+                err::invalid_input("Invalid caller - Caller must be an IAM user in this context.")
+            }
+            // Our words from here on: AWS documents the code.
+            IamError::InputPolicy { id, malformed } => err::invalid_input(format!("{id}: {malformed}")),
+            IamError::TwoBoundaries => {
+                err::invalid_input("There can be one policy in PermissionsBoundaryPolicyInputList.")
+            }
+            IamError::InvalidPolicyIdentifier => err::invalid_input(
+                "An entry of PolicyExclusionList names one of a type, the ARN of a managed policy or an inline policy.",
+            ),
+            IamError::InvalidAction { name } => {
+                err::invalid_input(format!("{name} is not the name of an action, such as iam:CreateUser."))
+            }
+            IamError::TooManyResources { max } => {
+                err::invalid_input(format!("An action is simulated on {max} resources at most."))
+            }
+            IamError::UnknownScenario { scenario } => {
+                err::invalid_input(format!("The scenario {scenario} is of a service that is not here."))
+            }
+            IamError::NamelessKey => err::invalid_input("An entry of ContextEntries has no ContextKeyName."),
+            IamError::InvalidKeyValues { key } => {
+                err::invalid_input(format!("The values of {key} are not of the type of the key."))
+            }
+            IamError::KeyTwice { key } => err::invalid_input(format!("{key} is in ContextEntries twice.")),
             // Our words, under the code that AWS documents for a request it cannot use.
             IamError::InvalidMarker => err::validation("The marker is not one of this list."),
         }

@@ -21,6 +21,8 @@ mod ops;
 mod page;
 mod role;
 mod service_role;
+mod simulation;
+mod source;
 mod sts;
 mod tags;
 mod trust;

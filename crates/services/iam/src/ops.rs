@@ -8,6 +8,7 @@ mod policies_of_roles;
 mod policies_of_users;
 mod roles;
 mod service_roles;
+mod simulate;
 mod users;
 
 use coffer_core::Registry;
@@ -22,4 +23,5 @@ pub(crate) fn register(registry: &mut Registry) {
     service_roles::register(registry);
     instance_profiles::register(registry);
     oidc_providers::register(registry);
+    simulate::register(registry);
 }

@@ -55,6 +55,7 @@ pub(crate) fn decide(case: &Value) -> Said {
     let shown = text("display_resource").or(resource).map_or(Shown::Nothing, Shown::As);
     with_policies(case, |policies| {
         let decision = policies.decide(&request);
+        assert_eq!(policies.explain(&request).decision, decision);
         let (word, named) = match decision {
             Decision::Allowed(_) => ("Allow", None),
             Decision::ExplicitDeny { by, .. } => ("ExplicitDeny", Some(format!("{by:?}"))),

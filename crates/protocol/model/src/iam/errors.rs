@@ -36,6 +36,9 @@ pub const NO_SUCH_ENTITY: ErrorSpec =
 pub const OPEN_ID_IDP_COMMUNICATION_ERROR: ErrorSpec =
     ErrorSpec { code: "OpenIdIdpCommunicationError", status: 400, message_member: "message" };
 
+pub const POLICY_EVALUATION: ErrorSpec =
+    ErrorSpec { code: "PolicyEvaluation", status: 500, message_member: "message" };
+
 pub const POLICY_NOT_ATTACHABLE: ErrorSpec =
     ErrorSpec { code: "PolicyNotAttachable", status: 400, message_member: "message" };
 
@@ -112,6 +115,11 @@ pub fn no_such_entity(message: impl Into<String>) -> ApiError {
 /// `OpenIdIdpCommunicationError`, HTTP 400.
 pub fn open_id_idp_communication_error(message: impl Into<String>) -> ApiError {
     ApiError::new(OPEN_ID_IDP_COMMUNICATION_ERROR, message)
+}
+
+/// `PolicyEvaluation`, HTTP 500.
+pub fn policy_evaluation(message: impl Into<String>) -> ApiError {
+    ApiError::new(POLICY_EVALUATION, message)
 }
 
 /// `PolicyNotAttachable`, HTTP 400.

@@ -16,7 +16,8 @@ use super::{
         DeleteOpenIDConnectProviderRequest, DeleteRolePermissionsBoundaryRequest, DeleteRolePolicyRequest,
         DeleteRoleRequest, DeleteServiceLinkedRoleRequest, DeleteServiceLinkedRoleResponse,
         DeleteUserPermissionsBoundaryRequest, DeleteUserPolicyRequest, DeleteUserRequest,
-        DetachRolePolicyRequest, DetachUserPolicyRequest, GetInstanceProfileRequest,
+        DetachRolePolicyRequest, DetachUserPolicyRequest, GetContextKeysForCustomPolicyRequest,
+        GetContextKeysForPolicyResponse, GetContextKeysForPrincipalPolicyRequest, GetInstanceProfileRequest,
         GetInstanceProfileResponse, GetOpenIDConnectProviderRequest, GetOpenIDConnectProviderResponse,
         GetPolicyRequest, GetPolicyResponse, GetRolePolicyRequest, GetRolePolicyResponse, GetRoleRequest,
         GetRoleResponse, GetServiceLinkedRoleDeletionStatusRequest,
@@ -33,6 +34,7 @@ use super::{
         ListUsersRequest, ListUsersResponse, PutRolePermissionsBoundaryRequest, PutRolePolicyRequest,
         PutUserPermissionsBoundaryRequest, PutUserPolicyRequest,
         RemoveClientIDFromOpenIDConnectProviderRequest, RemoveRoleFromInstanceProfileRequest,
+        SimulateCustomPolicyRequest, SimulatePolicyResponse, SimulatePrincipalPolicyRequest,
         TagInstanceProfileRequest, TagOpenIDConnectProviderRequest, TagRoleRequest, TagUserRequest,
         UntagInstanceProfileRequest, UntagOpenIDConnectProviderRequest, UntagRoleRequest, UntagUserRequest,
         UpdateAccessKeyRequest, UpdateAssumeRolePolicyRequest, UpdateOpenIDConnectProviderThumbprintRequest,
@@ -652,6 +654,52 @@ pub(super) static DETACH_USER_POLICY: OperationSpec = OperationSpec {
     input: DetachUserPolicyRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetContextKeysForCustomPolicy;
+
+impl Operation for GetContextKeysForCustomPolicy {
+    type Input = GetContextKeysForCustomPolicyRequest;
+    type Output = GetContextKeysForPolicyResponse;
+    const SPEC: &'static OperationSpec = &GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY;
+}
+
+pub(super) static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetContextKeysForCustomPolicy",
+    action: action::GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY,
+    read_only: true,
+    body_limit: 1_048_576,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &[], response: &[] },
+    conditions: &[],
+    input: GetContextKeysForCustomPolicyRequest::SCHEMA,
+    output: GetContextKeysForPolicyResponse::SCHEMA,
+    errors: &[err::INVALID_INPUT],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetContextKeysForPrincipalPolicy;
+
+impl Operation for GetContextKeysForPrincipalPolicy {
+    type Input = GetContextKeysForPrincipalPolicyRequest;
+    type Output = GetContextKeysForPolicyResponse;
+    const SPEC: &'static OperationSpec = &GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY;
+}
+
+pub(super) static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetContextKeysForPrincipalPolicy",
+    action: action::GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY,
+    read_only: true,
+    body_limit: 1_048_576,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PolicySourceArn"], response: &[] },
+    conditions: &[],
+    input: GetContextKeysForPrincipalPolicyRequest::SCHEMA,
+    output: GetContextKeysForPolicyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -1316,6 +1364,74 @@ pub(super) static REMOVE_ROLE_FROM_INSTANCE_PROFILE: OperationSpec = OperationSp
     input: RemoveRoleFromInstanceProfileRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::UNMODIFIABLE_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct SimulateCustomPolicy;
+
+impl Operation for SimulateCustomPolicy {
+    type Input = SimulateCustomPolicyRequest;
+    type Output = SimulatePolicyResponse;
+    const SPEC: &'static OperationSpec = &SIMULATE_CUSTOM_POLICY;
+}
+
+pub(super) static SIMULATE_CUSTOM_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "SimulateCustomPolicy",
+    action: action::SIMULATE_CUSTOM_POLICY,
+    read_only: true,
+    body_limit: 1_048_576,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "ActionNames",
+            "ResourceArns",
+            "ResourceOwner",
+            "CallerArn",
+            "ResourceHandlingOption",
+            "MaxItems",
+        ],
+        response: &[],
+    },
+    conditions: &[],
+    input: SimulateCustomPolicyRequest::SCHEMA,
+    output: SimulatePolicyResponse::SCHEMA,
+    errors: &[err::INVALID_INPUT, err::POLICY_EVALUATION],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct SimulatePrincipalPolicy;
+
+impl Operation for SimulatePrincipalPolicy {
+    type Input = SimulatePrincipalPolicyRequest;
+    type Output = SimulatePolicyResponse;
+    const SPEC: &'static OperationSpec = &SIMULATE_PRINCIPAL_POLICY;
+}
+
+pub(super) static SIMULATE_PRINCIPAL_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "SimulatePrincipalPolicy",
+    action: action::SIMULATE_PRINCIPAL_POLICY,
+    read_only: true,
+    body_limit: 1_048_576,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "PolicySourceArn",
+            "PolicyExclusionList",
+            "ActionNames",
+            "ResourceArns",
+            "ResourceOwner",
+            "CallerArn",
+            "ResourceHandlingOption",
+            "MaxItems",
+        ],
+        response: &[],
+    },
+    conditions: &[],
+    input: SimulatePrincipalPolicyRequest::SCHEMA,
+    output: SimulatePolicyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::POLICY_EVALUATION],
 };
 
 #[derive(Debug, Clone, Copy)]

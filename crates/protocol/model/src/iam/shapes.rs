@@ -2,7 +2,11 @@
 //!
 //! The values that served operations take and give.
 
-use coffer_shape::{Element, Kind, Limits, Member, Pattern, Read, Reader, Schema, Shape, Writer, Wrote};
+use std::collections::BTreeMap;
+
+use coffer_shape::{
+    Element, Entry, Kind, Limits, Member, Pattern, Read, Reader, Schema, Shape, Writer, Wrote,
+};
 use coffer_types::{Secret, Timestamp};
 
 use crate::UnknownValue;
@@ -309,6 +313,155 @@ impl Shape for AttachedPolicy {
             }
             Ok(())
         })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttachmentType {
+    User,
+    Group,
+    Role,
+}
+
+impl AttachmentType {
+    pub const NAMES: &'static [&'static str] = &["user", "group", "role"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Role => "role",
+        }
+    }
+}
+
+impl TryFrom<&str> for AttachmentType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "user" => Ok(Self::User),
+            "group" => Ok(Self::Group),
+            "role" => Ok(Self::Role),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ContextEntry {
+    pub context_key_name: Option<String>,
+    pub context_key_values: Option<Vec<String>>,
+    pub context_key_type: Option<String>,
+}
+
+impl Shape for ContextEntry {
+    const SCHEMA: &'static Schema = &CONTEXT_ENTRY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CONTEXT_ENTRY, &mut |index, from| {
+            match index {
+                0 => value.context_key_name = Some(Shape::read_as(&CONTEXT_KEY_NAME_TYPE, from)?),
+                1 => value.context_key_values = Some(Shape::read_as(&CONTEXT_KEY_VALUE_LIST_TYPE, from)?),
+                2 => value.context_key_type = Some(Shape::read_as(&CONTEXT_KEY_TYPE_ENUM, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CONTEXT_ENTRY, &mut |to| {
+            if let Some(value) = &self.context_key_name {
+                to.member(0, &CONTEXT_ENTRY_MEMBERS[0])?;
+                value.write_as(&CONTEXT_KEY_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.context_key_values {
+                to.member(1, &CONTEXT_ENTRY_MEMBERS[1])?;
+                value.write_as(&CONTEXT_KEY_VALUE_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.context_key_type {
+                to.member(2, &CONTEXT_ENTRY_MEMBERS[2])?;
+                value.write_as(&CONTEXT_KEY_TYPE_ENUM, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContextKeyTypeEnum {
+    String,
+    StringList,
+    Numeric,
+    NumericList,
+    Boolean,
+    BooleanList,
+    Ip,
+    IpList,
+    Binary,
+    BinaryList,
+    Date,
+    DateList,
+}
+
+impl ContextKeyTypeEnum {
+    pub const NAMES: &'static [&'static str] = &[
+        "string",
+        "stringList",
+        "numeric",
+        "numericList",
+        "boolean",
+        "booleanList",
+        "ip",
+        "ipList",
+        "binary",
+        "binaryList",
+        "date",
+        "dateList",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::StringList => "stringList",
+            Self::Numeric => "numeric",
+            Self::NumericList => "numericList",
+            Self::Boolean => "boolean",
+            Self::BooleanList => "booleanList",
+            Self::Ip => "ip",
+            Self::IpList => "ipList",
+            Self::Binary => "binary",
+            Self::BinaryList => "binaryList",
+            Self::Date => "date",
+            Self::DateList => "dateList",
+        }
+    }
+}
+
+impl TryFrom<&str> for ContextKeyTypeEnum {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "string" => Ok(Self::String),
+            "stringList" => Ok(Self::StringList),
+            "numeric" => Ok(Self::Numeric),
+            "numericList" => Ok(Self::NumericList),
+            "boolean" => Ok(Self::Boolean),
+            "booleanList" => Ok(Self::BooleanList),
+            "ip" => Ok(Self::Ip),
+            "ipList" => Ok(Self::IpList),
+            "binary" => Ok(Self::Binary),
+            "binaryList" => Ok(Self::BinaryList),
+            "date" => Ok(Self::Date),
+            "dateList" => Ok(Self::DateList),
+
+            _ => Err(UnknownValue),
+        }
     }
 }
 
@@ -1338,6 +1491,186 @@ impl Shape for DetachUserPolicyRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct EvaluationResult {
+    pub eval_action_name: String,
+    pub eval_resource_name: Option<String>,
+    pub eval_decision: String,
+    pub matched_statements: Option<Vec<Statement>>,
+    pub missing_context_values: Option<Vec<String>>,
+    pub organizations_decision_detail: Option<OrganizationsDecisionDetail>,
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
+    pub eval_decision_details: Option<BTreeMap<String, String>>,
+    pub resource_specific_results: Option<Vec<ResourceSpecificResult>>,
+}
+
+impl Shape for EvaluationResult {
+    const SCHEMA: &'static Schema = &EVALUATION_RESULT;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&EVALUATION_RESULT, &mut |index, from| {
+            match index {
+                0 => value.eval_action_name = Shape::read_as(&ACTION_NAME_TYPE, from)?,
+                1 => value.eval_resource_name = Some(Shape::read_as(&RESOURCE_NAME_TYPE, from)?),
+                2 => value.eval_decision = Shape::read_as(&POLICY_EVALUATION_DECISION_TYPE, from)?,
+                3 => value.matched_statements = Some(Shape::read_as(&STATEMENT_LIST_TYPE, from)?),
+                4 => {
+                    value.missing_context_values =
+                        Some(Shape::read_as(&CONTEXT_KEY_NAMES_RESULT_LIST_TYPE, from)?);
+                }
+                5 => {
+                    value.organizations_decision_detail =
+                        Some(Shape::read_as(&ORGANIZATIONS_DECISION_DETAIL, from)?);
+                }
+                6 => {
+                    value.permissions_boundary_decision_detail =
+                        Some(Shape::read_as(&PERMISSIONS_BOUNDARY_DECISION_DETAIL, from)?);
+                }
+                7 => value.eval_decision_details = Some(Shape::read_as(&EVAL_DECISION_DETAILS_TYPE, from)?),
+                8 => {
+                    value.resource_specific_results =
+                        Some(Shape::read_as(&RESOURCE_SPECIFIC_RESULT_LIST_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&EVALUATION_RESULT, &mut |to| {
+            to.member(0, &EVALUATION_RESULT_MEMBERS[0])?;
+            self.eval_action_name.write_as(&ACTION_NAME_TYPE, to)?;
+            if let Some(value) = &self.eval_resource_name {
+                to.member(1, &EVALUATION_RESULT_MEMBERS[1])?;
+                value.write_as(&RESOURCE_NAME_TYPE, to)?;
+            }
+            to.member(2, &EVALUATION_RESULT_MEMBERS[2])?;
+            self.eval_decision.write_as(&POLICY_EVALUATION_DECISION_TYPE, to)?;
+            if let Some(value) = &self.matched_statements {
+                to.member(3, &EVALUATION_RESULT_MEMBERS[3])?;
+                value.write_as(&STATEMENT_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.missing_context_values {
+                to.member(4, &EVALUATION_RESULT_MEMBERS[4])?;
+                value.write_as(&CONTEXT_KEY_NAMES_RESULT_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.organizations_decision_detail {
+                to.member(5, &EVALUATION_RESULT_MEMBERS[5])?;
+                value.write_as(&ORGANIZATIONS_DECISION_DETAIL, to)?;
+            }
+            if let Some(value) = &self.permissions_boundary_decision_detail {
+                to.member(6, &EVALUATION_RESULT_MEMBERS[6])?;
+                value.write_as(&PERMISSIONS_BOUNDARY_DECISION_DETAIL, to)?;
+            }
+            if let Some(value) = &self.eval_decision_details {
+                to.member(7, &EVALUATION_RESULT_MEMBERS[7])?;
+                value.write_as(&EVAL_DECISION_DETAILS_TYPE, to)?;
+            }
+            if let Some(value) = &self.resource_specific_results {
+                to.member(8, &EVALUATION_RESULT_MEMBERS[8])?;
+                value.write_as(&RESOURCE_SPECIFIC_RESULT_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetContextKeysForCustomPolicyRequest {
+    pub policy_input_list: Vec<String>,
+}
+
+impl Shape for GetContextKeysForCustomPolicyRequest {
+    const SCHEMA: &'static Schema = &GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.policy_input_list = Shape::read_as(&SIMULATION_POLICY_LIST_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST, &mut |to| {
+            to.member(0, &GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST_MEMBERS[0])?;
+            self.policy_input_list.write_as(&SIMULATION_POLICY_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetContextKeysForPolicyResponse {
+    pub context_key_names: Option<Vec<String>>,
+}
+
+impl Shape for GetContextKeysForPolicyResponse {
+    const SCHEMA: &'static Schema = &GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.context_key_names = Some(Shape::read_as(&CONTEXT_KEY_NAMES_RESULT_LIST_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.context_key_names {
+                to.member(0, &GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&CONTEXT_KEY_NAMES_RESULT_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetContextKeysForPrincipalPolicyRequest {
+    pub policy_source_arn: String,
+    pub policy_input_list: Option<Vec<String>>,
+}
+
+impl Shape for GetContextKeysForPrincipalPolicyRequest {
+    const SCHEMA: &'static Schema = &GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_source_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.policy_input_list = Some(Shape::read_as(&SIMULATION_POLICY_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST, &mut |to| {
+            to.member(0, &GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST_MEMBERS[0])?;
+            self.policy_source_arn.write_as(&ARN_TYPE, to)?;
+            if let Some(value) = &self.policy_input_list {
+                to.member(1, &GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST_MEMBERS[1])?;
+                value.write_as(&SIMULATION_POLICY_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct GetInstanceProfileRequest {
     pub instance_profile_name: String,
 }
@@ -1867,6 +2200,43 @@ impl Shape for GetUserResponse {
         to.structure(&GET_USER_RESPONSE, &mut |to| {
             to.member(0, &GET_USER_RESPONSE_MEMBERS[0])?;
             self.user.write_as(&USER, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct InlinePolicyIdentifierType {
+    pub policy_name: String,
+    pub attachment_type: String,
+    pub attachment_name: String,
+}
+
+impl Shape for InlinePolicyIdentifierType {
+    const SCHEMA: &'static Schema = &INLINE_POLICY_IDENTIFIER_TYPE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&INLINE_POLICY_IDENTIFIER_TYPE, &mut |index, from| {
+            match index {
+                0 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                1 => value.attachment_type = Shape::read_as(&ATTACHMENT_TYPE, from)?,
+                2 => value.attachment_name = Shape::read_as(&ATTACHMENT_NAME, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&INLINE_POLICY_IDENTIFIER_TYPE, &mut |to| {
+            to.member(0, &INLINE_POLICY_IDENTIFIER_TYPE_MEMBERS[0])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            to.member(1, &INLINE_POLICY_IDENTIFIER_TYPE_MEMBERS[1])?;
+            self.attachment_type.write_as(&ATTACHMENT_TYPE, to)?;
+            to.member(2, &INLINE_POLICY_IDENTIFIER_TYPE_MEMBERS[2])?;
+            self.attachment_name.write_as(&ATTACHMENT_NAME, to)?;
             Ok(())
         })
     }
@@ -3104,6 +3474,67 @@ impl Shape for OpenIDConnectProviderListEntry {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct OrderedOrganizationPolicyType {
+    pub service_control_policy_input_list: Option<Vec<String>>,
+}
+
+impl Shape for OrderedOrganizationPolicyType {
+    const SCHEMA: &'static Schema = &ORDERED_ORGANIZATION_POLICY_TYPE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ORDERED_ORGANIZATION_POLICY_TYPE, &mut |index, from| {
+            if index == 0 {
+                value.service_control_policy_input_list =
+                    Some(Shape::read_as(&SIMULATION_POLICY_LIST_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ORDERED_ORGANIZATION_POLICY_TYPE, &mut |to| {
+            if let Some(value) = &self.service_control_policy_input_list {
+                to.member(0, &ORDERED_ORGANIZATION_POLICY_TYPE_MEMBERS[0])?;
+                value.write_as(&SIMULATION_POLICY_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct OrganizationsDecisionDetail {
+    pub allowed_by_organizations: Option<bool>,
+}
+
+impl Shape for OrganizationsDecisionDetail {
+    const SCHEMA: &'static Schema = &ORGANIZATIONS_DECISION_DETAIL;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ORGANIZATIONS_DECISION_DETAIL, &mut |index, from| {
+            if index == 0 {
+                value.allowed_by_organizations = Some(Shape::read_as(&BOOLEAN_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ORGANIZATIONS_DECISION_DETAIL, &mut |to| {
+            if let Some(value) = &self.allowed_by_organizations {
+                to.member(0, &ORGANIZATIONS_DECISION_DETAIL_MEMBERS[0])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PermissionsBoundaryAttachmentType {
     PermissionsBoundaryPolicy,
@@ -3128,6 +3559,36 @@ impl TryFrom<&str> for PermissionsBoundaryAttachmentType {
 
             _ => Err(UnknownValue),
         }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PermissionsBoundaryDecisionDetail {
+    pub allowed_by_permissions_boundary: Option<bool>,
+}
+
+impl Shape for PermissionsBoundaryDecisionDetail {
+    const SCHEMA: &'static Schema = &PERMISSIONS_BOUNDARY_DECISION_DETAIL;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&PERMISSIONS_BOUNDARY_DECISION_DETAIL, &mut |index, from| {
+            if index == 0 {
+                value.allowed_by_permissions_boundary = Some(Shape::read_as(&BOOLEAN_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&PERMISSIONS_BOUNDARY_DECISION_DETAIL, &mut |to| {
+            if let Some(value) = &self.allowed_by_permissions_boundary {
+                to.member(0, &PERMISSIONS_BOUNDARY_DECISION_DETAIL_MEMBERS[0])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -3225,6 +3686,211 @@ impl Shape for Policy {
             if let Some(value) = &self.tags {
                 to.member(11, &POLICY_MEMBERS[11])?;
                 value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PolicyEvaluationDecisionType {
+    Allowed,
+    ExplicitDeny,
+    ImplicitDeny,
+}
+
+impl PolicyEvaluationDecisionType {
+    pub const NAMES: &'static [&'static str] = &["allowed", "explicitDeny", "implicitDeny"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::ExplicitDeny => "explicitDeny",
+            Self::ImplicitDeny => "implicitDeny",
+        }
+    }
+}
+
+impl TryFrom<&str> for PolicyEvaluationDecisionType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "allowed" => Ok(Self::Allowed),
+            "explicitDeny" => Ok(Self::ExplicitDeny),
+            "implicitDeny" => Ok(Self::ImplicitDeny),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PolicyIdentifier {
+    pub policy_type: Option<String>,
+    pub policy_arn: Option<String>,
+    pub inline_policy_identifier: Option<InlinePolicyIdentifierType>,
+}
+
+impl Shape for PolicyIdentifier {
+    const SCHEMA: &'static Schema = &POLICY_IDENTIFIER;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&POLICY_IDENTIFIER, &mut |index, from| {
+            match index {
+                0 => value.policy_type = Some(Shape::read_as(&POLICY_IDENTIFIER_POLICY_TYPE, from)?),
+                1 => value.policy_arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                2 => {
+                    value.inline_policy_identifier =
+                        Some(Shape::read_as(&INLINE_POLICY_IDENTIFIER_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&POLICY_IDENTIFIER, &mut |to| {
+            if let Some(value) = &self.policy_type {
+                to.member(0, &POLICY_IDENTIFIER_MEMBERS[0])?;
+                value.write_as(&POLICY_IDENTIFIER_POLICY_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_arn {
+                to.member(1, &POLICY_IDENTIFIER_MEMBERS[1])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.inline_policy_identifier {
+                to.member(2, &POLICY_IDENTIFIER_MEMBERS[2])?;
+                value.write_as(&INLINE_POLICY_IDENTIFIER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PolicyIdentifierPolicyType {
+    Inline,
+    AwsManaged,
+    UserManaged,
+    PermissionBoundary,
+    Scp,
+    Rcp,
+}
+
+impl PolicyIdentifierPolicyType {
+    pub const NAMES: &'static [&'static str] =
+        &["inline", "aws-managed", "user-managed", "permission-boundary", "scp", "rcp"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inline => "inline",
+            Self::AwsManaged => "aws-managed",
+            Self::UserManaged => "user-managed",
+            Self::PermissionBoundary => "permission-boundary",
+            Self::Scp => "scp",
+            Self::Rcp => "rcp",
+        }
+    }
+}
+
+impl TryFrom<&str> for PolicyIdentifierPolicyType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "inline" => Ok(Self::Inline),
+            "aws-managed" => Ok(Self::AwsManaged),
+            "user-managed" => Ok(Self::UserManaged),
+            "permission-boundary" => Ok(Self::PermissionBoundary),
+            "scp" => Ok(Self::Scp),
+            "rcp" => Ok(Self::Rcp),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PolicySourceType {
+    User,
+    Group,
+    Role,
+    AwsManaged,
+    UserManaged,
+    Resource,
+    None,
+}
+
+impl PolicySourceType {
+    pub const NAMES: &'static [&'static str] =
+        &["user", "group", "role", "aws-managed", "user-managed", "resource", "none"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Role => "role",
+            Self::AwsManaged => "aws-managed",
+            Self::UserManaged => "user-managed",
+            Self::Resource => "resource",
+            Self::None => "none",
+        }
+    }
+}
+
+impl TryFrom<&str> for PolicySourceType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "user" => Ok(Self::User),
+            "group" => Ok(Self::Group),
+            "role" => Ok(Self::Role),
+            "aws-managed" => Ok(Self::AwsManaged),
+            "user-managed" => Ok(Self::UserManaged),
+            "resource" => Ok(Self::Resource),
+            "none" => Ok(Self::None),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Position {
+    pub line: Option<i64>,
+    pub column: Option<i64>,
+}
+
+impl Shape for Position {
+    const SCHEMA: &'static Schema = &POSITION;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&POSITION, &mut |index, from| {
+            match index {
+                0 => value.line = Some(Shape::read_as(&LINE_NUMBER, from)?),
+                1 => value.column = Some(Shape::read_as(&COLUMN_NUMBER, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&POSITION, &mut |to| {
+            if let Some(value) = &self.line {
+                to.member(0, &POSITION_MEMBERS[0])?;
+                value.write_as(&LINE_NUMBER, to)?;
+            }
+            if let Some(value) = &self.column {
+                to.member(1, &POSITION_MEMBERS[1])?;
+                value.write_as(&COLUMN_NUMBER, to)?;
             }
             Ok(())
         })
@@ -3438,6 +4104,69 @@ impl Shape for RemoveRoleFromInstanceProfileRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct ResourceSpecificResult {
+    pub eval_resource_name: String,
+    pub eval_resource_decision: String,
+    pub matched_statements: Option<Vec<Statement>>,
+    pub missing_context_values: Option<Vec<String>>,
+    pub eval_decision_details: Option<BTreeMap<String, String>>,
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
+}
+
+impl Shape for ResourceSpecificResult {
+    const SCHEMA: &'static Schema = &RESOURCE_SPECIFIC_RESULT;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&RESOURCE_SPECIFIC_RESULT, &mut |index, from| {
+            match index {
+                0 => value.eval_resource_name = Shape::read_as(&RESOURCE_NAME_TYPE, from)?,
+                1 => value.eval_resource_decision = Shape::read_as(&POLICY_EVALUATION_DECISION_TYPE, from)?,
+                2 => value.matched_statements = Some(Shape::read_as(&STATEMENT_LIST_TYPE, from)?),
+                3 => {
+                    value.missing_context_values =
+                        Some(Shape::read_as(&CONTEXT_KEY_NAMES_RESULT_LIST_TYPE, from)?);
+                }
+                4 => value.eval_decision_details = Some(Shape::read_as(&EVAL_DECISION_DETAILS_TYPE, from)?),
+                5 => {
+                    value.permissions_boundary_decision_detail =
+                        Some(Shape::read_as(&PERMISSIONS_BOUNDARY_DECISION_DETAIL, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&RESOURCE_SPECIFIC_RESULT, &mut |to| {
+            to.member(0, &RESOURCE_SPECIFIC_RESULT_MEMBERS[0])?;
+            self.eval_resource_name.write_as(&RESOURCE_NAME_TYPE, to)?;
+            to.member(1, &RESOURCE_SPECIFIC_RESULT_MEMBERS[1])?;
+            self.eval_resource_decision.write_as(&POLICY_EVALUATION_DECISION_TYPE, to)?;
+            if let Some(value) = &self.matched_statements {
+                to.member(2, &RESOURCE_SPECIFIC_RESULT_MEMBERS[2])?;
+                value.write_as(&STATEMENT_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.missing_context_values {
+                to.member(3, &RESOURCE_SPECIFIC_RESULT_MEMBERS[3])?;
+                value.write_as(&CONTEXT_KEY_NAMES_RESULT_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.eval_decision_details {
+                to.member(4, &RESOURCE_SPECIFIC_RESULT_MEMBERS[4])?;
+                value.write_as(&EVAL_DECISION_DETAILS_TYPE, to)?;
+            }
+            if let Some(value) = &self.permissions_boundary_decision_detail {
+                to.member(5, &RESOURCE_SPECIFIC_RESULT_MEMBERS[5])?;
+                value.write_as(&PERMISSIONS_BOUNDARY_DECISION_DETAIL, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Role {
     pub path: String,
     pub role_name: String,
@@ -3610,6 +4339,256 @@ impl Shape for RoleUsageType {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct SimulateCustomPolicyRequest {
+    pub policy_input_list: Vec<String>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub ordered_organization_policy_input_list: Option<Vec<OrderedOrganizationPolicyType>>,
+    pub action_names: Vec<String>,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_policy: Option<String>,
+    pub resource_owner: Option<String>,
+    pub caller_arn: Option<String>,
+    pub context_entries: Option<Vec<ContextEntry>>,
+    pub resource_handling_option: Option<String>,
+    pub max_items: Option<i64>,
+    pub marker: Option<String>,
+}
+
+impl Shape for SimulateCustomPolicyRequest {
+    const SCHEMA: &'static Schema = &SIMULATE_CUSTOM_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SIMULATE_CUSTOM_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_input_list = Shape::read_as(&SIMULATION_POLICY_LIST_TYPE, from)?,
+                1 => {
+                    value.permissions_boundary_policy_input_list =
+                        Some(Shape::read_as(&SIMULATION_POLICY_LIST_TYPE, from)?);
+                }
+                2 => {
+                    value.ordered_organization_policy_input_list =
+                        Some(Shape::read_as(&ORGANIZATION_POLICY_LIST_TYPE, from)?);
+                }
+                3 => value.action_names = Shape::read_as(&ACTION_NAME_LIST_TYPE, from)?,
+                4 => value.resource_arns = Some(Shape::read_as(&RESOURCE_NAME_LIST_TYPE, from)?),
+                5 => value.resource_policy = Some(Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?),
+                6 => value.resource_owner = Some(Shape::read_as(&RESOURCE_NAME_TYPE, from)?),
+                7 => value.caller_arn = Some(Shape::read_as(&RESOURCE_NAME_TYPE, from)?),
+                8 => value.context_entries = Some(Shape::read_as(&CONTEXT_ENTRY_LIST_TYPE, from)?),
+                9 => {
+                    value.resource_handling_option =
+                        Some(Shape::read_as(&RESOURCE_HANDLING_OPTION_TYPE, from)?);
+                }
+                10 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                11 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SIMULATE_CUSTOM_POLICY_REQUEST, &mut |to| {
+            to.member(0, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[0])?;
+            self.policy_input_list.write_as(&SIMULATION_POLICY_LIST_TYPE, to)?;
+            if let Some(value) = &self.permissions_boundary_policy_input_list {
+                to.member(1, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[1])?;
+                value.write_as(&SIMULATION_POLICY_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.ordered_organization_policy_input_list {
+                to.member(2, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[2])?;
+                value.write_as(&ORGANIZATION_POLICY_LIST_TYPE, to)?;
+            }
+            to.member(3, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[3])?;
+            self.action_names.write_as(&ACTION_NAME_LIST_TYPE, to)?;
+            if let Some(value) = &self.resource_arns {
+                to.member(4, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[4])?;
+                value.write_as(&RESOURCE_NAME_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.resource_policy {
+                to.member(5, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[5])?;
+                value.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            }
+            if let Some(value) = &self.resource_owner {
+                to.member(6, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[6])?;
+                value.write_as(&RESOURCE_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.caller_arn {
+                to.member(7, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[7])?;
+                value.write_as(&RESOURCE_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.context_entries {
+                to.member(8, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[8])?;
+                value.write_as(&CONTEXT_ENTRY_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.resource_handling_option {
+                to.member(9, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[9])?;
+                value.write_as(&RESOURCE_HANDLING_OPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(10, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[10])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(11, &SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS[11])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct SimulatePolicyResponse {
+    pub evaluation_results: Option<Vec<EvaluationResult>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for SimulatePolicyResponse {
+    const SCHEMA: &'static Schema = &SIMULATE_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SIMULATE_POLICY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.evaluation_results = Some(Shape::read_as(&EVALUATION_RESULTS_LIST_TYPE, from)?),
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SIMULATE_POLICY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.evaluation_results {
+                to.member(0, &SIMULATE_POLICY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&EVALUATION_RESULTS_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &SIMULATE_POLICY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &SIMULATE_POLICY_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct SimulatePrincipalPolicyRequest {
+    pub policy_source_arn: String,
+    pub policy_input_list: Option<Vec<String>>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub policy_exclusion_list: Option<Vec<PolicyIdentifier>>,
+    pub action_names: Vec<String>,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_policy: Option<String>,
+    pub resource_owner: Option<String>,
+    pub caller_arn: Option<String>,
+    pub context_entries: Option<Vec<ContextEntry>>,
+    pub resource_handling_option: Option<String>,
+    pub max_items: Option<i64>,
+    pub marker: Option<String>,
+}
+
+impl Shape for SimulatePrincipalPolicyRequest {
+    const SCHEMA: &'static Schema = &SIMULATE_PRINCIPAL_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SIMULATE_PRINCIPAL_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_source_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.policy_input_list = Some(Shape::read_as(&SIMULATION_POLICY_LIST_TYPE, from)?),
+                2 => {
+                    value.permissions_boundary_policy_input_list =
+                        Some(Shape::read_as(&SIMULATION_POLICY_LIST_TYPE, from)?);
+                }
+                3 => value.policy_exclusion_list = Some(Shape::read_as(&POLICY_EXCLUSIONS_LIST_TYPE, from)?),
+                4 => value.action_names = Shape::read_as(&ACTION_NAME_LIST_TYPE, from)?,
+                5 => value.resource_arns = Some(Shape::read_as(&RESOURCE_NAME_LIST_TYPE, from)?),
+                6 => value.resource_policy = Some(Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?),
+                7 => value.resource_owner = Some(Shape::read_as(&RESOURCE_NAME_TYPE, from)?),
+                8 => value.caller_arn = Some(Shape::read_as(&RESOURCE_NAME_TYPE, from)?),
+                9 => value.context_entries = Some(Shape::read_as(&CONTEXT_ENTRY_LIST_TYPE, from)?),
+                10 => {
+                    value.resource_handling_option =
+                        Some(Shape::read_as(&RESOURCE_HANDLING_OPTION_TYPE, from)?);
+                }
+                11 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                12 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SIMULATE_PRINCIPAL_POLICY_REQUEST, &mut |to| {
+            to.member(0, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[0])?;
+            self.policy_source_arn.write_as(&ARN_TYPE, to)?;
+            if let Some(value) = &self.policy_input_list {
+                to.member(1, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[1])?;
+                value.write_as(&SIMULATION_POLICY_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.permissions_boundary_policy_input_list {
+                to.member(2, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[2])?;
+                value.write_as(&SIMULATION_POLICY_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_exclusion_list {
+                to.member(3, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[3])?;
+                value.write_as(&POLICY_EXCLUSIONS_LIST_TYPE, to)?;
+            }
+            to.member(4, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[4])?;
+            self.action_names.write_as(&ACTION_NAME_LIST_TYPE, to)?;
+            if let Some(value) = &self.resource_arns {
+                to.member(5, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[5])?;
+                value.write_as(&RESOURCE_NAME_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.resource_policy {
+                to.member(6, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[6])?;
+                value.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            }
+            if let Some(value) = &self.resource_owner {
+                to.member(7, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[7])?;
+                value.write_as(&RESOURCE_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.caller_arn {
+                to.member(8, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[8])?;
+                value.write_as(&RESOURCE_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.context_entries {
+                to.member(9, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[9])?;
+                value.write_as(&CONTEXT_ENTRY_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.resource_handling_option {
+                to.member(10, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[10])?;
+                value.write_as(&RESOURCE_HANDLING_OPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(11, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[11])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(12, &SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS[12])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct SourceRoleTemplate {
     pub template_arn: String,
     pub template_minor_version: i64,
@@ -3637,6 +4616,55 @@ impl Shape for SourceRoleTemplate {
             self.template_arn.write_as(&ARN_TYPE, to)?;
             to.member(1, &SOURCE_ROLE_TEMPLATE_MEMBERS[1])?;
             self.template_minor_version.write_as(&INTEGER_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Statement {
+    pub source_policy_id: Option<String>,
+    pub source_policy_type: Option<String>,
+    pub start_position: Option<Position>,
+    pub end_position: Option<Position>,
+}
+
+impl Shape for Statement {
+    const SCHEMA: &'static Schema = &STATEMENT;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&STATEMENT, &mut |index, from| {
+            match index {
+                0 => value.source_policy_id = Some(Shape::read_as(&POLICY_IDENTIFIER_TYPE, from)?),
+                1 => value.source_policy_type = Some(Shape::read_as(&POLICY_SOURCE_TYPE, from)?),
+                2 => value.start_position = Some(Shape::read_as(&POSITION, from)?),
+                3 => value.end_position = Some(Shape::read_as(&POSITION, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&STATEMENT, &mut |to| {
+            if let Some(value) = &self.source_policy_id {
+                to.member(0, &STATEMENT_MEMBERS[0])?;
+                value.write_as(&POLICY_IDENTIFIER_TYPE, to)?;
+            }
+            if let Some(value) = &self.source_policy_type {
+                to.member(1, &STATEMENT_MEMBERS[1])?;
+                value.write_as(&POLICY_SOURCE_TYPE, to)?;
+            }
+            if let Some(value) = &self.start_position {
+                to.member(2, &STATEMENT_MEMBERS[2])?;
+                value.write_as(&POSITION, to)?;
+            }
+            if let Some(value) = &self.end_position {
+                to.member(3, &STATEMENT_MEMBERS[3])?;
+                value.write_as(&POSITION, to)?;
+            }
             Ok(())
         })
     }
@@ -4346,6 +5374,18 @@ static ACCESS_KEY_METADATA_MEMBERS: [Member; 4] = [
 static ACCESS_KEY_METADATA: Schema =
     Schema::plain("AccessKeyMetadata", Kind::Structure(&ACCESS_KEY_METADATA_MEMBERS));
 
+static ACTION_NAME_LIST_TYPE: Schema = Schema::plain(
+    "ActionNameListType",
+    Kind::List(&Element { schema: &ACTION_NAME_TYPE, wire: "member", flat: false }),
+);
+
+static ACTION_NAME_TYPE: Schema = Schema {
+    name: "ActionNameType",
+    kind: Kind::String,
+    limits: Limits { min: Some(3), max: Some(128), ..Limits::NONE },
+    sensitive: false,
+};
+
 static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 2] = [
     Member {
         name: "OpenIDConnectProviderArn",
@@ -4419,6 +5459,78 @@ static ATTACHED_POLICY_MEMBERS: [Member; 2] = [
 ];
 
 static ATTACHED_POLICY: Schema = Schema::plain("AttachedPolicy", Kind::Structure(&ATTACHED_POLICY_MEMBERS));
+
+static ATTACHMENT_NAME_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+
+static ATTACHMENT_NAME: Schema = Schema {
+    name: "AttachmentName",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&ATTACHMENT_NAME_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static ATTACHMENT_TYPE: Schema = Schema {
+    name: "AttachmentType",
+    kind: Kind::String,
+    limits: Limits { values: AttachmentType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static COLUMN_NUMBER: Schema = Schema::plain("ColumnNumber", Kind::Integer);
+
+static CONTEXT_ENTRY_MEMBERS: [Member; 3] = [
+    Member {
+        name: "ContextKeyName",
+        wire: "ContextKeyName",
+        required: false,
+        schema: &CONTEXT_KEY_NAME_TYPE,
+    },
+    Member {
+        name: "ContextKeyValues",
+        wire: "ContextKeyValues",
+        required: false,
+        schema: &CONTEXT_KEY_VALUE_LIST_TYPE,
+    },
+    Member {
+        name: "ContextKeyType",
+        wire: "ContextKeyType",
+        required: false,
+        schema: &CONTEXT_KEY_TYPE_ENUM,
+    },
+];
+
+static CONTEXT_ENTRY: Schema = Schema::plain("ContextEntry", Kind::Structure(&CONTEXT_ENTRY_MEMBERS));
+
+static CONTEXT_ENTRY_LIST_TYPE: Schema = Schema::plain(
+    "ContextEntryListType",
+    Kind::List(&Element { schema: &CONTEXT_ENTRY, wire: "member", flat: false }),
+);
+
+static CONTEXT_KEY_NAME_TYPE: Schema = Schema {
+    name: "ContextKeyNameType",
+    kind: Kind::String,
+    limits: Limits { min: Some(5), max: Some(256), ..Limits::NONE },
+    sensitive: false,
+};
+
+static CONTEXT_KEY_NAMES_RESULT_LIST_TYPE: Schema = Schema::plain(
+    "ContextKeyNamesResultListType",
+    Kind::List(&Element { schema: &CONTEXT_KEY_NAME_TYPE, wire: "member", flat: false }),
+);
+
+static CONTEXT_KEY_TYPE_ENUM: Schema = Schema {
+    name: "ContextKeyTypeEnum",
+    kind: Kind::String,
+    limits: Limits { values: ContextKeyTypeEnum::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static CONTEXT_KEY_VALUE_LIST_TYPE: Schema = Schema::plain(
+    "ContextKeyValueListType",
+    Kind::List(&Element { schema: &CONTEXT_KEY_VALUE_TYPE, wire: "member", flat: false }),
+);
+
+static CONTEXT_KEY_VALUE_TYPE: Schema = Schema::plain("ContextKeyValueType", Kind::String);
 
 static CONTEXT_PROVIDER_MEMBERS: [Member; 4] = [
     Member {
@@ -4740,6 +5852,123 @@ static DETACH_USER_POLICY_REQUEST_MEMBERS: [Member; 2] = [
 static DETACH_USER_POLICY_REQUEST: Schema =
     Schema::plain("DetachUserPolicyRequest", Kind::Structure(&DETACH_USER_POLICY_REQUEST_MEMBERS));
 
+static EVAL_DECISION_DETAILS_TYPE: Schema = Schema::plain(
+    "EvalDecisionDetailsType",
+    Kind::Map(&Entry {
+        key: &EVAL_DECISION_SOURCE_TYPE,
+        value: &POLICY_EVALUATION_DECISION_TYPE,
+        key_wire: "key",
+        value_wire: "value",
+        flat: false,
+    }),
+);
+
+static EVAL_DECISION_SOURCE_TYPE: Schema = Schema {
+    name: "EvalDecisionSourceType",
+    kind: Kind::String,
+    limits: Limits { min: Some(3), max: Some(256), ..Limits::NONE },
+    sensitive: false,
+};
+
+static EVALUATION_RESULT_MEMBERS: [Member; 9] = [
+    Member { name: "EvalActionName", wire: "EvalActionName", required: true, schema: &ACTION_NAME_TYPE },
+    Member {
+        name: "EvalResourceName",
+        wire: "EvalResourceName",
+        required: false,
+        schema: &RESOURCE_NAME_TYPE,
+    },
+    Member {
+        name: "EvalDecision",
+        wire: "EvalDecision",
+        required: true,
+        schema: &POLICY_EVALUATION_DECISION_TYPE,
+    },
+    Member {
+        name: "MatchedStatements",
+        wire: "MatchedStatements",
+        required: false,
+        schema: &STATEMENT_LIST_TYPE,
+    },
+    Member {
+        name: "MissingContextValues",
+        wire: "MissingContextValues",
+        required: false,
+        schema: &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE,
+    },
+    Member {
+        name: "OrganizationsDecisionDetail",
+        wire: "OrganizationsDecisionDetail",
+        required: false,
+        schema: &ORGANIZATIONS_DECISION_DETAIL,
+    },
+    Member {
+        name: "PermissionsBoundaryDecisionDetail",
+        wire: "PermissionsBoundaryDecisionDetail",
+        required: false,
+        schema: &PERMISSIONS_BOUNDARY_DECISION_DETAIL,
+    },
+    Member {
+        name: "EvalDecisionDetails",
+        wire: "EvalDecisionDetails",
+        required: false,
+        schema: &EVAL_DECISION_DETAILS_TYPE,
+    },
+    Member {
+        name: "ResourceSpecificResults",
+        wire: "ResourceSpecificResults",
+        required: false,
+        schema: &RESOURCE_SPECIFIC_RESULT_LIST_TYPE,
+    },
+];
+
+static EVALUATION_RESULT: Schema =
+    Schema::plain("EvaluationResult", Kind::Structure(&EVALUATION_RESULT_MEMBERS));
+
+static EVALUATION_RESULTS_LIST_TYPE: Schema = Schema::plain(
+    "EvaluationResultsListType",
+    Kind::List(&Element { schema: &EVALUATION_RESULT, wire: "member", flat: false }),
+);
+
+static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST_MEMBERS: [Member; 1] = [Member {
+    name: "PolicyInputList",
+    wire: "PolicyInputList",
+    required: true,
+    schema: &SIMULATION_POLICY_LIST_TYPE,
+}];
+
+static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST: Schema = Schema::plain(
+    "GetContextKeysForCustomPolicyRequest",
+    Kind::Structure(&GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST_MEMBERS),
+);
+
+static GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE_MEMBERS: [Member; 1] = [Member {
+    name: "ContextKeyNames",
+    wire: "ContextKeyNames",
+    required: false,
+    schema: &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE,
+}];
+
+static GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE: Schema = Schema::plain(
+    "GetContextKeysForPolicyResponse",
+    Kind::Structure(&GET_CONTEXT_KEYS_FOR_POLICY_RESPONSE_MEMBERS),
+);
+
+static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "PolicySourceArn", wire: "PolicySourceArn", required: true, schema: &ARN_TYPE },
+    Member {
+        name: "PolicyInputList",
+        wire: "PolicyInputList",
+        required: false,
+        schema: &SIMULATION_POLICY_LIST_TYPE,
+    },
+];
+
+static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST: Schema = Schema::plain(
+    "GetContextKeysForPrincipalPolicyRequest",
+    Kind::Structure(&GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST_MEMBERS),
+);
+
 static GET_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 1] = [Member {
     name: "InstanceProfileName",
     wire: "InstanceProfileName",
@@ -4879,6 +6108,15 @@ static GET_USER_RESPONSE_MEMBERS: [Member; 1] =
 static GET_USER_RESPONSE: Schema =
     Schema::plain("GetUserResponse", Kind::Structure(&GET_USER_RESPONSE_MEMBERS));
 
+static INLINE_POLICY_IDENTIFIER_TYPE_MEMBERS: [Member; 3] = [
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+    Member { name: "AttachmentType", wire: "AttachmentType", required: true, schema: &ATTACHMENT_TYPE },
+    Member { name: "AttachmentName", wire: "AttachmentName", required: true, schema: &ATTACHMENT_NAME },
+];
+
+static INLINE_POLICY_IDENTIFIER_TYPE: Schema =
+    Schema::plain("InlinePolicyIdentifierType", Kind::Structure(&INLINE_POLICY_IDENTIFIER_TYPE_MEMBERS));
+
 static INSTANCE_PROFILE_MEMBERS: [Member; 7] = [
     Member { name: "Path", wire: "Path", required: true, schema: &PATH_TYPE },
     Member {
@@ -4896,6 +6134,8 @@ static INSTANCE_PROFILE_MEMBERS: [Member; 7] = [
 
 static INSTANCE_PROFILE: Schema =
     Schema::plain("InstanceProfile", Kind::Structure(&INSTANCE_PROFILE_MEMBERS));
+
+static LINE_NUMBER: Schema = Schema::plain("LineNumber", Kind::Integer);
 
 static LIST_ACCESS_KEYS_REQUEST_MEMBERS: [Member; 3] = [
     Member { name: "UserName", wire: "UserName", required: false, schema: &EXISTING_USER_NAME_TYPE },
@@ -5230,12 +6470,53 @@ static OPEN_ID_CONNECT_PROVIDER_URL_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static ORDERED_ORGANIZATION_POLICY_TYPE_MEMBERS: [Member; 1] = [Member {
+    name: "ServiceControlPolicyInputList",
+    wire: "ServiceControlPolicyInputList",
+    required: false,
+    schema: &SIMULATION_POLICY_LIST_TYPE,
+}];
+
+static ORDERED_ORGANIZATION_POLICY_TYPE: Schema = Schema::plain(
+    "OrderedOrganizationPolicyType",
+    Kind::Structure(&ORDERED_ORGANIZATION_POLICY_TYPE_MEMBERS),
+);
+
+static ORGANIZATION_POLICY_LIST_TYPE: Schema = Schema {
+    name: "OrganizationPolicyListType",
+    kind: Kind::List(&Element { schema: &ORDERED_ORGANIZATION_POLICY_TYPE, wire: "member", flat: false }),
+    limits: Limits { max: Some(7), ..Limits::NONE },
+    sensitive: false,
+};
+
+static ORGANIZATIONS_DECISION_DETAIL_MEMBERS: [Member; 1] = [Member {
+    name: "AllowedByOrganizations",
+    wire: "AllowedByOrganizations",
+    required: false,
+    schema: &BOOLEAN_TYPE,
+}];
+
+static ORGANIZATIONS_DECISION_DETAIL: Schema =
+    Schema::plain("OrganizationsDecisionDetail", Kind::Structure(&ORGANIZATIONS_DECISION_DETAIL_MEMBERS));
+
 static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Schema = Schema {
     name: "PermissionsBoundaryAttachmentType",
     kind: Kind::String,
     limits: Limits { values: PermissionsBoundaryAttachmentType::NAMES, ..Limits::NONE },
     sensitive: false,
 };
+
+static PERMISSIONS_BOUNDARY_DECISION_DETAIL_MEMBERS: [Member; 1] = [Member {
+    name: "AllowedByPermissionsBoundary",
+    wire: "AllowedByPermissionsBoundary",
+    required: false,
+    schema: &BOOLEAN_TYPE,
+}];
+
+static PERMISSIONS_BOUNDARY_DECISION_DETAIL: Schema = Schema::plain(
+    "PermissionsBoundaryDecisionDetail",
+    Kind::Structure(&PERMISSIONS_BOUNDARY_DECISION_DETAIL_MEMBERS),
+);
 
 static POLICY_MEMBERS: [Member; 12] = [
     Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &POLICY_NAME_TYPE },
@@ -5268,6 +6549,62 @@ static POLICY_MEMBERS: [Member; 12] = [
 ];
 
 static POLICY: Schema = Schema::plain("Policy", Kind::Structure(&POLICY_MEMBERS));
+
+static POLICY_EVALUATION_DECISION_TYPE: Schema = Schema {
+    name: "PolicyEvaluationDecisionType",
+    kind: Kind::String,
+    limits: Limits { values: PolicyEvaluationDecisionType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static POLICY_EXCLUSIONS_LIST_TYPE: Schema = Schema {
+    name: "PolicyExclusionsListType",
+    kind: Kind::List(&Element { schema: &POLICY_IDENTIFIER, wire: "member", flat: false }),
+    limits: Limits { max: Some(256), ..Limits::NONE },
+    sensitive: false,
+};
+
+static POLICY_IDENTIFIER_MEMBERS: [Member; 3] = [
+    Member {
+        name: "PolicyType",
+        wire: "PolicyType",
+        required: false,
+        schema: &POLICY_IDENTIFIER_POLICY_TYPE,
+    },
+    Member { name: "PolicyArn", wire: "PolicyArn", required: false, schema: &ARN_TYPE },
+    Member {
+        name: "InlinePolicyIdentifier",
+        wire: "InlinePolicyIdentifier",
+        required: false,
+        schema: &INLINE_POLICY_IDENTIFIER_TYPE,
+    },
+];
+
+static POLICY_IDENTIFIER: Schema =
+    Schema::plain("PolicyIdentifier", Kind::Structure(&POLICY_IDENTIFIER_MEMBERS));
+
+static POLICY_IDENTIFIER_POLICY_TYPE: Schema = Schema {
+    name: "PolicyIdentifierPolicyType",
+    kind: Kind::String,
+    limits: Limits { values: PolicyIdentifierPolicyType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static POLICY_IDENTIFIER_TYPE: Schema = Schema::plain("PolicyIdentifierType", Kind::String);
+
+static POLICY_SOURCE_TYPE: Schema = Schema {
+    name: "PolicySourceType",
+    kind: Kind::String,
+    limits: Limits { values: PolicySourceType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static POSITION_MEMBERS: [Member; 2] = [
+    Member { name: "Line", wire: "Line", required: false, schema: &LINE_NUMBER },
+    Member { name: "Column", wire: "Column", required: false, schema: &COLUMN_NUMBER },
+];
+
+static POSITION: Schema = Schema::plain("Position", Kind::Structure(&POSITION_MEMBERS));
 
 static PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
@@ -5351,6 +6688,72 @@ static REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST: Schema = Schema::plain(
     Kind::Structure(&REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_MEMBERS),
 );
 
+static RESOURCE_HANDLING_OPTION_TYPE: Schema = Schema {
+    name: "ResourceHandlingOptionType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(64), ..Limits::NONE },
+    sensitive: false,
+};
+
+static RESOURCE_NAME_LIST_TYPE: Schema = Schema::plain(
+    "ResourceNameListType",
+    Kind::List(&Element { schema: &RESOURCE_NAME_TYPE, wire: "member", flat: false }),
+);
+
+static RESOURCE_NAME_TYPE: Schema = Schema {
+    name: "ResourceNameType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(2048), ..Limits::NONE },
+    sensitive: false,
+};
+
+static RESOURCE_SPECIFIC_RESULT_MEMBERS: [Member; 6] = [
+    Member {
+        name: "EvalResourceName",
+        wire: "EvalResourceName",
+        required: true,
+        schema: &RESOURCE_NAME_TYPE,
+    },
+    Member {
+        name: "EvalResourceDecision",
+        wire: "EvalResourceDecision",
+        required: true,
+        schema: &POLICY_EVALUATION_DECISION_TYPE,
+    },
+    Member {
+        name: "MatchedStatements",
+        wire: "MatchedStatements",
+        required: false,
+        schema: &STATEMENT_LIST_TYPE,
+    },
+    Member {
+        name: "MissingContextValues",
+        wire: "MissingContextValues",
+        required: false,
+        schema: &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE,
+    },
+    Member {
+        name: "EvalDecisionDetails",
+        wire: "EvalDecisionDetails",
+        required: false,
+        schema: &EVAL_DECISION_DETAILS_TYPE,
+    },
+    Member {
+        name: "PermissionsBoundaryDecisionDetail",
+        wire: "PermissionsBoundaryDecisionDetail",
+        required: false,
+        schema: &PERMISSIONS_BOUNDARY_DECISION_DETAIL,
+    },
+];
+
+static RESOURCE_SPECIFIC_RESULT: Schema =
+    Schema::plain("ResourceSpecificResult", Kind::Structure(&RESOURCE_SPECIFIC_RESULT_MEMBERS));
+
+static RESOURCE_SPECIFIC_RESULT_LIST_TYPE: Schema = Schema::plain(
+    "ResourceSpecificResultListType",
+    Kind::List(&Element { schema: &RESOURCE_SPECIFIC_RESULT, wire: "member", flat: false }),
+);
+
 static ROLE_MEMBERS: [Member; 13] = [
     Member { name: "Path", wire: "Path", required: true, schema: &PATH_TYPE },
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
@@ -5413,6 +6816,114 @@ static ROLE_USAGE_TYPE_MEMBERS: [Member; 2] = [
 
 static ROLE_USAGE_TYPE: Schema = Schema::plain("RoleUsageType", Kind::Structure(&ROLE_USAGE_TYPE_MEMBERS));
 
+static SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS: [Member; 12] = [
+    Member {
+        name: "PolicyInputList",
+        wire: "PolicyInputList",
+        required: true,
+        schema: &SIMULATION_POLICY_LIST_TYPE,
+    },
+    Member {
+        name: "PermissionsBoundaryPolicyInputList",
+        wire: "PermissionsBoundaryPolicyInputList",
+        required: false,
+        schema: &SIMULATION_POLICY_LIST_TYPE,
+    },
+    Member {
+        name: "OrderedOrganizationPolicyInputList",
+        wire: "OrderedOrganizationPolicyInputList",
+        required: false,
+        schema: &ORGANIZATION_POLICY_LIST_TYPE,
+    },
+    Member { name: "ActionNames", wire: "ActionNames", required: true, schema: &ACTION_NAME_LIST_TYPE },
+    Member { name: "ResourceArns", wire: "ResourceArns", required: false, schema: &RESOURCE_NAME_LIST_TYPE },
+    Member { name: "ResourcePolicy", wire: "ResourcePolicy", required: false, schema: &POLICY_DOCUMENT_TYPE },
+    Member { name: "ResourceOwner", wire: "ResourceOwner", required: false, schema: &RESOURCE_NAME_TYPE },
+    Member { name: "CallerArn", wire: "CallerArn", required: false, schema: &RESOURCE_NAME_TYPE },
+    Member {
+        name: "ContextEntries",
+        wire: "ContextEntries",
+        required: false,
+        schema: &CONTEXT_ENTRY_LIST_TYPE,
+    },
+    Member {
+        name: "ResourceHandlingOption",
+        wire: "ResourceHandlingOption",
+        required: false,
+        schema: &RESOURCE_HANDLING_OPTION_TYPE,
+    },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+];
+
+static SIMULATE_CUSTOM_POLICY_REQUEST: Schema =
+    Schema::plain("SimulateCustomPolicyRequest", Kind::Structure(&SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS));
+
+static SIMULATE_POLICY_RESPONSE_MEMBERS: [Member; 3] = [
+    Member {
+        name: "EvaluationResults",
+        wire: "EvaluationResults",
+        required: false,
+        schema: &EVALUATION_RESULTS_LIST_TYPE,
+    },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static SIMULATE_POLICY_RESPONSE: Schema =
+    Schema::plain("SimulatePolicyResponse", Kind::Structure(&SIMULATE_POLICY_RESPONSE_MEMBERS));
+
+static SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS: [Member; 13] = [
+    Member { name: "PolicySourceArn", wire: "PolicySourceArn", required: true, schema: &ARN_TYPE },
+    Member {
+        name: "PolicyInputList",
+        wire: "PolicyInputList",
+        required: false,
+        schema: &SIMULATION_POLICY_LIST_TYPE,
+    },
+    Member {
+        name: "PermissionsBoundaryPolicyInputList",
+        wire: "PermissionsBoundaryPolicyInputList",
+        required: false,
+        schema: &SIMULATION_POLICY_LIST_TYPE,
+    },
+    Member {
+        name: "PolicyExclusionList",
+        wire: "PolicyExclusionList",
+        required: false,
+        schema: &POLICY_EXCLUSIONS_LIST_TYPE,
+    },
+    Member { name: "ActionNames", wire: "ActionNames", required: true, schema: &ACTION_NAME_LIST_TYPE },
+    Member { name: "ResourceArns", wire: "ResourceArns", required: false, schema: &RESOURCE_NAME_LIST_TYPE },
+    Member { name: "ResourcePolicy", wire: "ResourcePolicy", required: false, schema: &POLICY_DOCUMENT_TYPE },
+    Member { name: "ResourceOwner", wire: "ResourceOwner", required: false, schema: &RESOURCE_NAME_TYPE },
+    Member { name: "CallerArn", wire: "CallerArn", required: false, schema: &RESOURCE_NAME_TYPE },
+    Member {
+        name: "ContextEntries",
+        wire: "ContextEntries",
+        required: false,
+        schema: &CONTEXT_ENTRY_LIST_TYPE,
+    },
+    Member {
+        name: "ResourceHandlingOption",
+        wire: "ResourceHandlingOption",
+        required: false,
+        schema: &RESOURCE_HANDLING_OPTION_TYPE,
+    },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+];
+
+static SIMULATE_PRINCIPAL_POLICY_REQUEST: Schema = Schema::plain(
+    "SimulatePrincipalPolicyRequest",
+    Kind::Structure(&SIMULATE_PRINCIPAL_POLICY_REQUEST_MEMBERS),
+);
+
+static SIMULATION_POLICY_LIST_TYPE: Schema = Schema::plain(
+    "SimulationPolicyListType",
+    Kind::List(&Element { schema: &POLICY_DOCUMENT_TYPE, wire: "member", flat: false }),
+);
+
 static SOURCE_ROLE_TEMPLATE_MEMBERS: [Member; 2] = [
     Member { name: "TemplateArn", wire: "TemplateArn", required: true, schema: &ARN_TYPE },
     Member {
@@ -5425,6 +6936,30 @@ static SOURCE_ROLE_TEMPLATE_MEMBERS: [Member; 2] = [
 
 static SOURCE_ROLE_TEMPLATE: Schema =
     Schema::plain("SourceRoleTemplate", Kind::Structure(&SOURCE_ROLE_TEMPLATE_MEMBERS));
+
+static STATEMENT_MEMBERS: [Member; 4] = [
+    Member {
+        name: "SourcePolicyId",
+        wire: "SourcePolicyId",
+        required: false,
+        schema: &POLICY_IDENTIFIER_TYPE,
+    },
+    Member {
+        name: "SourcePolicyType",
+        wire: "SourcePolicyType",
+        required: false,
+        schema: &POLICY_SOURCE_TYPE,
+    },
+    Member { name: "StartPosition", wire: "StartPosition", required: false, schema: &POSITION },
+    Member { name: "EndPosition", wire: "EndPosition", required: false, schema: &POSITION },
+];
+
+static STATEMENT: Schema = Schema::plain("Statement", Kind::Structure(&STATEMENT_MEMBERS));
+
+static STATEMENT_LIST_TYPE: Schema = Schema::plain(
+    "StatementListType",
+    Kind::List(&Element { schema: &STATEMENT, wire: "member", flat: false }),
+);
 
 static TAG_MEMBERS: [Member; 2] = [
     Member { name: "Key", wire: "Key", required: true, schema: &TAG_KEY_TYPE },

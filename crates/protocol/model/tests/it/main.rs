@@ -194,13 +194,15 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
             CreateAccessKey CreateInstanceProfile CreateOpenIDConnectProvider CreateRole CreateServiceLinkedRole
             CreateUser DeleteAccessKey DeleteInstanceProfile DeleteOpenIDConnectProvider DeleteRole
             DeleteRolePermissionsBoundary DeleteRolePolicy DeleteServiceLinkedRole DeleteUser
-            DeleteUserPermissionsBoundary DeleteUserPolicy DetachRolePolicy DetachUserPolicy GetInstanceProfile
+            DeleteUserPermissionsBoundary DeleteUserPolicy DetachRolePolicy DetachUserPolicy
+            GetContextKeysForCustomPolicy GetContextKeysForPrincipalPolicy GetInstanceProfile
             GetOpenIDConnectProvider GetPolicy GetRole GetRolePolicy GetServiceLinkedRoleDeletionStatus GetUser
             GetUserPolicy ListAccessKeys ListAttachedRolePolicies ListAttachedUserPolicies ListInstanceProfileTags
             ListInstanceProfiles ListInstanceProfilesForRole ListOpenIDConnectProviderTags ListOpenIDConnectProviders
             ListRolePolicies ListRoleTags ListRoles ListUserPolicies ListUserTags ListUsers
             PutRolePermissionsBoundary PutRolePolicy PutUserPermissionsBoundary PutUserPolicy
-            RemoveClientIDFromOpenIDConnectProvider RemoveRoleFromInstanceProfile TagInstanceProfile
+            RemoveClientIDFromOpenIDConnectProvider RemoveRoleFromInstanceProfile SimulateCustomPolicy
+            SimulatePrincipalPolicy TagInstanceProfile
             TagOpenIDConnectProvider TagRole TagUser UntagInstanceProfile UntagOpenIDConnectProvider UntagRole
             UntagUser UpdateAccessKey UpdateAssumeRolePolicy UpdateOpenIDConnectProviderThumbprint UpdateRole
             UpdateRoleDescription UpdateUser;
