@@ -53,6 +53,12 @@ impl Tasks {
 }
 
 impl Core {
+    /// Says in whose name what the whole store shares is done. Without it, that is whichever account and region comes first.
+    pub fn work_from(&self, home: Partition) {
+        // Whoever said it first has been believed.
+        drop(self.tasks.store_home.set(home));
+    }
+
     /// Waits for a hint that a task has work.
     pub async fn task_hint(&self) {
         self.tasks.wake.notified().await;

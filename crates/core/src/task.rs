@@ -44,7 +44,7 @@ impl Next {
 pub enum Scope {
     /// In every account and region by itself.
     EachPartition,
-    /// At what the whole store shares. It runs in the name of one account and region, whichever came first.
+    /// At what the whole store shares. It runs in the name of one account and region, see [`Core::work_from`].
     Store,
 }
 

@@ -16,7 +16,7 @@ use std::{
 };
 
 use coffer_barrier::SlotKey;
-use coffer_core::{Caller, Core, World};
+use coffer_core::{Caller, Core, Partition, World};
 use coffer_sigv4::SigningKeys;
 use coffer_types::{AccountId, Region, RequestId, Timestamp};
 use tokio::sync::{Notify, futures::Notified};
@@ -47,7 +47,7 @@ pub enum Mode {
 /// What of the configuration a request depends on.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The account of the administrator, and in [`Mode::Dev`] of everybody.
+    /// The first account, and in [`Mode::Dev`] that of everybody.
     pub account: AccountId,
     /// The region of a request that names none.
     pub region: Region,
@@ -202,6 +202,9 @@ impl Node {
 
     /// From here on requests are answered.
     pub fn open(&self, core: Core) {
+        if self.store.is_some() {
+            core.work_from(self.home());
+        }
         self.change(State::Open(Arc::new(core)));
     }
 
@@ -313,13 +316,19 @@ impl Node {
         tokio::task::spawn_blocking(move || core.shut_down()).await.map_err(io::Error::other)?
     }
 
+    /// Where the store keeps what belongs to all of its accounts.
+    fn home(&self) -> Partition {
+        Partition::new(self.settings.account, Region::global())
+    }
+
     /// Lets the store remember how far the audit log has come. Of a store in memory nobody will ask.
     pub(crate) async fn remember_audit_end(&self, core: &Core) {
         if self.store.is_none() {
             return;
         }
         let id = RequestId::random(self.world.entropy.as_ref());
-        let caller = Caller::service(self.settings.account, Region::global(), LOCAL, id);
+        let Partition { account, region } = self.home();
+        let caller = Caller::service(account, region, LOCAL, id);
         if let Err(error) = core.remember_audit_end(&caller).await {
             // What it remembers is older then, and as true as it was.
             tracing::warn!(cause = ?error.cause, "the store could not be told where the audit log ends");
