@@ -5,6 +5,7 @@
 //! mean is not decided here, but in the policy engine, which core asks with what [`identities`] finds.
 
 mod access_key;
+mod administrator;
 mod attachments;
 mod bundled;
 mod entity;
@@ -29,6 +30,7 @@ mod trust;
 mod user;
 
 pub use access_key::{AccessKey, AccessKeyRecord, account_of, find_access_key};
+pub use administrator::reset_administrator;
 pub use sts::{OpenedSession, SessionKey, TrustedProvider, open_session, trusted_provider};
 pub use user::{NewCredentials, UserRecord, create_access_key, create_administrator, has_users};
 

@@ -165,7 +165,7 @@ pub fn create_access_key(cx: &mut Cx<'_>, name: &str) -> Result<Option<NewCreden
     add_local_key(cx, std::sync::Arc::unwrap_or_clone(user), "CreateAccessKey").map(Some)
 }
 
-fn add_local_key(
+pub(crate) fn add_local_key(
     cx: &mut Cx<'_>,
     mut user: UserRecord,
     event: &'static str,
