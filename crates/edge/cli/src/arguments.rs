@@ -4,6 +4,9 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgMatches, Args, Parser, Subcommand};
 use coffer_server::{config::Flags, shell::quoted};
+use coffer_types::AccountId;
+
+use crate::account;
 
 const MAP: &str = "\
 Examples:
@@ -12,6 +15,7 @@ Examples:
   coffer profile install                   lets `aws --profile coffer` talk to it
   coffer key shares create                 recovery shares, for the day the keyfile is lost
   coffer key keyfile create                another keyfile, on that day
+  coffer account create --name team-b      another account, apart from the first in everything
   coffer doctor                            what somebody should look at
   coffer audit search --from 24h           who did what since yesterday
 
@@ -38,10 +42,15 @@ pub(crate) enum Command {
     Dev(Dev),
     /// Make a store that a passphrase opens; `server` then starts sealed and waits for `unseal`
     Init(Init),
-    /// The administrator of the store
+    /// The administrator of an account
     Admin {
         #[command(subcommand)]
         command: AdminCommand,
+    },
+    /// The accounts of the store, each with an administrator and everything else of its own
+    Account {
+        #[command(subcommand)]
+        command: AccountCommand,
     },
     /// Profiles for the AWS CLI and the SDKs
     Profile {
@@ -156,6 +165,8 @@ pub(crate) enum AdminCommand {
         #[command(subcommand)]
         command: AdminKeyCommand,
     },
+    /// Let the administrator in again, whatever policies say or somebody deleted
+    Reset(ResetAdministrator),
 }
 
 #[derive(Debug, Subcommand)]
@@ -166,14 +177,71 @@ pub(crate) enum AdminKeyCommand {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The key is written to bootstrap/credentials in the data directory, and on record. A running server \
-                        makes it if its store is open; without one, the store is opened with its keyfile or with the files given."
+    after_help = "The key is written to bootstrap/credentials in the data directory, or to the file of the account beside it, and \
+                        on record. A running server makes it if its store is open; without one, the store is opened with its keyfile \
+                        or with the files given."
 )]
 pub(crate) struct CreateKey {
     #[command(flatten)]
     pub place: Place,
     #[command(flatten)]
     pub key: KeyFiles,
+    /// Of which account [default: the first]
+    #[arg(long, value_name = "ID", value_parser = account::parse)]
+    pub account: Option<AccountId>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The user `administrator` gets AdministratorAccess and a new key, and loses his boundary, his other policies and his \
+                        groups; if there is none of this name, he is made. Nobody else is changed, and keys that he has stay good. \
+                        Where recovery shares were given out, it takes them. It is on record."
+)]
+pub(crate) struct ResetAdministrator {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// Of which account [default: the first]
+    #[arg(long, value_name = "ID", value_parser = account::parse)]
+    pub account: Option<AccountId>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Make an account and its administrator, whose key is written to a file in the data directory
+    Create(CreateAccount),
+    /// Print the accounts, the oldest first: id, name, when it was made, and the file with its administrator's key
+    List(ListAccounts),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A running server makes it if its store is open; without one, the store is opened with its keyfile or with the files \
+                        given."
+)]
+pub(crate) struct CreateAccount {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// What people call it
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Its id, 12 digits [default: drawn at random]
+    #[arg(long, value_name = "ID", value_parser = account::parse)]
+    pub id: Option<AccountId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListAccounts {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -189,6 +257,9 @@ pub(crate) struct Install {
     /// The name of the profile
     #[arg(long, default_value = "coffer")]
     pub name: String,
+    /// The account whose administrator it is for [default: the first]
+    #[arg(long, value_name = "ID", value_parser = account::parse)]
+    pub account: Option<AccountId>,
 }
 
 #[derive(Debug, Args)]

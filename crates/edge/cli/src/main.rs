@@ -6,6 +6,7 @@
 //! Two things happen before anything else: freed memory is overwritten from the first allocation on, and the process
 //! gives up what it does not need before it reads its first secret.
 
+mod account;
 mod admin;
 mod arguments;
 mod ask;
@@ -30,8 +31,8 @@ use coffer_sys::WipingAllocator;
 use mimalloc::MiMalloc;
 
 use crate::arguments::{
-    AdminCommand, AdminKeyCommand, Arguments, AuditCommand, Command, KeyCommand, KeyfileCommand,
-    ProfileCommand, SharesCommand, SlotCommand,
+    AccountCommand, AdminCommand, AdminKeyCommand, Arguments, AuditCommand, Command, KeyCommand,
+    KeyfileCommand, ProfileCommand, SharesCommand, SlotCommand,
 };
 
 #[global_allocator]
@@ -73,6 +74,9 @@ fn main() -> ExitCode {
         Command::Admin { command: AdminCommand::Key { command: AdminKeyCommand::Create(create) } } => {
             admin::create_key(&create)
         }
+        Command::Admin { command: AdminCommand::Reset(reset) } => admin::reset(&reset),
+        Command::Account { command: AccountCommand::Create(create) } => account::create(&create),
+        Command::Account { command: AccountCommand::List(list) } => account::list(&list),
         Command::Profile { command: ProfileCommand::Install(install) } => profile::install(&install),
         Command::Audit { command: AuditCommand::Verify(verify) } => audit::verify(&verify),
         Command::Audit { command: AuditCommand::Search(search) } => audit::search(&search),

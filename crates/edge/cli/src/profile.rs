@@ -17,6 +17,8 @@ use coffer_server::{
     shell::quoted,
 };
 
+use coffer_types::AccountId;
+
 use crate::{
     Exit,
     arguments::Install,
@@ -41,22 +43,22 @@ pub(crate) fn install(arguments: &Install) -> Result<Exit, Complaint> {
     }
     let (config, home) = configuration(&arguments.place.flags())?;
     let directory = DataDir::to_ask(&config.data_dir)?;
-    let place = directory.credentials();
+    let place = key_file(&directory, arguments.account);
+    let another = match arguments.account {
+        Some(account) => format!("coffer admin key create --account {account}"),
+        None => String::from("coffer admin key create"),
+    };
     let bootstrap = data_dir::read_small(&place).map_err(|error| {
         Complaint::new(format!("the administrator's key {} cannot be read", place.display()))
             .because(error)
             .because("the first start of `coffer server` writes it; whoever took it away has the key")
-            .next("coffer admin key create")
+            .next(&another)
     })?;
     let key = |name| {
         ini::get(bootstrap.expose(), ini::DEFAULT, name).ok_or_else(|| {
             Complaint::new(format!("{} holds no {name}", place.display()))
                 .because("it is not the file that coffer wrote")
-                .next(format!(
-                    "mv {} {} && coffer admin key create",
-                    quoted(&place),
-                    quoted(&beside(&place, "before"))
-                ))
+                .next(format!("mv {} {} && {another}", quoted(&place), quoted(&beside(&place, "before"))))
         })
     };
     let (id, secret) = (key("aws_access_key_id")?, key("aws_secret_access_key")?);
@@ -93,6 +95,17 @@ pub(crate) fn install(arguments: &Install) -> Result<Exit, Complaint> {
         server.endpoint
     ));
     Ok(Exit::Done)
+}
+
+/// Where the key lies of the administrator of an account, the first if none is named. Whoever names the first by its id means the same
+/// file, which says of which account it is.
+fn key_file(directory: &DataDir, account: Option<AccountId>) -> PathBuf {
+    let first = directory.credentials();
+    let Some(account) = account else { return first };
+    let line = format!("# account = {account}");
+    let is_first =
+        data_dir::read_small(&first).is_ok_and(|text| text.expose().lines().any(|known| known == line));
+    if is_first { first } else { directory.credentials_of(account) }
 }
 
 /// The running server's own words, or those of the configuration.

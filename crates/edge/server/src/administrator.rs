@@ -1,34 +1,34 @@
-//! The administrator: made at the first start, and given another key when the first is lost.
+//! The administrators of a store, one in each account: made with it, given another key when the first is lost, and let in again when
+//! policies have locked him out.
 //!
 //! A key that works and that nobody has is as bad as a file with a key that does not work. So the order is always the same,
 //! for the first key and for every later one: the file `credentials.new` is durable before the store accepts its key, and gets
 //! its final name afterwards. A start that finds `credentials.new` asks the store which of the two happened.
 //!
-//! A store with an administrator is never given another one, but its administrator may be given another key, by whoever may
-//! open the store or command its server on this machine. The key goes into a file and nowhere else: it is not printed, and
-//! it does not travel through the control socket.
+//! A start makes an administrator in a new store only. Later, he may be given another key or be made anew by whoever may open the store
+//! or command its server on this machine. The key goes into a file and nowhere else: it is not printed, and it does not travel through
+//! the control socket.
 
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
 };
 
-use coffer_barrier::SlotKey;
-use coffer_core::{Core, Cx, EventKind, ServiceEvent};
-use coffer_iam::{NewCredentials, create_access_key, create_administrator, find_access_key, has_users};
+use coffer_barrier::{KeyringFile, SlotKey, SlotKind};
+use coffer_core::Cx;
+use coffer_iam::{
+    NewCredentials, create_access_key, create_administrator, find_access_key, has_users, reset_administrator,
+};
 use coffer_shape::ApiError;
-use coffer_sys::effective_uid;
 use coffer_types::{AccountId, Region, Secret};
 
 use crate::{
+    accounts::{Deployment, New, record, register_first},
     complaint::Complaint,
-    config::Config,
-    data_dir::{self, DataDir},
+    data_dir,
     durable::{beside, forget},
-    lifecycle::runtime,
-    open::{LOCAL, Store, key_on_this_machine, local_caller, unopened},
+    open::{local_caller, unopened},
     shell::quoted,
-    world,
 };
 
 pub const ADMINISTRATOR: &str = "administrator";
@@ -36,29 +36,30 @@ pub const ADMINISTRATOR: &str = "administrator";
 const ACCESS_KEY_ID: &str = "aws_access_key_id = ";
 /// To be typed when the administrator's key is lost.
 const ANOTHER: &str = "coffer admin key create";
+/// To be typed when he may do nothing any more, or is gone.
+const RESET: &str = "coffer admin reset";
 
-/// Later keys are made one after the other, from the look at the files to the final name: there is one name for all of them.
+/// Later keys are made one after the other, from the look at the files to the final name: each account has one name for all of them.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// Where the key goes, and whose it is.
+/// Where a key goes, and whose it is.
 struct Desk<'d> {
-    core: &'d Core,
+    of: &'d Deployment<'d>,
     account: AccountId,
-    region: &'d Region,
     place: PathBuf,
     pending: PathBuf,
 }
 
-/// Makes the administrator if there is none, or finishes what an earlier start began; answers whether one was made.
-pub(crate) async fn make_administrator(
-    core: &Core,
-    directory: &DataDir,
-    account: AccountId,
-    region: &Region,
-) -> Result<bool, Complaint> {
-    let desk = Desk::new(core, directory, account, region);
-    if desk.has_administrator()? {
-        desk.finish()?;
+/// Makes the administrator of a new store, or finishes what an earlier start began; answers whether one was made.
+pub(crate) async fn make_administrator(deployment: &Deployment<'_>) -> Result<bool, Complaint> {
+    let desk = Desk::new(deployment, deployment.first);
+    if deployment.is_registered().await? || desk.has_administrator()? {
+        deployment.register_first().await?;
+        for account in deployment.accounts().await? {
+            if let Ok(account) = account.id.parse() {
+                Desk::new(deployment, account).finish()?;
+            }
+        }
         return Ok(false);
     }
     if fs::symlink_metadata(&desk.place).is_ok() {
@@ -67,44 +68,65 @@ pub(crate) async fn make_administrator(
             .next(out_of_the_way(&desk.place)));
     }
     // Whoever wrote them had a key of an administrator, whom we do not see.
-    if !core.db().engine().partitions().map_err(|error| unopened(directory, &error))?.is_empty() {
+    let found = deployment.core.db().engine().partitions();
+    if !found.map_err(|error| unopened(deployment.directory, &error))?.is_empty() {
         return Err(Complaint::new("the store has no administrator, but it holds records")
             .because("a new one would not see them")
             .next("coffer verify, then restore the last good backup"));
     }
-    desk.issue(&|cx| create_administrator(cx, ADMINISTRATOR)).await?;
+    desk.issue(&|cx| {
+        register_first(cx)?;
+        create_administrator(cx, ADMINISTRATOR)
+    })
+    .await?;
     Ok(true)
 }
 
-/// Gives the administrator one more access key and answers where it lies. `uid` is who asked for it, for the record. The keys
-/// that were there stay good.
+/// Makes an account and its administrator. Answers its id, and where the key lies. `uid` is who asked for it, for the record.
+pub async fn create_account(
+    deployment: &Deployment<'_>,
+    new: &New,
+    uid: u32,
+) -> Result<(AccountId, PathBuf), Complaint> {
+    let _turn = TURN.lock().await;
+    ensure_set_up(deployment).await?;
+    if let Some(id) = new.id {
+        // Before anything is written down: an account whose key has no place would be left empty.
+        Desk::new(deployment, id).ensure_place()?;
+    }
+    let account = deployment.register(new, uid).await?;
+    let desk = Desk::new(deployment, account);
+    desk.ensure_place()?;
+    let made = desk.issue(&|cx| create_administrator(cx, ADMINISTRATOR)).await;
+    made.map_err(|complaint| {
+        let first = complaint.next_step().map(|next| format!("{next}, with ")).unwrap_or_default();
+        let again = format!("{first}coffer account create --id {account}");
+        complaint
+            .because(format!("the account {account} is registered, and has no administrator yet"))
+            .next(again)
+    })?;
+    Ok((account, desk.place))
+}
+
+/// Gives the administrator of an account, the first if none is named, one more access key and answers where it lies. The keys that
+/// were there stay good.
 pub async fn issue_key(
-    core: &Core,
-    directory: &DataDir,
-    account: AccountId,
-    region: &Region,
+    deployment: &Deployment<'_>,
+    account: Option<AccountId>,
     uid: u32,
 ) -> Result<PathBuf, Complaint> {
     let _turn = TURN.lock().await;
-    let desk = Desk::new(core, directory, account, region);
+    ensure_set_up(deployment).await?;
+    let desk = Desk::new(deployment, deployment.known(account).await?);
     if !desk.has_administrator()? {
-        return Err(Complaint::new("the store has no administrator yet")
-            .because("the first start makes one, with a key")
-            .next("coffer server"));
+        return Err(Complaint::new(format!("the account {} has no user {ADMINISTRATOR}", desk.account))
+            .because("somebody deleted or renamed him, or he was never made")
+            .next(desk.typed(RESET)));
     }
     desk.finish()?;
-    if fs::symlink_metadata(&desk.place).is_ok() {
-        return Err(Complaint::new(format!("{} is there already", desk.place.display()))
-            .because("it may be the only copy of a key, so it is not written over")
-            .next(out_of_the_way(&desk.place)));
-    }
+    desk.ensure_place()?;
     desk.issue(&|cx| {
-        cx.record_event(ServiceEvent {
-            kind: EventKind::Local,
-            source: LOCAL,
-            name: "CreateAdministratorKey",
-            details: vec![("uid", uid.to_string())],
-        });
+        record(cx, "CreateAdministratorKey", uid, Vec::new());
         create_access_key(cx, ADMINISTRATOR)?
             .ok_or_else(|| internal().because("the administrator went away meanwhile"))
     })
@@ -112,43 +134,75 @@ pub async fn issue_key(
     Ok(desk.place)
 }
 
-/// The same while no server runs, with the key that was given or that lies on this machine.
-pub fn issue_key_offline(config: &Config, key: Option<SlotKey>) -> Result<PathBuf, Complaint> {
-    let directory = DataDir::existing(&config.data_dir)?;
-    let world = world::system(&directory.audit());
-    let store = Store::take(directory, config.free_floor_bytes, &world)?;
-    let keyring = store.keyring()?;
-    let account = store.account(config.account, keyring.store_id())?;
-    let key = match key {
-        Some(key) => key,
-        None => key_on_this_machine(&keyring, config)?.ok_or_else(|| {
-            Complaint::new("the store has no key on this machine")
-                .because("it opens with a passphrase or with recovery shares")
-                .next(format!("{ANOTHER} --passphrase-file <file>, or --share <file> for each share"))
-        })?,
-    };
-    runtime()?.block_on(async {
-        let core = store.open_core(&world, &key)?;
-        let issued = issue_key(&core, store.directory(), account, &config.region, effective_uid()).await;
-        let closed = core.shut_down().map_err(|error| {
-            Complaint::new("the audit log could not be synced")
-                .because(error)
-                .next("check the disk, then try again")
-        });
-        let place = issued?;
-        closed.map(|()| place)
+/// Makes the administrator of an account what he was at first, with one more key, and answers where that lies. Nobody else is changed.
+pub async fn reset(
+    deployment: &Deployment<'_>,
+    account: Option<AccountId>,
+    uid: u32,
+) -> Result<PathBuf, Complaint> {
+    let _turn = TURN.lock().await;
+    ensure_set_up(deployment).await?;
+    let desk = Desk::new(deployment, deployment.known(account).await?);
+    desk.finish()?;
+    desk.ensure_place()?;
+    desk.issue(&|cx| {
+        record(cx, "ResetAdministrator", uid, Vec::new());
+        reset_administrator(cx, ADMINISTRATOR)
     })
+    .await?;
+    Ok(desk.place)
+}
+
+/// Refuses a store whose first start has not come to its end.
+async fn ensure_set_up(deployment: &Deployment<'_>) -> Result<(), Complaint> {
+    if deployment.is_registered().await? || Desk::new(deployment, deployment.first).has_administrator()? {
+        return Ok(());
+    }
+    Err(Complaint::new("the store has no administrator yet")
+        .because("the first start makes one, with a key")
+        .next("coffer server"))
+}
+
+/// Whoever makes an administrator anew undoes what others decided. Where recovery shares were given out, that takes as many people as
+/// opening the store does; where there are none, the machine is all there is.
+pub(crate) fn ensure_quorum(keyring: &KeyringFile, given: Option<&SlotKey>) -> Result<(), Complaint> {
+    let is_shared = keyring.slots().iter().any(|slot| slot.kind == SlotKind::Recovery);
+    if !is_shared || matches!(given, Some(SlotKey::Recovery { .. })) {
+        return Ok(());
+    }
+    Err(Complaint::new("the administrator is not reset without recovery shares")
+        .because("this store has them, and a reset undoes what its policies say")
+        .next(format!("{RESET} --share <file> for each share")))
 }
 
 impl<'d> Desk<'d> {
-    fn new(core: &'d Core, directory: &DataDir, account: AccountId, region: &'d Region) -> Self {
-        let place = directory.credentials();
+    fn new(of: &'d Deployment<'d>, account: AccountId) -> Self {
+        let place = of.key_file(account);
         let pending = beside(&place, "new");
-        Self { core, account, region, place, pending }
+        Self { of, account, place, pending }
+    }
+
+    /// A command, as it has to be typed for this account.
+    fn typed(&self, command: &str) -> String {
+        if self.account == self.of.first {
+            command.to_owned()
+        } else {
+            format!("{command} --account {}", self.account)
+        }
     }
 
     fn has_administrator(&self) -> Result<bool, Complaint> {
-        has_users(self.core.db(), self.account, ADMINISTRATOR).map_err(|error| unreadable(&error))
+        has_users(self.of.core.db(), self.account, ADMINISTRATOR).map_err(|error| unreadable(&error))
+    }
+
+    /// Refuses to write over a key.
+    fn ensure_place(&self) -> Result<(), Complaint> {
+        if fs::symlink_metadata(&self.place).is_err() {
+            return Ok(());
+        }
+        Err(Complaint::new(format!("{} is there already", self.place.display()))
+            .because("it may be the only copy of a key, so it is not written over")
+            .next(out_of_the_way(&self.place)))
     }
 
     /// Makes a key in one commit. Its file is durable before the commit, and has its final name after it.
@@ -156,8 +210,9 @@ impl<'d> Desk<'d> {
         &self,
         make: &(dyn Fn(&mut Cx<'_>) -> Result<NewCredentials, ApiError> + Sync),
     ) -> Result<(), Complaint> {
-        let caller = local_caller(self.core.world(), self.account, Region::global());
+        let caller = local_caller(self.of.core.world(), self.account, Region::global());
         let made = self
+            .of
             .core
             .run_local(&caller, |cx| {
                 let new = make(cx)?;
@@ -191,7 +246,7 @@ impl<'d> Desk<'d> {
         let is_valid = match id {
             // A store that cannot be read has not said no.
             Some(id) => {
-                find_access_key(self.core.db(), id.trim()).map_err(|error| unreadable(&error))?.is_some()
+                find_access_key(self.of.core.db(), id.trim()).map_err(|error| unreadable(&error))?.is_some()
             }
             None => false,
         };
@@ -205,8 +260,8 @@ impl<'d> Desk<'d> {
         if !is_valid && !is_placed {
             tracing::warn!(
                 file = %self.pending.display(),
-                "the store does not accept the key in the administrator's file, which was removed; \
-                 if nobody has another key: {ANOTHER}"
+                if_nobody_has_another = self.typed(ANOTHER),
+                "the store does not accept the key in the administrator's file, which was removed"
             );
         }
         Ok(())
@@ -228,7 +283,7 @@ impl<'d> Desk<'d> {
             "# A key of the administrator of this Coffer.\n# account = ",
             self.account.as_str(),
             "\n# region = ",
-            self.region.as_str(),
+            self.of.region.as_str(),
             "\n[default]\n",
             ACCESS_KEY_ID,
             &new.access_key_id,
@@ -255,18 +310,22 @@ fn out_of_the_way(place: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use coffer_core::Core;
+    use coffer_iam::UserRecord;
+
     use super::*;
+    use crate::{data_dir::DataDir, world};
 
     /// A store in memory, and files on the disk.
-    struct House {
+    pub(crate) struct House {
         root: tempfile::TempDir,
-        core: Core,
+        pub(crate) core: Core,
         region: Region,
     }
 
     impl House {
-        async fn new() -> Self {
+        pub(crate) async fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
             let world = world::ephemeral();
             let core = crate::open::dev_core(&world).unwrap();
@@ -276,24 +335,28 @@ mod tests {
             house
         }
 
-        fn directory(&self) -> DataDir {
+        pub(crate) fn directory(&self) -> DataDir {
             DataDir::prepare(&self.root.path().join("data")).unwrap()
         }
 
-        async fn start(&self) -> Result<bool, Complaint> {
-            make_administrator(&self.core, &self.directory(), AccountId::DEV, &self.region).await
+        pub(crate) async fn start(&self) -> Result<bool, Complaint> {
+            make_administrator(&self.deployment(&self.directory())).await
+        }
+
+        pub(crate) fn deployment<'h>(&'h self, directory: &'h DataDir) -> Deployment<'h> {
+            Deployment { core: &self.core, directory, first: AccountId::DEV, region: &self.region }
         }
 
         async fn issue(&self) -> Result<PathBuf, Complaint> {
-            issue_key(&self.core, &self.directory(), AccountId::DEV, &self.region, 7).await
+            issue_key(&self.deployment(&self.directory()), None, 7).await
         }
 
-        fn path(&self, name: &str) -> PathBuf {
+        pub(crate) fn path(&self, name: &str) -> PathBuf {
             self.directory().bootstrap().join(name)
         }
 
         /// The id in a file, which the store has to accept.
-        fn accepted(&self, path: &Path) -> String {
+        pub(crate) fn accepted(&self, path: &Path) -> String {
             let text = data_dir::read_small(path).unwrap();
             let id = text.expose().lines().find_map(|line| line.strip_prefix(ACCESS_KEY_ID)).unwrap();
             assert!(
@@ -363,5 +426,39 @@ mod tests {
         let refusal = house.start().await.unwrap_err();
         assert!(refusal.to_string().contains("cannot be put in its place"), "{refusal}");
         assert!(pending.exists());
+    }
+
+    /// Whatever can deny goes: a boundary, other policies, groups. What else he has stays.
+    #[tokio::test]
+    async fn a_reset_takes_away_what_stands_against_an_administrator_and_nothing_else() {
+        let house = House::new().await;
+        let user = |cx: &mut Cx<'_>| {
+            let found = cx.find::<UserRecord>(&[ADMINISTRATOR])?.ok_or_else(internal)?;
+            Ok(UserRecord::clone(&*found.permit(cx, coffer_model::iam::action::GET_USER)?))
+        };
+        let caller = local_caller(house.core.world(), AccountId::DEV, Region::global());
+        let before = house.core.run_local(&caller, user).await.unwrap();
+        let locked = house.core.run_local(&caller, |cx| {
+            let mut locked = user(cx)?;
+            locked.boundary = Some(String::from("arn:aws:iam::000000000000:policy/little"));
+            locked.policies.attached = vec![String::from("arn:aws:iam::000000000000:policy/deny")];
+            locked.groups = vec![String::from("denied")];
+            locked.path = String::from("/people/");
+            cx.save(locked)
+        });
+        locked.await.unwrap();
+        fs::remove_file(house.path("credentials")).unwrap();
+        for keys in [2, 3] {
+            let directory = house.directory();
+            let path = reset(&house.deployment(&directory), None, 7).await.unwrap();
+            let id = house.accepted(&path);
+            let after = house.core.run_local(&caller, user).await.unwrap();
+            assert_eq!(after.policies.attached, before.policies.attached);
+            assert!(after.policies.inline.is_empty() && after.boundary.is_none() && after.groups.is_empty());
+            assert_eq!((after.user_id, after.path.as_str()), (before.user_id.clone(), "/people/"));
+            assert_eq!((after.access_keys.len(), after.access_keys.last()), (keys, Some(&id)));
+            assert_eq!(after.access_keys[0], before.access_keys[0]);
+            fs::remove_file(path).unwrap();
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Commands given on this machine: status, doctor, seal, unseal, another key for the administrator, changes of the seal slots, and where
+//! Commands given on this machine: status, doctor, seal, unseal, accounts and their administrators, changes of the seal slots, and where
 //! the audit log ends.
 //!
 //! They come over a Unix socket in the data directory, one line of JSON each way. Who may speak is decided twice: by the
@@ -16,11 +16,12 @@ use std::{
     time::Duration,
 };
 
-use coffer_types::Secret;
+use coffer_types::{AccountId, Secret};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::desk::Control;
 use crate::{
+    accounts::Account,
     complaint::Complaint,
     data_dir::DataDir,
     doctor::Finding,
@@ -41,8 +42,13 @@ pub enum Command {
     Unseal,
     /// Makes or takes away a seal slot.
     Change,
-    /// Makes another access key of the administrator, in the data directory.
+    /// Makes another access key of an administrator, in the data directory.
     AdminKey,
+    /// Makes an administrator what he was at first, with another key.
+    AdminReset,
+    /// Makes an account and its administrator.
+    AccountCreate,
+    AccountList,
     /// Where the audit log ends, for somebody who verifies it.
     AuditVerify,
     /// The same, for somebody who searches it.
@@ -61,11 +67,23 @@ pub struct Request {
     pub shares: Vec<Typed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
+    /// The account that is meant, the first if there is none; or the id that a new one shall have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The name of a new account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl Request {
     pub const fn new(command: Command) -> Self {
-        Self { command, passphrase: None, shares: Vec::new(), change: None }
+        Self { command, passphrase: None, shares: Vec::new(), change: None, account: None, name: None }
+    }
+
+    /// Something about an account.
+    #[must_use]
+    pub fn of_account(self, account: Option<AccountId>) -> Self {
+        Self { account: account.map(|account| account.to_string()), ..self }
     }
 
     /// A change of the slots.
@@ -108,6 +126,12 @@ pub enum Reply {
     Filed {
         path: PathBuf,
     },
+    /// A new account, and where the key of its administrator lies.
+    Created {
+        account: String,
+        path: PathBuf,
+    },
+    Accounts(Vec<Account>),
     /// Where the audit log ends.
     AuditEnd {
         segment: u64,

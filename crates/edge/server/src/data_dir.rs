@@ -24,6 +24,7 @@ use std::{
 };
 
 use coffer_sys::{effective_uid, lock_exclusive, owner_and_mode};
+use coffer_types::AccountId;
 
 pub use crate::durable::{PRIVATE_FILE, beside, forget, make, read_small, rename, replace, write_new};
 use crate::{complaint::Complaint, shell::quoted};
@@ -160,7 +161,6 @@ impl DataDir {
 
     /// Whether the files with keys in them are ours alone, those that are there. The engine asks the same of its own.
     pub fn ensure_private(&self) -> Result<(), Complaint> {
-        let credentials = self.credentials();
         let tls = self.path.join("tls");
         if fs::symlink_metadata(&tls).is_ok_and(|found| !found.is_dir()) {
             return Err(Complaint::new(format!("{} is not a directory", tls.display()))
@@ -168,13 +168,8 @@ impl DataDir {
                 .next(format!("mv {} {}", quoted(&tls), quoted(&beside(&tls, "before")))));
         }
         ensure_regular(&tls.join("ca.pem"))?;
-        for path in [
-            self.keyring(),
-            beside(&self.keyring(), "previous"),
-            beside(&credentials, "new"),
-            credentials,
-            tls.join("ca.key"),
-        ] {
+        let others = [self.keyring(), beside(&self.keyring(), "previous"), tls.join("ca.key")];
+        for path in self.key_files().into_iter().chain(others) {
             ensure_regular(&path)?;
             match File::open(&path) {
                 Ok(file) => ensure_private_file(&file, &path, OTHERS)?,
@@ -211,6 +206,28 @@ impl DataDir {
 
     pub fn credentials(&self) -> PathBuf {
         self.bootstrap().join("credentials")
+    }
+
+    /// The files with keys of administrators that are there, also those that have not got their final name yet. What somebody moved out of
+    /// the way is his.
+    fn key_files(&self) -> Vec<PathBuf> {
+        // Where there is no directory yet there are no files.
+        let Ok(entries) = fs::read_dir(self.bootstrap()) else { return Vec::new() };
+        let is_key = |name: &str| {
+            let name = name.strip_suffix(".new").unwrap_or(name);
+            let account = name.strip_prefix("credentials-").map(str::parse::<AccountId>);
+            name == "credentials" || account.is_some_and(|account| account.is_ok())
+        };
+        let entries = entries.filter_map(Result::ok);
+        entries
+            .filter(|entry| entry.file_name().to_str().is_some_and(is_key))
+            .map(|entry| entry.path())
+            .collect()
+    }
+
+    /// The same of an account that was made later.
+    pub fn credentials_of(&self, account: AccountId) -> PathBuf {
+        self.bootstrap().join(format!("credentials-{account}"))
     }
 
     pub fn control_socket(&self) -> PathBuf {
@@ -347,6 +364,8 @@ mod tests {
             "keyring.previous",
             "bootstrap/credentials",
             "bootstrap/credentials.new",
+            "bootstrap/credentials-111122223333",
+            "bootstrap/credentials-111122223333.new",
             "tls/ca.key",
         ] {
             let path = directory.path().join(name);

@@ -3,7 +3,8 @@
 //! Two halves. The HTTP path turns one request into one answer: `listener` and `tls` accept, `exchange` walks a request from
 //! its head to its last byte, `authenticate` says who asks, `limits` says how much, `health` and `metrics` tell the machine
 //! next door how it goes. The life of a node is the other: [`config`] is what the operator wants, [`open`] makes a [`Core`]
-//! of a data directory, [`lifecycle`] starts, drains and stops, [`control`] takes commands on this machine, [`slots`] changes who
+//! of a data directory, [`lifecycle`] starts, drains and stops, [`control`] takes commands on this machine, [`accounts`] and [`administrator`]
+//! say whose it is, [`slots`] changes who
 //! can open the store, [`verify`], [`trail`] and [`doctor`] look at it from outside. [`Node`] is what the two halves share.
 //!
 //! Invariant: this is the only crate that reads the configuration, the environment, the clock and the generator of random
@@ -11,6 +12,7 @@
 //!
 //! [`Core`]: coffer_core::Core
 
+pub mod accounts;
 pub mod administrator;
 pub mod complaint;
 pub mod config;
@@ -20,6 +22,7 @@ pub mod doctor;
 pub mod durable;
 pub mod lifecycle;
 pub mod machine_key;
+pub mod offline;
 pub mod open;
 pub mod shell;
 pub mod slots;

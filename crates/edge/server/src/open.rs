@@ -30,10 +30,11 @@ use coffer_core::{
     AuditEndRecord, AuditLog, Caller, Core, Db, EventKind, Registry, Retention, ServiceEvent, World,
 };
 use coffer_crypto::{PassphraseCost, sha256};
-use coffer_store::{Engine, EngineError, MemoryEngine, SqliteEngine, SqliteOptions};
+use coffer_store::{Dir, Engine, EngineError, MemoryEngine, Read, SqliteEngine, SqliteOptions};
 use coffer_types::{AccountId, Region, RequestId, Secret};
 
 use crate::{
+    accounts::{AccountRecord, Deployment, first_of, numbered},
     administrator::make_administrator,
     belonging::Belonging,
     complaint::Complaint,
@@ -55,9 +56,6 @@ pub const LOCAL: &str = "coffer.local";
 const DEV_SEGMENT_BYTES: u64 = 1 << 20;
 /// What a guess at the passphrase costs on this machine, and what opening the store with it does.
 const PASSPHRASE_TIME: Duration = Duration::from_secs(1);
-/// Account ids of AWS do not begin with a zero, and some tools drop one.
-const ACCOUNT_FIRST: u64 = 100_000_000_000;
-const ACCOUNTS: u64 = 900_000_000_000;
 
 /// Everything we serve.
 pub fn registry() -> Registry {
@@ -67,6 +65,7 @@ pub fn registry() -> Registry {
     coffer_secretsmanager::register(&mut registry);
     coffer_cloudtrail::register(&mut registry);
     registry.examine::<AuditEndRecord>();
+    registry.examine::<AccountRecord>();
     registry
 }
 
@@ -169,29 +168,32 @@ impl Store {
             .map_err(|error| unopened(&self.directory, &error))
     }
 
-    /// The account of this store: the one it was set up for, the configured one, or one that follows from its id.
+    /// The first account of this store: the one it was set up for, the configured one, or one that follows from its id.
     pub fn account(
         &self,
         configured: Option<AccountId>,
         store_id: &[u8; 16],
     ) -> Result<AccountId, Complaint> {
-        let partitions = self.engine.partitions().map_err(|error| unopened(&self.directory, &error))?;
+        let unopened = |error: EngineError| unopened(&self.directory, &error);
+        let partitions = self.engine.partitions().map_err(unopened)?;
         let global = Region::global();
         let present: Vec<_> = partitions
             .iter()
             .filter(|(place, _)| place.region == global)
             .map(|(place, _)| place.account)
             .collect();
-        match (configured, present.as_slice()) {
-            (Some(account), []) => Ok(account),
-            (Some(account), present) if present.contains(&account) => Ok(account),
-            (Some(account), [present, ..]) => {
+        let first = first_of(&present, &mut |partition| {
+            let page = self.engine.scan(partition, &AccountRecord::range(), Dir::Forward, 1, Read::Latest);
+            Ok(!page.map_err(unopened)?.entries.is_empty())
+        })?;
+        match (configured, first) {
+            (Some(account), Some(first)) if account != first => {
                 Err(Complaint::new(format!("the store is not of account {account}"))
-                    .because(format!("it was set up for account {present}"))
-                    .next(format!("account = \"{present}\" in the configuration, or another --data-dir")))
+                    .because(format!("it was set up for account {first}"))
+                    .next(format!("account = \"{first}\" in the configuration, or another --data-dir")))
             }
-            (None, [present, ..]) => Ok(*present),
-            (None, []) => Ok(account_of(store_id)),
+            (_, Some(account)) | (Some(account), None) => Ok(account),
+            (None, None) => Ok(account_of(store_id)),
         }
     }
 }
@@ -216,8 +218,7 @@ pub(crate) fn unopened(directory: &DataDir, error: &EngineError) -> Complaint {
 fn account_of(store_id: &[u8; 16]) -> AccountId {
     let mut text = b"coffer account ".to_vec();
     text.extend_from_slice(store_id);
-    let number = sha256(&text).first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-    AccountId::from_number(ACCOUNT_FIRST + number % ACCOUNTS).unwrap_or(AccountId::DEV)
+    numbered(sha256(&text).first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes)))
 }
 
 /// How a start ended.
@@ -278,7 +279,9 @@ pub async fn start(
         },
     };
     let core = store.open_core(world, &key)?;
-    let is_first = make_administrator(&core, store.directory(), account, &config.region).await?;
+    let deployment =
+        Deployment { core: &core, directory: store.directory(), first: account, region: &config.region };
+    let is_first = make_administrator(&deployment).await?;
     Ok(Start { opened: Opened::Core(Box::new(core)), account, slots, is_first })
 }
 
@@ -499,13 +502,15 @@ mod tests {
         make_keyring(&store.directory().keyring(), &place.config(), &world, None).unwrap();
         let key = SlotKey::Keyfile(keyfile::read(&place.config().keyfile).unwrap());
         let core = store.open_core(&world, &key).unwrap();
-        let account = AccountId::from_number(ACCOUNT_FIRST).unwrap();
+        let account = numbered(0);
         let caller = local_caller(&world, account, Region::global());
         core.run_local(&caller, |cx| coffer_iam::create_administrator(cx, "somebody").map(drop))
             .await
             .unwrap();
-        let elsewhere = AccountId::from_number(ACCOUNT_FIRST + 1).unwrap();
-        let made = make_administrator(&core, store.directory(), elsewhere, &place.config().region).await;
+        let region = place.config().region;
+        let elsewhere =
+            Deployment { core: &core, directory: store.directory(), first: numbered(1), region: &region };
+        let made = make_administrator(&elsewhere).await;
         assert!(made.unwrap_err().to_string().contains("holds records"));
         assert!(!store.directory().credentials().exists());
     }
@@ -546,7 +551,7 @@ mod tests {
     async fn an_account_is_kept_and_another_is_refused() {
         let place = Place::new();
         let account = stop(place.start().await.unwrap());
-        assert!(account.number() >= ACCOUNT_FIRST);
+        assert!(account.number() >= numbered(0).number());
         let (store, world) = place.store();
         let mut config = place.config();
         config.account = Some(AccountId::DEV);

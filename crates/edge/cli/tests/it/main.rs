@@ -1,6 +1,8 @@
 //! The program as its users meet it: started, stopped, refused, looked at.
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod audit;
@@ -20,6 +22,8 @@ mod place;
 mod profile;
 #[cfg(test)]
 mod recovery;
+#[cfg(test)]
+mod reset;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

@@ -15,8 +15,9 @@ use std::{
 };
 
 use coffer_barrier::{RecoveryShare, ShareCollector, SlotKey};
+use coffer_core::Core;
 use coffer_sys::{HardeningLine, effective_uid};
-use coffer_types::Secret;
+use coffer_types::{AccountId, Secret};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
@@ -27,7 +28,8 @@ use tokio::{
 
 use super::{Command, LINE_PATIENCE, PATIENCE, Reply, Request, Status, Typed};
 use crate::{
-    administrator::issue_key,
+    accounts::{Deployment, New},
+    administrator::{create_account, ensure_quorum, issue_key, reset},
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
@@ -73,6 +75,7 @@ struct Attempt {
 enum Purpose {
     Unseal,
     Change(Change),
+    Reset(Option<AccountId>),
 }
 
 impl Control {
@@ -175,6 +178,12 @@ async fn read(stream: &mut UnixStream) -> Result<(u32, Request), Complaint> {
     }
 }
 
+/// The account that a request names, if it names one.
+fn account_in(request: &Request) -> Result<Option<AccountId>, Complaint> {
+    let parsed = request.account.as_deref().map(str::parse).transpose();
+    parsed.map_err(|error| Complaint::new("the account cannot have this id").because(error))
+}
+
 impl Desk {
     async fn carry_out(&self, uid: u32, request: Request) -> Result<Reply, Complaint> {
         let command = request.command;
@@ -200,22 +209,68 @@ impl Desk {
             }
             Command::Change => self.change(uid, request).await,
             Command::AdminKey => {
-                let core = self.node.core().ok_or_else(|| {
-                    Complaint::new("the store is sealed")
-                        .because("a key is made in the store")
-                        .next("coffer unseal")
-                })?;
-                let settings = self.node.settings();
-                let (account, region) = (settings.account, &settings.region);
+                let (core, account) = (self.open_core()?, account_in(&request)?);
                 // On record in the commit that makes the key.
-                let path = issue_key(&core, self.store.directory(), account, region, uid).await?;
-                tracing::warn!(uid, "the administrator was given another key by command");
+                let path = issue_key(&self.deployment(&core), account, uid).await?;
+                tracing::warn!(uid, "an administrator was given another key by command");
                 Ok(Reply::Filed { path })
+            }
+            Command::AdminReset => self.reset(uid, request).await,
+            Command::AccountCreate => {
+                let (core, id) = (self.open_core()?, account_in(&request)?);
+                let new = New { id, name: request.name };
+                let (account, path) = create_account(&self.deployment(&core), &new, uid).await?;
+                tracing::warn!(uid, %account, "an account was made by command");
+                Ok(Reply::Created { account: account.to_string(), path })
+            }
+            Command::AccountList => {
+                let core = self.open_core()?;
+                self.record_if_possible("ListAccounts", uid).await;
+                self.deployment(&core).accounts().await.map(Reply::Accounts)
             }
             Command::Unseal => self.unseal(uid, request).await,
             Command::AuditVerify => self.audit_end("VerifyAuditTrail", uid).await,
             Command::AuditSearch => self.audit_end("SearchAuditTrail", uid).await,
         }
+    }
+
+    fn open_core(&self) -> Result<Arc<Core>, Complaint> {
+        self.node.core().ok_or_else(|| {
+            Complaint::new("the store is sealed")
+                .because("accounts and the keys of their administrators are in it")
+                .next("coffer unseal")
+        })
+    }
+
+    fn deployment<'s>(&'s self, core: &'s Core) -> Deployment<'s> {
+        let settings = self.node.settings();
+        let directory = self.store.directory();
+        Deployment { core, directory, first: settings.account, region: &settings.region }
+    }
+
+    /// Lets an administrator in again. What was given to open the store with has to open it, and where recovery shares are out it has to be
+    /// those.
+    async fn reset(&self, uid: u32, request: Request) -> Result<Reply, Complaint> {
+        // Before any share is taken, which would have to be given again.
+        let (core, account) = (self.open_core()?, account_in(&request)?);
+        let is_given = request.passphrase.is_some() || !request.shares.is_empty();
+        let key = match is_given {
+            true => match self.key(request, Purpose::Reset(account))? {
+                Some(key) => Some(key),
+                None => return Ok(self.progress()),
+            },
+            false => None,
+        };
+        ensure_quorum(&self.store.keyring()?, key.as_ref())?;
+        if let Some(key) = key {
+            let store = Arc::clone(&self.store);
+            let tried = tokio::task::spawn_blocking(move || store.keyring()?.slot_of(&key)).await;
+            tried.map_err(|error| Complaint::new("the key could not be tried").because(error))??;
+        }
+        let path = reset(&self.deployment(&core), account, uid).await?;
+        self.forget_attempt();
+        tracing::warn!(uid, "an administrator was made what he was at first by command");
+        Ok(Reply::Filed { path })
     }
 
     /// Where the audit log ends, and nothing that was answered is behind it.

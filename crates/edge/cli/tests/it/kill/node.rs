@@ -106,7 +106,12 @@ impl Ground {
     }
 
     pub(crate) fn administrator(&self) -> Credentials {
-        let text = fs::read_to_string(self.path("data/bootstrap/credentials")).unwrap();
+        self.credentials("data/bootstrap/credentials")
+    }
+
+    /// What is in a file with a key.
+    pub(crate) fn credentials(&self, name: &str) -> Credentials {
+        let text = fs::read_to_string(self.path(name)).unwrap();
         let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned();
         Credentials {
             access_key_id: value("aws_access_key_id = "),
