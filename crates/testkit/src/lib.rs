@@ -16,12 +16,14 @@
 )]
 
 mod conformance;
+mod issuer;
 mod json;
 mod script;
 mod server;
 mod sim;
 
 pub use conformance::Conformance;
+pub use issuer::Issuer;
 pub use json::pretty;
 pub use script::{OnPaper, Script};
 pub use server::{Engine, TestServer};

@@ -16,23 +16,28 @@
 //!
 //! A body is sent as it stands, so it can also be broken. `${a*2049}` in a request is that letter so many times. An answer
 //! that says `${token}` in place of a string takes any string and gives it that name for later requests: ids and times are
-//! exact, because they follow from the seed, but sealed tokens tell a reader nothing.
+//! exact, because they follow from the seed, but sealed tokens tell a reader nothing. Whoever names the session token of an
+//! answer can go on `as` that: with its credentials. `as nobody` sends a request without a signature, and
+//! `${id-token system:serviceaccount:prod:api aud=other}` stands for a token of the test's identity provider with such a subject,
+//! and claims other than those of Kubernetes; numbers count from now.
 //!
 //! Running a script writes it anew with the answers that came. A test compares the two texts.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use coffer_client::{Client, RawResponse};
+use coffer_client::{Client, Credentials, RawRequest, RawResponse};
 use coffer_model::SERVICES;
 use coffer_shape::ServiceSpec;
+use coffer_types::Secret;
 use serde_json::Value;
 
-use crate::{TestServer, json::pretty, server::operations};
+use crate::{Issuer, TestServer, json::pretty, server::operations};
 
 /// Between two requests, so that creation times differ.
 const TICK: Duration = Duration::from_secs(1);
 const REGION: &str = "eu-west-1";
 const WHO: &str = "administrator";
+const NOBODY: &str = "nobody";
 
 #[derive(Debug, PartialEq, Eq)]
 enum Item {
@@ -145,7 +150,7 @@ impl Script {
 
     /// Sends every request and gives the script with the answers that came.
     pub async fn run(&self, server: &TestServer) -> String {
-        let mut names = BTreeMap::new();
+        let mut names = Names::default();
         let mut blocks = Vec::new();
         for (number, item) in self.items.iter().enumerate() {
             server.world().entropy.begin(u64::try_from(number).unwrap());
@@ -189,11 +194,16 @@ impl Exchange {
         (SERVICES.iter().find(|known| known.name == service).expect("a service that we know"), operation)
     }
 
-    async fn run(&self, server: &TestServer, names: &mut BTreeMap<String, String>) -> String {
-        let client = client(server, &self.who).await.with_region(self.region.parse().unwrap());
+    async fn run(&self, server: &TestServer, names: &mut Names) -> String {
         let (service, operation) = self.parts();
-        let body = filled(&self.request, names);
-        let answer = client.call_raw(service, operation, body.as_bytes()).await.unwrap();
+        let id_token = |words: &str| id_token(server, words);
+        let body = filled(&self.request, &names.texts, &id_token);
+        let answer = if self.who == NOBODY {
+            unsigned(server, body).await
+        } else {
+            let client = client(server, &self.who, names).await.with_region(self.region.parse().unwrap());
+            client.call_raw(service, operation, body.as_bytes()).await.unwrap()
+        };
         let mut head = format!("> {}", self.target);
         if self.region != REGION {
             head.push_str(&format!("  in {}", self.region));
@@ -205,25 +215,80 @@ impl Exchange {
         format!("{head}{request}\n\n< {}\n{}", answer.status, self.shown(&answer, names))
     }
 
-    fn shown(&self, answer: &RawResponse, names: &mut BTreeMap<String, String>) -> String {
+    fn shown(&self, answer: &RawResponse, names: &mut Names) -> String {
         match serde_json::from_slice::<Value>(answer.body.expose()) {
             Ok(mut value) => {
                 if let Ok(expected) = serde_json::from_str(&self.answer) {
-                    take_names(&expected, &mut value, names);
+                    take_names(&expected, &mut value, &mut names.texts);
                 }
                 pretty(&value)
             }
-            Err(_) => String::from_utf8_lossy(answer.body.expose()).into_owned(),
+            Err(_) => names.take_session(&self.answer, &String::from_utf8_lossy(answer.body.expose())),
         }
     }
 }
 
-async fn client(server: &TestServer, who: &str) -> Client {
+/// What answers gave that later requests use.
+#[derive(Debug, Default)]
+struct Names {
+    texts: BTreeMap<String, String>,
+    sessions: BTreeMap<String, Credentials>,
+}
+
+impl Names {
+    /// Where the answer on paper names a session token, the credentials that came get that name.
+    fn take_session(&mut self, expected: &str, came: &str) -> String {
+        let element = |text: &str, name: &str| -> Option<String> {
+            let (_, rest) = text.split_once(&format!("<{name}>"))?;
+            rest.split_once(&format!("</{name}>")).map(|(value, _)| value.to_owned())
+        };
+        let named = element(expected, "SessionToken").filter(|name| name.starts_with("${"));
+        let (Some(shown), Some(token)) = (named, element(came, "SessionToken")) else {
+            return came.to_owned();
+        };
+        let credentials = Credentials {
+            access_key_id: element(came, "AccessKeyId").expect("a key"),
+            secret_access_key: Secret::new(element(came, "SecretAccessKey").expect("a secret")).into(),
+            session_token: Some(Secret::new(token.clone()).into()),
+        };
+        let name = shown.trim_start_matches("${").trim_end_matches('}').to_owned();
+        self.texts.insert(name.clone(), token.clone());
+        self.sessions.insert(name, credentials);
+        came.replace(&token, &shown)
+    }
+}
+
+/// A form as it is, without a signature.
+async fn unsigned(server: &TestServer, body: String) -> RawResponse {
+    let form = "application/x-www-form-urlencoded; charset=utf-8";
+    let headers = vec![(String::from("content-type"), Secret::new(form.as_bytes().to_vec()))];
+    let body = Secret::new(body.into_bytes());
+    let request = RawRequest { method: "POST", target: String::from("/"), headers, body };
+    server.client().connections().send(request).await.unwrap()
+}
+
+fn id_token(server: &TestServer, words: &str) -> String {
+    let now = server.now().seconds();
+    let mut words = words.split(' ');
+    let mut claims = Issuer::claims(now, words.next().expect("a subject"));
+    for word in words {
+        let (claim, value) = word.split_once('=').expect("claim=value");
+        claims[claim] =
+            value.parse::<i64>().map_or_else(|_| Value::from(value), |seconds| Value::from(now + seconds));
+    }
+    server.issuer().token(&claims)
+}
+
+async fn client(server: &TestServer, who: &str, names: &Names) -> Client {
+    if let Some(credentials) = names.sessions.get(who) {
+        return server.client().with_credentials(credentials.clone());
+    }
     match who {
         WHO => server.client().clone(),
         "stranger" => server.stranger(),
         account => {
-            server.administrator_of(account.parse().expect("administrator, stranger or an account")).await
+            let account = account.parse().expect("administrator, stranger, a session or an account");
+            server.administrator_of(account).await
         }
     }
 }
@@ -251,15 +316,18 @@ fn take_names(expected: &Value, came: &mut Value, names: &mut BTreeMap<String, S
     }
 }
 
-fn filled(request: &str, names: &BTreeMap<String, String>) -> String {
+fn filled(request: &str, names: &BTreeMap<String, String>, id_token: &dyn Fn(&str) -> String) -> String {
     let mut out = String::new();
     let mut rest = request;
     while let Some((before, after)) = rest.split_once("${") {
         let (name, after) = after.split_once('}').expect("a closing brace");
         out.push_str(before);
-        match name.split_once('*') {
-            Some((letters, times)) => out.push_str(&letters.repeat(times.parse().expect("a number"))),
-            None => out.push_str(names.get(name).expect("a name that an earlier answer gave")),
+        match (name.strip_prefix("id-token "), name.split_once('*')) {
+            (Some(words), _) => out.push_str(&id_token(words)),
+            (None, Some((letters, times))) => {
+                out.push_str(&letters.repeat(times.parse().expect("a number")));
+            }
+            (None, None) => out.push_str(names.get(name).expect("a name that an earlier answer gave")),
         }
         rest = after;
     }
@@ -319,6 +387,21 @@ mod tests {
             &mut names,
         );
         assert_eq!(came, serde_json::json!({"NextToken": "${next}", "List": [{"A": "${first}"}, 1]}));
-        assert_eq!(filled("${next} ${first} ${ab*3} $", &names), "abc x ababab $");
+        let id_token = |words: &str| format!("<{words}>");
+        let request = "${next} ${first} ${ab*3} ${id-token a b=c} $";
+        assert_eq!(filled(request, &names, &id_token), "abc x ababab <a b=c> $");
+    }
+
+    #[test]
+    fn whoever_names_a_session_token_has_its_credentials() {
+        let answer = |token: &str| {
+            format!(
+                "<A><SecretAccessKey>s</SecretAccessKey><SessionToken>{token}</SessionToken><AccessKeyId>k</AccessKeyId></A>"
+            )
+        };
+        let mut names = Names::default();
+        assert_eq!(names.take_session(&answer("${app}"), &answer("xyz")), answer("${app}"));
+        assert_eq!(names.sessions["app"].access_key_id, "k");
+        assert_eq!(names.take_session("", &answer("xyz")), answer("xyz"));
     }
 }

@@ -4,7 +4,7 @@
 //! was set up differ. Background loops do not run by themselves, because a test must decide when time passes: see
 //! [`TestServer::pass`].
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use coffer_barrier::Barrier;
 use coffer_client::{Client, Credentials, Endpoint};
@@ -16,7 +16,7 @@ use coffer_store::{Engine as StoreEngine, MemoryEngine, SqliteEngine, SqliteOpti
 use coffer_types::{AccountId, Clock, Region, RequestId, Secret, Timestamp};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::{Conformance, SimWorld};
+use crate::{Conformance, Issuer, SimWorld};
 
 const ACCOUNT: &str = "111122223333";
 const REGION: &str = "eu-west-1";
@@ -60,6 +60,7 @@ pub struct TestServer {
     place: Place,
     barrier: Arc<Barrier>,
     client: Client,
+    issuer: Issuer,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<()>>,
 }
@@ -79,11 +80,13 @@ impl TestServer {
             Engine::Memory => Place::Memory(Arc::new(MemoryEngine::new())),
             Engine::Sqlite => Place::Sqlite(tempfile::tempdir().unwrap()),
         };
+        let issuer = Issuer::new();
         let settings = Settings {
             account: account(),
             region: region(),
             limits: Default::default(),
             signature: Window(SIGNATURE_WINDOW),
+            oidc: BTreeMap::from([(Issuer::NAME.to_owned(), issuer.keys())]),
         };
         let node = Arc::new(Node::new(Mode::Production, world.world(), settings, None));
         // Engines draw different amounts of chance; from here on nobody sees the difference.
@@ -103,7 +106,7 @@ impl TestServer {
         let endpoint = Endpoint::new(&format!("http://{address}"), None).unwrap();
         let client = Client::new(endpoint, credentials, region(), world.world().clock)
             .observed_by(Arc::new(Conformance));
-        Self { world, node, place, barrier, client, stop: Some(stop), served: Some(served) }
+        Self { world, node, place, barrier, client, issuer, stop: Some(stop), served: Some(served) }
     }
 
     pub const fn world(&self) -> &SimWorld {
@@ -113,6 +116,11 @@ impl TestServer {
     /// The node itself, for tests that serve it in another way as well.
     pub const fn node(&self) -> &Arc<Node> {
         &self.node
+    }
+
+    /// The identity provider whose keys the server knows.
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
     }
 
     pub fn now(&self) -> Timestamp {

@@ -4,22 +4,28 @@
 //! [`Identified::prove`] compares signatures, and is the only place that makes an [`Authenticated`]. The parser of bodies and
 //! the core are reached through that type alone, so no later mistake can run a request that nobody signed.
 //!
-//! A node in [`Mode::Dev`] believes whatever a request says of itself. That is decided here, once, and the rest of the path is
-//! the same.
+//! There are two other ways to prove oneself. Temporary credentials bring a session token, in which everything about them is sealed; it is
+//! opened here. And for one operation nobody signs: [`Authenticated::by_token`] takes the token of an identity provider instead.
+//!
+//! A node in [`Mode::Dev`] believes whatever a request says of itself, unless it brings a session token of ours: that says more. That is
+//! decided here, once, and the rest of the path is the same.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, sync::Arc};
 
-use coffer_core::{Core, LoadError, Principal};
-use coffer_shape::ServiceSpec;
+use coffer_core::{Core, LoadError, Principal, PrincipalKind, WebIdentity};
+use coffer_iam::{OpenedSession, SessionKey, find_access_key, open_session, trusted_provider};
+use coffer_model::sts::{AssumeRoleWithWebIdentity, AssumeRoleWithWebIdentityRequest, SERVICE as STS};
+use coffer_shape::{ApiError, Operation, OperationSpec, ServiceSpec};
 use coffer_sigv4::{
     Accepts, Claim, Expect, Head, KeyKind, KeyMaterial, Pending, SignatureError, SigningKeys, TokenState,
     Window,
 };
-use coffer_types::{AccountId, Region};
+use coffer_types::{AccountId, Region, Secret, Timestamp};
 
 use crate::{
     Mode,
     node::{Node, Settings},
+    oidc::{self, Token, TokenFault},
 };
 
 /// STS takes presigned requests for a quarter of an hour, whatever they say.
@@ -33,6 +39,55 @@ pub(crate) struct Authenticated {
 }
 
 impl Authenticated {
+    /// The one operation that a token stands in for a signature in.
+    pub(crate) fn is_by_token(operation: &OperationSpec) -> bool {
+        let by_token = AssumeRoleWithWebIdentity::SPEC;
+        (operation.service.name, operation.name) == (by_token.service.name, by_token.name)
+    }
+
+    /// Whoever an identity provider vouches for, to the account whose role he wants.
+    ///
+    /// The store is not kept open while the keys of the provider are fetched: sealing waits for whoever holds it.
+    pub(crate) async fn by_token(
+        node: &Node,
+        asked: &AssumeRoleWithWebIdentityRequest,
+        region: Region,
+    ) -> Result<Self, ApiError> {
+        let token = Token::read(asked.web_identity_token.expose())?;
+        let no_provider = || TokenFault::NoProvider { issuer: token.issuer().to_owned() };
+        let issuer = oidc::name(token.issuer()).ok_or_else(no_provider)?;
+        let found = {
+            let unavailable = || ApiError::new(STS.codes.unavailable, "The service is not ready.");
+            let core = node.core().ok_or_else(unavailable)?;
+            trusted_provider(core.db(), &asked.role_arn, issuer)?
+                .map_err(|error| unavailable().because(error))?
+        };
+        let provider = found.ok_or_else(no_provider)?;
+        let now = node.world().clock.now();
+        let claims = node.issuers().verify(&token, &provider.client_ids, now).await?;
+        let principal = Principal {
+            account: provider.account,
+            user_id: format!("{}:{}:{}", provider.arn, claims.audience, claims.subject),
+            arn: provider.arn,
+            kind: PrincipalKind::WebIdentity(Arc::new(WebIdentity {
+                issuer: issuer.to_owned(),
+                subject: claims.subject,
+                audience: claims.audience,
+                claims: claims.conditions,
+                tags: claims.tags,
+                transitive_tag_keys: claims.transitive_tag_keys,
+                source_identity: claims.source_identity,
+            })),
+            access_key_id: None,
+            session: None,
+        };
+        Ok(Self { principal, region })
+    }
+
+    pub(crate) const fn region(&self) -> &Region {
+        &self.region
+    }
+
     pub(crate) fn into_parts(self) -> (Principal, Region) {
         (self.principal, self.region)
     }
@@ -67,10 +122,14 @@ impl From<SignatureError> for Unidentified {
 pub(crate) enum Claimed {
     Signed(Box<Claim>),
     /// Any words will do.
-    Said {
-        access_key_id: String,
-        region: Option<Region>,
-    },
+    Said(Said),
+}
+
+#[derive(Debug)]
+pub(crate) struct Said {
+    access_key_id: String,
+    region: Option<Region>,
+    session_token: Option<Secret<String>>,
 }
 
 impl Claimed {
@@ -81,22 +140,29 @@ impl Claimed {
         };
         match (Claim::read(head, accepts), mode) {
             (Ok(claim), Mode::Production) => Ok(Self::Signed(Box::new(claim))),
-            (Ok(claim), Mode::Dev) => Ok(Self::said(claim.access_key_id(), claim.region())),
+            (Ok(claim), Mode::Dev) => {
+                Ok(Self::said(claim.access_key_id(), claim.region(), claim.session_token().map(copied)))
+            }
             (Err(error), Mode::Production) => Err(error),
             (Err(error), Mode::Dev) => said_at_all(head, error),
         }
     }
 
-    fn said(access_key_id: &str, region: &str) -> Self {
-        Self::Said { access_key_id: access_key_id.to_owned(), region: region.parse().ok() }
+    fn said(access_key_id: &str, region: &str, session_token: Option<Secret<String>>) -> Self {
+        let access_key_id = access_key_id.to_owned();
+        Self::Said(Said { access_key_id, region: region.parse().ok(), session_token })
     }
 
     pub(crate) fn access_key_id(&self) -> &str {
         match self {
             Self::Signed(claim) => claim.access_key_id(),
-            Self::Said { access_key_id, .. } => access_key_id,
+            Self::Said(said) => &said.access_key_id,
         }
     }
+}
+
+fn copied(token: &Secret<String>) -> Secret<String> {
+    Secret::new(token.expose().clone())
 }
 
 /// Hand-written requests seldom sign every header they must. Without a signature to check that does not matter, as long as
@@ -118,9 +184,11 @@ fn said_at_all(head: &Head<'_>, error: SignatureError) -> Result<Claimed, Signat
     let credential = header
         .and_then(|header| header.split_once("Credential="))
         .and_then(|(_, rest)| rest.split([',', ' ']).next());
+    let token = head.values("x-amz-security-token").next().and_then(|value| std::str::from_utf8(value).ok());
+    let token = token.map(|token| Secret::new(token.trim().to_owned()));
     let mut parts = credential.unwrap_or_default().split('/');
     match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(id), Some(_), Some(region), Some(_), Some(_)) => Ok(Claimed::said(id, region)),
+        (Some(id), Some(_), Some(region), Some(_), Some(_)) => Ok(Claimed::said(id, region, token)),
         _ => Err(error),
     }
 }
@@ -143,24 +211,27 @@ impl Gate<'_> {
     ) -> Result<Identified, Unidentified> {
         match claimed {
             Claimed::Signed(claim) => self.look_up(*claim, service),
-            Claimed::Said { access_key_id, region } => {
-                Ok(Identified(believe(access_key_id, region, self.node.settings())))
-            }
+            Claimed::Said(said) => self.believe(said).map_err(Unidentified::Store).map(Identified),
         }
     }
 
     fn look_up(self, claim: Claim, service: &ServiceSpec) -> Result<Identified, Unidentified> {
-        let found = coffer_iam::find_access_key(self.core.db(), claim.access_key_id())
-            .map_err(Unidentified::Store)?;
-        // The secret of a key never changes; one that is switched off is not found at all. So the moment it was made tells
-        // one secret from another.
-        let material = found.as_ref().map_or(KeyMaterial::Unknown, |found| KeyMaterial::Known {
-            secret: &found.record.secret,
-            generation: found.record.created_at.millis().cast_unsigned(),
-            kind: KeyKind::LongLived,
-        });
-        // Nobody gives out sessions yet, so no token can be right.
-        let token = if claim.session_token().is_some() { TokenState::Invalid } else { TokenState::NotSent };
+        let now = self.node.world().clock.now();
+        let key = self.find_key(&claim, service, now)?;
+        let (material, token) = match &key {
+            // The secret of such a key never changes; one that is switched off is not found at all. So the moment it was made
+            // tells one secret from another.
+            Key::LongLived(found) => {
+                let generation = found.record.created_at.millis().cast_unsigned();
+                let (secret, kind) = (&found.record.secret, KeyKind::LongLived);
+                (KeyMaterial::Known { secret, generation, kind }, not_of_session(&claim))
+            }
+            Key::Temporary(SessionKey { secret, generation, .. }) => {
+                let (generation, kind) = (*generation, KeyKind::Temporary);
+                (KeyMaterial::Known { secret, generation, kind }, TokenState::Valid)
+            }
+            Key::Unknown => (KeyMaterial::Unknown, not_of_session(&claim)),
+        };
         let region: OnceCell<Region> = OnceCell::new();
         let serves_region = |name: &str| match name.parse() {
             Ok(parsed) => {
@@ -169,23 +240,78 @@ impl Gate<'_> {
             }
             Err(_) => false,
         };
-        let expect = Expect {
-            service: service.name,
-            serves_region: &serves_region,
-            now: self.node.world().clock.now(),
-            window: self.window,
-        };
+        let expect =
+            Expect { service: service.name, serves_region: &serves_region, now, window: self.window };
         let pending = claim.begin(material, token, &expect, self.keys)?;
-        let who = found.map(|found| found.principal).zip(region.into_inner());
+        let who = key.principal().zip(region.into_inner());
         Ok(Identified(Proof::Signature(Box::new(pending), who)))
+    }
+
+    /// The key that a claim names. One of a session is in its token; an id that brings none, or brings one that it should not, is
+    /// looked for among those of users.
+    fn find_key(self, claim: &Claim, service: &ServiceSpec, now: Timestamp) -> Result<Key, Unidentified> {
+        let (db, id) = (self.core.db(), claim.access_key_id());
+        let found = match claim.session_token() {
+            Some(token) => match open_session(db, id, token.expose(), now).map_err(Unidentified::Store)? {
+                OpenedSession::Valid(session) if is_known_to(service, &session.principal) => {
+                    return Ok(Key::Temporary(session));
+                }
+                OpenedSession::Expired => return Err(SignatureError::TokenExpired.into()),
+                OpenedSession::Valid(_) | OpenedSession::Invalid => None,
+            },
+            None => find_access_key(db, id).map_err(Unidentified::Store)?,
+        };
+        Ok(found.map_or(Key::Unknown, |found| Key::LongLived(Box::new(found))))
+    }
+
+    /// Who a request says it is from: a session of ours, or the root of an account.
+    fn believe(self, said: Said) -> Result<Proof, LoadError> {
+        let settings = self.node.settings();
+        let now = self.node.world().clock.now();
+        let region = said.region.unwrap_or_else(|| settings.region.clone());
+        if let Some(token) = &said.session_token
+            && let OpenedSession::Valid(session) =
+                open_session(self.core.db(), &said.access_key_id, token.expose(), now)?
+        {
+            return Ok(Proof::NotAsked(session.principal, region));
+        }
+        Ok(Proof::NotAsked(root(said.access_key_id, settings), region))
     }
 }
 
+/// What was found under a key id.
+#[derive(Debug)]
+enum Key {
+    LongLived(Box<coffer_iam::AccessKey>),
+    Temporary(SessionKey),
+    Unknown,
+}
+
+impl Key {
+    fn principal(self) -> Option<Principal> {
+        match self {
+            Self::LongLived(found) => Some(found.principal),
+            Self::Temporary(session) => Some(session.principal),
+            Self::Unknown => None,
+        }
+    }
+}
+
+fn not_of_session(claim: &Claim) -> TokenState {
+    if claim.session_token().is_some() { TokenState::Invalid } else { TokenState::NotSent }
+}
+
+/// As on AWS, IAM does not know users who come with the credentials of GetSessionToken and without a second factor.
+fn is_known_to(service: &ServiceSpec, principal: &Principal) -> bool {
+    let is_weak = matches!(principal.kind, PrincipalKind::User { .. } | PrincipalKind::Root)
+        && principal.session.as_ref().is_some_and(|session| !session.mfa);
+    !is_weak || service.name != coffer_model::iam::SERVICE.name
+}
+
 /// Everybody is the root of an account, which a key id of twelve digits names.
-fn believe(access_key_id: String, region: Option<Region>, settings: &Settings) -> Proof {
+fn root(access_key_id: String, settings: &Settings) -> Principal {
     let account: AccountId = access_key_id.parse().unwrap_or(settings.account);
-    let principal = Principal::root(account, Some(access_key_id));
-    Proof::NotAsked(principal, region.unwrap_or_else(|| settings.region.clone()))
+    Principal::root(account, Some(access_key_id))
 }
 
 impl Identified {
@@ -218,9 +344,7 @@ mod tests {
         ];
         let head = Head { method: "POST", path: "/", query: "", headers: &headers };
         match Claimed::read(&head, Mode::Dev, false)? {
-            Claimed::Said { access_key_id, region } => {
-                Ok((access_key_id, region.map(|region| region.to_string())))
-            }
+            Claimed::Said(said) => Ok((said.access_key_id, said.region.map(|region| region.to_string()))),
             Claimed::Signed(_) => panic!("a dev node asked for a signature"),
         }
     }
@@ -255,13 +379,10 @@ mod tests {
             region: "us-east-1".parse().unwrap(),
             limits: crate::config::Limits::default(),
             signature: crate::config::Window::default(),
+            oidc: std::collections::BTreeMap::new(),
         };
         for (id, account) in [("test", "000000000000"), ("111122223333", "111122223333")] {
-            let Proof::NotAsked(principal, region) = believe(id.to_owned(), None, &settings) else {
-                panic!()
-            };
-            assert_eq!(principal.arn, format!("arn:aws:iam::{account}:root"));
-            assert_eq!(region.as_str(), "us-east-1");
+            assert_eq!(root(id.to_owned(), &settings).arn, format!("arn:aws:iam::{account}:root"));
         }
     }
 }

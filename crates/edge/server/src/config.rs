@@ -7,6 +7,7 @@
 //! No key holds a secret; keys hold the *paths* of files that do.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -20,6 +21,7 @@ use serde::Deserialize;
 
 use crate::{
     complaint::Complaint,
+    oidc::{self, KeySource},
     units::{Size, Span},
 };
 
@@ -60,6 +62,7 @@ pub struct ConfigFile {
     pub signature: SignatureSection,
     pub store: StoreSection,
     pub audit: AuditSection,
+    pub oidc: OidcSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,6 +146,20 @@ pub struct AuditSection {
     /// younger than `keep_for`. The newest file always stays. A `GetSecretValue` takes about 2 KiB, so the default keeps
     /// eight million of them. Default `"16 GiB"`.
     pub keep_size: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OidcSection {
+    /// Where the keys of identity providers are, for AssumeRoleWithWebIdentity: a table of issuers, as their tokens name them, each
+    /// with the path of a JSON Web Key Set or the `https://` URL of one. Write it as `[oidc.keys]`, and in it lines such as
+    /// `"https://kubernetes.default.svc.cluster.local" = "/etc/coffer/cluster.jwks"`, which `kubectl get --raw /openid/v1/jwks`
+    /// writes. They are read again after five minutes, and sooner when a token names a key that is not there. Only issuers that
+    /// stand here are believed, and only by accounts that have a provider for them in IAM.
+    pub keys: BTreeMap<String, String>,
+    /// A PEM file with the authorities that may vouch for the servers of those URLs, such as the one of a cluster or
+    /// `/etc/ssl/certs/ca-certificates.crt`.
+    pub authorities: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -235,6 +252,8 @@ pub struct Config {
     pub signature: Window,
     pub free_floor_bytes: u64,
     pub audit: Retention,
+    /// Where the keys of identity providers are, by their URLs without the scheme.
+    pub oidc: BTreeMap<String, KeySource>,
     /// The key of the store as systemd hands it over, if it does.
     pub credential: Option<PathBuf>,
 }
@@ -301,6 +320,7 @@ impl Config {
                 age_max: file.audit.keep_for.map_or(AUDIT_KEEP_FOR, |Span(span)| span),
                 bytes_max: file.audit.keep_size.map_or(AUDIT_KEEP_BYTES, |Size(bytes)| bytes),
             },
+            oidc: key_sources(&file.oidc)?,
             credential: home.credential.clone(),
         })
     }
@@ -325,6 +345,7 @@ impl Config {
             signature: Window::default(),
             free_floor_bytes: 0,
             audit: Retention { age_max: AUDIT_KEEP_FOR, bytes_max: AUDIT_KEEP_BYTES },
+            oidc: BTreeMap::new(),
             credential: None,
         })
     }
@@ -395,6 +416,28 @@ fn tls(
                 .next("give both in the configuration, or `tls.automatic = true`"))
         }
     }
+}
+
+/// Whatever stands there is either a place to read from or a complaint at the start; that a place is empty shows when a token comes.
+fn key_sources(section: &OidcSection) -> Result<BTreeMap<String, KeySource>, Complaint> {
+    let authorities = section.authorities.as_deref().map(|path| {
+        fs::read_to_string(path).map_err(|error| {
+            Complaint::new(format!("the authorities {} cannot be read", path.display()))
+                .because(error)
+                .next("correct `oidc.authorities` in the configuration")
+        })
+    });
+    let authorities = authorities.transpose()?;
+    let mut sources = BTreeMap::new();
+    for (issuer, place) in &section.keys {
+        let refused = |reason: &str| {
+            Complaint::new(format!("the keys of the issuer {issuer} cannot be used")).because(reason)
+        };
+        let name = oidc::name(issuer).ok_or_else(|| refused("the URL of an issuer begins with https://"))?;
+        let source = KeySource::parse(place, authorities.as_deref()).map_err(|reason| refused(&reason))?;
+        sources.insert(name.to_owned(), source);
+    }
+    Ok(sources)
 }
 
 fn limits(section: &LimitsSection) -> Limits {
@@ -550,6 +593,28 @@ mod tests {
             let config = Config::merge(file, &Flags::default(), &home).unwrap();
             let Some(TlsConfig::Given { key_is_credential, .. }) = config.tls else { panic!("no TLS") };
             assert_eq!(key_is_credential, expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_of_issuers_are_files_or_urls() {
+        let config = merged(
+            "[oidc.keys]\n'https://one.example' = '/etc/one.jwks'\n'https://two.example/id' = 'http://127.0.0.1:8/keys?a=b'",
+            &Flags::default(),
+        );
+        let shown: Vec<_> =
+            config.unwrap().oidc.iter().map(|(name, source)| format!("{name} {source}")).collect();
+        assert_eq!(shown, ["one.example /etc/one.jwks", "two.example/id http://127.0.0.1:8/keys?a=b"]);
+        for (text, part) in [
+            ("[oidc.keys]\n'http://one.example' = '/etc/one.jwks'", "begins with https://"),
+            ("[oidc.keys]\n'https://one.example' = 'one.jwks'", "an absolute path"),
+            ("[oidc.keys]\n'https://one.example' = 'http://192.0.2.1/keys'", "an absolute path"),
+            ("[oidc.keys]\n'https://one.example' = 'https://one.example/keys'", "authorities"),
+            ("[oidc]\nauthorities = '/does/not/exist.pem'", "cannot be read"),
+            ("[oidc]\nissuers = 'x'", "unknown field `issuers`"),
+        ] {
+            let refusal = refusal(text);
+            assert!(refusal.contains(part), "{text}: {refusal}");
         }
     }
 

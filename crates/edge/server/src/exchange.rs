@@ -33,10 +33,10 @@ use std::{
 };
 
 use coffer_core::{Caller, TlsDetails};
-use coffer_model::SERVICES;
+use coffer_model::{SERVICES, sts::AssumeRoleWithWebIdentityRequest};
 use coffer_shape::{ApiError, ErrorSpec, OperationSpec, ReadError, Reader, ServiceSpec};
 use coffer_sigv4::{Family, SignatureError, Window};
-use coffer_types::RequestId;
+use coffer_types::{Region, RequestId};
 use coffer_wire::{Codec, Response, Route, encode_error, encode_output, route};
 use hyper::{Request, Version, body::Incoming, header::ORIGIN, http::request::Parts};
 
@@ -90,6 +90,27 @@ struct Visit<'p> {
     id: RequestId,
     /// Given back as soon as the signature holds.
     unproven: Seat,
+}
+
+impl Visit<'_> {
+    /// Gives back the seat of a stranger: it is one of us.
+    fn proven(self, authenticated: Authenticated, head: &Sized<'_>) -> Caller {
+        let Self { peer, id, unproven } = self;
+        drop(unproven);
+        let (principal, region) = authenticated.into_parts();
+        let user_agent = head.text("user-agent").unwrap_or_default();
+        let end = user_agent.floor_char_boundary(USER_AGENT_BYTES_MAX);
+        let host = head.text("host").unwrap_or_default();
+        Caller {
+            principal,
+            region,
+            request_id: id,
+            source_address: peer.address.to_string(),
+            user_agent: user_agent.get(..end).unwrap_or_default().to_owned(),
+            tls: peer.tls,
+            host: host.get(..host.floor_char_boundary(HOST_BYTES_MAX)).unwrap_or_default().to_owned(),
+        }
+    }
 }
 
 /// What a log line may say of a request.
@@ -200,7 +221,9 @@ impl Edge {
                     "a request failed on our side"
                 );
             }
-            encode_error(route.codec(), &error, id)
+            // What nobody signs says only in its body which service it is for.
+            let codec = trace.operation.map_or_else(|| route.codec(), |spec| Codec::of(spec.service));
+            encode_error(codec, &error, id)
         })
     }
 
@@ -212,11 +235,14 @@ impl Edge {
         body: Incoming,
         trace: &mut Trace,
     ) -> Result<Response, ApiError> {
-        let Visit { peer, id, unproven } = visit;
         let family = family(route.codec());
         let refuse = |error| self.unauthenticated(family, &error);
         let claimed = match Claimed::read(&head.signed(), self.node.mode(), family == Family::Query) {
             Ok(claimed) => claimed,
+            // Whoever brings no credentials may bring a token of an identity provider. It is in the form that is sent.
+            Err(SignatureError::MissingCredentials) if family == Family::Query => {
+                return self.run_unsigned(visit, head, route, body, trace).await;
+            }
             Err(error) => return Err(self.after_body(&head, route, body, refuse(error)).await),
         };
         let Some(service) = route.service() else {
@@ -239,28 +265,77 @@ impl Edge {
         };
         let Received { bytes, sha256 } = self.receive(route, body).await.map_err(cut_short)?;
         let authenticated = identified.prove(&head.signed(), &sha256).map_err(refuse)?;
-        drop(unproven);
         // Only now is it an id. Before, it is a word of whoever asks: who swaps the halves of a key sends the secret one here.
         trace.access_key_id = access_key_id;
 
-        let core = self.node.core().ok_or_else(|| closed(service))?;
-        let caller = caller(authenticated, peer, id, &head);
-        let operation = match route.operation(bytes.expose()) {
-            Ok(operation) => operation,
+        match route.operation(bytes.expose()) {
+            Ok(operation) if Authenticated::is_by_token(operation) => {
+                let body = Parsed { route, operation, bytes: bytes.expose() };
+                let authenticated = self.by_token(&body, authenticated.region().clone()).await?;
+                self.perform(visit.proven(authenticated, &head), body, begun, trace).await
+            }
+            Ok(operation) => {
+                let body = Parsed { route, operation, bytes: bytes.expose() };
+                self.perform(visit.proven(authenticated, &head), body, begun, trace).await
+            }
             Err(refusal) => {
+                let caller = visit.proven(authenticated, &head);
+                let core = self.node.core().ok_or_else(|| closed(service))?;
                 let asked = route.unserved(bytes.expose());
                 let recorded = core.record_refusal(&caller, service, asked, &refusal).await;
-                return Err(recorded.map_or_else(|| self.unrecorded(service), |_| refusal));
+                Err(recorded.map_or_else(|| self.unrecorded(service), |_| refusal))
             }
-        };
+        }
+    }
+
+    /// A request without a signature, which is refused as such unless it is the one that proves itself by what is in it.
+    async fn run_unsigned(
+        &self,
+        visit: Visit<'_>,
+        head: Sized<'_>,
+        route: &Route,
+        body: Incoming,
+        trace: &mut Trace,
+    ) -> Result<Response, ApiError> {
+        let refusal = || self.unauthenticated(Family::Query, &SignatureError::MissingCredentials);
+        if head.text("expect").is_some() {
+            return Err(self.after_body(&head, route, body, refusal()).await);
+        }
+        let begun = tokio::time::Instant::now();
+        let Received { bytes, .. } = self.receive(route, body).await.map_err(cut_short)?;
+        let operation =
+            route.operation(bytes.expose()).ok().filter(|found| Authenticated::is_by_token(found));
+        let body = Parsed { route, operation: operation.ok_or_else(refusal)?, bytes: bytes.expose() };
+        let authenticated = self.by_token(&body, self.node.settings().region.clone()).await?;
+        self.perform(visit.proven(authenticated, &head), body, begun, trace).await
+    }
+
+    /// Whoever the token in a form is about. What is wrong with the form itself is told first, as there may be no token in it.
+    async fn by_token(&self, body: &Parsed<'_>, region: Region) -> Result<Authenticated, ApiError> {
+        let input = body.route.input(body.operation, body.bytes)?;
+        let asked = input.decode::<AssumeRoleWithWebIdentityRequest>()?;
+        let proven = Authenticated::by_token(&self.node, &asked, region).await;
+        proven.inspect_err(|error| self.node.metrics().signature_failed(error.code()))
+    }
+
+    /// Runs the operation that somebody asks for who has proven himself.
+    async fn perform(
+        &self,
+        caller: Caller,
+        body: Parsed<'_>,
+        begun: tokio::time::Instant,
+        trace: &mut Trace,
+    ) -> Result<Response, ApiError> {
+        let operation = body.operation;
+        let service = operation.service;
         trace.operation = Some(operation);
-        let body = Parsed { route, operation, bytes: bytes.expose() };
+        let core = self.node.core().ok_or_else(|| closed(service))?;
         let deadline = begun + self.limits.request;
         let answer = tokio::time::timeout_at(deadline, core.call(&caller, operation, &body)).await;
         let answer = answer.map_err(|_| unavailable(service).because("it took longer than a request may"))?;
         let answer = answer.ok_or_else(|| self.unrecorded(service))?;
         let reply = answer.outcome?;
-        encode_output(operation, &|to| reply.write_to(to), id)
+        encode_output(operation, &|to| reply.write_to(to), caller.request_id)
     }
 
     /// Where any credentials will do, any page of the web that a browser on this machine shows could use them. A browser
@@ -348,22 +423,6 @@ impl coffer_core::Body for Parsed<'_> {
         let mut input = input.map_err(|error| ReadError::new(error.message))?;
         walk(&mut *input.reader());
         Ok(())
-    }
-}
-
-fn caller(authenticated: Authenticated, peer: &Peer, request_id: RequestId, head: &Sized<'_>) -> Caller {
-    let (principal, region) = authenticated.into_parts();
-    let user_agent = head.text("user-agent").unwrap_or_default();
-    let end = user_agent.floor_char_boundary(USER_AGENT_BYTES_MAX);
-    let host = head.text("host").unwrap_or_default();
-    Caller {
-        principal,
-        region,
-        request_id,
-        source_address: peer.address.to_string(),
-        user_agent: user_agent.get(..end).unwrap_or_default().to_owned(),
-        tls: peer.tls,
-        host: host.get(..host.floor_char_boundary(HOST_BYTES_MAX)).unwrap_or_default().to_owned(),
     }
 }
 

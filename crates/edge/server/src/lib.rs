@@ -1,7 +1,7 @@
 //! The server: where HTTP, signatures and the store meet.
 //!
 //! Two halves. The HTTP path turns one request into one answer: `listener` and `tls` accept, `exchange` walks a request from
-//! its head to its last byte, `authenticate` says who asks, `limits` says how much, `health` and `metrics` tell the machine
+//! its head to its last byte, `authenticate` says who asks, `oidc` what identity providers vouch for, `limits` says how much, `health` and `metrics` tell the machine
 //! next door how it goes. The life of a node is the other: [`config`] is what the operator wants, [`open`] makes a [`Core`]
 //! of a data directory, [`lifecycle`] starts, drains and stops, [`control`] takes commands on this machine, [`accounts`] and [`administrator`]
 //! say whose it is, [`slots`] changes who
@@ -39,6 +39,7 @@ mod limits;
 mod listener;
 mod metrics;
 mod node;
+mod oidc;
 mod remains;
 pub mod tls;
 
@@ -46,3 +47,4 @@ pub use complaint::Complaint;
 pub use listener::serve;
 pub use metrics::Metrics;
 pub use node::{Mode, Node, Sealed, Settings, Trouble};
+pub use oidc::KeySource;

@@ -192,6 +192,7 @@ fn settings(config: &Config, account: AccountId) -> Settings {
         region: config.region.clone(),
         limits: config.limits.clone(),
         signature: config.signature,
+        oidc: config.oidc.clone(),
     }
 }
 

@@ -7,6 +7,7 @@
 //! What it deliberately does not know: sockets, HTTP, where files lie.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{
         Arc, PoisonError, RwLock,
@@ -25,6 +26,7 @@ use crate::{
     complaint::Complaint,
     config::{Limits, Window},
     metrics::Metrics,
+    oidc::{Issuers, KeySource},
     open::{LOCAL, Store, dev_core},
     world::with_new_files,
 };
@@ -53,6 +55,8 @@ pub struct Settings {
     pub region: Region,
     pub limits: Limits,
     pub signature: Window,
+    /// Where the keys of identity providers are, by their URLs without the scheme.
+    pub oidc: BTreeMap<String, KeySource>,
 }
 
 #[derive(Debug)]
@@ -94,6 +98,7 @@ pub struct Node {
     settings: Settings,
     metrics: Metrics,
     signing_keys: SigningKeys,
+    issuers: Issuers,
     state: RwLock<State>,
     troubles: Troubles,
     /// The files, which stay open and locked while the node is sealed. A node in memory has none.
@@ -117,12 +122,14 @@ pub enum Sealed {
 
 impl Node {
     pub fn new(mode: Mode, world: World, settings: Settings, store: Option<Arc<Store>>) -> Self {
+        let issuers = Issuers::new(&settings.oidc, Arc::clone(&world.clock));
         Self {
             mode,
             world,
             settings,
             metrics: Metrics::default(),
             signing_keys: SigningKeys::default(),
+            issuers,
             state: RwLock::new(State::Starting),
             troubles: Troubles::default(),
             store,
@@ -142,6 +149,10 @@ impl Node {
 
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(crate) const fn issuers(&self) -> &Issuers {
+        &self.issuers
     }
 
     pub const fn metrics(&self) -> &Metrics {

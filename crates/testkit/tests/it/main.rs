@@ -11,6 +11,8 @@ mod covered;
 #[cfg(test)]
 mod exchanges;
 #[cfg(test)]
+mod forgeries;
+#[cfg(test)]
 mod in_between;
 #[cfg(test)]
 mod in_trouble;
@@ -29,6 +31,8 @@ mod place;
 mod replication;
 #[cfg(test)]
 mod rotation;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod signatures;
 #[cfg(test)]

@@ -84,6 +84,7 @@ impl House {
             region: "us-east-1".parse().unwrap(),
             limits: plan.limits,
             signature: Window(Duration::from_secs(300)),
+            oidc: std::collections::BTreeMap::new(),
         };
         let core = plan.core.map_or_else(|| open::dev_core(&world).unwrap(), |make| make(&world));
         let caller = open::local_caller(&world, account, coffer_types::Region::global());

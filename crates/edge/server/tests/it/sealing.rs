@@ -43,6 +43,7 @@ impl Place {
             region: config.region.clone(),
             limits: config.limits.clone(),
             signature: config.signature,
+            oidc: std::collections::BTreeMap::new(),
         };
         let node = Arc::new(Node::new(Mode::Production, world, settings, Some(store)));
         node.wait_sealed();
