@@ -2,7 +2,7 @@
 //!
 //! Only the code and the sentence of an error leave the house. Its cause is for the log, and no function here reads it.
 
-use coffer_shape::{ApiError, OperationSpec, WriteError, Writer, Wrote};
+use coffer_shape::{ApiError, Empty, OperationSpec, Shape, WriteError, Writer, Wrote};
 use coffer_types::{RequestId, Secret};
 
 use crate::{Codec, json::JsonWriter, xml::XmlWriter};
@@ -67,7 +67,8 @@ fn xml_output(
 ) -> Result<Secret<Vec<u8>>, WriteError> {
     let mut xml = XmlWriter::new();
     xml.root([operation.name, "Response"], namespace, |xml| {
-        if !operation.output.members().is_empty() {
+        // An output of the model is there even if it can hold nothing: clients look for the element.
+        if operation.output.name != Empty::SCHEMA.name {
             xml.root([operation.name, "Result"], None, |xml| write(xml))?;
         }
         xml.element("ResponseMetadata", |xml| xml.leaf("RequestId", id))

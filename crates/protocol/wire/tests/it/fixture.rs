@@ -202,11 +202,14 @@ pub(crate) static STS: ServiceSpec = ServiceSpec {
         serialization: error("MalformedInput", 400, "Message"),
         ..codes("ValidationError", "InvalidAction")
     },
-    operations: &[&ASSUME, &FORGET],
+    operations: &[&ASSUME, &FORGET, &RENEW],
     unserved: &["GetFederationToken"],
 };
 pub(crate) static ASSUME: OperationSpec =
     operation(&STS, "AssumeEverything", Exposure::Public, 10_000, &EVERYTHING);
 pub(crate) static FORGET: OperationSpec = operation(&STS, "Forget", Exposure::Public, 20_000, NOTHING);
+/// An output in the model, and nothing in it.
+pub(crate) static RENEW: OperationSpec = operation(&STS, "Renew", Exposure::Public, 20_000, &RENEW_RESPONSE);
+static RENEW_RESPONSE: Schema = Schema::plain("RenewResponse", Kind::Structure(&[]));
 
 pub(crate) static SERVICES: &[&ServiceSpec] = &[&SECRETS, &TRAIL, &STS];

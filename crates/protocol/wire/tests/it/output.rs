@@ -9,7 +9,7 @@ use coffer_wire::{
 };
 use expect_test::{Expect, expect};
 
-use crate::fixture::{ASSUME, Everything, FORGET, GET, REQUEST_ID, SECRETS, STS, request_id};
+use crate::fixture::{ASSUME, Everything, FORGET, GET, RENEW, REQUEST_ID, SECRETS, STS, request_id};
 
 fn everything() -> Made {
     let text = |text: &str| Made::String(text.to_owned());
@@ -164,6 +164,25 @@ fn an_operation_without_output_has_only_metadata_in_xml() {
         <RequestId>00000000-0000-4000-8000-000000000000</RequestId>
         </ResponseMetadata>
         </ForgetResponse>
+    "#]],
+    );
+}
+
+// The SDK for Go, and with it Terraform, looks for the element before it asks what is in it.
+#[test]
+fn an_output_without_members_is_there_in_xml() {
+    output(
+        &RENEW,
+        &Made::Structure(vec![]),
+        &expect![[r#"
+        200 text/xml
+        <RenewResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+        <RenewResult>
+        </RenewResult>
+        <ResponseMetadata>
+        <RequestId>00000000-0000-4000-8000-000000000000</RequestId>
+        </ResponseMetadata>
+        </RenewResponse>
     "#]],
     );
 }
