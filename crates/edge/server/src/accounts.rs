@@ -218,6 +218,11 @@ impl Deployment<'_> {
         Err(Complaint::new(format!("there is no account {account}")).next("coffer account list"))
     }
 
+    /// Refuses an id of which anything is stored, whoever registered it.
+    pub(crate) fn ensure_free(&self, id: AccountId) -> Result<(), Complaint> {
+        if self.present()?.contains(&id) { Err(taken(id)) } else { Ok(()) }
+    }
+
     /// Enters an account into the register, and answers its id. It has no administrator yet.
     pub(crate) async fn register(&self, new: &New, uid: u32) -> Result<AccountId, Complaint> {
         new.check()?;
@@ -226,9 +231,7 @@ impl Deployment<'_> {
         match self.enter(id, new, uid).await? {
             Registered::Empty => Ok(id),
             Registered::Full => Err(full()),
-            Registered::Taken => Err(Complaint::new(format!("there is an account {id} already"))
-                .because("it keeps what it has, and nobody is given a key to it by making it again")
-                .next(format!("coffer account list; for a key of its administrator: coffer admin key create --account {id}"))),
+            Registered::Taken => Err(taken(id)),
         }
     }
 
@@ -297,6 +300,14 @@ fn draw(entropy: &dyn Entropy) -> AccountId {
 /// An account id for any number.
 pub(crate) fn numbered(number: u64) -> AccountId {
     AccountId::from_number(FIRST_NUMBER + number % NUMBERS).unwrap_or(AccountId::DEV)
+}
+
+fn taken(id: AccountId) -> Complaint {
+    Complaint::new(format!("there is an account {id} already"))
+        .because("it keeps what it has, and nobody is given a key to it by making it again")
+        .next(format!(
+            "coffer account list; for a key of its administrator: coffer admin key create --account {id}"
+        ))
 }
 
 fn full() -> Complaint {

@@ -91,6 +91,7 @@ pub async fn create_account(
     let _turn = TURN.lock().await;
     ensure_set_up(deployment).await?;
     if let Some(id) = new.id {
+        deployment.ensure_free(id)?;
         // Before anything is written down: an account whose key has no place would be left empty.
         Desk::new(deployment, id).ensure_place()?;
     }

@@ -48,15 +48,18 @@ async fn an_account_that_exists_is_not_made_again() {
     let caller = local_caller(house.core.world(), unregistered, Region::global());
     house.core.run_local(&caller, |cx| create_administrator(cx, "somebody").map(drop)).await.unwrap();
     let before = listed(&house).await;
-    fs::rename(house.path(&format!("credentials-{OTHER}")), house.path("elsewhere")).unwrap();
-    for id in [other(), AccountId::DEV, unregistered] {
-        fs::rename(house.path("credentials"), house.path("kept")).unwrap();
-        let refusal = create_account(&deployment, &named(Some(id), "c"), 7).await.unwrap_err();
-        assert!(refusal.what().contains(&format!("there is an account {id} already")), "{refusal}");
-        fs::rename(house.path("kept"), house.path("credentials")).unwrap();
+    let place = house.path(&format!("credentials-{OTHER}"));
+    for is_key_there in [true, false] {
+        for id in [other(), AccountId::DEV, unregistered] {
+            let refusal = create_account(&deployment, &named(Some(id), "c"), 7).await.unwrap_err();
+            assert!(refusal.what().contains(&format!("there is an account {id} already")), "{refusal}");
+        }
+        assert_eq!(listed(&house).await, before);
+        assert_eq!(place.exists(), is_key_there);
+        if is_key_there {
+            fs::remove_file(&place).unwrap();
+        }
     }
-    assert_eq!(listed(&house).await, before);
-    assert!(!house.path(&format!("credentials-{OTHER}")).exists());
 }
 
 #[tokio::test]
