@@ -9,6 +9,8 @@
 
 mod jwks;
 mod source;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};

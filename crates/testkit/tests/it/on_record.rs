@@ -1,9 +1,15 @@
 //! What the audit log says of calls that are answered before, or beside, an ordinary operation.
 
-use coffer_testkit::{Engine, TestServer};
+use coffer_client::RawRequest;
+use coffer_model::{iam, sts};
+use coffer_testkit::{Engine, Issuer, TestServer};
+use coffer_types::Secret;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, token};
+use crate::{
+    sessions,
+    stage::{Stage, token},
+};
 
 async fn events(server: &TestServer) -> Vec<Value> {
     let events = server.audit().await;
@@ -47,5 +53,103 @@ async fn creating_a_secret_asks_about_the_arn_that_it_gets() {
     for call in calls {
         assert_eq!(call["resources"][0]["ARN"], made["ARN"]);
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_on_record_with_the_role_that_it_is_of() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let client = server.client();
+    let role = sessions::role(client, "app").await;
+    let ask = sts::AssumeRoleRequest {
+        role_arn: role.clone(),
+        role_session_name: String::from("deploy"),
+        source_identity: Some(String::from("ann")),
+        ..Default::default()
+    };
+    let credentials = sessions::credentials::<sts::AssumeRole>(client, &ask).await;
+    let as_role = client.with_credentials(credentials.clone());
+    sessions::ask::<sts::GetCallerIdentity>(&as_role, &Default::default()).await;
+
+    let events = events(&server).await;
+    let of = |name: &str| events.iter().find(|event| event["eventName"] == name).unwrap();
+    let begun = of("AssumeRole");
+    assert_eq!(begun["userIdentity"]["type"], "IAMUser");
+    assert_eq!(begun["resources"][0]["ARN"], role.as_str());
+    assert_eq!(begun["requestParameters"]["roleSessionName"], "deploy");
+    let session_arn = "arn:aws:sts::111122223333:assumed-role/app/deploy";
+    assert_eq!(begun["responseElements"]["assumedRoleUser"]["arn"], session_arn);
+
+    let identity = &of("GetCallerIdentity")["userIdentity"];
+    let id = identity["sessionContext"]["sessionIssuer"]["principalId"].as_str().unwrap();
+    assert!(id.starts_with("AROA"));
+    assert_eq!(
+        *identity,
+        json!({
+            "type": "AssumedRole",
+            "principalId": format!("{id}:deploy"),
+            "arn": session_arn,
+            "accountId": "111122223333",
+            "accessKeyId": credentials.access_key_id,
+            "sessionContext": {
+                "sessionIssuer": {
+                    "type": "Role", "principalId": id, "arn": role, "accountId": "111122223333", "userName": "app",
+                },
+                "attributes": {"creationDate": begun["eventTime"], "mfaAuthenticated": "false"},
+                "sourceIdentity": "ann",
+            },
+        })
+    );
+    let all = serde_json::to_string(&events).unwrap();
+    for hidden in
+        [credentials.secret_access_key.expose(), credentials.session_token.as_ref().unwrap().expose()]
+    {
+        assert!(!all.contains(hidden.as_str()));
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_with_a_token_is_on_record_once_it_is_proven() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let provider = iam::CreateOpenIDConnectProviderRequest {
+        url: Issuer::URL.to_owned(),
+        client_id_list: Some(vec![String::from("sts.amazonaws.com")]),
+        ..Default::default()
+    };
+    let made = sessions::ask::<iam::CreateOpenIDConnectProvider>(server.client(), &provider).await;
+    let provider = sessions::element(&made, "OpenIDConnectProviderArn");
+    let subject = "system:serviceaccount:prod:api";
+    let claims = Issuer::claims(server.now().seconds(), subject);
+    let good = server.issuer().token(&claims);
+    for token in [good.clone(), good.replace('.', ".A")] {
+        let role = "arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fnothing";
+        let body = format!(
+            "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=api-0&RoleArn={role}&WebIdentityToken={token}"
+        );
+        let form = b"application/x-www-form-urlencoded".to_vec();
+        let request = RawRequest {
+            method: "POST",
+            target: String::from("/"),
+            headers: vec![(String::from("content-type"), Secret::new(form))],
+            body: Secret::new(body.into_bytes()),
+        };
+        assert_ne!(server.client().connections().send(request).await.unwrap().status, 200);
+    }
+    let events = events(&server).await;
+    let told: Vec<&Value> =
+        events.iter().filter(|event| event["eventName"] == "AssumeRoleWithWebIdentity").collect();
+    let [told] = told.as_slice() else { panic!("{told:#?}") };
+    assert_eq!(told["errorCode"], "AccessDenied");
+    assert_eq!(
+        told["userIdentity"],
+        json!({
+            "type": "WebIdentityUser",
+            "principalId": format!("{provider}:sts.amazonaws.com:{subject}"),
+            "userName": subject,
+            "identityProvider": provider,
+        })
+    );
+    assert!(!serde_json::to_string(&events).unwrap().contains(&good));
     server.stop().await;
 }

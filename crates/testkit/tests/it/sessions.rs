@@ -1,8 +1,9 @@
-//! Temporary credentials for tests: roles, and whoever has taken one on.
+//! Temporary credentials for tests, and when they end: roles, whoever has taken one on, and users with a session.
 
 use coffer_client::{Client, Credentials, RawResponse};
 use coffer_model::{iam, sts};
 use coffer_shape::{Operation, Shape};
+use coffer_testkit::{Engine, TestServer};
 use coffer_types::Secret;
 
 /// Asks for something of a service that answers in XML.
@@ -19,7 +20,7 @@ pub(crate) fn element(answer: &RawResponse, name: &str) -> String {
 
 /// A role that its account trusts and that may do everything.
 pub(crate) async fn role(client: &Client, name: &str) -> String {
-    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":["sts:AssumeRole","sts:SetSourceIdentity"]}]}"#;
     let create = iam::CreateRoleRequest {
         role_name: name.to_owned(),
         assume_role_policy_document: trust.to_owned(),
@@ -56,4 +57,60 @@ pub(crate) async fn credentials<O: Operation<Input: Shape>>(
         secret_access_key: Secret::new(element(&answer, "SecretAccessKey")).into(),
         session_token: Some(Secret::new(element(&answer, "SessionToken")).into()),
     }
+}
+
+/// How a user of this name signs, with a key of his own.
+async fn user(client: &Client, name: &str) -> Credentials {
+    let user = iam::CreateUserRequest { user_name: name.to_owned(), ..Default::default() };
+    assert_eq!(ask::<iam::CreateUser>(client, &user).await.status, 200);
+    let key = iam::CreateAccessKeyRequest { user_name: Some(name.to_owned()) };
+    let made = ask::<iam::CreateAccessKey>(client, &key).await;
+    Credentials {
+        access_key_id: element(&made, "AccessKeyId"),
+        secret_access_key: Secret::new(element(&made, "SecretAccessKey")).into(),
+        session_token: None,
+    }
+}
+
+/// The ARN that these credentials stand for, or the code of a refusal.
+async fn who(client: &Client, credentials: &Credentials) -> String {
+    let answer =
+        ask::<sts::GetCallerIdentity>(&client.with_credentials(credentials.clone()), &Default::default())
+            .await;
+    element(&answer, if answer.status == 200 { "Arn" } else { "Code" })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_users_session_follows_him_and_ends_with_him() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let client = server.client();
+    let ann = user(client, "ann").await;
+    let as_ann = client.with_credentials(ann.clone());
+    let session = credentials::<sts::GetSessionToken>(&as_ann, &Default::default()).await;
+    assert_eq!(who(client, &session).await, "arn:aws:iam::111122223333:user/ann");
+
+    let rename = iam::UpdateUserRequest {
+        user_name: String::from("ann"),
+        new_user_name: Some(String::from("anna")),
+        new_path: Some(String::from("/team/")),
+    };
+    assert_eq!(ask::<iam::UpdateUser>(client, &rename).await.status, 200);
+    assert_eq!(who(client, &session).await, "arn:aws:iam::111122223333:user/team/anna");
+    // Somebody else has the old name.
+    user(client, "ann").await;
+    assert_eq!(who(client, &session).await, "arn:aws:iam::111122223333:user/team/anna");
+
+    // The key that a session was asked for with may go before it.
+    let key = iam::DeleteAccessKeyRequest {
+        user_name: Some(String::from("anna")),
+        access_key_id: ann.access_key_id.clone(),
+    };
+    assert_eq!(ask::<iam::DeleteAccessKey>(client, &key).await.status, 200);
+    assert_eq!(who(client, &session).await, "arn:aws:iam::111122223333:user/team/anna");
+    let delete = iam::DeleteUserRequest { user_name: String::from("anna") };
+    assert_eq!(ask::<iam::DeleteUser>(client, &delete).await.status, 200);
+    assert_eq!(who(client, &session).await, "InvalidClientTokenId");
+    user(client, "anna").await;
+    assert_eq!(who(client, &session).await, "InvalidClientTokenId");
+    server.stop().await;
 }

@@ -15,8 +15,8 @@ use super::{TokenFault, jwks::KeySet};
 const SKEW_SECONDS: i64 = 300;
 /// As many as AWS takes.
 const TAGS_MAX: usize = 50;
-const TAGS_CLAIM: &str = "https://aws.amazon.com/tags";
-const SOURCE_IDENTITY_CLAIM: &str = "https://aws.amazon.com/source_identity";
+pub(super) const TAGS_CLAIM: &str = "https://aws.amazon.com/tags";
+pub(super) const SOURCE_IDENTITY_CLAIM: &str = "https://aws.amazon.com/source_identity";
 
 /// A token that has the form of one. Nothing of it is proven.
 #[derive(Debug)]
@@ -203,6 +203,3 @@ fn object(part: &str) -> Result<Map<String, Value>, TokenFault> {
 fn decoded(part: &str) -> Result<Vec<u8>, TokenFault> {
     BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| TokenFault::Malformed)
 }
-
-#[cfg(test)]
-mod tests;

@@ -195,10 +195,12 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
             CreateUser DeleteAccessKey DeleteInstanceProfile DeleteOpenIDConnectProvider DeleteRole
             DeleteRolePermissionsBoundary DeleteRolePolicy DeleteServiceLinkedRole DeleteUser
             DeleteUserPermissionsBoundary DeleteUserPolicy DetachRolePolicy DetachUserPolicy
-            GetContextKeysForCustomPolicy GetContextKeysForPrincipalPolicy GetInstanceProfile
-            GetOpenIDConnectProvider GetPolicy GetRole GetRolePolicy GetServiceLinkedRoleDeletionStatus GetUser
+            GenerateServiceLastAccessedDetails GetContextKeysForCustomPolicy GetContextKeysForPrincipalPolicy GetInstanceProfile
+            GetOpenIDConnectProvider GetPolicy GetRole GetRolePolicy GetServiceLastAccessedDetails
+            GetServiceLastAccessedDetailsWithEntities GetServiceLinkedRoleDeletionStatus GetUser
             GetUserPolicy ListAccessKeys ListAttachedRolePolicies ListAttachedUserPolicies ListInstanceProfileTags
             ListInstanceProfiles ListInstanceProfilesForRole ListOpenIDConnectProviderTags ListOpenIDConnectProviders
+            ListPoliciesGrantingServiceAccess
             ListRolePolicies ListRoleTags ListRoles ListUserPolicies ListUserTags ListUsers
             PutRolePermissionsBoundary PutRolePolicy PutUserPermissionsBoundary PutUserPolicy
             RemoveClientIDFromOpenIDConnectProvider RemoveRoleFromInstanceProfile SimulateCustomPolicy
@@ -212,7 +214,8 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
             ListSecrets PutResourcePolicy PutSecretValue RemoveRegionsFromReplication ReplicateSecretToRegions RestoreSecret
             RotateSecret StopReplicationToReplica TagResource UntagResource UpdateSecret UpdateSecretVersionStage
             ValidateResourcePolicy;
-        sts: GetCallerIdentity;
+        sts: AssumeRole AssumeRoleWithWebIdentity DecodeAuthorizationMessage GetAccessKeyInfo GetCallerIdentity
+            GetSessionToken;
     };
     let served: BTreeSet<&str> = operations().map(|operation| operation.action.0).collect();
     assert_eq!(covered, served, "an operation is served and not in this list");

@@ -1,10 +1,25 @@
-//! Tokens as Kubernetes makes them, and everything that can be wrong with one.
+//! Tokens as Kubernetes makes them, everything that can be wrong with one, and keys that change.
 
+use std::{
+    fs::File,
+    io::Write,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use coffer_shape::ConditionValue;
 use coffer_types::encoding::{BASE64, BASE64URL_NOPAD};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PublicKeyData, SigningKey};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
-use super::*;
+use super::{
+    token::{SOURCE_IDENTITY_CLAIM, TAGS_CLAIM},
+    *,
+};
 
 const NOW: i64 = 1_800_000_000;
 const CLIENT: &str = "sts.amazonaws.com";
@@ -23,13 +38,16 @@ impl Provider {
     }
 
     fn keys(&self) -> KeySet {
+        KeySet::parse(self.published().as_bytes()).unwrap()
+    }
+
+    fn published(&self) -> String {
         let coordinate = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
         let key = |pair: &KeyPair, id: &str, curve: &str, size: usize| {
             let (x, y) = pair.der_bytes()[1..].split_at(size);
             json!({"kid": id, "kty": "EC", "crv": curve, "x": coordinate(x), "y": coordinate(y), "use": "sig"})
         };
-        let set = json!({"keys": [key(&self.a, "a", "P-256", 32), key(&self.b, "b", "P-384", 48)]});
-        KeySet::parse(set.to_string().as_bytes()).unwrap()
+        json!({"keys": [key(&self.a, "a", "P-256", 32), key(&self.b, "b", "P-384", 48)]}).to_string()
     }
 
     fn sign(&self, header: &Value, claims: &Value) -> String {
@@ -215,4 +233,126 @@ fn no_bit_of_a_token_can_be_changed() {
         assert!(provider.verify(&token).is_err(), "letter {place}");
     }
     assert!(provider.verify(&format!("{signed}.{}", BASE64.encode(&bytes))).is_err());
+}
+
+/// A clock that goes when it is told to.
+#[derive(Default)]
+struct Hands(AtomicU64);
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(NOW)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Hands {
+    fn pass(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+fn issuers(source: KeySource, hands: &Arc<Hands>) -> Issuers {
+    let name = name(ISSUER).unwrap().to_owned();
+    Issuers::new(&BTreeMap::from([(name, source)]), Arc::clone(hands) as Arc<dyn Clock>)
+}
+
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+async fn verify(issuers: &Issuers, token: &str) -> Result<String, TokenFault> {
+    let token = Token::read(token)?;
+    let now = Timestamp::from_seconds(NOW);
+    issuers.verify(&token, &[CLIENT.to_owned()], now).await.map(|claims| claims.subject)
+}
+
+fn write(path: &Path, text: &str) {
+    File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+#[tokio::test]
+async fn keys_that_change_are_read_again_and_not_for_every_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys.json");
+    let (old, new) = (Provider::new(), Provider::new());
+    let hands = Arc::new(Hands::default());
+    let issuers = issuers(KeySource::File(path.clone()), &hands);
+    let subject = Ok(String::from("system:serviceaccount:prod:api"));
+    let of = |provider: &Provider| provider.token(|_| {});
+
+    // There is no file yet, and it is not looked for again at once.
+    assert_eq!(verify(&issuers, &of(&old)).await, Err(TokenFault::NoKeys));
+    write(&path, &old.published());
+    assert_eq!(verify(&issuers, &of(&old)).await, Err(TokenFault::NoKeys));
+    hands.pass(30);
+    assert_eq!(verify(&issuers, &of(&old)).await, subject);
+
+    // Keys of the same names are other keys. The old ones are believed for five minutes.
+    write(&path, &new.published());
+    hands.pass(299);
+    assert_eq!(verify(&issuers, &of(&old)).await, subject);
+    assert_eq!(verify(&issuers, &of(&new)).await, Err(TokenFault::Signature));
+    hands.pass(1);
+    assert_eq!(verify(&issuers, &of(&new)).await, subject);
+    assert_eq!(verify(&issuers, &of(&old)).await, Err(TokenFault::Signature));
+
+    // A token that names a key that is not there makes us look, once in half a minute.
+    write(&path, &new.published().replace("\"a\"", "\"c\""));
+    let by_c = new.sign(&json!({"alg": "ES256", "kid": "c"}), &claims());
+    assert_eq!(verify(&issuers, &by_c).await, Err(TokenFault::NoKey));
+    hands.pass(30);
+    assert_eq!(verify(&issuers, &by_c).await, Ok(String::from("s")));
+
+    // What cannot be read any more is known for a day.
+    write(&path, "{");
+    hands.pass(23 * 3600);
+    assert_eq!(verify(&issuers, &by_c).await, Ok(String::from("s")));
+    hands.pass(3600);
+    assert_eq!(verify(&issuers, &by_c).await, Err(TokenFault::NoKeys));
+}
+
+fn claims() -> Value {
+    json!({"iss": ISSUER, "sub": "s", "aud": CLIENT, "exp": NOW + 1})
+}
+
+#[tokio::test]
+async fn only_issuers_that_are_configured_are_believed() {
+    let provider = Provider::new();
+    let hands = Arc::new(Hands::default());
+    let issuers = issuers(KeySource::File("/does/not/exist".into()), &hands);
+    for issuer in ["https://elsewhere.example", "http://kubernetes.default.svc.cluster.local", "https://"] {
+        let token = provider.token(|claims| claims["iss"] = json!(issuer));
+        assert_eq!(verify(&issuers, &token).await, Err(TokenFault::NoKeys), "{issuer}");
+    }
+}
+
+#[tokio::test]
+async fn keys_come_from_a_url_too_and_nothing_leads_away_from_it() {
+    let provider = Provider::new();
+    for (head, body, is_good) in [
+        ("200 OK", provider.published(), true),
+        ("200 OK", String::from("no keys"), false),
+        ("200 OK", "x".repeat(1 << 21), false),
+        ("302 Found\r\nlocation: http://127.0.0.1:1/keys", provider.published(), false),
+        ("404 Not Found", provider.published(), false),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.unwrap();
+            let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            // Whoever has read enough hangs up.
+            stream.write_all(answer.as_bytes()).await.ok();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let source = KeySource::parse(&format!("{base}/openid/v1/jwks?a=b"), None).unwrap();
+        let issuers = issuers(source, &Arc::new(Hands::default()));
+        let outcome = verify(&issuers, &provider.token(|_| {})).await;
+        assert_eq!(outcome.is_ok(), is_good, "{head}: {outcome:?}");
+        assert!(served.await.unwrap().starts_with("GET /openid/v1/jwks?a=b HTTP/1.1"));
+    }
 }
