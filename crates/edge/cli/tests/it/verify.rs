@@ -24,7 +24,7 @@ fn segment(place: &Place) -> String {
 fn a_whole_store_is_clean() {
     let place = stopped();
     let report: serde_json::Value = serde_json::from_str(&place.run(&["verify", "--json"]).done()).unwrap();
-    assert_eq!((&report["records"], &report["problem_count"]), (&3.into(), &0.into()), "{report}");
+    assert_eq!((&report["records"], &report["problem_count"]), (&4.into(), &0.into()), "{report}");
     assert!(
         report["segment_events"].as_u64().unwrap() + report["audit_rows"].as_u64().unwrap() >= 1,
         "{report}"

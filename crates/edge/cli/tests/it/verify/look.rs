@@ -102,7 +102,7 @@ fn verify_leaves_no_trace() {
         let before = traces(&place.path("data"));
         let report: serde_json::Value =
             serde_json::from_str(&place.run(&["verify", "--json"]).done()).unwrap();
-        assert_eq!(report["records"], 3, "{report}");
+        assert_eq!(report["records"], 4, "{report}");
         assert_eq!(traces(&place.path("data")), before, "crashed: {crashed}");
     }
 }
