@@ -79,7 +79,7 @@ pub(super) static ASSUME_ROLE_WITH_WEB_IDENTITY: OperationSpec = OperationSpec {
     name: "AssumeRoleWithWebIdentity",
     action: action::ASSUME_ROLE_WITH_WEB_IDENTITY,
     read_only: false,
-    body_limit: 65_536,
+    body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["RoleArn", "RoleSessionName", "ProviderId", "PolicyArns", "Policy", "DurationSeconds"],
