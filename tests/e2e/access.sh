@@ -1,6 +1,7 @@
 # Who may do what, set up with the AWS CLI: a team whose members read exactly the secrets of their team and make none without its name,
-# a secret that stops even the administrator, roles that take on roles with less and less. Run it by hand beside a `coffer server` with
-# a fresh store, after `coffer profile install`, or let test_access_cli.py run it and compare. The marks are those of tour.sh.
+# a secret that stops even the administrator, roles that take on roles with less and less, and the workloads of a cluster. Run it by hand
+# beside a `coffer server` with a fresh store, after `coffer profile install`, or let test_access_cli.py run it and compare. The marks are
+# those of tour.sh. The last part wants a cluster whose keys the server knows, and the token of one of its service accounts.
 
 export AWS_PROFILE=coffer
 account=$(aws sts get-caller-identity --query Account --output text)
@@ -181,3 +182,37 @@ unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
 aws iam update-access-key --user-name ann --access-key-id "$(aws configure --profile ann get aws_access_key_id)" --status Inactive
 aws --profile ann secretsmanager list-secrets
 #! [..](UnrecognizedClientException) when calling the ListSecrets operation: The security token included in the request is invalid.
+
+# Workloads of a cluster have no keys. The server has the cluster's public keys from its configuration ([oidc.keys]); the account says
+# that it knows the cluster, and a role says which service account may have it.
+issuer=kubernetes.default.svc.cluster.local
+aws iam create-open-id-connect-provider --url "https://$issuer" --client-id-list sts.amazonaws.com
+#> {
+#>     "OpenIDConnectProviderArn": "arn:aws:iam::[..]:oidc-provider/kubernetes.default.svc.cluster.local"
+#> }
+aws iam create-role --role-name api --tags Key=team,Value=orders --query Role.RoleName --assume-role-policy-document '{
+  "Version": "2012-10-17",
+  "Statement": [{
+    "Effect": "Allow",
+    "Principal": {"Federated": "arn:aws:iam::'"$account"':oidc-provider/'"$issuer"'"},
+    "Action": "sts:AssumeRoleWithWebIdentity",
+    "Condition": {"StringEquals": {
+      "'"$issuer"':aud": "sts.amazonaws.com",
+      "'"$issuer"':sub": "system:serviceaccount:prod:api"
+    }}
+  }]
+}'
+#> "api"
+aws iam put-role-policy --role-name api --policy-name team --policy-document "$team_policy"
+
+# What the cluster puts into each pod of that service account. The token is a file that the cluster renews, and the SDK asks for the role.
+in_pod() { \
+    env -u AWS_PROFILE AWS_ROLE_ARN="arn:aws:iam::$account:role/api" AWS_WEB_IDENTITY_TOKEN_FILE="$1" \
+    AWS_ENDPOINT_URL="$(aws configure get endpoint_url)" AWS_DEFAULT_REGION="$(aws configure get region)" aws "${@:2}"; \
+}
+in_pod token secretsmanager get-secret-value --secret-id orders/db --query SecretString --output text
+#> hunter2
+in_pod token secretsmanager get-secret-value --secret-id billing/db
+#! [..](AccessDeniedException) when calling the GetSecretValue operation: User: arn:aws:sts::[..]:assumed-role/api/[..] is not authorized to perform: secretsmanager:GetSecretValue on resource: billing/db because no identity-based policy allows the secretsmanager:GetSecretValue action
+in_pod token-of-another sts get-caller-identity
+#! [..](AccessDenied) when calling the AssumeRoleWithWebIdentity operation: Not authorized to perform sts:AssumeRoleWithWebIdentity

@@ -1,4 +1,7 @@
-"""Access as people set it up with the AWS CLI: the script access.sh, command by command."""
+"""Access as people set it up with the AWS CLI: the script access.sh, command by command.
+
+Of the cluster in it there are its public keys, and the tokens that it would put into pods of two of its service accounts.
+"""
 
 import os
 import sys
@@ -7,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tour
+from cluster import ISSUER, Cluster
 from process import environment, run
 
 HERE = Path(__file__).resolve().parent
@@ -16,7 +20,13 @@ AWS = Path(sys.executable).with_name("aws")
 
 @pytest.fixture(scope="module")
 def outcomes(new_node):
-    node = new_node().start()
+    node, cluster = new_node(), Cluster()
+    (node.place / "cluster.jwks").write_text(cluster.keys())
+    (node.place / "token").write_text(cluster.token())
+    (node.place / "token-of-another").write_text(cluster.token(sub="system:serviceaccount:prod:web"))
+    config = node.place / "coffer.toml"
+    config.write_text(f'[oidc.keys]\n"{ISSUER}" = "{node.place / "cluster.jwks"}"\n')
+    node.start(*node.server_words(), "--config", str(config))
     installed = run("profile", "install", "--data-dir", str(node.data_dir), home=node.home)
     assert installed.returncode == 0, installed.stderr
     path = f"{AWS.parent}{os.pathsep}{os.environ['PATH']}"

@@ -4,23 +4,19 @@ The cluster is made up: it signs tokens with a key of its own, and a file of its
 operator writes it with `kubectl get --raw /openid/v1/jwks`.
 """
 
-import base64
 import json
-import time
 from datetime import datetime, timedelta, timezone
 
 import boto3
 import pytest
-import rsa
 
+from cluster import ACCOUNT_OF_POD, ISSUER, Cluster
 from conftest import REGION
 from expect import refused, token
 from people import READ, allow, document
 from process import Credentials
 
 TRUST = {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession"]}
-ISSUER = "https://kubernetes.default.svc.cluster.local"
-ACCOUNT_OF_POD = "system:serviceaccount:prod:api"
 
 
 def trust(principal: dict, **more) -> str:
@@ -173,32 +169,6 @@ def test_a_development_server_gives_out_roles_too(dev, make_client):
     keys = Credentials(credentials["AccessKeyId"], credentials["SecretAccessKey"])
     said = make_client(dev, keys, "sts", token=credentials["SessionToken"]).get_caller_identity()
     assert said["Arn"] == "arn:aws:sts::000000000000:assumed-role/dev/x-1"
-
-
-class Cluster:
-    """A Kubernetes cluster, as far as the outside can tell: it signs tokens of service accounts and publishes its keys."""
-
-    def __init__(self):
-        self.public, self._private = rsa.newkeys(2048)
-
-    def keys(self) -> str:
-        number = lambda value: encoded(value.to_bytes((value.bit_length() + 7) // 8, "big"))
-        key = {"use": "sig", "kty": "RSA", "kid": "cluster-1", "alg": "RS256"}
-        return json.dumps({"keys": [{**key, "n": number(self.public.n), "e": number(self.public.e)}]})
-
-    def token(self, **changed) -> str:
-        now = int(time.time())
-        claims = {
-            "aud": ["sts.amazonaws.com"], "exp": now + 3600, "iat": now, "iss": ISSUER, "nbf": now, "sub": ACCOUNT_OF_POD,
-            "kubernetes.io": {"namespace": "prod", "pod": {"name": "api-0"}, "serviceaccount": {"name": "api"}},
-        }  # fmt: skip
-        header = {"alg": "RS256", "kid": "cluster-1"}
-        signed = ".".join(encoded(json.dumps(part).encode()) for part in (header, {**claims, **changed}))
-        return f"{signed}.{encoded(rsa.sign(signed.encode(), self._private, 'SHA-256'))}"
-
-
-def encoded(part: bytes) -> str:
-    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
 @pytest.fixture(scope="module")
