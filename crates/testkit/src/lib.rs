@@ -25,6 +25,6 @@ mod sim;
 pub use conformance::Conformance;
 pub use issuer::Issuer;
 pub use json::pretty;
-pub use script::{OnPaper, Script};
+pub use script::{Asked, OnPaper, Script};
 pub use server::{Engine, TestServer};
 pub use sim::{MemoryFiles, SimClock, SimEntropy, SimFunctions, SimWorld};

@@ -28,7 +28,7 @@ use std::{collections::BTreeMap, time::Duration};
 use coffer_client::{Client, Credentials, RawRequest, RawResponse};
 use coffer_model::SERVICES;
 use coffer_shape::ServiceSpec;
-use coffer_types::Secret;
+use coffer_types::{Region, Secret};
 use serde_json::Value;
 
 use crate::{Issuer, TestServer, json::pretty, server::operations};
@@ -71,6 +71,15 @@ pub struct OnPaper<'s> {
     pub region: &'s str,
     pub is_success: bool,
     pub answer: &'s str,
+}
+
+/// A request of a page, about to be sent.
+#[derive(Debug)]
+pub struct Asked {
+    pub service: &'static ServiceSpec,
+    pub operation: String,
+    pub region: Region,
+    pub body: String,
 }
 
 impl Script {
@@ -146,6 +155,34 @@ impl Script {
             Item::Exchange(exchange) => Some(exchange),
             _ => None,
         })
+    }
+
+    /// Sends the requests up to the first call of an operation that succeeds on paper, and gives that one back. `None` if the
+    /// page has none.
+    pub async fn run_up_to(&self, operation: &str, server: &TestServer) -> Option<Asked> {
+        let mut names = Names::default();
+        for (number, item) in self.items.iter().enumerate() {
+            server.world().entropy.begin(u64::try_from(number).unwrap());
+            match item {
+                Item::Comment(_) => {}
+                Item::Clock(time) => server.pass(duration(time)).await,
+                Item::Restart => server.restart().await,
+                Item::Exchange(exchange) => {
+                    server.world().clock.advance(TICK);
+                    let (service, name) = exchange.parts();
+                    if name == operation && exchange.status == "200" {
+                        return Some(Asked {
+                            service,
+                            operation: name.to_owned(),
+                            region: exchange.region.parse().unwrap(),
+                            body: filled(&exchange.request, &names.texts, &|words| id_token(server, words)),
+                        });
+                    }
+                    exchange.run(server, &mut names).await;
+                }
+            }
+        }
+        None
     }
 
     /// Sends every request and gives the script with the answers that came.

@@ -71,7 +71,7 @@ fn every_served_operation_has_its_file() {
 }
 
 /// `GetOpenIDConnectProvider` -> `get-open-id-connect-provider`
-fn kebab(name: &str) -> String {
+pub(crate) fn kebab(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut out = String::new();
     for (place, letter) in letters.iter().enumerate() {

@@ -1,6 +1,8 @@
 //! Coffer as its clients see it: every test speaks HTTP to a running server.
 
 #[cfg(test)]
+mod allowed;
+#[cfg(test)]
 mod batches;
 #[cfg(test)]
 mod campaign;
