@@ -101,6 +101,16 @@ impl Target {
         self.existing().map(Arc::unwrap_or_clone)
     }
 
+    pub(crate) fn to_record(&self) -> Result<SecretRecord, SecretError> {
+        self.record.as_deref().cloned().ok_or(SecretError::NotFound)
+    }
+
+    /// The same as it would be after a change, for asking whether one may do to it what one is about to do.
+    pub(crate) fn changed_to(&self, secret: &SecretRecord) -> Self {
+        let (secret_id, arn) = (self.secret_id.clone(), self.arn.clone());
+        Self { secret_id, arn, record: Some(Arc::new(secret.clone())) }
+    }
+
     pub(crate) fn found(&self) -> Option<&SecretRecord> {
         self.record.as_deref()
     }
