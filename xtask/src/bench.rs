@@ -15,6 +15,7 @@ pub mod histogram;
 pub mod http;
 pub mod load;
 pub mod machine;
+pub mod people;
 pub mod process;
 pub mod report;
 pub mod requests;
@@ -61,8 +62,12 @@ pub enum Case {
     Get,
     /// As many secrets as a cache holds easily, in turns.
     GetMany,
+    /// The same by somebody with ten policies and a condition, of a secret with a policy of its own.
+    GetBound,
     Describe,
     List,
+    /// Credentials for a role.
+    Assume,
     /// One connection: how long a durable write takes.
     PutAlone,
     /// Many connections: how many durable writes share a sync.
@@ -78,6 +83,8 @@ impl Case {
             Self::Floor => "floor (bare hyper)",
             Self::Get => "GetSecretValue",
             Self::GetMany => "GetSecretValue, 1000 secrets",
+            Self::GetBound => "GetSecretValue, ten policies",
+            Self::Assume => "AssumeRole",
             Self::Describe => "DescribeSecret",
             Self::List => "ListSecrets, 100 a page",
             Self::PutAlone | Self::Put => "PutSecretValue",
@@ -88,7 +95,13 @@ impl Case {
 
     const fn connections(self) -> usize {
         match self {
-            Self::Floor | Self::Get | Self::GetMany | Self::Describe | Self::List => 16,
+            Self::Floor
+            | Self::Get
+            | Self::GetMany
+            | Self::GetBound
+            | Self::Describe
+            | Self::List
+            | Self::Assume => 16,
             Self::Put | Self::Create => 32,
             Self::PutAlone | Self::Start => 1,
         }
@@ -162,18 +175,27 @@ async fn measure(programs: &Programs, place: &Path, options: &Options, report: &
     }
     let stage = Stage::set(programs, place).await?;
     let phases = options.phases();
-    if options.has(Case::Floor) || options.has(Case::Get) {
-        let (mut floors, mut gets) = (Vec::new(), Vec::new());
+    if [Case::Floor, Case::Get, Case::GetBound].into_iter().any(|case| options.has(case)) {
+        let (mut floors, mut gets, mut bound) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             floors.push(stage.floor(phases).await?);
             if options.has(Case::Get) {
                 gets.push(stage.run(Case::Get, phases).await?);
             }
+            if options.has(Case::GetBound) {
+                bound.push(stage.run(Case::GetBound, phases).await?);
+            }
         }
         report.rows.extend(median(floors));
         report.rows.extend(median(gets));
+        report.rows.extend(median(bound));
     }
-    for case in [Case::GetMany, Case::Describe, Case::List, Case::PutAlone, Case::Put, Case::Create] {
+    if options.has(Case::GetBound) {
+        report.decision = Some(people::decision()?);
+    }
+    for case in
+        [Case::GetMany, Case::Describe, Case::List, Case::Assume, Case::PutAlone, Case::Put, Case::Create]
+    {
         if options.has(case) {
             report.rows.push(stage.run(case, phases).await?);
         }

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::clock;
 
-const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+const JSON: &str = "application/x-amz-json-1.1";
+const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 /// As long as what one of the SDKs says of itself. It is not signed there either.
 const USER_AGENT: &str =
     "aws-sdk-rust/1.3.9 ua/2.1 api/secretsmanager/1.88.0 os/linux lang/rust/1.95.0 m/E,b";
@@ -49,13 +50,27 @@ impl Client {
 
     /// One request to Secrets Manager, as it goes over the wire.
     pub fn request(&self, operation: &str, body: &Value) -> Result<Vec<u8>> {
-        let body = body.to_string();
         let target = format!("secretsmanager.{operation}");
-        let headers: [(&str, &[u8]); 3] = [
-            ("content-type", CONTENT_TYPE.as_bytes()),
-            ("host", self.host.as_bytes()),
-            ("x-amz-target", target.as_bytes()),
-        ];
+        self.signed("secretsmanager", JSON, Some(&target), &body.to_string())
+    }
+
+    /// One request to IAM or STS.
+    pub fn form(&self, service: &str, operation: &str, members: &[(&str, &str)]) -> Result<Vec<u8>> {
+        let version = if service == "iam" { "2010-05-08" } else { "2011-06-15" };
+        let mut body = format!("Action={operation}&Version={version}");
+        for (name, value) in members {
+            write!(body, "&{name}=")?;
+            for byte in value.bytes() {
+                write!(body, "%{byte:02X}")?;
+            }
+        }
+        self.signed(service, FORM, None, &body)
+    }
+
+    fn signed(&self, service: &str, content_type: &str, target: Option<&str>, body: &str) -> Result<Vec<u8>> {
+        let mut headers: Vec<(&str, &[u8])> =
+            vec![("content-type", content_type.as_bytes()), ("host", self.host.as_bytes())];
+        headers.extend(target.map(|target| ("x-amz-target", target.as_bytes())));
         let head = Head { method: "POST", path: "/", query: "", headers: &headers };
         let signer = Signer {
             credentials: Credentials {
@@ -64,22 +79,24 @@ impl Client {
                 session_token: None,
             },
             region: &self.region,
-            service: "secretsmanager",
+            service,
         };
         let signature =
             signer.sign(&head, &sha256(body.as_bytes()), clock::now()).context("signing a request")?;
         let mut text = format!(
-            "POST / HTTP/1.1\r\ncontent-type: {CONTENT_TYPE}\r\nx-amz-target: {target}\r\nhost: {}\r\n\
-             user-agent: {USER_AGENT}\r\naccept-encoding: identity\r\namz-sdk-request: attempt=1; max=3\r\n\
-             content-length: {}\r\n",
+            "POST / HTTP/1.1\r\ncontent-type: {content_type}\r\nhost: {}\r\nuser-agent: {USER_AGENT}\r\n\
+             accept-encoding: identity\r\namz-sdk-request: attempt=1; max=3\r\ncontent-length: {}\r\n",
             self.host,
             body.len()
         );
+        if let Some(target) = target {
+            write!(text, "x-amz-target: {target}\r\n")?;
+        }
         for (name, value) in &signature {
             write!(text, "{name}: {}\r\n", value.expose())?;
         }
         text.push_str("\r\n");
-        text.push_str(&body);
+        text.push_str(body);
         Ok(text.into_bytes())
     }
 

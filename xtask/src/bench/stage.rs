@@ -19,6 +19,7 @@ use super::{
     Case,
     http::Connection,
     load::{Phases, Requests, drive, send_all},
+    people,
     process::Server,
     report::{Groups, Row},
     requests::{Client, value},
@@ -64,6 +65,9 @@ pub struct Stage {
     server: Server,
     floor: Server,
     client: Client,
+    /// Somebody whom policies bind, and the role that he may take on.
+    reader: Client,
+    role: String,
     nonce: Cell<u64>,
 }
 
@@ -73,7 +77,8 @@ impl Stage {
         let mut floor = Command::new(&programs.xtask);
         let floor = Server::start(floor.arg("bench-floor"), &place.join("floor.log"))?;
         let client = client_of(place, server.address)?;
-        let stage = Self { server, floor, client, nonce: Cell::new(0) };
+        let (reader, role) = people::settle(&client, server.address).await?;
+        let stage = Self { server, floor, client, reader, role, nonce: Cell::new(0) };
         let names = (0..READ_SECRETS).map(read_name).chain((0..PUT_SECRETS).map(put_name));
         let creates =
             names.map(|name| stage.client.create(&name, stage.nonce())).collect::<Result<Vec<_>>>()?;
@@ -125,6 +130,8 @@ impl Stage {
             Case::GetMany => again(
                 (0..READ_SECRETS).map(|index| self.client.get(&read_name(index))).collect::<Result<_>>()?,
             ),
+            Case::GetBound => again(vec![self.reader.get(people::SECRET)?]),
+            Case::Assume => again(vec![people::assume(&self.reader, &self.role)?]),
             Case::Describe => again(vec![self.client.describe(&read_name(0))?]),
             Case::List => again(vec![self.client.list()?]),
             Case::PutAlone | Case::Put => self.writes(case, period, |index, nonce| {
