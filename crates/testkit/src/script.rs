@@ -157,9 +157,9 @@ impl Script {
         })
     }
 
-    /// Sends the requests up to the first call of an operation that succeeds on paper, and gives that one back. `None` if the
-    /// page has none.
-    pub async fn run_up_to(&self, operation: &str, server: &TestServer) -> Option<Asked> {
+    /// Sends the requests up to the first call of an operation that is answered with this status on paper, and gives that one back.
+    /// `None` if the page has none.
+    pub async fn run_up_to(&self, operation: &str, status: &str, server: &TestServer) -> Option<Asked> {
         let mut names = Names::default();
         for (number, item) in self.items.iter().enumerate() {
             server.world().entropy.begin(u64::try_from(number).unwrap());
@@ -170,7 +170,7 @@ impl Script {
                 Item::Exchange(exchange) => {
                     server.world().clock.advance(TICK);
                     let (service, name) = exchange.parts();
-                    if name == operation && exchange.status == "200" {
+                    if name == operation && exchange.status == status {
                         return Some(Asked {
                             service,
                             operation: name.to_owned(),
