@@ -40,6 +40,8 @@ struct Identity<'e> {
     #[serde(rename = "type", default, borrow)]
     kind: Option<Cow<'e, str>>,
     #[serde(default, borrow)]
+    principal_id: Option<Cow<'e, str>>,
+    #[serde(default, borrow)]
     arn: Option<Cow<'e, str>>,
     #[serde(default, borrow)]
     access_key_id: Option<Cow<'e, str>>,
@@ -73,6 +75,11 @@ impl<'e> AuditFacts<'e> {
 
     pub fn access_key_id(&self) -> Option<&str> {
         self.user_identity.access_key_id.as_deref()
+    }
+
+    /// The unique id of the user, or of the role behind a session.
+    pub fn principal_id(&self) -> Option<&str> {
+        self.user_identity.principal_id.as_deref().and_then(|id| id.split(':').next())
     }
 
     /// Who it was, as CloudTrail names them: a user's name, the name of a role's session, `root`, or the service.

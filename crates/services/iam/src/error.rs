@@ -124,6 +124,15 @@ pub(crate) enum IamError {
     KeyTwice {
         key: String,
     },
+    NoSuchReport {
+        job_id: String,
+    },
+    NotInReport {
+        service: String,
+    },
+    TooManyWatched {
+        max: usize,
+    },
 }
 
 impl From<IamError> for ApiError {
@@ -253,6 +262,15 @@ impl From<IamError> for ApiError {
                 err::invalid_input(format!("The values of {key} are not of the type of the key."))
             }
             IamError::KeyTwice { key } => err::invalid_input(format!("{key} is in ContextEntries twice.")),
+            IamError::NoSuchReport { job_id } => {
+                err::no_such_entity(format!("The report with job id {job_id} cannot be found."))
+            }
+            IamError::NotInReport { service } => {
+                err::no_such_entity(format!("No policy of the report opens the service {service}."))
+            }
+            IamError::TooManyWatched { max } => {
+                err::invalid_input(format!("A report is about {max} users and roles at most."))
+            }
             // Our words, under the code that AWS documents for a request it cannot use.
             IamError::InvalidMarker => err::validation("The marker is not one of this list."),
         }

@@ -3,9 +3,17 @@
 use coffer_core::{Examined, Need, Record};
 
 use crate::{
-    access_key::AccessKeyRecord, attachments::AttachmentsRecord, group::GroupRecord,
-    instance_profile::InstanceProfileRecord, managed::PolicyRecord, name::key_of,
-    oidc_provider::OidcProviderRecord, role::RoleRecord, service_role::DeletionRecord, trust::MovedRecord,
+    access_key::AccessKeyRecord,
+    access_report::{AccessReportRecord, AccessReportsRecord},
+    attachments::AttachmentsRecord,
+    group::GroupRecord,
+    instance_profile::InstanceProfileRecord,
+    managed::PolicyRecord,
+    name::key_of,
+    oidc_provider::OidcProviderRecord,
+    role::RoleRecord,
+    service_role::DeletionRecord,
+    trust::MovedRecord,
     user::UserRecord,
 };
 
@@ -81,6 +89,25 @@ impl Examined for OidcProviderRecord {
 impl Examined for MovedRecord {
     fn shown(&self) -> &str {
         &self.arn
+    }
+}
+
+impl Examined for AccessReportRecord {
+    fn shown(&self) -> &str {
+        &self.job_id
+    }
+}
+
+impl Examined for AccessReportsRecord {
+    fn shown(&self) -> &str {
+        "the reports on the last use of services"
+    }
+
+    fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
+        for job_id in &self.job_ids {
+            let missing = "a report on the last use of services that does not exist";
+            need(Need { table: AccessReportRecord::TABLE, key: &[job_id], missing });
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! mean is not decided here, but in the policy engine, which core asks with what [`identities`] finds.
 
 mod access_key;
+mod access_report;
 mod administrator;
 mod attachments;
 mod bundled;
@@ -37,8 +38,14 @@ pub use user::{NewCredentials, UserRecord, create_access_key, create_administrat
 use coffer_core::Registry;
 
 use crate::{
-    attachments::AttachmentsRecord, group::GroupRecord, instance_profile::InstanceProfileRecord,
-    managed::PolicyRecord, oidc_provider::OidcProviderRecord, role::RoleRecord, service_role::DeletionRecord,
+    access_report::{AccessReportRecord, AccessReportsRecord},
+    attachments::AttachmentsRecord,
+    group::GroupRecord,
+    instance_profile::InstanceProfileRecord,
+    managed::PolicyRecord,
+    oidc_provider::OidcProviderRecord,
+    role::RoleRecord,
+    service_role::DeletionRecord,
     trust::MovedRecord,
 };
 
@@ -55,5 +62,7 @@ pub fn register(registry: &mut Registry) {
     registry.examine::<OidcProviderRecord>();
     registry.examine::<MovedRecord>();
     registry.examine::<DeletionRecord>();
+    registry.examine::<AccessReportRecord>();
+    registry.examine::<AccessReportsRecord>();
     registry.keep_identities(identities::Iam);
 }

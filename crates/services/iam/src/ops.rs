@@ -2,6 +2,7 @@
 
 mod access_keys;
 mod instance_profiles;
+mod last_accessed;
 mod managed_policies;
 mod oidc_providers;
 mod policies_of_roles;
@@ -24,4 +25,5 @@ pub(crate) fn register(registry: &mut Registry) {
     instance_profiles::register(registry);
     oidc_providers::register(registry);
     simulate::register(registry);
+    last_accessed::register(registry);
 }

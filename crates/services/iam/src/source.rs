@@ -6,7 +6,7 @@
 use std::{cell::OnceCell, sync::Arc};
 
 use coffer_core::{Cx, PolicyText, Resource};
-use coffer_policy::{Kind, Policy, Position, statement_places};
+use coffer_policy::{Document, Kind, Policy, Position, statement_places};
 use coffer_shape::{Action, ApiError};
 use coffer_types::Arn;
 
@@ -16,7 +16,7 @@ use crate::{
     error::IamError,
     group::GroupRecord,
     holder::{Held, Holder},
-    managed::{PolicyRecord, key_in},
+    managed::{PolicyRecord, exists, key_in},
     name::name_in,
     role::RoleRecord,
     user::UserRecord,
@@ -75,6 +75,10 @@ impl Source {
     /// Where a statement begins and ends.
     pub(crate) fn place(&self, statement: usize) -> Option<(Position, Position)> {
         self.places.get_or_init(|| statement_places(self.document.as_str())).get(statement).copied()
+    }
+    /// What it says; nothing for one that cannot be read, which allows nothing.
+    pub(crate) fn document(&self) -> Option<Document> {
+        Document::stored(self.kind, self.document.as_str()).ok()
     }
 }
 
@@ -170,6 +174,16 @@ fn boundary(
     action: Action,
 ) -> Result<Option<Source>, ApiError> {
     arn.map(|arn| managed(cx, arn, permitted, action)).transpose()
+}
+
+/// A managed policy by itself: asks whether the caller may do this to it.
+pub(crate) fn policy(cx: &Cx<'_>, arn: &str, action: Action) -> Result<Source, ApiError> {
+    let asked = Planned(arn.to_owned());
+    cx.ask(action, &asked)?;
+    if !exists(cx, arn)? {
+        return Err(IamError::NoSuchPolicy { arn: arn.to_owned() }.into());
+    }
+    managed(cx, arn, &asked, action)
 }
 
 /// What a managed policy says today, looked at through whoever holds it.

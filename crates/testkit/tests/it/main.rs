@@ -32,6 +32,8 @@ mod place;
 #[cfg(test)]
 mod replication;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod sessions;

@@ -118,7 +118,7 @@ impl<'s> Stage<'s> {
     }
 
     /// Asks IAM, which has one region only, for something that must succeed.
-    async fn iam(&self, operation: &str, members: &[(&str, &str)]) -> String {
+    pub(crate) async fn iam(&self, operation: &str, members: &[(&str, &str)]) -> String {
         let mut form = format!("Action={operation}&Version=2010-05-08");
         for (name, value) in members {
             let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();

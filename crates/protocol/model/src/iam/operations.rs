@@ -16,30 +16,33 @@ use super::{
         DeleteOpenIDConnectProviderRequest, DeleteRolePermissionsBoundaryRequest, DeleteRolePolicyRequest,
         DeleteRoleRequest, DeleteServiceLinkedRoleRequest, DeleteServiceLinkedRoleResponse,
         DeleteUserPermissionsBoundaryRequest, DeleteUserPolicyRequest, DeleteUserRequest,
-        DetachRolePolicyRequest, DetachUserPolicyRequest, GetContextKeysForCustomPolicyRequest,
+        DetachRolePolicyRequest, DetachUserPolicyRequest, GenerateServiceLastAccessedDetailsRequest,
+        GenerateServiceLastAccessedDetailsResponse, GetContextKeysForCustomPolicyRequest,
         GetContextKeysForPolicyResponse, GetContextKeysForPrincipalPolicyRequest, GetInstanceProfileRequest,
         GetInstanceProfileResponse, GetOpenIDConnectProviderRequest, GetOpenIDConnectProviderResponse,
         GetPolicyRequest, GetPolicyResponse, GetRolePolicyRequest, GetRolePolicyResponse, GetRoleRequest,
-        GetRoleResponse, GetServiceLinkedRoleDeletionStatusRequest,
-        GetServiceLinkedRoleDeletionStatusResponse, GetUserPolicyRequest, GetUserPolicyResponse,
-        GetUserRequest, GetUserResponse, ListAccessKeysRequest, ListAccessKeysResponse,
-        ListAttachedRolePoliciesRequest, ListAttachedRolePoliciesResponse, ListAttachedUserPoliciesRequest,
-        ListAttachedUserPoliciesResponse, ListInstanceProfileTagsRequest, ListInstanceProfileTagsResponse,
-        ListInstanceProfilesForRoleRequest, ListInstanceProfilesForRoleResponse, ListInstanceProfilesRequest,
-        ListInstanceProfilesResponse, ListOpenIDConnectProviderTagsRequest,
-        ListOpenIDConnectProviderTagsResponse, ListOpenIDConnectProvidersRequest,
-        ListOpenIDConnectProvidersResponse, ListRolePoliciesRequest, ListRolePoliciesResponse,
-        ListRoleTagsRequest, ListRoleTagsResponse, ListRolesRequest, ListRolesResponse,
-        ListUserPoliciesRequest, ListUserPoliciesResponse, ListUserTagsRequest, ListUserTagsResponse,
-        ListUsersRequest, ListUsersResponse, PutRolePermissionsBoundaryRequest, PutRolePolicyRequest,
-        PutUserPermissionsBoundaryRequest, PutUserPolicyRequest,
-        RemoveClientIDFromOpenIDConnectProviderRequest, RemoveRoleFromInstanceProfileRequest,
-        SimulateCustomPolicyRequest, SimulatePolicyResponse, SimulatePrincipalPolicyRequest,
-        TagInstanceProfileRequest, TagOpenIDConnectProviderRequest, TagRoleRequest, TagUserRequest,
-        UntagInstanceProfileRequest, UntagOpenIDConnectProviderRequest, UntagRoleRequest, UntagUserRequest,
-        UpdateAccessKeyRequest, UpdateAssumeRolePolicyRequest, UpdateOpenIDConnectProviderThumbprintRequest,
-        UpdateRoleDescriptionRequest, UpdateRoleDescriptionResponse, UpdateRoleRequest, UpdateRoleResponse,
-        UpdateUserRequest,
+        GetRoleResponse, GetServiceLastAccessedDetailsRequest, GetServiceLastAccessedDetailsResponse,
+        GetServiceLastAccessedDetailsWithEntitiesRequest, GetServiceLastAccessedDetailsWithEntitiesResponse,
+        GetServiceLinkedRoleDeletionStatusRequest, GetServiceLinkedRoleDeletionStatusResponse,
+        GetUserPolicyRequest, GetUserPolicyResponse, GetUserRequest, GetUserResponse, ListAccessKeysRequest,
+        ListAccessKeysResponse, ListAttachedRolePoliciesRequest, ListAttachedRolePoliciesResponse,
+        ListAttachedUserPoliciesRequest, ListAttachedUserPoliciesResponse, ListInstanceProfileTagsRequest,
+        ListInstanceProfileTagsResponse, ListInstanceProfilesForRoleRequest,
+        ListInstanceProfilesForRoleResponse, ListInstanceProfilesRequest, ListInstanceProfilesResponse,
+        ListOpenIDConnectProviderTagsRequest, ListOpenIDConnectProviderTagsResponse,
+        ListOpenIDConnectProvidersRequest, ListOpenIDConnectProvidersResponse,
+        ListPoliciesGrantingServiceAccessRequest, ListPoliciesGrantingServiceAccessResponse,
+        ListRolePoliciesRequest, ListRolePoliciesResponse, ListRoleTagsRequest, ListRoleTagsResponse,
+        ListRolesRequest, ListRolesResponse, ListUserPoliciesRequest, ListUserPoliciesResponse,
+        ListUserTagsRequest, ListUserTagsResponse, ListUsersRequest, ListUsersResponse,
+        PutRolePermissionsBoundaryRequest, PutRolePolicyRequest, PutUserPermissionsBoundaryRequest,
+        PutUserPolicyRequest, RemoveClientIDFromOpenIDConnectProviderRequest,
+        RemoveRoleFromInstanceProfileRequest, SimulateCustomPolicyRequest, SimulatePolicyResponse,
+        SimulatePrincipalPolicyRequest, TagInstanceProfileRequest, TagOpenIDConnectProviderRequest,
+        TagRoleRequest, TagUserRequest, UntagInstanceProfileRequest, UntagOpenIDConnectProviderRequest,
+        UntagRoleRequest, UntagUserRequest, UpdateAccessKeyRequest, UpdateAssumeRolePolicyRequest,
+        UpdateOpenIDConnectProviderThumbprintRequest, UpdateRoleDescriptionRequest,
+        UpdateRoleDescriptionResponse, UpdateRoleRequest, UpdateRoleResponse, UpdateUserRequest,
     },
 };
 
@@ -657,6 +660,29 @@ pub(super) static DETACH_USER_POLICY: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct GenerateServiceLastAccessedDetails;
+
+impl Operation for GenerateServiceLastAccessedDetails {
+    type Input = GenerateServiceLastAccessedDetailsRequest;
+    type Output = GenerateServiceLastAccessedDetailsResponse;
+    const SPEC: &'static OperationSpec = &GENERATE_SERVICE_LAST_ACCESSED_DETAILS;
+}
+
+pub(super) static GENERATE_SERVICE_LAST_ACCESSED_DETAILS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GenerateServiceLastAccessedDetails",
+    action: action::GENERATE_SERVICE_LAST_ACCESSED_DETAILS,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["Arn", "Granularity"], response: &["JobId"] },
+    conditions: &[],
+    input: GenerateServiceLastAccessedDetailsRequest::SCHEMA,
+    output: GenerateServiceLastAccessedDetailsResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct GetContextKeysForCustomPolicy;
 
 impl Operation for GetContextKeysForCustomPolicy {
@@ -815,6 +841,52 @@ pub(super) static GET_ROLE_POLICY: OperationSpec = OperationSpec {
     input: GetRolePolicyRequest::SCHEMA,
     output: GetRolePolicyResponse::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetServiceLastAccessedDetails;
+
+impl Operation for GetServiceLastAccessedDetails {
+    type Input = GetServiceLastAccessedDetailsRequest;
+    type Output = GetServiceLastAccessedDetailsResponse;
+    const SPEC: &'static OperationSpec = &GET_SERVICE_LAST_ACCESSED_DETAILS;
+}
+
+pub(super) static GET_SERVICE_LAST_ACCESSED_DETAILS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetServiceLastAccessedDetails",
+    action: action::GET_SERVICE_LAST_ACCESSED_DETAILS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["JobId", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: GetServiceLastAccessedDetailsRequest::SCHEMA,
+    output: GetServiceLastAccessedDetailsResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetServiceLastAccessedDetailsWithEntities;
+
+impl Operation for GetServiceLastAccessedDetailsWithEntities {
+    type Input = GetServiceLastAccessedDetailsWithEntitiesRequest;
+    type Output = GetServiceLastAccessedDetailsWithEntitiesResponse;
+    const SPEC: &'static OperationSpec = &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES;
+}
+
+pub(super) static GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetServiceLastAccessedDetailsWithEntities",
+    action: action::GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["JobId", "ServiceNamespace", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: GetServiceLastAccessedDetailsWithEntitiesRequest::SCHEMA,
+    output: GetServiceLastAccessedDetailsWithEntitiesResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -1068,6 +1140,29 @@ pub(super) static LIST_OPEN_ID_CONNECT_PROVIDERS: OperationSpec = OperationSpec 
     input: ListOpenIDConnectProvidersRequest::SCHEMA,
     output: ListOpenIDConnectProvidersResponse::SCHEMA,
     errors: &[err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListPoliciesGrantingServiceAccess;
+
+impl Operation for ListPoliciesGrantingServiceAccess {
+    type Input = ListPoliciesGrantingServiceAccessRequest;
+    type Output = ListPoliciesGrantingServiceAccessResponse;
+    const SPEC: &'static OperationSpec = &LIST_POLICIES_GRANTING_SERVICE_ACCESS;
+}
+
+pub(super) static LIST_POLICIES_GRANTING_SERVICE_ACCESS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListPoliciesGrantingServiceAccess",
+    action: action::LIST_POLICIES_GRANTING_SERVICE_ACCESS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["Arn", "ServiceNamespaces"], response: &[] },
+    conditions: &[],
+    input: ListPoliciesGrantingServiceAccessRequest::SCHEMA,
+    output: ListPoliciesGrantingServiceAccessResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT],
 };
 
 #[derive(Debug, Clone, Copy)]

@@ -11,6 +11,36 @@ use coffer_types::{Secret, Timestamp};
 
 use crate::UnknownValue;
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AccessAdvisorUsageGranularityType {
+    ServiceLevel,
+    ActionLevel,
+}
+
+impl AccessAdvisorUsageGranularityType {
+    pub const NAMES: &'static [&'static str] = &["SERVICE_LEVEL", "ACTION_LEVEL"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceLevel => "SERVICE_LEVEL",
+            Self::ActionLevel => "ACTION_LEVEL",
+        }
+    }
+}
+
+impl TryFrom<&str> for AccessAdvisorUsageGranularityType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "SERVICE_LEVEL" => Ok(Self::ServiceLevel),
+            "ACTION_LEVEL" => Ok(Self::ActionLevel),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct AccessKey {
     pub user_name: String,
@@ -1491,6 +1521,121 @@ impl Shape for DetachUserPolicyRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct EntityDetails {
+    pub entity_info: EntityInfo,
+    pub last_authenticated: Option<Timestamp>,
+}
+
+impl Shape for EntityDetails {
+    const SCHEMA: &'static Schema = &ENTITY_DETAILS;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ENTITY_DETAILS, &mut |index, from| {
+            match index {
+                0 => value.entity_info = Shape::read_as(&ENTITY_INFO, from)?,
+                1 => value.last_authenticated = Some(Shape::read_as(&DATE_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ENTITY_DETAILS, &mut |to| {
+            to.member(0, &ENTITY_DETAILS_MEMBERS[0])?;
+            self.entity_info.write_as(&ENTITY_INFO, to)?;
+            if let Some(value) = &self.last_authenticated {
+                to.member(1, &ENTITY_DETAILS_MEMBERS[1])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct EntityInfo {
+    pub arn: String,
+    pub name: String,
+    pub r#type: String,
+    pub id: String,
+    pub path: Option<String>,
+}
+
+impl Shape for EntityInfo {
+    const SCHEMA: &'static Schema = &ENTITY_INFO;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ENTITY_INFO, &mut |index, from| {
+            match index {
+                0 => value.arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.name = Shape::read_as(&USER_NAME_TYPE, from)?,
+                2 => value.r#type = Shape::read_as(&POLICY_OWNER_ENTITY_TYPE, from)?,
+                3 => value.id = Shape::read_as(&ID_TYPE, from)?,
+                4 => value.path = Some(Shape::read_as(&PATH_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ENTITY_INFO, &mut |to| {
+            to.member(0, &ENTITY_INFO_MEMBERS[0])?;
+            self.arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &ENTITY_INFO_MEMBERS[1])?;
+            self.name.write_as(&USER_NAME_TYPE, to)?;
+            to.member(2, &ENTITY_INFO_MEMBERS[2])?;
+            self.r#type.write_as(&POLICY_OWNER_ENTITY_TYPE, to)?;
+            to.member(3, &ENTITY_INFO_MEMBERS[3])?;
+            self.id.write_as(&ID_TYPE, to)?;
+            if let Some(value) = &self.path {
+                to.member(4, &ENTITY_INFO_MEMBERS[4])?;
+                value.write_as(&PATH_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ErrorDetails {
+    pub message: String,
+    pub code: String,
+}
+
+impl Shape for ErrorDetails {
+    const SCHEMA: &'static Schema = &ERROR_DETAILS;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ERROR_DETAILS, &mut |index, from| {
+            match index {
+                0 => value.message = Shape::read_as(&STRING_TYPE, from)?,
+                1 => value.code = Shape::read_as(&STRING_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ERROR_DETAILS, &mut |to| {
+            to.member(0, &ERROR_DETAILS_MEMBERS[0])?;
+            self.message.write_as(&STRING_TYPE, to)?;
+            to.member(1, &ERROR_DETAILS_MEMBERS[1])?;
+            self.code.write_as(&STRING_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct EvaluationResult {
     pub eval_action_name: String,
     pub eval_resource_name: Option<String>,
@@ -1571,6 +1716,71 @@ impl Shape for EvaluationResult {
             if let Some(value) = &self.resource_specific_results {
                 to.member(8, &EVALUATION_RESULT_MEMBERS[8])?;
                 value.write_as(&RESOURCE_SPECIFIC_RESULT_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GenerateServiceLastAccessedDetailsRequest {
+    pub arn: String,
+    pub granularity: Option<String>,
+}
+
+impl Shape for GenerateServiceLastAccessedDetailsRequest {
+    const SCHEMA: &'static Schema = &GENERATE_SERVICE_LAST_ACCESSED_DETAILS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_SERVICE_LAST_ACCESSED_DETAILS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.granularity = Some(Shape::read_as(&ACCESS_ADVISOR_USAGE_GRANULARITY_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_SERVICE_LAST_ACCESSED_DETAILS_REQUEST, &mut |to| {
+            to.member(0, &GENERATE_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS[0])?;
+            self.arn.write_as(&ARN_TYPE, to)?;
+            if let Some(value) = &self.granularity {
+                to.member(1, &GENERATE_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS[1])?;
+                value.write_as(&ACCESS_ADVISOR_USAGE_GRANULARITY_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GenerateServiceLastAccessedDetailsResponse {
+    pub job_id: Option<String>,
+}
+
+impl Shape for GenerateServiceLastAccessedDetailsResponse {
+    const SCHEMA: &'static Schema = &GENERATE_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.job_id = Some(Shape::read_as(&JOB_ID_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.job_id {
+                to.member(0, &GENERATE_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&JOB_ID_TYPE, to)?;
             }
             Ok(())
         })
@@ -2009,6 +2219,216 @@ impl Shape for GetRoleResponse {
         to.structure(&GET_ROLE_RESPONSE, &mut |to| {
             to.member(0, &GET_ROLE_RESPONSE_MEMBERS[0])?;
             self.role.write_as(&ROLE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetServiceLastAccessedDetailsRequest {
+    pub job_id: String,
+    pub max_items: Option<i64>,
+    pub marker: Option<String>,
+}
+
+impl Shape for GetServiceLastAccessedDetailsRequest {
+    const SCHEMA: &'static Schema = &GET_SERVICE_LAST_ACCESSED_DETAILS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.job_id = Shape::read_as(&JOB_ID_TYPE, from)?,
+                1 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_REQUEST, &mut |to| {
+            to.member(0, &GET_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS[0])?;
+            self.job_id.write_as(&JOB_ID_TYPE, to)?;
+            if let Some(value) = &self.max_items {
+                to.member(1, &GET_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &GET_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS[2])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetServiceLastAccessedDetailsResponse {
+    pub job_status: String,
+    pub job_type: Option<String>,
+    pub job_creation_date: Timestamp,
+    pub services_last_accessed: Vec<ServiceLastAccessed>,
+    pub job_completion_date: Timestamp,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub error: Option<ErrorDetails>,
+}
+
+impl Shape for GetServiceLastAccessedDetailsResponse {
+    const SCHEMA: &'static Schema = &GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.job_status = Shape::read_as(&JOB_STATUS_TYPE, from)?,
+                1 => value.job_type = Some(Shape::read_as(&ACCESS_ADVISOR_USAGE_GRANULARITY_TYPE, from)?),
+                2 => value.job_creation_date = Shape::read_as(&DATE_TYPE, from)?,
+                3 => value.services_last_accessed = Shape::read_as(&SERVICES_LAST_ACCESSED, from)?,
+                4 => value.job_completion_date = Shape::read_as(&DATE_TYPE, from)?,
+                5 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                6 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                7 => value.error = Some(Shape::read_as(&ERROR_DETAILS, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE, &mut |to| {
+            to.member(0, &GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS[0])?;
+            self.job_status.write_as(&JOB_STATUS_TYPE, to)?;
+            if let Some(value) = &self.job_type {
+                to.member(1, &GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&ACCESS_ADVISOR_USAGE_GRANULARITY_TYPE, to)?;
+            }
+            to.member(2, &GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS[2])?;
+            self.job_creation_date.write_as(&DATE_TYPE, to)?;
+            to.member(3, &GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS[3])?;
+            self.services_last_accessed.write_as(&SERVICES_LAST_ACCESSED, to)?;
+            to.member(4, &GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS[4])?;
+            self.job_completion_date.write_as(&DATE_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(5, &GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS[5])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(6, &GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS[6])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.error {
+                to.member(7, &GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS[7])?;
+                value.write_as(&ERROR_DETAILS, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetServiceLastAccessedDetailsWithEntitiesRequest {
+    pub job_id: String,
+    pub service_namespace: String,
+    pub max_items: Option<i64>,
+    pub marker: Option<String>,
+}
+
+impl Shape for GetServiceLastAccessedDetailsWithEntitiesRequest {
+    const SCHEMA: &'static Schema = &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.job_id = Shape::read_as(&JOB_ID_TYPE, from)?,
+                1 => value.service_namespace = Shape::read_as(&SERVICE_NAMESPACE_TYPE, from)?,
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                3 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST, &mut |to| {
+            to.member(0, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST_MEMBERS[0])?;
+            self.job_id.write_as(&JOB_ID_TYPE, to)?;
+            to.member(1, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST_MEMBERS[1])?;
+            self.service_namespace.write_as(&SERVICE_NAMESPACE_TYPE, to)?;
+            if let Some(value) = &self.max_items {
+                to.member(2, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(3, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST_MEMBERS[3])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetServiceLastAccessedDetailsWithEntitiesResponse {
+    pub job_status: String,
+    pub job_creation_date: Timestamp,
+    pub job_completion_date: Timestamp,
+    pub entity_details_list: Vec<EntityDetails>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub error: Option<ErrorDetails>,
+}
+
+impl Shape for GetServiceLastAccessedDetailsWithEntitiesResponse {
+    const SCHEMA: &'static Schema = &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.job_status = Shape::read_as(&JOB_STATUS_TYPE, from)?,
+                1 => value.job_creation_date = Shape::read_as(&DATE_TYPE, from)?,
+                2 => value.job_completion_date = Shape::read_as(&DATE_TYPE, from)?,
+                3 => value.entity_details_list = Shape::read_as(&ENTITY_DETAILS_LIST_TYPE, from)?,
+                4 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                5 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                6 => value.error = Some(Shape::read_as(&ERROR_DETAILS, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE, &mut |to| {
+            to.member(0, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE_MEMBERS[0])?;
+            self.job_status.write_as(&JOB_STATUS_TYPE, to)?;
+            to.member(1, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE_MEMBERS[1])?;
+            self.job_creation_date.write_as(&DATE_TYPE, to)?;
+            to.member(2, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE_MEMBERS[2])?;
+            self.job_completion_date.write_as(&DATE_TYPE, to)?;
+            to.member(3, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE_MEMBERS[3])?;
+            self.entity_details_list.write_as(&ENTITY_DETAILS_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(4, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE_MEMBERS[4])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(5, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE_MEMBERS[5])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.error {
+                to.member(6, &GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE_MEMBERS[6])?;
+                value.write_as(&ERROR_DETAILS, to)?;
+            }
             Ok(())
         })
     }
@@ -2939,6 +3359,127 @@ impl Shape for ListOpenIDConnectProvidersResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListPoliciesGrantingServiceAccessEntry {
+    pub service_namespace: Option<String>,
+    pub policies: Option<Vec<PolicyGrantingServiceAccess>>,
+}
+
+impl Shape for ListPoliciesGrantingServiceAccessEntry {
+    const SCHEMA: &'static Schema = &LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY, &mut |index, from| {
+            match index {
+                0 => value.service_namespace = Some(Shape::read_as(&SERVICE_NAMESPACE_TYPE, from)?),
+                1 => value.policies = Some(Shape::read_as(&POLICY_GRANTING_SERVICE_ACCESS_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY, &mut |to| {
+            if let Some(value) = &self.service_namespace {
+                to.member(0, &LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY_MEMBERS[0])?;
+                value.write_as(&SERVICE_NAMESPACE_TYPE, to)?;
+            }
+            if let Some(value) = &self.policies {
+                to.member(1, &LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY_MEMBERS[1])?;
+                value.write_as(&POLICY_GRANTING_SERVICE_ACCESS_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListPoliciesGrantingServiceAccessRequest {
+    pub marker: Option<String>,
+    pub arn: String,
+    pub service_namespaces: Vec<String>,
+}
+
+impl Shape for ListPoliciesGrantingServiceAccessRequest {
+    const SCHEMA: &'static Schema = &LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                1 => value.arn = Shape::read_as(&ARN_TYPE, from)?,
+                2 => value.service_namespaces = Shape::read_as(&SERVICE_NAMESPACE_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST, &mut |to| {
+            if let Some(value) = &self.marker {
+                to.member(0, &LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST_MEMBERS[0])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            to.member(1, &LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST_MEMBERS[1])?;
+            self.arn.write_as(&ARN_TYPE, to)?;
+            to.member(2, &LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST_MEMBERS[2])?;
+            self.service_namespaces.write_as(&SERVICE_NAMESPACE_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListPoliciesGrantingServiceAccessResponse {
+    pub policies_granting_service_access: Vec<ListPoliciesGrantingServiceAccessEntry>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListPoliciesGrantingServiceAccessResponse {
+    const SCHEMA: &'static Schema = &LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => {
+                    value.policies_granting_service_access =
+                        Shape::read_as(&LIST_POLICY_GRANTING_SERVICE_ACCESS_RESPONSE_LIST_TYPE, from)?;
+                }
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE, &mut |to| {
+            to.member(0, &LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE_MEMBERS[0])?;
+            self.policies_granting_service_access
+                .write_as(&LIST_POLICY_GRANTING_SERVICE_ACCESS_RESPONSE_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct ListRolePoliciesRequest {
     pub role_name: String,
     pub marker: Option<String>,
@@ -3726,6 +4267,57 @@ impl TryFrom<&str> for PolicyEvaluationDecisionType {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct PolicyGrantingServiceAccess {
+    pub policy_name: String,
+    pub policy_type: String,
+    pub policy_arn: Option<String>,
+    pub entity_type: Option<String>,
+    pub entity_name: Option<String>,
+}
+
+impl Shape for PolicyGrantingServiceAccess {
+    const SCHEMA: &'static Schema = &POLICY_GRANTING_SERVICE_ACCESS;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&POLICY_GRANTING_SERVICE_ACCESS, &mut |index, from| {
+            match index {
+                0 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                1 => value.policy_type = Shape::read_as(&POLICY_TYPE, from)?,
+                2 => value.policy_arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                3 => value.entity_type = Some(Shape::read_as(&POLICY_OWNER_ENTITY_TYPE, from)?),
+                4 => value.entity_name = Some(Shape::read_as(&ENTITY_NAME_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&POLICY_GRANTING_SERVICE_ACCESS, &mut |to| {
+            to.member(0, &POLICY_GRANTING_SERVICE_ACCESS_MEMBERS[0])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            to.member(1, &POLICY_GRANTING_SERVICE_ACCESS_MEMBERS[1])?;
+            self.policy_type.write_as(&POLICY_TYPE, to)?;
+            if let Some(value) = &self.policy_arn {
+                to.member(2, &POLICY_GRANTING_SERVICE_ACCESS_MEMBERS[2])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.entity_type {
+                to.member(3, &POLICY_GRANTING_SERVICE_ACCESS_MEMBERS[3])?;
+                value.write_as(&POLICY_OWNER_ENTITY_TYPE, to)?;
+            }
+            if let Some(value) = &self.entity_name {
+                to.member(4, &POLICY_GRANTING_SERVICE_ACCESS_MEMBERS[4])?;
+                value.write_as(&ENTITY_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct PolicyIdentifier {
     pub policy_type: Option<String>,
     pub policy_arn: Option<String>,
@@ -4339,6 +4931,72 @@ impl Shape for RoleUsageType {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct ServiceLastAccessed {
+    pub service_name: String,
+    pub last_authenticated: Option<Timestamp>,
+    pub service_namespace: String,
+    pub last_authenticated_entity: Option<String>,
+    pub last_authenticated_region: Option<String>,
+    pub total_authenticated_entities: Option<i64>,
+    pub tracked_actions_last_accessed: Option<Vec<TrackedActionLastAccessed>>,
+}
+
+impl Shape for ServiceLastAccessed {
+    const SCHEMA: &'static Schema = &SERVICE_LAST_ACCESSED;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SERVICE_LAST_ACCESSED, &mut |index, from| {
+            match index {
+                0 => value.service_name = Shape::read_as(&SERVICE_NAME_TYPE, from)?,
+                1 => value.last_authenticated = Some(Shape::read_as(&DATE_TYPE, from)?),
+                2 => value.service_namespace = Shape::read_as(&SERVICE_NAMESPACE_TYPE, from)?,
+                3 => value.last_authenticated_entity = Some(Shape::read_as(&ARN_TYPE, from)?),
+                4 => value.last_authenticated_region = Some(Shape::read_as(&STRING_TYPE, from)?),
+                5 => value.total_authenticated_entities = Some(Shape::read_as(&INTEGER_TYPE, from)?),
+                6 => {
+                    value.tracked_actions_last_accessed =
+                        Some(Shape::read_as(&TRACKED_ACTIONS_LAST_ACCESSED, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SERVICE_LAST_ACCESSED, &mut |to| {
+            to.member(0, &SERVICE_LAST_ACCESSED_MEMBERS[0])?;
+            self.service_name.write_as(&SERVICE_NAME_TYPE, to)?;
+            if let Some(value) = &self.last_authenticated {
+                to.member(1, &SERVICE_LAST_ACCESSED_MEMBERS[1])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            to.member(2, &SERVICE_LAST_ACCESSED_MEMBERS[2])?;
+            self.service_namespace.write_as(&SERVICE_NAMESPACE_TYPE, to)?;
+            if let Some(value) = &self.last_authenticated_entity {
+                to.member(3, &SERVICE_LAST_ACCESSED_MEMBERS[3])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.last_authenticated_region {
+                to.member(4, &SERVICE_LAST_ACCESSED_MEMBERS[4])?;
+                value.write_as(&STRING_TYPE, to)?;
+            }
+            if let Some(value) = &self.total_authenticated_entities {
+                to.member(5, &SERVICE_LAST_ACCESSED_MEMBERS[5])?;
+                value.write_as(&INTEGER_TYPE, to)?;
+            }
+            if let Some(value) = &self.tracked_actions_last_accessed {
+                to.member(6, &SERVICE_LAST_ACCESSED_MEMBERS[6])?;
+                value.write_as(&TRACKED_ACTIONS_LAST_ACCESSED, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct SimulateCustomPolicyRequest {
     pub policy_input_list: Vec<String>,
     pub permissions_boundary_policy_input_list: Option<Vec<String>>,
@@ -4836,6 +5494,55 @@ impl Shape for TagUserRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct TrackedActionLastAccessed {
+    pub action_name: Option<String>,
+    pub last_accessed_entity: Option<String>,
+    pub last_accessed_time: Option<Timestamp>,
+    pub last_accessed_region: Option<String>,
+}
+
+impl Shape for TrackedActionLastAccessed {
+    const SCHEMA: &'static Schema = &TRACKED_ACTION_LAST_ACCESSED;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&TRACKED_ACTION_LAST_ACCESSED, &mut |index, from| {
+            match index {
+                0 => value.action_name = Some(Shape::read_as(&STRING_TYPE, from)?),
+                1 => value.last_accessed_entity = Some(Shape::read_as(&ARN_TYPE, from)?),
+                2 => value.last_accessed_time = Some(Shape::read_as(&DATE_TYPE, from)?),
+                3 => value.last_accessed_region = Some(Shape::read_as(&STRING_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&TRACKED_ACTION_LAST_ACCESSED, &mut |to| {
+            if let Some(value) = &self.action_name {
+                to.member(0, &TRACKED_ACTION_LAST_ACCESSED_MEMBERS[0])?;
+                value.write_as(&STRING_TYPE, to)?;
+            }
+            if let Some(value) = &self.last_accessed_entity {
+                to.member(1, &TRACKED_ACTION_LAST_ACCESSED_MEMBERS[1])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.last_accessed_time {
+                to.member(2, &TRACKED_ACTION_LAST_ACCESSED_MEMBERS[2])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.last_accessed_region {
+                to.member(3, &TRACKED_ACTION_LAST_ACCESSED_MEMBERS[3])?;
+                value.write_as(&STRING_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct UntagInstanceProfileRequest {
     pub instance_profile_name: String,
     pub tag_keys: Vec<String>,
@@ -5317,6 +6024,102 @@ impl Shape for User {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobStatusType {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+impl JobStatusType {
+    pub const NAMES: &'static [&'static str] = &["IN_PROGRESS", "COMPLETED", "FAILED"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "IN_PROGRESS",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+impl TryFrom<&str> for JobStatusType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "IN_PROGRESS" => Ok(Self::InProgress),
+            "COMPLETED" => Ok(Self::Completed),
+            "FAILED" => Ok(Self::Failed),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PolicyOwnerEntityType {
+    User,
+    Role,
+    Group,
+}
+
+impl PolicyOwnerEntityType {
+    pub const NAMES: &'static [&'static str] = &["USER", "ROLE", "GROUP"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "USER",
+            Self::Role => "ROLE",
+            Self::Group => "GROUP",
+        }
+    }
+}
+
+impl TryFrom<&str> for PolicyOwnerEntityType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "USER" => Ok(Self::User),
+            "ROLE" => Ok(Self::Role),
+            "GROUP" => Ok(Self::Group),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PolicyType {
+    Inline,
+    Managed,
+}
+
+impl PolicyType {
+    pub const NAMES: &'static [&'static str] = &["INLINE", "MANAGED"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inline => "INLINE",
+            Self::Managed => "MANAGED",
+        }
+    }
+}
+
+impl TryFrom<&str> for PolicyType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "INLINE" => Ok(Self::Inline),
+            "MANAGED" => Ok(Self::Managed),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StatusType {
     Active,
     Inactive,
@@ -5348,6 +6151,13 @@ impl TryFrom<&str> for StatusType {
         }
     }
 }
+
+static ACCESS_ADVISOR_USAGE_GRANULARITY_TYPE: Schema = Schema {
+    name: "AccessAdvisorUsageGranularityType",
+    kind: Kind::String,
+    limits: Limits { values: AccessAdvisorUsageGranularityType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
 
 static ACCESS_KEY_MEMBERS: [Member; 5] = [
     Member { name: "UserName", wire: "UserName", required: true, schema: &USER_NAME_TYPE },
@@ -5852,6 +6662,30 @@ static DETACH_USER_POLICY_REQUEST_MEMBERS: [Member; 2] = [
 static DETACH_USER_POLICY_REQUEST: Schema =
     Schema::plain("DetachUserPolicyRequest", Kind::Structure(&DETACH_USER_POLICY_REQUEST_MEMBERS));
 
+static ENTITY_DETAILS_MEMBERS: [Member; 2] = [
+    Member { name: "EntityInfo", wire: "EntityInfo", required: true, schema: &ENTITY_INFO },
+    Member { name: "LastAuthenticated", wire: "LastAuthenticated", required: false, schema: &DATE_TYPE },
+];
+
+static ENTITY_DETAILS: Schema = Schema::plain("EntityDetails", Kind::Structure(&ENTITY_DETAILS_MEMBERS));
+
+static ENTITY_INFO_MEMBERS: [Member; 5] = [
+    Member { name: "Arn", wire: "Arn", required: true, schema: &ARN_TYPE },
+    Member { name: "Name", wire: "Name", required: true, schema: &USER_NAME_TYPE },
+    Member { name: "Type", wire: "Type", required: true, schema: &POLICY_OWNER_ENTITY_TYPE },
+    Member { name: "Id", wire: "Id", required: true, schema: &ID_TYPE },
+    Member { name: "Path", wire: "Path", required: false, schema: &PATH_TYPE },
+];
+
+static ENTITY_INFO: Schema = Schema::plain("EntityInfo", Kind::Structure(&ENTITY_INFO_MEMBERS));
+
+static ERROR_DETAILS_MEMBERS: [Member; 2] = [
+    Member { name: "Message", wire: "Message", required: true, schema: &STRING_TYPE },
+    Member { name: "Code", wire: "Code", required: true, schema: &STRING_TYPE },
+];
+
+static ERROR_DETAILS: Schema = Schema::plain("ErrorDetails", Kind::Structure(&ERROR_DETAILS_MEMBERS));
+
 static EVAL_DECISION_DETAILS_TYPE: Schema = Schema::plain(
     "EvalDecisionDetailsType",
     Kind::Map(&Entry {
@@ -5928,6 +6762,29 @@ static EVALUATION_RESULT: Schema =
 static EVALUATION_RESULTS_LIST_TYPE: Schema = Schema::plain(
     "EvaluationResultsListType",
     Kind::List(&Element { schema: &EVALUATION_RESULT, wire: "member", flat: false }),
+);
+
+static GENERATE_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "Arn", wire: "Arn", required: true, schema: &ARN_TYPE },
+    Member {
+        name: "Granularity",
+        wire: "Granularity",
+        required: false,
+        schema: &ACCESS_ADVISOR_USAGE_GRANULARITY_TYPE,
+    },
+];
+
+static GENERATE_SERVICE_LAST_ACCESSED_DETAILS_REQUEST: Schema = Schema::plain(
+    "GenerateServiceLastAccessedDetailsRequest",
+    Kind::Structure(&GENERATE_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS),
+);
+
+static GENERATE_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "JobId", wire: "JobId", required: false, schema: &JOB_ID_TYPE }];
+
+static GENERATE_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE: Schema = Schema::plain(
+    "GenerateServiceLastAccessedDetailsResponse",
+    Kind::Structure(&GENERATE_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS),
 );
 
 static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST_MEMBERS: [Member; 1] = [Member {
@@ -6057,6 +6914,80 @@ static GET_ROLE_RESPONSE_MEMBERS: [Member; 1] =
 
 static GET_ROLE_RESPONSE: Schema =
     Schema::plain("GetRoleResponse", Kind::Structure(&GET_ROLE_RESPONSE_MEMBERS));
+
+static GET_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "JobId", wire: "JobId", required: true, schema: &JOB_ID_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+];
+
+static GET_SERVICE_LAST_ACCESSED_DETAILS_REQUEST: Schema = Schema::plain(
+    "GetServiceLastAccessedDetailsRequest",
+    Kind::Structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_REQUEST_MEMBERS),
+);
+
+static GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS: [Member; 8] = [
+    Member { name: "JobStatus", wire: "JobStatus", required: true, schema: &JOB_STATUS_TYPE },
+    Member {
+        name: "JobType",
+        wire: "JobType",
+        required: false,
+        schema: &ACCESS_ADVISOR_USAGE_GRANULARITY_TYPE,
+    },
+    Member { name: "JobCreationDate", wire: "JobCreationDate", required: true, schema: &DATE_TYPE },
+    Member {
+        name: "ServicesLastAccessed",
+        wire: "ServicesLastAccessed",
+        required: true,
+        schema: &SERVICES_LAST_ACCESSED,
+    },
+    Member { name: "JobCompletionDate", wire: "JobCompletionDate", required: true, schema: &DATE_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+    Member { name: "Error", wire: "Error", required: false, schema: &ERROR_DETAILS },
+];
+
+static GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE: Schema = Schema::plain(
+    "GetServiceLastAccessedDetailsResponse",
+    Kind::Structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS),
+);
+
+static GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "JobId", wire: "JobId", required: true, schema: &JOB_ID_TYPE },
+    Member {
+        name: "ServiceNamespace",
+        wire: "ServiceNamespace",
+        required: true,
+        schema: &SERVICE_NAMESPACE_TYPE,
+    },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+];
+
+static GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST: Schema = Schema::plain(
+    "GetServiceLastAccessedDetailsWithEntitiesRequest",
+    Kind::Structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_REQUEST_MEMBERS),
+);
+
+static GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE_MEMBERS: [Member; 7] = [
+    Member { name: "JobStatus", wire: "JobStatus", required: true, schema: &JOB_STATUS_TYPE },
+    Member { name: "JobCreationDate", wire: "JobCreationDate", required: true, schema: &DATE_TYPE },
+    Member { name: "JobCompletionDate", wire: "JobCompletionDate", required: true, schema: &DATE_TYPE },
+    Member {
+        name: "EntityDetailsList",
+        wire: "EntityDetailsList",
+        required: true,
+        schema: &ENTITY_DETAILS_LIST_TYPE,
+    },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+    Member { name: "Error", wire: "Error", required: false, schema: &ERROR_DETAILS },
+];
+
+static GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE: Schema = Schema::plain(
+    "GetServiceLastAccessedDetailsWithEntitiesResponse",
+    Kind::Structure(&GET_SERVICE_LAST_ACCESSED_DETAILS_WITH_ENTITIES_RESPONSE_MEMBERS),
+);
 
 static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST_MEMBERS: [Member; 1] = [Member {
     name: "DeletionTaskId",
@@ -6335,6 +7266,58 @@ static LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE: Schema = Schema::plain(
     Kind::Structure(&LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE_MEMBERS),
 );
 
+static LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY_MEMBERS: [Member; 2] = [
+    Member {
+        name: "ServiceNamespace",
+        wire: "ServiceNamespace",
+        required: false,
+        schema: &SERVICE_NAMESPACE_TYPE,
+    },
+    Member {
+        name: "Policies",
+        wire: "Policies",
+        required: false,
+        schema: &POLICY_GRANTING_SERVICE_ACCESS_LIST_TYPE,
+    },
+];
+
+static LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY: Schema = Schema::plain(
+    "ListPoliciesGrantingServiceAccessEntry",
+    Kind::Structure(&LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY_MEMBERS),
+);
+
+static LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "Arn", wire: "Arn", required: true, schema: &ARN_TYPE },
+    Member {
+        name: "ServiceNamespaces",
+        wire: "ServiceNamespaces",
+        required: true,
+        schema: &SERVICE_NAMESPACE_LIST_TYPE,
+    },
+];
+
+static LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST: Schema = Schema::plain(
+    "ListPoliciesGrantingServiceAccessRequest",
+    Kind::Structure(&LIST_POLICIES_GRANTING_SERVICE_ACCESS_REQUEST_MEMBERS),
+);
+
+static LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member {
+        name: "PoliciesGrantingServiceAccess",
+        wire: "PoliciesGrantingServiceAccess",
+        required: true,
+        schema: &LIST_POLICY_GRANTING_SERVICE_ACCESS_RESPONSE_LIST_TYPE,
+    },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE: Schema = Schema::plain(
+    "ListPoliciesGrantingServiceAccessResponse",
+    Kind::Structure(&LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE_MEMBERS),
+);
+
 static LIST_ROLE_POLICIES_REQUEST_MEMBERS: [Member; 3] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
     Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
@@ -6563,6 +7546,17 @@ static POLICY_EXCLUSIONS_LIST_TYPE: Schema = Schema {
     limits: Limits { max: Some(256), ..Limits::NONE },
     sensitive: false,
 };
+
+static POLICY_GRANTING_SERVICE_ACCESS_MEMBERS: [Member; 5] = [
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+    Member { name: "PolicyType", wire: "PolicyType", required: true, schema: &POLICY_TYPE },
+    Member { name: "PolicyArn", wire: "PolicyArn", required: false, schema: &ARN_TYPE },
+    Member { name: "EntityType", wire: "EntityType", required: false, schema: &POLICY_OWNER_ENTITY_TYPE },
+    Member { name: "EntityName", wire: "EntityName", required: false, schema: &ENTITY_NAME_TYPE },
+];
+
+static POLICY_GRANTING_SERVICE_ACCESS: Schema =
+    Schema::plain("PolicyGrantingServiceAccess", Kind::Structure(&POLICY_GRANTING_SERVICE_ACCESS_MEMBERS));
 
 static POLICY_IDENTIFIER_MEMBERS: [Member; 3] = [
     Member {
@@ -6816,6 +7810,49 @@ static ROLE_USAGE_TYPE_MEMBERS: [Member; 2] = [
 
 static ROLE_USAGE_TYPE: Schema = Schema::plain("RoleUsageType", Kind::Structure(&ROLE_USAGE_TYPE_MEMBERS));
 
+static SERVICE_LAST_ACCESSED_MEMBERS: [Member; 7] = [
+    Member { name: "ServiceName", wire: "ServiceName", required: true, schema: &SERVICE_NAME_TYPE },
+    Member { name: "LastAuthenticated", wire: "LastAuthenticated", required: false, schema: &DATE_TYPE },
+    Member {
+        name: "ServiceNamespace",
+        wire: "ServiceNamespace",
+        required: true,
+        schema: &SERVICE_NAMESPACE_TYPE,
+    },
+    Member {
+        name: "LastAuthenticatedEntity",
+        wire: "LastAuthenticatedEntity",
+        required: false,
+        schema: &ARN_TYPE,
+    },
+    Member {
+        name: "LastAuthenticatedRegion",
+        wire: "LastAuthenticatedRegion",
+        required: false,
+        schema: &STRING_TYPE,
+    },
+    Member {
+        name: "TotalAuthenticatedEntities",
+        wire: "TotalAuthenticatedEntities",
+        required: false,
+        schema: &INTEGER_TYPE,
+    },
+    Member {
+        name: "TrackedActionsLastAccessed",
+        wire: "TrackedActionsLastAccessed",
+        required: false,
+        schema: &TRACKED_ACTIONS_LAST_ACCESSED,
+    },
+];
+
+static SERVICE_LAST_ACCESSED: Schema =
+    Schema::plain("ServiceLastAccessed", Kind::Structure(&SERVICE_LAST_ACCESSED_MEMBERS));
+
+static SERVICES_LAST_ACCESSED: Schema = Schema::plain(
+    "ServicesLastAccessed",
+    Kind::List(&Element { schema: &SERVICE_LAST_ACCESSED, wire: "member", flat: false }),
+);
+
 static SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS: [Member; 12] = [
     Member {
         name: "PolicyInputList",
@@ -7009,6 +8046,21 @@ static TAG_USER_REQUEST_MEMBERS: [Member; 2] = [
 ];
 
 static TAG_USER_REQUEST: Schema = Schema::plain("TagUserRequest", Kind::Structure(&TAG_USER_REQUEST_MEMBERS));
+
+static TRACKED_ACTION_LAST_ACCESSED_MEMBERS: [Member; 4] = [
+    Member { name: "ActionName", wire: "ActionName", required: false, schema: &STRING_TYPE },
+    Member { name: "LastAccessedEntity", wire: "LastAccessedEntity", required: false, schema: &ARN_TYPE },
+    Member { name: "LastAccessedTime", wire: "LastAccessedTime", required: false, schema: &DATE_TYPE },
+    Member { name: "LastAccessedRegion", wire: "LastAccessedRegion", required: false, schema: &STRING_TYPE },
+];
+
+static TRACKED_ACTION_LAST_ACCESSED: Schema =
+    Schema::plain("TrackedActionLastAccessed", Kind::Structure(&TRACKED_ACTION_LAST_ACCESSED_MEMBERS));
+
+static TRACKED_ACTIONS_LAST_ACCESSED: Schema = Schema::plain(
+    "TrackedActionsLastAccessed",
+    Kind::List(&Element { schema: &TRACKED_ACTION_LAST_ACCESSED, wire: "member", flat: false }),
+);
 
 static UNTAG_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 2] = [
     Member {
@@ -7241,6 +8293,20 @@ static CUSTOM_SUFFIX_TYPE: Schema = Schema {
 
 static DATE_TYPE: Schema = Schema::plain("dateType", Kind::Timestamp);
 
+static ENTITY_DETAILS_LIST_TYPE: Schema = Schema::plain(
+    "entityDetailsListType",
+    Kind::List(&Element { schema: &ENTITY_DETAILS, wire: "member", flat: false }),
+);
+
+static ENTITY_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+
+static ENTITY_NAME_TYPE: Schema = Schema {
+    name: "entityNameType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&ENTITY_NAME_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
 static EXISTING_USER_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static EXISTING_USER_NAME_TYPE: Schema = Schema {
@@ -7301,12 +8367,35 @@ static INSTANCE_PROFILE_NAME_TYPE: Schema = Schema {
 
 static INTEGER_TYPE: Schema = Schema::plain("integerType", Kind::Integer);
 
+static JOB_ID_TYPE: Schema = Schema {
+    name: "jobIDType",
+    kind: Kind::String,
+    limits: Limits { min: Some(36), max: Some(36), ..Limits::NONE },
+    sensitive: false,
+};
+
+static JOB_STATUS_TYPE: Schema = Schema {
+    name: "jobStatusType",
+    kind: Kind::String,
+    limits: Limits { values: JobStatusType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
 static KEY_DEFINITION_LIST_TYPE: Schema = Schema {
     name: "keyDefinitionListType",
     kind: Kind::List(&Element { schema: &CONTEXT_PROVIDER_KEY_DEFINITION, wire: "member", flat: false }),
     limits: Limits { min: Some(0), max: Some(10), ..Limits::NONE },
     sensitive: false,
 };
+
+static LIST_POLICY_GRANTING_SERVICE_ACCESS_RESPONSE_LIST_TYPE: Schema = Schema::plain(
+    "listPolicyGrantingServiceAccessResponseListType",
+    Kind::List(&Element {
+        schema: &LIST_POLICIES_GRANTING_SERVICE_ACCESS_ENTRY,
+        wire: "member",
+        flat: false,
+    }),
+);
 
 static MARKER_TYPE_PATTERN: Pattern = Pattern::new("[\\u0020-\\u00FF]+", "[\\u0020-\\u00FF]+");
 
@@ -7375,6 +8464,11 @@ static POLICY_DOCUMENT_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static POLICY_GRANTING_SERVICE_ACCESS_LIST_TYPE: Schema = Schema::plain(
+    "policyGrantingServiceAccessListType",
+    Kind::List(&Element { schema: &POLICY_GRANTING_SERVICE_ACCESS, wire: "member", flat: false }),
+);
+
 static POLICY_NAME_LIST_TYPE: Schema = Schema::plain(
     "policyNameListType",
     Kind::List(&Element { schema: &POLICY_NAME_TYPE, wire: "member", flat: false }),
@@ -7389,6 +8483,13 @@ static POLICY_NAME_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static POLICY_OWNER_ENTITY_TYPE: Schema = Schema {
+    name: "policyOwnerEntityType",
+    kind: Kind::String,
+    limits: Limits { values: PolicyOwnerEntityType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
 static POLICY_PATH_TYPE_PATTERN: Pattern =
     Pattern::new("((/[A-Za-z0-9\\.,\\+@=_-]+)*)/", "((/[A-Za-z0-9\\.,\\+@=_-]+)*)/");
 
@@ -7396,6 +8497,13 @@ static POLICY_PATH_TYPE: Schema = Schema {
     name: "policyPathType",
     kind: Kind::String,
     limits: Limits { min: Some(1), max: Some(512), pattern: Some(&POLICY_PATH_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static POLICY_TYPE: Schema = Schema {
+    name: "policyType",
+    kind: Kind::String,
+    limits: Limits { values: PolicyType::NAMES, ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7439,6 +8547,29 @@ static ROLE_NAME_TYPE: Schema = Schema {
     name: "roleNameType",
     kind: Kind::String,
     limits: Limits { min: Some(1), max: Some(64), pattern: Some(&ROLE_NAME_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static SERVICE_NAME_TYPE: Schema = Schema::plain("serviceNameType", Kind::String);
+
+static SERVICE_NAMESPACE_LIST_TYPE: Schema = Schema {
+    name: "serviceNamespaceListType",
+    kind: Kind::List(&Element { schema: &SERVICE_NAMESPACE_TYPE, wire: "member", flat: false }),
+    limits: Limits { min: Some(1), max: Some(200), ..Limits::NONE },
+    sensitive: false,
+};
+
+static SERVICE_NAMESPACE_TYPE_PATTERN: Pattern = Pattern::new("[\\w-]*", "[\\w-]*");
+
+static SERVICE_NAMESPACE_TYPE: Schema = Schema {
+    name: "serviceNamespaceType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(1),
+        max: Some(64),
+        pattern: Some(&SERVICE_NAMESPACE_TYPE_PATTERN),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 

@@ -27,7 +27,7 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// What has no resource. AWS names it in refusals.
-struct Everything;
+pub(super) struct Everything;
 
 impl Resource for Everything {
     fn arn(&self) -> String {
