@@ -211,7 +211,7 @@ impl Gate<'_> {
     ) -> Result<Identified, Unidentified> {
         match claimed {
             Claimed::Signed(claim) => self.look_up(*claim, service),
-            Claimed::Said(said) => self.believe(said).map_err(Unidentified::Store).map(Identified),
+            Claimed::Said(said) => self.believe(said).map(Identified),
         }
     }
 
@@ -257,25 +257,31 @@ impl Gate<'_> {
                     return Ok(Key::Temporary(session));
                 }
                 OpenedSession::Expired => return Err(SignatureError::TokenExpired.into()),
-                OpenedSession::Valid(_) | OpenedSession::Invalid => None,
+                OpenedSession::Valid(_) | OpenedSession::Orphaned | OpenedSession::Invalid => None,
             },
             None => find_access_key(db, id).map_err(Unidentified::Store)?,
         };
         Ok(found.map_or(Key::Unknown, |found| Key::LongLived(Box::new(found))))
     }
 
-    /// Who a request says it is from: a session of ours, or the root of an account.
-    fn believe(self, said: Said) -> Result<Proof, LoadError> {
+    /// Who a request says it is from: a session of ours, or the root of an account. A session that is over does not become more than
+    /// it was.
+    fn believe(self, said: Said) -> Result<Proof, Unidentified> {
         let settings = self.node.settings();
         let now = self.node.world().clock.now();
         let region = said.region.unwrap_or_else(|| settings.region.clone());
-        if let Some(token) = &said.session_token
-            && let OpenedSession::Valid(session) =
-                open_session(self.core.db(), &said.access_key_id, token.expose(), now)?
-        {
-            return Ok(Proof::NotAsked(session.principal, region));
+        let opened = said
+            .session_token
+            .as_ref()
+            .map(|token| open_session(self.core.db(), &said.access_key_id, token.expose(), now));
+        match opened.transpose().map_err(Unidentified::Store)? {
+            Some(OpenedSession::Valid(session)) => Ok(Proof::NotAsked(session.principal, region)),
+            Some(OpenedSession::Expired) => Err(SignatureError::TokenExpired.into()),
+            Some(OpenedSession::Orphaned) => Err(SignatureError::UnrecognizedClient.into()),
+            Some(OpenedSession::Invalid) | None => {
+                Ok(Proof::NotAsked(root(said.access_key_id, settings), region))
+            }
         }
-        Ok(Proof::NotAsked(root(said.access_key_id, settings), region))
     }
 }
 

@@ -114,3 +114,34 @@ async fn a_users_session_follows_him_and_ends_with_him() {
     assert_eq!(who(client, &session).await, "InvalidClientTokenId");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_fullest_token_fits_into_a_request() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let client = server.client();
+    let name = "r".repeat(64);
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]}]}"#;
+    let create = iam::CreateRoleRequest {
+        role_name: name.clone(),
+        path: Some(format!("/{}/", "p".repeat(510))),
+        assume_role_policy_document: trust.to_owned(),
+        ..Default::default()
+    };
+    let role_arn = element(&ask::<iam::CreateRole>(client, &create).await, "Arn");
+    let tag = |number: usize| sts::Tag { key: format!("k{number:03}"), value: "v".repeat(252) };
+    let input = sts::AssumeRoleRequest {
+        role_arn,
+        role_session_name: "s".repeat(64),
+        tags: Some((0..16).map(tag).collect()),
+        source_identity: Some("i".repeat(256)),
+        ..Default::default()
+    };
+    let session = credentials::<sts::AssumeRole>(client, &input).await;
+    let bytes = session.session_token.as_ref().unwrap().len();
+    assert!((6_000..=8_192).contains(&bytes), "{bytes}");
+    assert_eq!(
+        who(client, &session).await,
+        format!("arn:aws:sts::111122223333:assumed-role/{name}/{}", "s".repeat(64))
+    );
+    server.stop().await;
+}

@@ -9,7 +9,7 @@ use coffer_shape::ApiError;
 use coffer_types::AccountId;
 
 use super::{error::StsError, session_token};
-use crate::{bundled, holder::chars_that_count, managed};
+use crate::{bundled, managed};
 
 pub(super) const SECONDS_DEFAULT: i64 = 3600;
 /// Of a session that begins from another.
@@ -49,8 +49,8 @@ impl Limits {
         if matches!(caller.kind, PrincipalKind::AssumedRole(_)) && seconds > SECONDS_MAX_OF_CHAIN {
             return Err(StsError::TooLongForChain);
         }
-        let policy = wishes.policy.map(|text| PolicyText::parse(Kind::Inline, text)).transpose();
-        let policies: Vec<PolicyText> = policy.map_err(StsError::Malformed)?.into_iter().collect();
+        let policies: Vec<PolicyText> =
+            wishes.policy.map(|text| policy(&text)).transpose()?.into_iter().collect();
         let policy_arns: Vec<String> =
             wishes.policy_arns.unwrap_or_default().into_iter().filter_map(|policy| policy.arn).collect();
         if policy_arns.len() > POLICY_ARNS_MAX {
@@ -140,13 +140,32 @@ impl Limits {
     }
 
     fn percent(&self) -> i64 {
-        let texts = self.policies.iter().map(|policy| chars_that_count(policy.as_str()));
+        let texts = self.policies.iter().map(|policy| policy.as_str().len());
         let arns = self.policy_arns.iter().map(String::len);
         let tags = self.tags.iter().map(|(key, value)| key.len() + value.len());
         let transitive = self.transitive_tag_keys.iter().map(String::len);
         let bytes: usize = texts.chain(arns).chain(tags).chain(transitive).sum();
         i64::try_from((bytes * 100).div_ceil(PACKED_BYTES_MAX)).unwrap_or(i64::MAX)
     }
+}
+
+/// A session policy, without the white space between its words: it travels in the token.
+fn policy(text: &str) -> Result<PolicyText, StsError> {
+    PolicyText::parse(Kind::Inline, text.to_owned())
+        .and_then(|_| PolicyText::parse(Kind::Inline, packed(text)))
+        .map_err(StsError::Malformed)
+}
+
+/// A JSON text with nothing between its words.
+fn packed(text: &str) -> String {
+    let (mut in_string, mut is_escaped) = (false, false);
+    let counts = |char: &char| {
+        let ends_or_begins = *char == '"' && !is_escaped;
+        is_escaped = in_string && *char == '\\' && !is_escaped;
+        in_string ^= ends_or_begins;
+        in_string || !char.is_ascii_whitespace()
+    };
+    text.chars().filter(counts).collect()
 }
 
 /// As a list of AWS's shape.
@@ -230,21 +249,27 @@ mod tests {
     }
 
     #[test]
-    fn packing_counts_everything_but_white_space() {
+    fn what_is_packed_has_no_white_space_between_its_words() {
+        for (text, expected) in [
+            ("{ \"a b\" :\n\t[ 1 , true ] }\r\n", "{\"a b\":[1,true]}"),
+            (r#"{"a\" \\": " b\\" , "c" : " "}"#, r#"{"a\" \\":" b\\","c":" "}"#),
+        ] {
+            assert_eq!(packed(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_session_has_room_for_so_much() {
         let full = Limits { tags: pairs(&[("k", &"v".repeat(4095))]), ..Limits::default() };
         assert_eq!(full.percent(), 100);
         let more = Limits { policy_arns: keys(&["x"]), ..full };
         assert_eq!(more.percent(), 101);
-        let text = r#"{ "Version": "2012-10-17", "Statement": [] }"#;
-        let policies = vec![
-            PolicyText::parse(
-                Kind::Inline,
-                text.replace("[]", r#"{"Effect":"Allow","Action":"a:b","Resource":"*"}"#),
-            )
-            .unwrap(),
-        ];
-        let bytes = chars_that_count(policies[0].as_str());
-        let percent = Limits { policies, ..Limits::default() }.percent();
-        assert_eq!(percent, i64::try_from((bytes * 100).div_ceil(4096)).unwrap());
+        let spread = format!(
+            "{{\"Statement\": {}[{{\"Effect\":\"Allow\",\"Action\":\"a:b\",\"Resource\":\"*\"}}]}}",
+            " ".repeat(50_000)
+        );
+        let policies = vec![policy(&spread).unwrap()];
+        assert_eq!(Limits { policies, ..Limits::default() }.percent(), 2);
+        assert!(matches!(policy("{"), Err(StsError::Malformed(_))));
     }
 }

@@ -192,7 +192,9 @@ fn unseal(sealed: Sealed) -> (Holder, Session, Secret<String>) {
 pub enum OpenedSession {
     Valid(SessionKey),
     Expired,
-    /// Not ours, changed, of another key, or of somebody who is no more.
+    /// Of somebody who is no more.
+    Orphaned,
+    /// Not ours, changed, or of another key.
     Invalid,
 }
 
@@ -221,7 +223,7 @@ pub fn open_session(
         return Ok(OpenedSession::Expired);
     }
     let Some(principal) = holder.found(db, account, access_key_id)? else {
-        return Ok(OpenedSession::Invalid);
+        return Ok(OpenedSession::Orphaned);
     };
     let principal = Principal { session: Some(Arc::new(session)), ..principal };
     Ok(OpenedSession::Valid(SessionKey { generation: generation(&secret), secret, principal }))
