@@ -13,7 +13,7 @@ import tour
 from process import binary, environment, run
 
 HERE = Path(__file__).resolve().parent
-README = tour.read_readme(HERE.parents[1] / "README.md", "A two-minute tour")
+README = tour.read_page(HERE.parents[1] / "README.md", "A two-minute tour")
 STEPS = README + tour.read_script(HERE / "tour.sh")
 AWS = Path(sys.executable).with_name("aws")
 

@@ -1,7 +1,7 @@
 """Reads transcripts of shell commands with what they print, runs them, and compares.
 
-There are two kinds: a shell script that a person can run, with what is printed in comments, and a section of a README. What the README
-promises is read from the README itself, so that it cannot promise anything else. All commands run in one shell, so that
+There are two kinds: a shell script that a person can run, with what is printed in comments, and sections of a page such as the README. What the
+page promises is read from the page itself, so that it cannot promise anything else. All commands run in one shell, so that
 variables of one are there for the next.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 MARK = "@@ end of step"
 SECONDS_MAX = 240
 # What differs between two runs of the same command, as a README shows it: ids, accounts, the ends of ARNs.
-DIFFERS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d{12}\b|(?<=-)[A-Za-z0-9]{6}(?=\")")
+DIFFERS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d{12}\b|(?<=-)[A-Za-z0-9]{6}(?=\"|$)|\d{4}-\d\d-\d\dT[\d:]+Z")
 
 
 @dataclass
@@ -33,17 +33,26 @@ class Outcome:
     complained: str
 
 
-def read_readme(path: Path, heading: str) -> list[Step]:
-    """The commands of one section: `$ command` with its output in console blocks, and blocks of Python."""
-    section = re.search(rf"^## {re.escape(heading)}\n(.*?)^## ", path.read_text(), re.DOTALL | re.MULTILINE)
+def read_page(path: Path, *headings: str) -> list[Step]:
+    """The commands of these sections: `$ command` with its output in console blocks, blocks of Python, and files.
+
+    A block of JSON below a line with nothing but a name in it is a file.
+    """
+    return [step for heading in headings for step in _section(path, heading)]
+
+
+def _section(path: Path, heading: str) -> list[Step]:
+    section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?:^## |\Z)", path.read_text(), re.DOTALL | re.MULTILINE)
     assert section, f"{path} has no section {heading}"
     steps = []
-    for language, block in re.findall(r"^```(\w+)\n(.*?)^```", section[1], re.DOTALL | re.MULTILINE):
-        if language == "python":
+    for name, language, block in re.findall(r"(?:^`([\w.]+)`:\n\n)?^```(\w+)\n(.*?)^```", section[1], re.DOTALL | re.MULTILINE):
+        if name:
+            steps.append(Step(f"cat > {name} <<'EOF'\n{block}EOF"))
+        elif language == "python":
             steps.append(Step(f"python - <<'EOF'\n{block}EOF"))
         elif language == "console":
             for command, output in re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
-                lines = [DIFFERS.sub("[..]", line) for line in output.strip().splitlines()]
+                lines = [DIFFERS.sub("[..]", line) for line in output.strip("\n").splitlines()]
                 is_refusal = output.startswith("An error occurred")
                 steps.append(Step(command, *(([], lines) if is_refusal else (lines, []))))
     return steps

@@ -1,0 +1,63 @@
+"""The pages for operators, command by command: what they show is what happens."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import tour
+from process import binary, environment
+
+HERE = Path(__file__).resolve().parent
+AWS = Path(sys.executable).with_name("aws")
+# Where the pages say that a store lies.
+SHOWN = "/home/ann/.local/share/coffer"
+PAGES = {
+    "access.md": [
+        "The first hour",
+        "A policy for each team",
+        "Roles instead of keys",
+        "When somebody has locked himself out",
+    ],
+    "audit.md": ["Who read it", "On the machine"],
+}
+STEPS = {page: tour.read_page(HERE.parents[1] / "docs" / page, *headings) for page, headings in PAGES.items()}
+
+
+@pytest.fixture(scope="module")
+def outcomes(new_node):
+    """What came of the steps of a page, in a shell of its own and beside a server with a fresh store."""
+    done, nodes = {}, []
+
+    def of(page: str):
+        if page not in done:
+            node = new_node().start()
+            nodes.append(node)
+            program = node.place / "bin" / "coffer"
+            program.parent.mkdir()
+            # Of somebody whose server has the default places.
+            program.write_text(f'#!/bin/sh\nexec "{binary()}" "$@" --data-dir "{node.data_dir}" --keyfile "{node.keyfile}"\n')
+            program.chmod(0o755)
+            path = os.pathsep.join([str(program.parent), str(AWS.parent), os.environ["PATH"]])
+            steps = [tour.Step(step.command.replace(SHOWN, str(node.data_dir))) for step in STEPS[page]]
+            found = tour.run(steps, node.place, {**environment(node.home), "PATH": path, "AWS_PAGER": ""})
+            flags = f" --data-dir {node.data_dir} --keyfile {node.keyfile}"
+            shown = lambda text: text.replace(flags, "").replace(str(node.data_dir), SHOWN)
+            done[page] = [tour.Outcome(each.status, shown(each.printed), each.complained) for each in found]
+        return done[page]
+
+    yield of
+    for node in nodes:
+        assert node.stop() == 0, node.said()
+
+
+@pytest.mark.parametrize("page, index", [(page, index) for page, steps in STEPS.items() for index in range(len(steps))])
+def test_page(outcomes, page, index):
+    step, outcome = STEPS[page][index], outcomes(page)[index]
+    if step.complains:
+        assert outcome.status != 0 and tour.matches(step.complains, outcome.complained), (str(step), outcome)
+        return
+    assert (outcome.status, outcome.complained.strip()) == (0, ""), (str(step), outcome)
+    if step.prints:
+        assert tour.matches(step.prints, outcome.printed), (str(step), outcome)
