@@ -43,7 +43,7 @@ def test_an_operation_that_is_served_is_known(unchecked, operation):
         ("kms", "Encrypt", "UnknownOperationException"),
         ("kms", "GenerateDataKey", "UnknownOperationException"),
         ("iam", "ListVirtualMFADevices", "InvalidAction"),
-        ("sts", "AssumeRole", "InvalidAction"),
+        ("sts", "GetFederationToken", "InvalidAction"),
         ("dynamodb", "ListTables", "UnknownOperationException"),
     ],
 )
