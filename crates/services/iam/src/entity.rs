@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use coffer_core::{Cx, Listed, Record, Resource};
-use coffer_model::iam::Tag;
+use coffer_model::iam::{Tag, action};
 use coffer_policy::Policy;
-use coffer_shape::{Action, ApiError, Shape};
+use coffer_shape::{Action, ApiError, ConditionValue, Shape};
 
 use crate::{
     attachments::{self, Use},
@@ -35,6 +35,11 @@ pub(crate) trait Entity: Record + Resource + Listed + Clone {
         IamError::NoSuchEntity { kind: Self::KIND, name: name.to_owned() }
     }
 
+    /// What limits it, if it is a user or a role with a boundary.
+    fn boundary(&self) -> Option<&str> {
+        None
+    }
+
     /// What belongs to a service of AWS is changed by that service alone.
     fn ensure_changeable(&self) -> Result<(), IamError> {
         Ok(())
@@ -51,12 +56,30 @@ pub(crate) trait Bounded: Entity {
     fn boundary_mut(&mut self) -> &mut Option<String>;
 }
 
+/// Actions that policies can tie to the boundary of the user or role that is changed. A boundary that is about to be set is in the
+/// request, and goes before the one that is there.
+const ASK_FOR_BOUNDARY: &[Action] = &[
+    action::ATTACH_ROLE_POLICY,
+    action::ATTACH_USER_POLICY,
+    action::DELETE_ROLE_PERMISSIONS_BOUNDARY,
+    action::DELETE_ROLE_POLICY,
+    action::DELETE_USER_PERMISSIONS_BOUNDARY,
+    action::DELETE_USER_POLICY,
+    action::DETACH_ROLE_POLICY,
+    action::DETACH_USER_POLICY,
+    action::PUT_ROLE_PERMISSIONS_BOUNDARY,
+    action::PUT_ROLE_POLICY,
+    action::PUT_USER_PERMISSIONS_BOUNDARY,
+    action::PUT_USER_POLICY,
+];
+
 /// Something that may be missing, locked together with the fact whether it exists.
 struct Target<E> {
     arn: String,
     /// What AWS calls it where it is missing.
     called: String,
     record: Option<Arc<E>>,
+    action: Action,
 }
 
 impl<E: Entity> Resource for Target<E> {
@@ -70,6 +93,12 @@ impl<E: Entity> Resource for Target<E> {
 
     fn tags(&self) -> Vec<(&str, &str)> {
         self.record.as_ref().map(|record| Resource::tags(&**record)).unwrap_or_default()
+    }
+
+    fn condition(&self, _: &Cx<'_>, key: &str) -> Option<ConditionValue> {
+        let asks = key == "iam:permissionsboundary" && ASK_FOR_BOUNDARY.contains(&self.action);
+        let boundary = self.record.as_deref().filter(|_| asks)?.boundary()?;
+        Some(ConditionValue::One(boundary.to_owned()))
     }
 
     fn policy(&self, cx: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
@@ -92,6 +121,7 @@ pub(crate) fn permitted<E: Entity>(cx: &Cx<'_>, name: &str, action: Action) -> R
         arn: record.as_ref().map_or_else(|| E::arn_of_missing(cx, name), |record| record.arn()),
         called: if name.starts_with("arn:") { name.to_owned() } else { format!("{} {name}", E::KIND) },
         record,
+        action,
     })?;
     target.permit(cx, action)?.record.ok_or_else(|| E::missing(name).into())
 }
@@ -118,7 +148,7 @@ pub(crate) fn seen_through<E: Entity>(
 ) -> Result<Option<Arc<E>>, ApiError> {
     let target = cx.find_as::<E, Target<E>>(&[key], |record| {
         let arn = permitted.arn();
-        Target { called: arn.clone(), arn, record }
+        Target { called: arn.clone(), arn, record, action }
     })?;
     Ok(target.permit(cx, action)?.record)
 }

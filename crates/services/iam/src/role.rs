@@ -76,6 +76,10 @@ impl Entity for RoleRecord {
         name::arn(cx, "role", "/", name)
     }
 
+    fn boundary(&self) -> Option<&str> {
+        self.boundary.as_deref()
+    }
+
     fn ensure_changeable(&self) -> Result<(), IamError> {
         match self.service {
             Some(_) => Err(IamError::Protected { role: self.name.clone() }),

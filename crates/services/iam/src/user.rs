@@ -93,6 +93,10 @@ impl Entity for UserRecord {
     fn arn_of_missing(cx: &Cx<'_>, name: &str) -> String {
         name::arn(cx, "user", "/", name)
     }
+
+    fn boundary(&self) -> Option<&str> {
+        self.boundary.as_deref()
+    }
 }
 
 impl Tagged for UserRecord {
