@@ -1,6 +1,7 @@
 """What-if questions to IAM, as boto3 asks them: a simulation says what the same request then meets, and reports say what was used."""
 
 import json
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -81,6 +82,22 @@ def test_pages_hold_every_action_once(iam):
         PolicyInputList=[document(allow("*"))], ActionNames=actions, PaginationConfig={"PageSize": 10}
     )
     assert [result["EvalActionName"] for page in pages for result in page["EvaluationResults"]] == actions
+
+
+def test_a_great_deal_is_answered_or_refused_in_time(iam):
+    """Hundreds of statements with keys and hard patterns of their own, or far more plain ones, on a thousand resources."""
+    resources = [f"arn:aws:s3:::{'a' * 40}{number}" for number in range(1000)]
+    many = [allow("*", on="*" + "a*" * 10 + "b", when={"Null": {f"a:b{number}": "true"}}) for number in range(600)]
+    for statements in (many, [allow("*")] * 1500):
+        begun = time.monotonic()
+        try:
+            results = iam.simulate_custom_policy(
+                PolicyInputList=[document(*statements)], ActionNames=[READ] * 20, ResourceArns=resources
+            )["EvaluationResults"]
+            assert all(len(result["MatchedStatements"]) <= 50 for result in results)
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "InvalidInput", error
+        assert time.monotonic() - begun < 20
 
 
 def test_bad_questions_are_refused(iam, new_person):

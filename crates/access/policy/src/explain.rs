@@ -9,12 +9,15 @@ use crate::{
     policy::{Asked, Rule},
 };
 
+/// Keys in an explanation; whoever misses more has the wrong policy in hand.
+const MISSING_MAX: usize = 100;
+
 #[derive(Debug)]
 pub struct Explanation<'p> {
     pub decision: Decision<'p>,
     /// In the order in which they are heard: type by type, policy by policy.
     pub matched: Vec<Matched<'p>>,
-    /// What the statements about the action ask for, in conditions and variables, and the request has not.
+    /// What the statements about the action ask for, in conditions and variables, and the request has not; the first hundred.
     pub missing: Vec<Missing<'p>>,
 }
 
@@ -93,7 +96,8 @@ impl<'p> Notes<'p> {
 
     fn note_missing(&mut self, by: PolicyType, key: &'p Key, asked: &Asked<'_>) {
         let is_same = |known: &Missing<'_>| known.by == by && known.key.as_lower() == key.as_lower();
-        if !self.missing.iter().any(is_same) && asked.context.values(key).is_none() {
+        let is_full = self.missing.len() >= MISSING_MAX;
+        if !is_full && !self.missing.iter().any(is_same) && asked.context.values(key).is_none() {
             self.missing.push(Missing { by, key });
         }
     }

@@ -110,6 +110,9 @@ pub(crate) enum IamError {
     TooManyResources {
         max: usize,
     },
+    TakesTooLong {
+        action: String,
+    },
     InvalidOwner {
         owner: String,
     },
@@ -254,6 +257,9 @@ impl From<IamError> for ApiError {
             IamError::TooManyResources { max } => {
                 err::invalid_input(format!("An action is simulated on {max} resources at most."))
             }
+            IamError::TakesTooLong { action } => err::invalid_input(format!(
+                "To simulate {action} on all resources takes too long. Ask for fewer resources."
+            )),
             IamError::UnknownScenario { scenario } => {
                 err::invalid_input(format!("The scenario {scenario} is of a service that is not here."))
             }

@@ -20,6 +20,11 @@ use crate::source::Source;
 /// Actions are tried on this where nothing else is said.
 pub(crate) const EVERYTHING: &str = "*";
 
+/// Statements in one result: the first so many, of each resource its share. Our choice, because a text of thousands can be tried on a
+/// thousand resources.
+const CITED_MAX: usize = 50;
+const CITED_OF_ALL_MAX: usize = 1_000;
+
 /// Everything but the actions and the resources.
 pub(crate) struct Scene {
     pub identity: Vec<Source>,
@@ -77,10 +82,21 @@ struct Tried {
 }
 
 impl Scene {
-    /// An action on all resources, together and each.
-    pub(crate) fn result(&self, action: &str, resources: &[String]) -> EvaluationResult {
-        let tried: Vec<(&String, Tried)> =
-            resources.iter().map(|resource| (resource, self.attempt(action, resource))).collect();
+    /// An action on all resources, together and each. Nothing if the time is up before all were tried.
+    pub(crate) fn result(
+        &self,
+        action: &str,
+        resources: &[String],
+        is_late: &dyn Fn() -> bool,
+    ) -> Option<EvaluationResult> {
+        let mut tried: Vec<(&String, Tried)> = Vec::new();
+        for resource in resources {
+            if !tried.is_empty() && is_late() {
+                return None;
+            }
+            let share = (CITED_OF_ALL_MAX / resources.len().max(1)).clamp(1, CITED_MAX);
+            tried.push((resource, self.attempt(action, resource, share)));
+        }
         let verdict = tried.iter().map(|(_, one)| one.verdict).max_by_key(|one| severity(*one));
         let verdict = verdict.unwrap_or(Verdict::ImplicitDeny);
         let is_everything = resources.iter().all(|resource| resource == EVERYTHING);
@@ -90,6 +106,7 @@ impl Scene {
         let mut cited: Vec<_> = deciding.flat_map(|(_, one)| one.cited.iter().copied()).collect();
         cited.sort_unstable();
         cited.dedup();
+        cited.truncate(CITED_MAX);
         let mut missing: Vec<String> = Vec::new();
         for key in tried.iter().flat_map(|(_, one)| &one.missing) {
             if !missing.iter().any(|known| known.eq_ignore_ascii_case(key)) {
@@ -102,7 +119,7 @@ impl Scene {
         };
         let is_within_organization = all(|one| one.is_within_organization);
         let details = (!is_everything && is_within_organization != Some(false)).then(|| strictest(&tried));
-        EvaluationResult {
+        Some(EvaluationResult {
             eval_action_name: action.to_owned(),
             eval_resource_name: Some(match resources {
                 [one] => one.clone(),
@@ -117,7 +134,7 @@ impl Scene {
             eval_decision_details: details,
             resource_specific_results: (!is_everything)
                 .then(|| tried.into_iter().map(|(resource, one)| self.specific(resource, one)).collect()),
-        }
+        })
     }
 
     fn specific(&self, resource: &str, tried: Tried) -> ResourceSpecificResult {
@@ -131,7 +148,7 @@ impl Scene {
         }
     }
 
-    fn attempt(&self, action: &str, resource: &str) -> Tried {
+    fn attempt(&self, action: &str, resource: &str, cited_max: usize) -> Tried {
         let identity: Vec<&Policy> = self.identity.iter().map(|source| &**source.policy()).collect();
         let boundary: Option<Vec<&Policy>> = self.boundary.as_ref().map(|source| vec![&**source.policy()]);
         let levels: Vec<Vec<&Policy>> =
@@ -166,7 +183,7 @@ impl Scene {
         };
         Tried {
             verdict,
-            cited: self.cited(&explanation, verdict),
+            cited: self.cited(&explanation, verdict, cited_max),
             missing: explanation
                 .missing
                 .iter()
@@ -183,13 +200,13 @@ impl Scene {
     }
 
     /// A denial is shown alone. Only policies of identities and resources are shown.
-    fn cited(&self, explanation: &Explanation<'_>, verdict: Verdict) -> Vec<(usize, usize)> {
+    fn cited(&self, explanation: &Explanation<'_>, verdict: Verdict, max: usize) -> Vec<(usize, usize)> {
         let effect = if verdict == Verdict::ExplicitDeny { Effect::Deny } else { Effect::Allow };
         let shown = explanation.matched.iter().filter(|one| one.effect == effect && is_cited(one.by));
         let number = |policy: &Policy| {
             self.sources().position(|source| std::ptr::eq(&raw const **source.policy(), policy))
         };
-        shown.filter_map(|one| Some((number(one.policy)?, one.index))).collect()
+        shown.take(max).filter_map(|one| Some((number(one.policy)?, one.index))).collect()
     }
 
     /// Those that are shown, in the order of their numbers.
@@ -203,7 +220,7 @@ impl Scene {
             let source = self.sources().nth(source)?;
             let place = source.place(statement);
             Some(Statement {
-                source_policy_id: Some(source.id()),
+                source_policy_id: Some(source.id.clone()),
                 source_policy_type: Some(if is_of_identity { IDENTITY } else { RESOURCE }.to_owned()),
                 start_position: place.map(|(start, _)| position(start)),
                 end_position: place.map(|(_, end)| position(end)),

@@ -24,6 +24,8 @@ use crate::{
 
 pub(crate) struct Source {
     pub origin: Origin,
+    /// What results of simulations call it.
+    pub id: String,
     kind: Kind,
     document: PolicyText,
     places: OnceCell<Vec<(Position, Position)>>,
@@ -48,7 +50,12 @@ pub(crate) enum Origin {
 
 impl Source {
     fn kept(origin: Origin, kind: Kind, document: PolicyText) -> Self {
-        Self { origin, kind, document, places: OnceCell::new() }
+        let id = match &origin {
+            Origin::Inline { of, holder, name } => format!("{of}_{holder}_{name}"),
+            Origin::Managed { arn } => name_in(arn).to_owned(),
+            Origin::Input { id } => id.clone(),
+        };
+        Self { origin, id, kind, document, places: OnceCell::new() }
     }
 
     /// A text that somebody brings along.
@@ -60,16 +67,7 @@ impl Source {
     }
 
     pub(crate) fn policy(&self) -> &Arc<Policy> {
-        self.document.policy(self.kind, &self.id())
-    }
-
-    /// What results of simulations call it.
-    pub(crate) fn id(&self) -> String {
-        match &self.origin {
-            Origin::Inline { of, holder, name } => format!("{of}_{holder}_{name}"),
-            Origin::Managed { arn } => name_in(arn).to_owned(),
-            Origin::Input { id } => id.clone(),
-        }
+        self.document.policy(self.kind, &self.id)
     }
 
     /// Where a statement begins and ends.

@@ -696,7 +696,7 @@ pub(super) static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY: OperationSpec = OperationS
     name: "GetContextKeysForCustomPolicy",
     action: action::GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY,
     read_only: true,
-    body_limit: 1_048_576,
+    body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &[], response: &[] },
     conditions: &[],
@@ -719,7 +719,7 @@ pub(super) static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY: OperationSpec = Operati
     name: "GetContextKeysForPrincipalPolicy",
     action: action::GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY,
     read_only: true,
-    body_limit: 1_048_576,
+    body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["PolicySourceArn"], response: &[] },
     conditions: &[],
@@ -1475,7 +1475,7 @@ pub(super) static SIMULATE_CUSTOM_POLICY: OperationSpec = OperationSpec {
     name: "SimulateCustomPolicy",
     action: action::SIMULATE_CUSTOM_POLICY,
     read_only: true,
-    body_limit: 1_048_576,
+    body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &[
@@ -1508,7 +1508,7 @@ pub(super) static SIMULATE_PRINCIPAL_POLICY: OperationSpec = OperationSpec {
     name: "SimulatePrincipalPolicy",
     action: action::SIMULATE_PRINCIPAL_POLICY,
     read_only: true,
-    body_limit: 1_048_576,
+    body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &[

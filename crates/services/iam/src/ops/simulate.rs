@@ -18,6 +18,8 @@ use crate::{
 const RESULTS_DEFAULT: usize = 100;
 /// On how many resources one action is tried. Our choice: together with the size of a request it bounds the work for one result.
 const RESOURCES_MAX: usize = 1_000;
+/// Actions times resources on a page, so that an answer stays within some megabytes. Our choice.
+const PAIRS_MAX: usize = 5_000;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.serve::<iam::SimulateCustomPolicy>(simulate_custom_policy);
@@ -321,10 +323,16 @@ impl Asked {
         let max = max_items.and_then(|max| usize::try_from(max).ok()).unwrap_or(RESULTS_DEFAULT);
         let mut results = Vec::new();
         for action in self.actions.iter().skip(begin).take(max) {
-            if !results.is_empty() && cx.has_run_long() {
+            let is_full = results.len().saturating_mul(resources.len()) >= PAIRS_MAX;
+            if is_full || (!results.is_empty() && cx.has_run_long()) {
                 break;
             }
-            results.push(scene.result(action, &resources));
+            match scene.result(action, &resources, &|| cx.has_run_long()) {
+                Some(result) => results.push(result),
+                // What does not fit into this page may fit into one of its own.
+                None if !results.is_empty() => break,
+                None => return Err(IamError::TakesTooLong { action: action.clone() }.into()),
+            }
         }
         let end = begin + results.len();
         let marker = (end < self.actions.len()).then(|| cx.seal_token(query, &(end as u64).to_be_bytes()));
