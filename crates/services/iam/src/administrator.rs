@@ -13,7 +13,8 @@ use coffer_shape::ApiError;
 use crate::{
     attachments::{self, Use},
     bundled::ADMINISTRATOR_ACCESS,
-    entity::set_boundary,
+    entity::{seen_through, set_boundary},
+    group::GroupRecord,
     holder::Held,
     name::key_of,
     user::{NewCredentials, UserRecord, add_local_key, create_administrator},
@@ -31,6 +32,14 @@ pub fn reset_administrator(cx: &mut Cx<'_>, name: &str) -> Result<NewCredentials
             attachments::count(cx, arn, Use::Policy, by)?;
         }
     }
-    user.groups.clear();
+    for id in std::mem::take(&mut user.groups) {
+        // A group that does not open stands in nobody's way back.
+        let group =
+            seen_through::<GroupRecord>(cx, &id, &user, action::REMOVE_USER_FROM_GROUP).ok().flatten();
+        if let Some(group) = group {
+            let members = group.members.saturating_sub(1);
+            cx.save(GroupRecord { members, ..Arc::unwrap_or_clone(group) })?;
+        }
+    }
     add_local_key(cx, user, "CreateAccessKey")
 }

@@ -6,6 +6,8 @@
 use coffer_core::{Cx, table};
 use coffer_shape::ApiError;
 
+use crate::error::IamError;
+
 table! {
     0x15 "iam-attachments", version 1, key (policy_arn), part;
 
@@ -34,6 +36,12 @@ pub(crate) fn count(cx: &mut Cx<'_>, policy_arn: &str, what: Use, by: i64) -> Re
     };
     *number = number.saturating_add(by).max(0);
     cx.save(uses)
+}
+
+/// A policy that somebody holds, or is bounded by, cannot go.
+pub(crate) fn ensure_unused(cx: &Cx<'_>, policy_arn: &str) -> Result<(), ApiError> {
+    let uses = uses_of(cx, policy_arn)?;
+    if uses.attached > 0 || uses.boundary_of > 0 { Err(IamError::PolicyInUse.into()) } else { Ok(()) }
 }
 
 pub(crate) fn uses_of(cx: &Cx<'_>, policy_arn: &str) -> Result<AttachmentsRecord, ApiError> {

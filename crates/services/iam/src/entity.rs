@@ -24,8 +24,8 @@ pub(crate) trait Entity: Record + Resource + Listed + Clone {
     const KIND: &'static str;
 
     /// What a caller's word for it is found by.
-    fn key_named(_: &Cx<'_>, name: &str) -> String {
-        key_of(name)
+    fn key_named(_: &Cx<'_>, name: &str) -> Result<String, ApiError> {
+        Ok(key_of(name))
     }
 
     /// The ARN that a name would have that nobody carries, for those who may not know that.
@@ -38,6 +38,11 @@ pub(crate) trait Entity: Record + Resource + Listed + Clone {
     /// What limits it, if it is a user or a role with a boundary.
     fn boundary(&self) -> Option<&str> {
         None
+    }
+
+    /// Whether this one is meant, where a word for it says more than its key.
+    fn answers_to(&self, _name: &str) -> bool {
+        true
     }
 
     /// What belongs to a service of AWS is changed by that service alone.
@@ -106,6 +111,34 @@ impl<E: Entity> Resource for Target<E> {
     }
 }
 
+/// Something that is seen with another: what is asked about is the other, with its tags and its policy.
+struct Through<'a, E> {
+    permitted: &'a dyn Resource,
+    record: Option<Arc<E>>,
+}
+
+impl<E> Resource for Through<'_, E> {
+    fn arn(&self) -> String {
+        self.permitted.arn()
+    }
+
+    fn shown(&self) -> Option<String> {
+        self.permitted.shown()
+    }
+
+    fn tags(&self) -> Vec<(&str, &str)> {
+        self.permitted.tags()
+    }
+
+    fn condition(&self, cx: &Cx<'_>, key: &str) -> Option<ConditionValue> {
+        self.permitted.condition(cx, key)
+    }
+
+    fn policy(&self, cx: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        self.permitted.policy(cx)
+    }
+}
+
 /// Something that does not exist yet.
 pub(crate) struct Planned(pub String);
 
@@ -117,11 +150,11 @@ impl Resource for Planned {
 
 /// Finds something by name and asks whether the caller may do this to it. Whether it exists is known only afterwards.
 pub(crate) fn permitted<E: Entity>(cx: &Cx<'_>, name: &str, action: Action) -> Result<Arc<E>, ApiError> {
-    let target = cx.find_as::<E, Target<E>>(&[&E::key_named(cx, name)], |record| Target {
-        arn: record.as_ref().map_or_else(|| E::arn_of_missing(cx, name), |record| record.arn()),
-        called: if name.starts_with("arn:") { name.to_owned() } else { format!("{} {name}", E::KIND) },
-        record,
-        action,
+    let target = cx.find_as::<E, Target<E>>(&[&E::key_named(cx, name)?], |record| {
+        let record = record.filter(|record| record.answers_to(name));
+        let arn = record.as_ref().map_or_else(|| E::arn_of_missing(cx, name), |record| record.arn());
+        let called = if name.starts_with("arn:") { name.to_owned() } else { format!("{} {name}", E::KIND) };
+        Target { arn, called, record, action }
     })?;
     target.permit(cx, action)?.record.ok_or_else(|| E::missing(name).into())
 }
@@ -146,10 +179,7 @@ pub(crate) fn seen_through<E: Entity>(
     permitted: &dyn Resource,
     action: Action,
 ) -> Result<Option<Arc<E>>, ApiError> {
-    let target = cx.find_as::<E, Target<E>>(&[key], |record| {
-        let arn = permitted.arn();
-        Target { called: arn.clone(), arn, record, action }
-    })?;
+    let target = cx.find_as::<E, Through<'_, E>>(&[key], |record| Through { permitted, record })?;
     Ok(target.permit(cx, action)?.record)
 }
 

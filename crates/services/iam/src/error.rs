@@ -5,6 +5,7 @@
 use coffer_model::iam::err;
 use coffer_policy::Malformed;
 use coffer_shape::ApiError;
+use coffer_types::AccountId;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum IamError {
@@ -23,6 +24,21 @@ pub(crate) enum IamError {
     NotAttachable {
         arn: String,
     },
+    NoSuchPolicyVersion {
+        arn: String,
+        version: String,
+    },
+    PolicyExists {
+        name: String,
+    },
+    /// One that comes with Coffer, which nobody can change.
+    NotYourPolicy,
+    TooManyVersions {
+        max: usize,
+    },
+    DefaultVersion,
+    MoreThanOneVersion,
+    PolicyInUse,
     EntityExists {
         kind: &'static str,
         name: String,
@@ -46,6 +62,28 @@ pub(crate) enum IamError {
     MustDeletePolicies,
     MustDeleteAccessKeys,
     MustLeaveGroups,
+    MustDeleteLoginProfile,
+    NoLoginProfile {
+        user: String,
+    },
+    LoginProfileExists {
+        user: String,
+    },
+    NoPassword,
+    PasswordTooWeak,
+    NoPasswordPolicy {
+        account: AccountId,
+    },
+    AliasExists {
+        alias: String,
+    },
+    NoSuchAlias {
+        alias: String,
+    },
+    NotInGroup {
+        user: String,
+        group: String,
+    },
     TagKeyTwice,
     InvalidMarker,
     /// A role that belongs to a service of AWS.
@@ -151,6 +189,23 @@ impl From<IamError> for ApiError {
             IamError::NotAttachable { arn } => {
                 err::no_such_entity(format!("Policy {arn} does not exist or is not attachable."))
             }
+            IamError::NoSuchPolicyVersion { arn, version } => err::no_such_entity(format!(
+                "Policy {arn} version {version} does not exist or is not attachable."
+            )),
+            IamError::PolicyExists { name } => err::entity_already_exists(format!(
+                "A policy called {name} already exists. Duplicate names are not allowed."
+            )),
+            IamError::NotYourPolicy => err::access_denied("Policy is outside your own account."),
+            IamError::TooManyVersions { max } => err::limit_exceeded(format!(
+                "A managed policy can have up to {max} versions. Before you create a new version, you must delete an existing version."
+            )),
+            IamError::DefaultVersion => {
+                err::delete_conflict("Cannot delete the default version of a policy.")
+            }
+            IamError::MoreThanOneVersion => err::delete_conflict(
+                "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.",
+            ),
+            IamError::PolicyInUse => err::delete_conflict("Cannot delete a policy attached to entities."),
             IamError::EntityExists { kind, name } => {
                 err::entity_already_exists(format!("{} with name {name} already exists.", capital(kind)))
             }
@@ -179,6 +234,34 @@ impl From<IamError> for ApiError {
             IamError::MustLeaveGroups => {
                 err::delete_conflict("Cannot delete entity, must remove users from group first.")
             }
+            IamError::MustDeleteLoginProfile => {
+                err::delete_conflict("Cannot delete entity, must delete login profile first.")
+            }
+            IamError::NoLoginProfile { user } => {
+                err::no_such_entity(format!("Login Profile for User {user} cannot be found."))
+            }
+            IamError::LoginProfileExists { user } => {
+                err::entity_already_exists(format!("Login Profile for user {user} already exists."))
+            }
+            // Our words.
+            IamError::NoPassword => err::validation("A login profile begins with a password."),
+            IamError::PasswordTooWeak => {
+                err::password_policy_violation("Password does not conform to the account password policy.")
+            }
+            IamError::NoPasswordPolicy { account } => err::no_such_entity(format!(
+                "The Password Policy with domain name {account} cannot be found."
+            )),
+            IamError::AliasExists { alias } => {
+                err::entity_already_exists(format!("The account alias {alias} already exists."))
+            }
+            // Our words.
+            IamError::NoSuchAlias { alias } => {
+                err::no_such_entity(format!("The account alias {alias} cannot be found."))
+            }
+            // Our words.
+            IamError::NotInGroup { user, group } => err::no_such_entity(format!(
+                "The user with name {user} is not in the group with name {group}."
+            )),
             IamError::TagKeyTwice => err::invalid_input(
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
             ),

@@ -5,9 +5,11 @@ use coffer_core::{Examined, Need, Record};
 use crate::{
     access_key::AccessKeyRecord,
     access_report::{AccessReportRecord, AccessReportsRecord},
+    account::AccountRecord,
     attachments::AttachmentsRecord,
-    group::GroupRecord,
+    group::{GroupNameRecord, GroupRecord},
     instance_profile::InstanceProfileRecord,
+    login_profile::LoginProfileRecord,
     managed::PolicyRecord,
     name::key_of,
     oidc_provider::OidcProviderRecord,
@@ -52,6 +54,22 @@ impl Examined for GroupRecord {
     fn shown(&self) -> &str {
         &self.arn
     }
+
+    fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
+        let missing = "a group that is not found by its name";
+        need(Need { table: GroupNameRecord::TABLE, key: &[&self.key], missing });
+    }
+}
+
+impl Examined for GroupNameRecord {
+    fn shown(&self) -> &str {
+        &self.key
+    }
+
+    fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
+        let missing = "the name of a group that does not exist";
+        need(Need { table: GroupRecord::TABLE, key: &[&self.group_id], missing });
+    }
 }
 
 impl Examined for RoleRecord {
@@ -83,6 +101,18 @@ impl Examined for InstanceProfileRecord {
 impl Examined for OidcProviderRecord {
     fn shown(&self) -> &str {
         &self.arn
+    }
+}
+
+impl Examined for AccountRecord {
+    fn shown(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Examined for LoginProfileRecord {
+    fn shown(&self) -> &str {
+        &self.user_id
     }
 }
 

@@ -16,6 +16,9 @@ use crate::{
     page::{self, Page},
 };
 
+/// Of all inline policies together, with white space, which AWS lets anybody have any amount of. A record has room for it.
+const INLINE_BYTES_MAX: usize = 64 << 10;
+
 record! {
     #[derive(Clone, PartialEq)]
     pub struct InlinePolicy {
@@ -67,8 +70,9 @@ pub(crate) fn put_inline<H: Holder>(
         }
         Err(place) => held.inline.insert(place, InlinePolicy { name: policy.to_owned(), document }),
     }
+    let bytes: usize = held.inline.iter().map(|policy| policy.document.as_str().len()).sum();
     let chars: usize = held.inline.iter().map(|policy| chars_that_count(policy.document.as_str())).sum();
-    if chars > H::INLINE_CHARS_MAX {
+    if chars > H::INLINE_CHARS_MAX || bytes > INLINE_BYTES_MAX {
         let name = record.name().to_owned();
         return Err(IamError::InlineTooLong { kind: H::KIND, name, max: H::INLINE_CHARS_MAX }.into());
     }

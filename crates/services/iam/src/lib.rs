@@ -6,6 +6,7 @@
 
 mod access_key;
 mod access_report;
+mod account;
 mod administrator;
 mod attachments;
 mod bundled;
@@ -16,6 +17,7 @@ mod group;
 mod holder;
 mod identities;
 mod instance_profile;
+mod login_profile;
 mod managed;
 mod name;
 mod oidc_provider;
@@ -29,6 +31,7 @@ mod sts;
 mod tags;
 mod trust;
 mod user;
+mod versions;
 
 pub use access_key::{AccessKey, AccessKeyRecord, account_of, find_access_key};
 pub use administrator::reset_administrator;
@@ -39,9 +42,11 @@ use coffer_core::Registry;
 
 use crate::{
     access_report::{AccessReportRecord, AccessReportsRecord},
+    account::AccountRecord,
     attachments::AttachmentsRecord,
-    group::GroupRecord,
+    group::{GroupNameRecord, GroupRecord},
     instance_profile::InstanceProfileRecord,
+    login_profile::LoginProfileRecord,
     managed::PolicyRecord,
     oidc_provider::OidcProviderRecord,
     role::RoleRecord,
@@ -55,11 +60,14 @@ pub fn register(registry: &mut Registry) {
     registry.examine::<UserRecord>();
     registry.examine::<AccessKeyRecord>();
     registry.examine::<GroupRecord>();
+    registry.examine::<GroupNameRecord>();
     registry.examine::<RoleRecord>();
     registry.examine::<PolicyRecord>();
     registry.examine::<AttachmentsRecord>();
     registry.examine::<InstanceProfileRecord>();
     registry.examine::<OidcProviderRecord>();
+    registry.examine::<AccountRecord>();
+    registry.examine::<LoginProfileRecord>();
     registry.examine::<MovedRecord>();
     registry.examine::<DeletionRecord>();
     registry.examine::<AccessReportRecord>();

@@ -11,6 +11,8 @@ use coffer_types::{Arn, Timestamp};
 
 use crate::{
     bundled,
+    entity::{Entity, Tagged},
+    error::IamError,
     name::{key_of, name_in},
     tags::{self, TagRecord},
 };
@@ -64,6 +66,41 @@ impl Listed for PolicyRecord {
 
     fn place(&self, _: usize) -> Place<'_> {
         Place { number: None, text: &self.key, tie: "" }
+    }
+}
+
+/// A policy is found by its ARN.
+impl Entity for PolicyRecord {
+    const KIND: &'static str = "policy";
+
+    fn key_named(cx: &Cx<'_>, arn: &str) -> Result<String, ApiError> {
+        Ok(key_in(arn, cx.account().as_str()).unwrap_or_default())
+    }
+
+    fn arn_of_missing(_: &Cx<'_>, arn: &str) -> String {
+        arn.to_owned()
+    }
+
+    fn missing(arn: &str) -> IamError {
+        match arn.parse::<Arn>() {
+            Err(_) => IamError::InvalidArn,
+            Ok(_) if bundled::find(arn).is_some() => IamError::NotYourPolicy,
+            Ok(_) => IamError::NoSuchPolicy { arn: arn.to_owned() },
+        }
+    }
+
+    fn answers_to(&self, arn: &str) -> bool {
+        self.arn == arn
+    }
+}
+
+impl Tagged for PolicyRecord {
+    fn tags(&self) -> &[TagRecord] {
+        &self.tags
+    }
+
+    fn tags_mut(&mut self) -> &mut Vec<TagRecord> {
+        &mut self.tags
     }
 }
 

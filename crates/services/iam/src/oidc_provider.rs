@@ -3,6 +3,7 @@
 //! A provider is found by its ARN, which carries its URL without the scheme. Nothing is fetched from it here.
 
 use coffer_core::{Cx, Listed, Place, Resource, table};
+use coffer_shape::ApiError;
 use coffer_types::{Arn, Timestamp};
 
 use crate::{
@@ -52,13 +53,13 @@ impl Entity for OidcProviderRecord {
     const KIND: &'static str = "OpenIDConnect Provider";
 
     /// A provider of another account has no key here, nor has what is no provider: no URL is empty.
-    fn key_named(cx: &Cx<'_>, arn: &str) -> String {
+    fn key_named(cx: &Cx<'_>, arn: &str) -> Result<String, ApiError> {
         let url = arn.parse::<Arn>().ok().and_then(|arn| {
             let is_ours =
                 arn.service() == "iam" && arn.region().is_empty() && arn.account() == cx.account().as_str();
             arn.resource().strip_prefix(RESOURCE).filter(|_| is_ours).map(str::to_owned)
         });
-        url.unwrap_or_default()
+        Ok(url.unwrap_or_default())
     }
 
     fn arn_of_missing(_: &Cx<'_>, arn: &str) -> String {

@@ -34,8 +34,7 @@ pub(crate) fn of_records<R: Listed, Q: Shape>(
     let after = marker.map(|marker| open(cx, query, marker)).transpose()?;
     let how =
         Walk { after: after.as_deref().map(|text| Place { number: None, text, tie: "" }), ..Walk::default() };
-    let max =
-        usize::try_from(max_items.unwrap_or_default()).ok().filter(|max| *max > 0).unwrap_or(ITEMS_DEFAULT);
+    let max = at_most(max_items);
     let mut items: Vec<Arc<R>> = Vec::new();
     cx.walk(permit, how, &mut |record| {
         if admits(record) {
@@ -65,12 +64,35 @@ pub(crate) fn of_items<T: Clone, Q: Shape>(
         Some(after) => all.iter().position(|item| name(item) == after).map_or(0, |place| place + 1),
         None => 0,
     };
-    let max =
-        usize::try_from(max_items.unwrap_or_default()).ok().filter(|max| *max > 0).unwrap_or(ITEMS_DEFAULT);
+    let max = at_most(max_items);
     let rest = all.get(begin..).unwrap_or_default();
     let items: Vec<T> = rest.iter().take(max).cloned().collect();
     let marker = items.last().filter(|_| rest.len() > max).map(|last| seal(cx, query, name(last)));
     Ok(Page { items, marker })
+}
+
+/// One page of what was gathered from several places. Each item comes with the text that is its place among all.
+pub(crate) fn of_gathered<T, Q: Shape>(
+    cx: &Cx<'_>,
+    mut all: Vec<(String, T)>,
+    query: &Q,
+    marker: Option<&str>,
+    max_items: Option<i64>,
+) -> Result<Page<T>, ApiError> {
+    if let Some(marker) = marker {
+        let after = open(cx, query, marker)?;
+        all.retain(|(place, _)| *place > after);
+    }
+    all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let max = at_most(max_items);
+    let more = all.len() > max;
+    all.truncate(max);
+    let marker = all.last().filter(|_| more).map(|(place, _)| seal(cx, query, place));
+    Ok(Page { items: all.into_iter().map(|(_, item)| item).collect(), marker })
+}
+
+fn at_most(max_items: Option<i64>) -> usize {
+    max_items.and_then(|max| usize::try_from(max).ok()).filter(|max| *max > 0).unwrap_or(ITEMS_DEFAULT)
 }
 
 fn seal<Q: Shape>(cx: &Cx<'_>, query: &Q, place: &str) -> String {

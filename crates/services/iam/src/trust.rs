@@ -8,7 +8,7 @@ use coffer_types::{AccountId, Arn};
 use crate::{error::IamError, holder::chars_that_count};
 
 /// AWS raises it to 4,096 for whoever asks.
-const CHARS_MAX: usize = 2_048;
+pub(crate) const CHARS_MAX: usize = 2_048;
 
 table! {
     0x18 "iam-moved", version 1, key (unique_id), part;

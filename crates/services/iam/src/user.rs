@@ -45,7 +45,7 @@ table! {
         /// The ARN of a managed policy.
         pub boundary: Option<String>,
         pub tags: Vec<TagRecord>,
-        /// Keys of the groups.
+        /// Ids of the groups, in the order in which he came into them.
         pub groups: Vec<String>,
         /// Ids, oldest first.
         pub access_keys: Vec<String>,

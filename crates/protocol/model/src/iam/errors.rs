@@ -36,6 +36,9 @@ pub const NO_SUCH_ENTITY: ErrorSpec =
 pub const OPEN_ID_IDP_COMMUNICATION_ERROR: ErrorSpec =
     ErrorSpec { code: "OpenIdIdpCommunicationError", status: 400, message_member: "message" };
 
+pub const PASSWORD_POLICY_VIOLATION: ErrorSpec =
+    ErrorSpec { code: "PasswordPolicyViolation", status: 400, message_member: "message" };
+
 pub const POLICY_EVALUATION: ErrorSpec =
     ErrorSpec { code: "PolicyEvaluation", status: 500, message_member: "message" };
 
@@ -115,6 +118,11 @@ pub fn no_such_entity(message: impl Into<String>) -> ApiError {
 /// `OpenIdIdpCommunicationError`, HTTP 400.
 pub fn open_id_idp_communication_error(message: impl Into<String>) -> ApiError {
     ApiError::new(OPEN_ID_IDP_COMMUNICATION_ERROR, message)
+}
+
+/// `PasswordPolicyViolation`, HTTP 400.
+pub fn password_policy_violation(message: impl Into<String>) -> ApiError {
+    ApiError::new(PASSWORD_POLICY_VIOLATION, message)
 }
 
 /// `PolicyEvaluation`, HTTP 500.

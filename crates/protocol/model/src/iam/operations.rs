@@ -7,40 +7,57 @@ use coffer_shape::{AuditRule, ConditionRule, Empty, Exposure, Operation, Operati
 use super::{
     SERVICE, err,
     shapes::{
-        AddClientIDToOpenIDConnectProviderRequest, AddRoleToInstanceProfileRequest, AttachRolePolicyRequest,
-        AttachUserPolicyRequest, CreateAccessKeyRequest, CreateAccessKeyResponse,
-        CreateInstanceProfileRequest, CreateInstanceProfileResponse, CreateOpenIDConnectProviderRequest,
-        CreateOpenIDConnectProviderResponse, CreateRoleRequest, CreateRoleResponse,
-        CreateServiceLinkedRoleRequest, CreateServiceLinkedRoleResponse, CreateUserRequest,
-        CreateUserResponse, DeleteAccessKeyRequest, DeleteInstanceProfileRequest,
-        DeleteOpenIDConnectProviderRequest, DeleteRolePermissionsBoundaryRequest, DeleteRolePolicyRequest,
-        DeleteRoleRequest, DeleteServiceLinkedRoleRequest, DeleteServiceLinkedRoleResponse,
-        DeleteUserPermissionsBoundaryRequest, DeleteUserPolicyRequest, DeleteUserRequest,
-        DetachRolePolicyRequest, DetachUserPolicyRequest, GenerateServiceLastAccessedDetailsRequest,
-        GenerateServiceLastAccessedDetailsResponse, GetContextKeysForCustomPolicyRequest,
-        GetContextKeysForPolicyResponse, GetContextKeysForPrincipalPolicyRequest, GetInstanceProfileRequest,
-        GetInstanceProfileResponse, GetOpenIDConnectProviderRequest, GetOpenIDConnectProviderResponse,
-        GetPolicyRequest, GetPolicyResponse, GetRolePolicyRequest, GetRolePolicyResponse, GetRoleRequest,
+        AddClientIDToOpenIDConnectProviderRequest, AddRoleToInstanceProfileRequest, AddUserToGroupRequest,
+        AttachGroupPolicyRequest, AttachRolePolicyRequest, AttachUserPolicyRequest, CreateAccessKeyRequest,
+        CreateAccessKeyResponse, CreateAccountAliasRequest, CreateGroupRequest, CreateGroupResponse,
+        CreateInstanceProfileRequest, CreateInstanceProfileResponse, CreateLoginProfileRequest,
+        CreateLoginProfileResponse, CreateOpenIDConnectProviderRequest, CreateOpenIDConnectProviderResponse,
+        CreatePolicyRequest, CreatePolicyResponse, CreatePolicyVersionRequest, CreatePolicyVersionResponse,
+        CreateRoleRequest, CreateRoleResponse, CreateServiceLinkedRoleRequest,
+        CreateServiceLinkedRoleResponse, CreateUserRequest, CreateUserResponse, DeleteAccessKeyRequest,
+        DeleteAccountAliasRequest, DeleteGroupPolicyRequest, DeleteGroupRequest,
+        DeleteInstanceProfileRequest, DeleteLoginProfileRequest, DeleteOpenIDConnectProviderRequest,
+        DeletePolicyRequest, DeletePolicyVersionRequest, DeleteRolePermissionsBoundaryRequest,
+        DeleteRolePolicyRequest, DeleteRoleRequest, DeleteServiceLinkedRoleRequest,
+        DeleteServiceLinkedRoleResponse, DeleteUserPermissionsBoundaryRequest, DeleteUserPolicyRequest,
+        DeleteUserRequest, DetachGroupPolicyRequest, DetachRolePolicyRequest, DetachUserPolicyRequest,
+        GenerateServiceLastAccessedDetailsRequest, GenerateServiceLastAccessedDetailsResponse,
+        GetAccessKeyLastUsedRequest, GetAccessKeyLastUsedResponse, GetAccountAuthorizationDetailsRequest,
+        GetAccountAuthorizationDetailsResponse, GetAccountPasswordPolicyResponse, GetAccountSummaryResponse,
+        GetContextKeysForCustomPolicyRequest, GetContextKeysForPolicyResponse,
+        GetContextKeysForPrincipalPolicyRequest, GetGroupPolicyRequest, GetGroupPolicyResponse,
+        GetGroupRequest, GetGroupResponse, GetInstanceProfileRequest, GetInstanceProfileResponse,
+        GetLoginProfileRequest, GetLoginProfileResponse, GetOpenIDConnectProviderRequest,
+        GetOpenIDConnectProviderResponse, GetPolicyRequest, GetPolicyResponse, GetPolicyVersionRequest,
+        GetPolicyVersionResponse, GetRolePolicyRequest, GetRolePolicyResponse, GetRoleRequest,
         GetRoleResponse, GetServiceLastAccessedDetailsRequest, GetServiceLastAccessedDetailsResponse,
         GetServiceLastAccessedDetailsWithEntitiesRequest, GetServiceLastAccessedDetailsWithEntitiesResponse,
         GetServiceLinkedRoleDeletionStatusRequest, GetServiceLinkedRoleDeletionStatusResponse,
         GetUserPolicyRequest, GetUserPolicyResponse, GetUserRequest, GetUserResponse, ListAccessKeysRequest,
-        ListAccessKeysResponse, ListAttachedRolePoliciesRequest, ListAttachedRolePoliciesResponse,
-        ListAttachedUserPoliciesRequest, ListAttachedUserPoliciesResponse, ListInstanceProfileTagsRequest,
-        ListInstanceProfileTagsResponse, ListInstanceProfilesForRoleRequest,
-        ListInstanceProfilesForRoleResponse, ListInstanceProfilesRequest, ListInstanceProfilesResponse,
-        ListOpenIDConnectProviderTagsRequest, ListOpenIDConnectProviderTagsResponse,
-        ListOpenIDConnectProvidersRequest, ListOpenIDConnectProvidersResponse,
-        ListPoliciesGrantingServiceAccessRequest, ListPoliciesGrantingServiceAccessResponse,
+        ListAccessKeysResponse, ListAccountAliasesRequest, ListAccountAliasesResponse,
+        ListAttachedGroupPoliciesRequest, ListAttachedGroupPoliciesResponse, ListAttachedRolePoliciesRequest,
+        ListAttachedRolePoliciesResponse, ListAttachedUserPoliciesRequest, ListAttachedUserPoliciesResponse,
+        ListEntitiesForPolicyRequest, ListEntitiesForPolicyResponse, ListGroupPoliciesRequest,
+        ListGroupPoliciesResponse, ListGroupsForUserRequest, ListGroupsForUserResponse, ListGroupsRequest,
+        ListGroupsResponse, ListInstanceProfileTagsRequest, ListInstanceProfileTagsResponse,
+        ListInstanceProfilesForRoleRequest, ListInstanceProfilesForRoleResponse, ListInstanceProfilesRequest,
+        ListInstanceProfilesResponse, ListOpenIDConnectProviderTagsRequest,
+        ListOpenIDConnectProviderTagsResponse, ListOpenIDConnectProvidersRequest,
+        ListOpenIDConnectProvidersResponse, ListPoliciesGrantingServiceAccessRequest,
+        ListPoliciesGrantingServiceAccessResponse, ListPoliciesRequest, ListPoliciesResponse,
+        ListPolicyTagsRequest, ListPolicyTagsResponse, ListPolicyVersionsRequest, ListPolicyVersionsResponse,
         ListRolePoliciesRequest, ListRolePoliciesResponse, ListRoleTagsRequest, ListRoleTagsResponse,
         ListRolesRequest, ListRolesResponse, ListUserPoliciesRequest, ListUserPoliciesResponse,
         ListUserTagsRequest, ListUserTagsResponse, ListUsersRequest, ListUsersResponse,
-        PutRolePermissionsBoundaryRequest, PutRolePolicyRequest, PutUserPermissionsBoundaryRequest,
-        PutUserPolicyRequest, RemoveClientIDFromOpenIDConnectProviderRequest,
-        RemoveRoleFromInstanceProfileRequest, SimulateCustomPolicyRequest, SimulatePolicyResponse,
-        SimulatePrincipalPolicyRequest, TagInstanceProfileRequest, TagOpenIDConnectProviderRequest,
-        TagRoleRequest, TagUserRequest, UntagInstanceProfileRequest, UntagOpenIDConnectProviderRequest,
-        UntagRoleRequest, UntagUserRequest, UpdateAccessKeyRequest, UpdateAssumeRolePolicyRequest,
+        PutGroupPolicyRequest, PutRolePermissionsBoundaryRequest, PutRolePolicyRequest,
+        PutUserPermissionsBoundaryRequest, PutUserPolicyRequest,
+        RemoveClientIDFromOpenIDConnectProviderRequest, RemoveRoleFromInstanceProfileRequest,
+        RemoveUserFromGroupRequest, SetDefaultPolicyVersionRequest, SimulateCustomPolicyRequest,
+        SimulatePolicyResponse, SimulatePrincipalPolicyRequest, TagInstanceProfileRequest,
+        TagOpenIDConnectProviderRequest, TagPolicyRequest, TagRoleRequest, TagUserRequest,
+        UntagInstanceProfileRequest, UntagOpenIDConnectProviderRequest, UntagPolicyRequest, UntagRoleRequest,
+        UntagUserRequest, UpdateAccessKeyRequest, UpdateAccountPasswordPolicyRequest,
+        UpdateAssumeRolePolicyRequest, UpdateGroupRequest, UpdateLoginProfileRequest,
         UpdateOpenIDConnectProviderThumbprintRequest, UpdateRoleDescriptionRequest,
         UpdateRoleDescriptionResponse, UpdateRoleRequest, UpdateRoleResponse, UpdateUserRequest,
     },
@@ -100,6 +117,58 @@ pub(super) static ADD_ROLE_TO_INSTANCE_PROFILE: OperationSpec = OperationSpec {
         err::ENTITY_ALREADY_EXISTS,
         err::LIMIT_EXCEEDED,
         err::UNMODIFIABLE_ENTITY,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct AddUserToGroup;
+
+impl Operation for AddUserToGroup {
+    type Input = AddUserToGroupRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &ADD_USER_TO_GROUP;
+}
+
+pub(super) static ADD_USER_TO_GROUP: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "AddUserToGroup",
+    action: action::ADD_USER_TO_GROUP,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "UserName"], response: &[] },
+    conditions: &[],
+    input: AddUserToGroupRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct AttachGroupPolicy;
+
+impl Operation for AttachGroupPolicy {
+    type Input = AttachGroupPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &ATTACH_GROUP_POLICY;
+}
+
+pub(super) static ATTACH_GROUP_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "AttachGroupPolicy",
+    action: action::ATTACH_GROUP_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "PolicyArn"], response: &[] },
+    conditions: &[ConditionRule { key: "iam:PolicyARN", member: "PolicyArn", inner: None }],
+    input: AttachGroupPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::POLICY_NOT_ATTACHABLE,
         err::SERVICE_FAILURE,
     ],
 };
@@ -187,6 +256,57 @@ pub(super) static CREATE_ACCESS_KEY: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct CreateAccountAlias;
+
+impl Operation for CreateAccountAlias {
+    type Input = CreateAccountAliasRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &CREATE_ACCOUNT_ALIAS;
+}
+
+pub(super) static CREATE_ACCOUNT_ALIAS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateAccountAlias",
+    action: action::CREATE_ACCOUNT_ALIAS,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["AccountAlias"], response: &[] },
+    conditions: &[],
+    input: CreateAccountAliasRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::CONCURRENT_MODIFICATION,
+        err::ENTITY_ALREADY_EXISTS,
+        err::LIMIT_EXCEEDED,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateGroup;
+
+impl Operation for CreateGroup {
+    type Input = CreateGroupRequest;
+    type Output = CreateGroupResponse;
+    const SPEC: &'static OperationSpec = &CREATE_GROUP;
+}
+
+pub(super) static CREATE_GROUP: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateGroup",
+    action: action::CREATE_GROUP,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["Path", "GroupName"], response: &["Group"] },
+    conditions: &[],
+    input: CreateGroupRequest::SCHEMA,
+    output: CreateGroupResponse::SCHEMA,
+    errors: &[err::LIMIT_EXCEEDED, err::ENTITY_ALREADY_EXISTS, err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct CreateInstanceProfile;
 
 impl Operation for CreateInstanceProfile {
@@ -214,6 +334,38 @@ pub(super) static CREATE_INSTANCE_PROFILE: OperationSpec = OperationSpec {
         err::INVALID_INPUT,
         err::LIMIT_EXCEEDED,
         err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateLoginProfile;
+
+impl Operation for CreateLoginProfile {
+    type Input = CreateLoginProfileRequest;
+    type Output = CreateLoginProfileResponse;
+    const SPEC: &'static OperationSpec = &CREATE_LOGIN_PROFILE;
+}
+
+pub(super) static CREATE_LOGIN_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateLoginProfile",
+    action: action::CREATE_LOGIN_PROFILE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["UserName", "PasswordResetRequired", "MaxSigninSessionDuration"],
+        response: &["LoginProfile"],
+    },
+    conditions: &[],
+    input: CreateLoginProfileRequest::SCHEMA,
+    output: CreateLoginProfileResponse::SCHEMA,
+    errors: &[
+        err::ENTITY_ALREADY_EXISTS,
+        err::NO_SUCH_ENTITY,
+        err::PASSWORD_POLICY_VIOLATION,
+        err::LIMIT_EXCEEDED,
         err::SERVICE_FAILURE,
     ],
 };
@@ -258,6 +410,74 @@ pub(super) static CREATE_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec
         err::CONCURRENT_MODIFICATION,
         err::SERVICE_FAILURE,
         err::OPEN_ID_IDP_COMMUNICATION_ERROR,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreatePolicy;
+
+impl Operation for CreatePolicy {
+    type Input = CreatePolicyRequest;
+    type Output = CreatePolicyResponse;
+    const SPEC: &'static OperationSpec = &CREATE_POLICY;
+}
+
+pub(super) static CREATE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreatePolicy",
+    action: action::CREATE_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["PolicyName", "Path", "PolicyDocument", "Description", "Tags"],
+        response: &["Policy"],
+    },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+    ],
+    input: CreatePolicyRequest::SCHEMA,
+    output: CreatePolicyResponse::SCHEMA,
+    errors: &[
+        err::INVALID_INPUT,
+        err::LIMIT_EXCEEDED,
+        err::ENTITY_ALREADY_EXISTS,
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreatePolicyVersion;
+
+impl Operation for CreatePolicyVersion {
+    type Input = CreatePolicyVersionRequest;
+    type Output = CreatePolicyVersionResponse;
+    const SPEC: &'static OperationSpec = &CREATE_POLICY_VERSION;
+}
+
+pub(super) static CREATE_POLICY_VERSION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreatePolicyVersion",
+    action: action::CREATE_POLICY_VERSION,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["PolicyArn", "PolicyDocument", "SetAsDefault"],
+        response: &["PolicyVersion"],
+    },
+    conditions: &[],
+    input: CreatePolicyVersionRequest::SCHEMA,
+    output: CreatePolicyVersionResponse::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::INVALID_INPUT,
+        err::LIMIT_EXCEEDED,
+        err::SERVICE_FAILURE,
     ],
 };
 
@@ -388,6 +608,98 @@ pub(super) static DELETE_ACCESS_KEY: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct DeleteAccountAlias;
+
+impl Operation for DeleteAccountAlias {
+    type Input = DeleteAccountAliasRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_ACCOUNT_ALIAS;
+}
+
+pub(super) static DELETE_ACCOUNT_ALIAS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteAccountAlias",
+    action: action::DELETE_ACCOUNT_ALIAS,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["AccountAlias"], response: &[] },
+    conditions: &[],
+    input: DeleteAccountAliasRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::CONCURRENT_MODIFICATION, err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteAccountPasswordPolicy;
+
+impl Operation for DeleteAccountPasswordPolicy {
+    type Input = Empty;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_ACCOUNT_PASSWORD_POLICY;
+}
+
+pub(super) static DELETE_ACCOUNT_PASSWORD_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteAccountPasswordPolicy",
+    action: action::DELETE_ACCOUNT_PASSWORD_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &[], response: &[] },
+    conditions: &[],
+    input: Empty::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteGroup;
+
+impl Operation for DeleteGroup {
+    type Input = DeleteGroupRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_GROUP;
+}
+
+pub(super) static DELETE_GROUP: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteGroup",
+    action: action::DELETE_GROUP,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName"], response: &[] },
+    conditions: &[],
+    input: DeleteGroupRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::DELETE_CONFLICT, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteGroupPolicy;
+
+impl Operation for DeleteGroupPolicy {
+    type Input = DeleteGroupPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_GROUP_POLICY;
+}
+
+pub(super) static DELETE_GROUP_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteGroupPolicy",
+    action: action::DELETE_GROUP_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "PolicyName"], response: &[] },
+    conditions: &[],
+    input: DeleteGroupPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct DeleteInstanceProfile;
 
 impl Operation for DeleteInstanceProfile {
@@ -411,6 +723,34 @@ pub(super) static DELETE_INSTANCE_PROFILE: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct DeleteLoginProfile;
+
+impl Operation for DeleteLoginProfile {
+    type Input = DeleteLoginProfileRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_LOGIN_PROFILE;
+}
+
+pub(super) static DELETE_LOGIN_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteLoginProfile",
+    action: action::DELETE_LOGIN_PROFILE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName"], response: &[] },
+    conditions: &[],
+    input: DeleteLoginProfileRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::ENTITY_TEMPORARILY_UNMODIFIABLE,
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct DeleteOpenIDConnectProvider;
 
 impl Operation for DeleteOpenIDConnectProvider {
@@ -431,6 +771,64 @@ pub(super) static DELETE_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec
     input: DeleteOpenIDConnectProviderRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[err::INVALID_INPUT, err::NO_SUCH_ENTITY, err::CONCURRENT_MODIFICATION, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeletePolicy;
+
+impl Operation for DeletePolicy {
+    type Input = DeletePolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_POLICY;
+}
+
+pub(super) static DELETE_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeletePolicy",
+    action: action::DELETE_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PolicyArn"], response: &[] },
+    conditions: &[],
+    input: DeletePolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::DELETE_CONFLICT,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeletePolicyVersion;
+
+impl Operation for DeletePolicyVersion {
+    type Input = DeletePolicyVersionRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_POLICY_VERSION;
+}
+
+pub(super) static DELETE_POLICY_VERSION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeletePolicyVersion",
+    action: action::DELETE_POLICY_VERSION,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PolicyArn", "VersionId"], response: &[] },
+    conditions: &[],
+    input: DeletePolicyVersionRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::DELETE_CONFLICT,
+        err::SERVICE_FAILURE,
+    ],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -608,6 +1006,29 @@ pub(super) static DELETE_USER_POLICY: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct DetachGroupPolicy;
+
+impl Operation for DetachGroupPolicy {
+    type Input = DetachGroupPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DETACH_GROUP_POLICY;
+}
+
+pub(super) static DETACH_GROUP_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DetachGroupPolicy",
+    action: action::DETACH_GROUP_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "PolicyArn"], response: &[] },
+    conditions: &[ConditionRule { key: "iam:PolicyARN", member: "PolicyArn", inner: None }],
+    input: DetachGroupPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct DetachRolePolicy;
 
 impl Operation for DetachRolePolicy {
@@ -683,6 +1104,98 @@ pub(super) static GENERATE_SERVICE_LAST_ACCESSED_DETAILS: OperationSpec = Operat
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct GetAccessKeyLastUsed;
+
+impl Operation for GetAccessKeyLastUsed {
+    type Input = GetAccessKeyLastUsedRequest;
+    type Output = GetAccessKeyLastUsedResponse;
+    const SPEC: &'static OperationSpec = &GET_ACCESS_KEY_LAST_USED;
+}
+
+pub(super) static GET_ACCESS_KEY_LAST_USED: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetAccessKeyLastUsed",
+    action: action::GET_ACCESS_KEY_LAST_USED,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["AccessKeyId"], response: &[] },
+    conditions: &[],
+    input: GetAccessKeyLastUsedRequest::SCHEMA,
+    output: GetAccessKeyLastUsedResponse::SCHEMA,
+    errors: &[],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetAccountAuthorizationDetails;
+
+impl Operation for GetAccountAuthorizationDetails {
+    type Input = GetAccountAuthorizationDetailsRequest;
+    type Output = GetAccountAuthorizationDetailsResponse;
+    const SPEC: &'static OperationSpec = &GET_ACCOUNT_AUTHORIZATION_DETAILS;
+}
+
+pub(super) static GET_ACCOUNT_AUTHORIZATION_DETAILS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetAccountAuthorizationDetails",
+    action: action::GET_ACCOUNT_AUTHORIZATION_DETAILS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["Filter", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: GetAccountAuthorizationDetailsRequest::SCHEMA,
+    output: GetAccountAuthorizationDetailsResponse::SCHEMA,
+    errors: &[err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetAccountPasswordPolicy;
+
+impl Operation for GetAccountPasswordPolicy {
+    type Input = Empty;
+    type Output = GetAccountPasswordPolicyResponse;
+    const SPEC: &'static OperationSpec = &GET_ACCOUNT_PASSWORD_POLICY;
+}
+
+pub(super) static GET_ACCOUNT_PASSWORD_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetAccountPasswordPolicy",
+    action: action::GET_ACCOUNT_PASSWORD_POLICY,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &[], response: &[] },
+    conditions: &[],
+    input: Empty::SCHEMA,
+    output: GetAccountPasswordPolicyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetAccountSummary;
+
+impl Operation for GetAccountSummary {
+    type Input = Empty;
+    type Output = GetAccountSummaryResponse;
+    const SPEC: &'static OperationSpec = &GET_ACCOUNT_SUMMARY;
+}
+
+pub(super) static GET_ACCOUNT_SUMMARY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetAccountSummary",
+    action: action::GET_ACCOUNT_SUMMARY,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &[], response: &[] },
+    conditions: &[],
+    input: Empty::SCHEMA,
+    output: GetAccountSummaryResponse::SCHEMA,
+    errors: &[err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct GetContextKeysForCustomPolicy;
 
 impl Operation for GetContextKeysForCustomPolicy {
@@ -729,6 +1242,52 @@ pub(super) static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY: OperationSpec = Operati
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct GetGroup;
+
+impl Operation for GetGroup {
+    type Input = GetGroupRequest;
+    type Output = GetGroupResponse;
+    const SPEC: &'static OperationSpec = &GET_GROUP;
+}
+
+pub(super) static GET_GROUP: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetGroup",
+    action: action::GET_GROUP,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: GetGroupRequest::SCHEMA,
+    output: GetGroupResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetGroupPolicy;
+
+impl Operation for GetGroupPolicy {
+    type Input = GetGroupPolicyRequest;
+    type Output = GetGroupPolicyResponse;
+    const SPEC: &'static OperationSpec = &GET_GROUP_POLICY;
+}
+
+pub(super) static GET_GROUP_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetGroupPolicy",
+    action: action::GET_GROUP_POLICY,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "PolicyName"], response: &[] },
+    conditions: &[],
+    input: GetGroupPolicyRequest::SCHEMA,
+    output: GetGroupPolicyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct GetInstanceProfile;
 
 impl Operation for GetInstanceProfile {
@@ -748,6 +1307,29 @@ pub(super) static GET_INSTANCE_PROFILE: OperationSpec = OperationSpec {
     conditions: &[],
     input: GetInstanceProfileRequest::SCHEMA,
     output: GetInstanceProfileResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetLoginProfile;
+
+impl Operation for GetLoginProfile {
+    type Input = GetLoginProfileRequest;
+    type Output = GetLoginProfileResponse;
+    const SPEC: &'static OperationSpec = &GET_LOGIN_PROFILE;
+}
+
+pub(super) static GET_LOGIN_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetLoginProfile",
+    action: action::GET_LOGIN_PROFILE,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName"], response: &[] },
+    conditions: &[],
+    input: GetLoginProfileRequest::SCHEMA,
+    output: GetLoginProfileResponse::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
 };
 
@@ -794,6 +1376,29 @@ pub(super) static GET_POLICY: OperationSpec = OperationSpec {
     conditions: &[],
     input: GetPolicyRequest::SCHEMA,
     output: GetPolicyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetPolicyVersion;
+
+impl Operation for GetPolicyVersion {
+    type Input = GetPolicyVersionRequest;
+    type Output = GetPolicyVersionResponse;
+    const SPEC: &'static OperationSpec = &GET_POLICY_VERSION;
+}
+
+pub(super) static GET_POLICY_VERSION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetPolicyVersion",
+    action: action::GET_POLICY_VERSION,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PolicyArn", "VersionId"], response: &[] },
+    conditions: &[],
+    input: GetPolicyVersionRequest::SCHEMA,
+    output: GetPolicyVersionResponse::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
 };
 
@@ -982,6 +1587,52 @@ pub(super) static LIST_ACCESS_KEYS: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct ListAccountAliases;
+
+impl Operation for ListAccountAliases {
+    type Input = ListAccountAliasesRequest;
+    type Output = ListAccountAliasesResponse;
+    const SPEC: &'static OperationSpec = &LIST_ACCOUNT_ALIASES;
+}
+
+pub(super) static LIST_ACCOUNT_ALIASES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListAccountAliases",
+    action: action::LIST_ACCOUNT_ALIASES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListAccountAliasesRequest::SCHEMA,
+    output: ListAccountAliasesResponse::SCHEMA,
+    errors: &[err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListAttachedGroupPolicies;
+
+impl Operation for ListAttachedGroupPolicies {
+    type Input = ListAttachedGroupPoliciesRequest;
+    type Output = ListAttachedGroupPoliciesResponse;
+    const SPEC: &'static OperationSpec = &LIST_ATTACHED_GROUP_POLICIES;
+}
+
+pub(super) static LIST_ATTACHED_GROUP_POLICIES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListAttachedGroupPolicies",
+    action: action::LIST_ATTACHED_GROUP_POLICIES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "PathPrefix", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListAttachedGroupPoliciesRequest::SCHEMA,
+    output: ListAttachedGroupPoliciesResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct ListAttachedRolePolicies;
 
 impl Operation for ListAttachedRolePolicies {
@@ -1025,6 +1676,101 @@ pub(super) static LIST_ATTACHED_USER_POLICIES: OperationSpec = OperationSpec {
     input: ListAttachedUserPoliciesRequest::SCHEMA,
     output: ListAttachedUserPoliciesResponse::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListEntitiesForPolicy;
+
+impl Operation for ListEntitiesForPolicy {
+    type Input = ListEntitiesForPolicyRequest;
+    type Output = ListEntitiesForPolicyResponse;
+    const SPEC: &'static OperationSpec = &LIST_ENTITIES_FOR_POLICY;
+}
+
+pub(super) static LIST_ENTITIES_FOR_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListEntitiesForPolicy",
+    action: action::LIST_ENTITIES_FOR_POLICY,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["PolicyArn", "EntityFilter", "PathPrefix", "PolicyUsageFilter", "MaxItems"],
+        response: &[],
+    },
+    conditions: &[],
+    input: ListEntitiesForPolicyRequest::SCHEMA,
+    output: ListEntitiesForPolicyResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListGroupPolicies;
+
+impl Operation for ListGroupPolicies {
+    type Input = ListGroupPoliciesRequest;
+    type Output = ListGroupPoliciesResponse;
+    const SPEC: &'static OperationSpec = &LIST_GROUP_POLICIES;
+}
+
+pub(super) static LIST_GROUP_POLICIES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListGroupPolicies",
+    action: action::LIST_GROUP_POLICIES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListGroupPoliciesRequest::SCHEMA,
+    output: ListGroupPoliciesResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListGroups;
+
+impl Operation for ListGroups {
+    type Input = ListGroupsRequest;
+    type Output = ListGroupsResponse;
+    const SPEC: &'static OperationSpec = &LIST_GROUPS;
+}
+
+pub(super) static LIST_GROUPS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListGroups",
+    action: action::LIST_GROUPS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PathPrefix", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListGroupsRequest::SCHEMA,
+    output: ListGroupsResponse::SCHEMA,
+    errors: &[err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListGroupsForUser;
+
+impl Operation for ListGroupsForUser {
+    type Input = ListGroupsForUserRequest;
+    type Output = ListGroupsForUserResponse;
+    const SPEC: &'static OperationSpec = &LIST_GROUPS_FOR_USER;
+}
+
+pub(super) static LIST_GROUPS_FOR_USER: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListGroupsForUser",
+    action: action::LIST_GROUPS_FOR_USER,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["UserName", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListGroupsForUserRequest::SCHEMA,
+    output: ListGroupsForUserResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -1143,6 +1889,32 @@ pub(super) static LIST_OPEN_ID_CONNECT_PROVIDERS: OperationSpec = OperationSpec 
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct ListPolicies;
+
+impl Operation for ListPolicies {
+    type Input = ListPoliciesRequest;
+    type Output = ListPoliciesResponse;
+    const SPEC: &'static OperationSpec = &LIST_POLICIES;
+}
+
+pub(super) static LIST_POLICIES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListPolicies",
+    action: action::LIST_POLICIES,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["Scope", "OnlyAttached", "PathPrefix", "PolicyUsageFilter", "MaxItems"],
+        response: &[],
+    },
+    conditions: &[],
+    input: ListPoliciesRequest::SCHEMA,
+    output: ListPoliciesResponse::SCHEMA,
+    errors: &[err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct ListPoliciesGrantingServiceAccess;
 
 impl Operation for ListPoliciesGrantingServiceAccess {
@@ -1163,6 +1935,52 @@ pub(super) static LIST_POLICIES_GRANTING_SERVICE_ACCESS: OperationSpec = Operati
     input: ListPoliciesGrantingServiceAccessRequest::SCHEMA,
     output: ListPoliciesGrantingServiceAccessResponse::SCHEMA,
     errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListPolicyTags;
+
+impl Operation for ListPolicyTags {
+    type Input = ListPolicyTagsRequest;
+    type Output = ListPolicyTagsResponse;
+    const SPEC: &'static OperationSpec = &LIST_POLICY_TAGS;
+}
+
+pub(super) static LIST_POLICY_TAGS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListPolicyTags",
+    action: action::LIST_POLICY_TAGS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PolicyArn", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListPolicyTagsRequest::SCHEMA,
+    output: ListPolicyTagsResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::SERVICE_FAILURE, err::INVALID_INPUT],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListPolicyVersions;
+
+impl Operation for ListPolicyVersions {
+    type Input = ListPolicyVersionsRequest;
+    type Output = ListPolicyVersionsResponse;
+    const SPEC: &'static OperationSpec = &LIST_POLICY_VERSIONS;
+}
+
+pub(super) static LIST_POLICY_VERSIONS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListPolicyVersions",
+    action: action::LIST_POLICY_VERSIONS,
+    read_only: true,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PolicyArn", "MaxItems"], response: &[] },
+    conditions: &[],
+    input: ListPolicyVersionsRequest::SCHEMA,
+    output: ListPolicyVersionsResponse::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::SERVICE_FAILURE],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -1301,6 +2119,29 @@ pub(super) static LIST_USERS: OperationSpec = OperationSpec {
     input: ListUsersRequest::SCHEMA,
     output: ListUsersResponse::SCHEMA,
     errors: &[err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct PutGroupPolicy;
+
+impl Operation for PutGroupPolicy {
+    type Input = PutGroupPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &PUT_GROUP_POLICY;
+}
+
+pub(super) static PUT_GROUP_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "PutGroupPolicy",
+    action: action::PUT_GROUP_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "PolicyName", "PolicyDocument"], response: &[] },
+    conditions: &[],
+    input: PutGroupPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::LIMIT_EXCEEDED, err::MALFORMED_POLICY_DOCUMENT, err::NO_SUCH_ENTITY, err::SERVICE_FAILURE],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -1462,6 +2303,52 @@ pub(super) static REMOVE_ROLE_FROM_INSTANCE_PROFILE: OperationSpec = OperationSp
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct RemoveUserFromGroup;
+
+impl Operation for RemoveUserFromGroup {
+    type Input = RemoveUserFromGroupRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &REMOVE_USER_FROM_GROUP;
+}
+
+pub(super) static REMOVE_USER_FROM_GROUP: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "RemoveUserFromGroup",
+    action: action::REMOVE_USER_FROM_GROUP,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "UserName"], response: &[] },
+    conditions: &[],
+    input: RemoveUserFromGroupRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct SetDefaultPolicyVersion;
+
+impl Operation for SetDefaultPolicyVersion {
+    type Input = SetDefaultPolicyVersionRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &SET_DEFAULT_POLICY_VERSION;
+}
+
+pub(super) static SET_DEFAULT_POLICY_VERSION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "SetDefaultPolicyVersion",
+    action: action::SET_DEFAULT_POLICY_VERSION,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PolicyArn", "VersionId"], response: &[] },
+    conditions: &[],
+    input: SetDefaultPolicyVersionRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct SimulateCustomPolicy;
 
 impl Operation for SimulateCustomPolicy {
@@ -1594,6 +2481,38 @@ pub(super) static TAG_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct TagPolicy;
+
+impl Operation for TagPolicy {
+    type Input = TagPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &TAG_POLICY;
+}
+
+pub(super) static TAG_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "TagPolicy",
+    action: action::TAG_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PolicyArn", "Tags"], response: &[] },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
+    ],
+    input: TagPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NO_SUCH_ENTITY,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
+        err::CONCURRENT_MODIFICATION,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct TagRole;
 
 impl Operation for TagRole {
@@ -1704,6 +2623,29 @@ pub(super) static UNTAG_OPEN_ID_CONNECT_PROVIDER: OperationSpec = OperationSpec 
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct UntagPolicy;
+
+impl Operation for UntagPolicy {
+    type Input = UntagPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UNTAG_POLICY;
+}
+
+pub(super) static UNTAG_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UntagPolicy",
+    action: action::UNTAG_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["PolicyArn", "TagKeys"], response: &[] },
+    conditions: &[ConditionRule { key: "aws:TagKeys", member: "TagKeys", inner: None }],
+    input: UntagPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::INVALID_INPUT, err::CONCURRENT_MODIFICATION, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct UntagRole;
 
 impl Operation for UntagRole {
@@ -1773,6 +2715,42 @@ pub(super) static UPDATE_ACCESS_KEY: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct UpdateAccountPasswordPolicy;
+
+impl Operation for UpdateAccountPasswordPolicy {
+    type Input = UpdateAccountPasswordPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_ACCOUNT_PASSWORD_POLICY;
+}
+
+pub(super) static UPDATE_ACCOUNT_PASSWORD_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateAccountPasswordPolicy",
+    action: action::UPDATE_ACCOUNT_PASSWORD_POLICY,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "MinimumPasswordLength",
+            "RequireSymbols",
+            "RequireNumbers",
+            "RequireUppercaseCharacters",
+            "RequireLowercaseCharacters",
+            "AllowUsersToChangePassword",
+            "MaxPasswordAge",
+            "PasswordReusePrevention",
+            "HardExpiry",
+        ],
+        response: &[],
+    },
+    conditions: &[],
+    input: UpdateAccountPasswordPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::MALFORMED_POLICY_DOCUMENT, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct UpdateAssumeRolePolicy;
 
 impl Operation for UpdateAssumeRolePolicy {
@@ -1797,6 +2775,67 @@ pub(super) static UPDATE_ASSUME_ROLE_POLICY: OperationSpec = OperationSpec {
         err::MALFORMED_POLICY_DOCUMENT,
         err::LIMIT_EXCEEDED,
         err::UNMODIFIABLE_ENTITY,
+        err::SERVICE_FAILURE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateGroup;
+
+impl Operation for UpdateGroup {
+    type Input = UpdateGroupRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_GROUP;
+}
+
+pub(super) static UPDATE_GROUP: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateGroup",
+    action: action::UPDATE_GROUP,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["GroupName", "NewPath", "NewGroupName"], response: &[] },
+    conditions: &[],
+    input: UpdateGroupRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::NO_SUCH_ENTITY, err::ENTITY_ALREADY_EXISTS, err::LIMIT_EXCEEDED, err::SERVICE_FAILURE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateLoginProfile;
+
+impl Operation for UpdateLoginProfile {
+    type Input = UpdateLoginProfileRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_LOGIN_PROFILE;
+}
+
+pub(super) static UPDATE_LOGIN_PROFILE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateLoginProfile",
+    action: action::UPDATE_LOGIN_PROFILE,
+    read_only: false,
+    body_limit: 65_536,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "UserName",
+            "PasswordResetRequired",
+            "MaxSigninSessionDuration",
+            "ResetMaxSigninSessionDuration",
+        ],
+        response: &[],
+    },
+    conditions: &[],
+    input: UpdateLoginProfileRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::ENTITY_TEMPORARILY_UNMODIFIABLE,
+        err::NO_SUCH_ENTITY,
+        err::PASSWORD_POLICY_VIOLATION,
+        err::LIMIT_EXCEEDED,
+        err::INVALID_INPUT,
         err::SERVICE_FAILURE,
     ],
 };

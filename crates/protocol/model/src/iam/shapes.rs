@@ -89,6 +89,45 @@ impl Shape for AccessKey {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct AccessKeyLastUsed {
+    pub last_used_date: Option<Timestamp>,
+    pub service_name: String,
+    pub region: String,
+}
+
+impl Shape for AccessKeyLastUsed {
+    const SCHEMA: &'static Schema = &ACCESS_KEY_LAST_USED;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ACCESS_KEY_LAST_USED, &mut |index, from| {
+            match index {
+                0 => value.last_used_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                1 => value.service_name = Shape::read_as(&STRING_TYPE, from)?,
+                2 => value.region = Shape::read_as(&STRING_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ACCESS_KEY_LAST_USED, &mut |to| {
+            if let Some(value) = &self.last_used_date {
+                to.member(0, &ACCESS_KEY_LAST_USED_MEMBERS[0])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            to.member(1, &ACCESS_KEY_LAST_USED_MEMBERS[1])?;
+            self.service_name.write_as(&STRING_TYPE, to)?;
+            to.member(2, &ACCESS_KEY_LAST_USED_MEMBERS[2])?;
+            self.region.write_as(&STRING_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct AccessKeyMetadata {
     pub user_name: Option<String>,
     pub access_key_id: Option<String>,
@@ -198,6 +237,72 @@ impl Shape for AddRoleToInstanceProfileRequest {
             self.instance_profile_name.write_as(&INSTANCE_PROFILE_NAME_TYPE, to)?;
             to.member(1, &ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_MEMBERS[1])?;
             self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct AddUserToGroupRequest {
+    pub group_name: String,
+    pub user_name: String,
+}
+
+impl Shape for AddUserToGroupRequest {
+    const SCHEMA: &'static Schema = &ADD_USER_TO_GROUP_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ADD_USER_TO_GROUP_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.user_name = Shape::read_as(&EXISTING_USER_NAME_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ADD_USER_TO_GROUP_REQUEST, &mut |to| {
+            to.member(0, &ADD_USER_TO_GROUP_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            to.member(1, &ADD_USER_TO_GROUP_REQUEST_MEMBERS[1])?;
+            self.user_name.write_as(&EXISTING_USER_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct AttachGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_arn: String,
+}
+
+impl Shape for AttachGroupPolicyRequest {
+    const SCHEMA: &'static Schema = &ATTACH_GROUP_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ATTACH_GROUP_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ATTACH_GROUP_POLICY_REQUEST, &mut |to| {
+            to.member(0, &ATTACH_GROUP_POLICY_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            to.member(1, &ATTACH_GROUP_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
             Ok(())
         })
     }
@@ -639,6 +744,97 @@ impl Shape for CreateAccessKeyResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateAccountAliasRequest {
+    pub account_alias: String,
+}
+
+impl Shape for CreateAccountAliasRequest {
+    const SCHEMA: &'static Schema = &CREATE_ACCOUNT_ALIAS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_ACCOUNT_ALIAS_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.account_alias = Shape::read_as(&ACCOUNT_ALIAS_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_ACCOUNT_ALIAS_REQUEST, &mut |to| {
+            to.member(0, &CREATE_ACCOUNT_ALIAS_REQUEST_MEMBERS[0])?;
+            self.account_alias.write_as(&ACCOUNT_ALIAS_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateGroupRequest {
+    pub path: Option<String>,
+    pub group_name: String,
+}
+
+impl Shape for CreateGroupRequest {
+    const SCHEMA: &'static Schema = &CREATE_GROUP_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_GROUP_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.path = Some(Shape::read_as(&PATH_TYPE, from)?),
+                1 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_GROUP_REQUEST, &mut |to| {
+            if let Some(value) = &self.path {
+                to.member(0, &CREATE_GROUP_REQUEST_MEMBERS[0])?;
+                value.write_as(&PATH_TYPE, to)?;
+            }
+            to.member(1, &CREATE_GROUP_REQUEST_MEMBERS[1])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateGroupResponse {
+    pub group: Group,
+}
+
+impl Shape for CreateGroupResponse {
+    const SCHEMA: &'static Schema = &CREATE_GROUP_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_GROUP_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.group = Shape::read_as(&GROUP, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_GROUP_RESPONSE, &mut |to| {
+            to.member(0, &CREATE_GROUP_RESPONSE_MEMBERS[0])?;
+            self.group.write_as(&GROUP, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct CreateInstanceProfileRequest {
     pub instance_profile_name: String,
     pub path: Option<String>,
@@ -702,6 +898,86 @@ impl Shape for CreateInstanceProfileResponse {
         to.structure(&CREATE_INSTANCE_PROFILE_RESPONSE, &mut |to| {
             to.member(0, &CREATE_INSTANCE_PROFILE_RESPONSE_MEMBERS[0])?;
             self.instance_profile.write_as(&INSTANCE_PROFILE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct CreateLoginProfileRequest {
+    pub user_name: Option<String>,
+    pub password: Option<Secret<String>>,
+    pub password_reset_required: Option<bool>,
+    pub max_signin_session_duration: Option<i64>,
+}
+
+impl Shape for CreateLoginProfileRequest {
+    const SCHEMA: &'static Schema = &CREATE_LOGIN_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_LOGIN_PROFILE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.user_name = Some(Shape::read_as(&USER_NAME_TYPE, from)?),
+                1 => value.password = Some(Shape::read_as(&PASSWORD_TYPE, from)?),
+                2 => value.password_reset_required = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                3 => {
+                    value.max_signin_session_duration =
+                        Some(Shape::read_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_LOGIN_PROFILE_REQUEST, &mut |to| {
+            if let Some(value) = &self.user_name {
+                to.member(0, &CREATE_LOGIN_PROFILE_REQUEST_MEMBERS[0])?;
+                value.write_as(&USER_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.password {
+                to.member(1, &CREATE_LOGIN_PROFILE_REQUEST_MEMBERS[1])?;
+                value.write_as(&PASSWORD_TYPE, to)?;
+            }
+            if let Some(value) = &self.password_reset_required {
+                to.member(2, &CREATE_LOGIN_PROFILE_REQUEST_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_signin_session_duration {
+                to.member(3, &CREATE_LOGIN_PROFILE_REQUEST_MEMBERS[3])?;
+                value.write_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateLoginProfileResponse {
+    pub login_profile: LoginProfile,
+}
+
+impl Shape for CreateLoginProfileResponse {
+    const SCHEMA: &'static Schema = &CREATE_LOGIN_PROFILE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_LOGIN_PROFILE_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.login_profile = Shape::read_as(&LOGIN_PROFILE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_LOGIN_PROFILE_RESPONSE, &mut |to| {
+            to.member(0, &CREATE_LOGIN_PROFILE_RESPONSE_MEMBERS[0])?;
+            self.login_profile.write_as(&LOGIN_PROFILE, to)?;
             Ok(())
         })
     }
@@ -800,6 +1076,156 @@ impl Shape for CreateOpenIDConnectProviderResponse {
             if let Some(value) = &self.tags {
                 to.member(1, &CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS[1])?;
                 value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreatePolicyRequest {
+    pub policy_name: String,
+    pub path: Option<String>,
+    pub policy_document: String,
+    pub description: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+impl Shape for CreatePolicyRequest {
+    const SCHEMA: &'static Schema = &CREATE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                1 => value.path = Some(Shape::read_as(&POLICY_PATH_TYPE, from)?),
+                2 => value.policy_document = Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?,
+                3 => value.description = Some(Shape::read_as(&POLICY_DESCRIPTION_TYPE, from)?),
+                4 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &CREATE_POLICY_REQUEST_MEMBERS[0])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            if let Some(value) = &self.path {
+                to.member(1, &CREATE_POLICY_REQUEST_MEMBERS[1])?;
+                value.write_as(&POLICY_PATH_TYPE, to)?;
+            }
+            to.member(2, &CREATE_POLICY_REQUEST_MEMBERS[2])?;
+            self.policy_document.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            if let Some(value) = &self.description {
+                to.member(3, &CREATE_POLICY_REQUEST_MEMBERS[3])?;
+                value.write_as(&POLICY_DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(4, &CREATE_POLICY_REQUEST_MEMBERS[4])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreatePolicyResponse {
+    pub policy: Option<Policy>,
+}
+
+impl Shape for CreatePolicyResponse {
+    const SCHEMA: &'static Schema = &CREATE_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_POLICY_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.policy = Some(Shape::read_as(&POLICY, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_POLICY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.policy {
+                to.member(0, &CREATE_POLICY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&POLICY, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreatePolicyVersionRequest {
+    pub policy_arn: String,
+    pub policy_document: String,
+    pub set_as_default: Option<bool>,
+}
+
+impl Shape for CreatePolicyVersionRequest {
+    const SCHEMA: &'static Schema = &CREATE_POLICY_VERSION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_POLICY_VERSION_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.policy_document = Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?,
+                2 => value.set_as_default = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_POLICY_VERSION_REQUEST, &mut |to| {
+            to.member(0, &CREATE_POLICY_VERSION_REQUEST_MEMBERS[0])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &CREATE_POLICY_VERSION_REQUEST_MEMBERS[1])?;
+            self.policy_document.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            if let Some(value) = &self.set_as_default {
+                to.member(2, &CREATE_POLICY_VERSION_REQUEST_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreatePolicyVersionResponse {
+    pub policy_version: Option<PolicyVersion>,
+}
+
+impl Shape for CreatePolicyVersionResponse {
+    const SCHEMA: &'static Schema = &CREATE_POLICY_VERSION_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_POLICY_VERSION_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.policy_version = Some(Shape::read_as(&POLICY_VERSION, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_POLICY_VERSION_RESPONSE, &mut |to| {
+            if let Some(value) = &self.policy_version {
+                to.member(0, &CREATE_POLICY_VERSION_RESPONSE_MEMBERS[0])?;
+                value.write_as(&POLICY_VERSION, to)?;
             }
             Ok(())
         })
@@ -1092,6 +1518,95 @@ impl Shape for DeleteAccessKeyRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteAccountAliasRequest {
+    pub account_alias: String,
+}
+
+impl Shape for DeleteAccountAliasRequest {
+    const SCHEMA: &'static Schema = &DELETE_ACCOUNT_ALIAS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_ACCOUNT_ALIAS_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.account_alias = Shape::read_as(&ACCOUNT_ALIAS_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_ACCOUNT_ALIAS_REQUEST, &mut |to| {
+            to.member(0, &DELETE_ACCOUNT_ALIAS_REQUEST_MEMBERS[0])?;
+            self.account_alias.write_as(&ACCOUNT_ALIAS_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_name: String,
+}
+
+impl Shape for DeleteGroupPolicyRequest {
+    const SCHEMA: &'static Schema = &DELETE_GROUP_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_GROUP_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_GROUP_POLICY_REQUEST, &mut |to| {
+            to.member(0, &DELETE_GROUP_POLICY_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            to.member(1, &DELETE_GROUP_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteGroupRequest {
+    pub group_name: String,
+}
+
+impl Shape for DeleteGroupRequest {
+    const SCHEMA: &'static Schema = &DELETE_GROUP_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_GROUP_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_GROUP_REQUEST, &mut |to| {
+            to.member(0, &DELETE_GROUP_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct DeleteInstanceProfileRequest {
     pub instance_profile_name: String,
 }
@@ -1120,6 +1635,36 @@ impl Shape for DeleteInstanceProfileRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteLoginProfileRequest {
+    pub user_name: Option<String>,
+}
+
+impl Shape for DeleteLoginProfileRequest {
+    const SCHEMA: &'static Schema = &DELETE_LOGIN_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_LOGIN_PROFILE_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.user_name = Some(Shape::read_as(&USER_NAME_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_LOGIN_PROFILE_REQUEST, &mut |to| {
+            if let Some(value) = &self.user_name {
+                to.member(0, &DELETE_LOGIN_PROFILE_REQUEST_MEMBERS[0])?;
+                value.write_as(&USER_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct DeleteOpenIDConnectProviderRequest {
     pub open_id_connect_provider_arn: String,
 }
@@ -1142,6 +1687,67 @@ impl Shape for DeleteOpenIDConnectProviderRequest {
         to.structure(&DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST, &mut |to| {
             to.member(0, &DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS[0])?;
             self.open_id_connect_provider_arn.write_as(&ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeletePolicyRequest {
+    pub policy_arn: String,
+}
+
+impl Shape for DeletePolicyRequest {
+    const SCHEMA: &'static Schema = &DELETE_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_POLICY_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.policy_arn = Shape::read_as(&ARN_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_POLICY_REQUEST, &mut |to| {
+            to.member(0, &DELETE_POLICY_REQUEST_MEMBERS[0])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeletePolicyVersionRequest {
+    pub policy_arn: String,
+    pub version_id: String,
+}
+
+impl Shape for DeletePolicyVersionRequest {
+    const SCHEMA: &'static Schema = &DELETE_POLICY_VERSION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_POLICY_VERSION_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.version_id = Shape::read_as(&POLICY_VERSION_ID_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_POLICY_VERSION_REQUEST, &mut |to| {
+            to.member(0, &DELETE_POLICY_VERSION_REQUEST_MEMBERS[0])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &DELETE_POLICY_VERSION_REQUEST_MEMBERS[1])?;
+            self.version_id.write_as(&POLICY_VERSION_ID_TYPE, to)?;
             Ok(())
         })
     }
@@ -1455,6 +2061,39 @@ impl TryFrom<&str> for DeletionTaskStatusType {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct DetachGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_arn: String,
+}
+
+impl Shape for DetachGroupPolicyRequest {
+    const SCHEMA: &'static Schema = &DETACH_GROUP_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DETACH_GROUP_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DETACH_GROUP_POLICY_REQUEST, &mut |to| {
+            to.member(0, &DETACH_GROUP_POLICY_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            to.member(1, &DETACH_GROUP_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct DetachRolePolicyRequest {
     pub role_name: String,
     pub policy_arn: String,
@@ -1599,6 +2238,46 @@ impl Shape for EntityInfo {
             }
             Ok(())
         })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EntityType {
+    User,
+    Role,
+    Group,
+    LocalManagedPolicy,
+    AwsManagedPolicy,
+}
+
+impl EntityType {
+    pub const NAMES: &'static [&'static str] =
+        &["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::Role => "Role",
+            Self::Group => "Group",
+            Self::LocalManagedPolicy => "LocalManagedPolicy",
+            Self::AwsManagedPolicy => "AWSManagedPolicy",
+        }
+    }
+}
+
+impl TryFrom<&str> for EntityType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "User" => Ok(Self::User),
+            "Role" => Ok(Self::Role),
+            "Group" => Ok(Self::Group),
+            "LocalManagedPolicy" => Ok(Self::LocalManagedPolicy),
+            "AWSManagedPolicy" => Ok(Self::AwsManagedPolicy),
+
+            _ => Err(UnknownValue),
+        }
     }
 }
 
@@ -1788,6 +2467,233 @@ impl Shape for GenerateServiceLastAccessedDetailsResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetAccessKeyLastUsedRequest {
+    pub access_key_id: String,
+}
+
+impl Shape for GetAccessKeyLastUsedRequest {
+    const SCHEMA: &'static Schema = &GET_ACCESS_KEY_LAST_USED_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ACCESS_KEY_LAST_USED_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.access_key_id = Shape::read_as(&ACCESS_KEY_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ACCESS_KEY_LAST_USED_REQUEST, &mut |to| {
+            to.member(0, &GET_ACCESS_KEY_LAST_USED_REQUEST_MEMBERS[0])?;
+            self.access_key_id.write_as(&ACCESS_KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetAccessKeyLastUsedResponse {
+    pub user_name: Option<String>,
+    pub access_key_last_used: Option<AccessKeyLastUsed>,
+}
+
+impl Shape for GetAccessKeyLastUsedResponse {
+    const SCHEMA: &'static Schema = &GET_ACCESS_KEY_LAST_USED_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ACCESS_KEY_LAST_USED_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.user_name = Some(Shape::read_as(&EXISTING_USER_NAME_TYPE, from)?),
+                1 => value.access_key_last_used = Some(Shape::read_as(&ACCESS_KEY_LAST_USED, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ACCESS_KEY_LAST_USED_RESPONSE, &mut |to| {
+            if let Some(value) = &self.user_name {
+                to.member(0, &GET_ACCESS_KEY_LAST_USED_RESPONSE_MEMBERS[0])?;
+                value.write_as(&EXISTING_USER_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.access_key_last_used {
+                to.member(1, &GET_ACCESS_KEY_LAST_USED_RESPONSE_MEMBERS[1])?;
+                value.write_as(&ACCESS_KEY_LAST_USED, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetAccountAuthorizationDetailsRequest {
+    pub filter: Option<Vec<String>>,
+    pub max_items: Option<i64>,
+    pub marker: Option<String>,
+}
+
+impl Shape for GetAccountAuthorizationDetailsRequest {
+    const SCHEMA: &'static Schema = &GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.filter = Some(Shape::read_as(&ENTITY_LIST_TYPE, from)?),
+                1 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST, &mut |to| {
+            if let Some(value) = &self.filter {
+                to.member(0, &GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST_MEMBERS[0])?;
+                value.write_as(&ENTITY_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(1, &GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST_MEMBERS[2])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetAccountAuthorizationDetailsResponse {
+    pub user_detail_list: Option<Vec<UserDetail>>,
+    pub group_detail_list: Option<Vec<GroupDetail>>,
+    pub role_detail_list: Option<Vec<RoleDetail>>,
+    pub policies: Option<Vec<ManagedPolicyDetail>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for GetAccountAuthorizationDetailsResponse {
+    const SCHEMA: &'static Schema = &GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.user_detail_list = Some(Shape::read_as(&USER_DETAIL_LIST_TYPE, from)?),
+                1 => value.group_detail_list = Some(Shape::read_as(&GROUP_DETAIL_LIST_TYPE, from)?),
+                2 => value.role_detail_list = Some(Shape::read_as(&ROLE_DETAIL_LIST_TYPE, from)?),
+                3 => value.policies = Some(Shape::read_as(&MANAGED_POLICY_DETAIL_LIST_TYPE, from)?),
+                4 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                5 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.user_detail_list {
+                to.member(0, &GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&USER_DETAIL_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.group_detail_list {
+                to.member(1, &GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&GROUP_DETAIL_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.role_detail_list {
+                to.member(2, &GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&ROLE_DETAIL_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.policies {
+                to.member(3, &GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_MEMBERS[3])?;
+                value.write_as(&MANAGED_POLICY_DETAIL_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.is_truncated {
+                to.member(4, &GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_MEMBERS[4])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(5, &GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_MEMBERS[5])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetAccountPasswordPolicyResponse {
+    pub password_policy: PasswordPolicy,
+}
+
+impl Shape for GetAccountPasswordPolicyResponse {
+    const SCHEMA: &'static Schema = &GET_ACCOUNT_PASSWORD_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ACCOUNT_PASSWORD_POLICY_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.password_policy = Shape::read_as(&PASSWORD_POLICY, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ACCOUNT_PASSWORD_POLICY_RESPONSE, &mut |to| {
+            to.member(0, &GET_ACCOUNT_PASSWORD_POLICY_RESPONSE_MEMBERS[0])?;
+            self.password_policy.write_as(&PASSWORD_POLICY, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetAccountSummaryResponse {
+    pub summary_map: Option<BTreeMap<String, i64>>,
+}
+
+impl Shape for GetAccountSummaryResponse {
+    const SCHEMA: &'static Schema = &GET_ACCOUNT_SUMMARY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_ACCOUNT_SUMMARY_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.summary_map = Some(Shape::read_as(&SUMMARY_MAP_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_ACCOUNT_SUMMARY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.summary_map {
+                to.member(0, &GET_ACCOUNT_SUMMARY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SUMMARY_MAP_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct GetContextKeysForCustomPolicyRequest {
     pub policy_input_list: Vec<String>,
 }
@@ -1881,6 +2787,162 @@ impl Shape for GetContextKeysForPrincipalPolicyRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_name: String,
+}
+
+impl Shape for GetGroupPolicyRequest {
+    const SCHEMA: &'static Schema = &GET_GROUP_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_GROUP_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_GROUP_POLICY_REQUEST, &mut |to| {
+            to.member(0, &GET_GROUP_POLICY_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            to.member(1, &GET_GROUP_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetGroupPolicyResponse {
+    pub group_name: String,
+    pub policy_name: String,
+    pub policy_document: String,
+}
+
+impl Shape for GetGroupPolicyResponse {
+    const SCHEMA: &'static Schema = &GET_GROUP_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_GROUP_POLICY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                2 => value.policy_document = Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_GROUP_POLICY_RESPONSE, &mut |to| {
+            to.member(0, &GET_GROUP_POLICY_RESPONSE_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            to.member(1, &GET_GROUP_POLICY_RESPONSE_MEMBERS[1])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            to.member(2, &GET_GROUP_POLICY_RESPONSE_MEMBERS[2])?;
+            self.policy_document.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetGroupRequest {
+    pub group_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for GetGroupRequest {
+    const SCHEMA: &'static Schema = &GET_GROUP_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_GROUP_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_GROUP_REQUEST, &mut |to| {
+            to.member(0, &GET_GROUP_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &GET_GROUP_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &GET_GROUP_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetGroupResponse {
+    pub group: Group,
+    pub users: Vec<User>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for GetGroupResponse {
+    const SCHEMA: &'static Schema = &GET_GROUP_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_GROUP_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.group = Shape::read_as(&GROUP, from)?,
+                1 => value.users = Shape::read_as(&USER_LIST_TYPE, from)?,
+                2 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                3 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_GROUP_RESPONSE, &mut |to| {
+            to.member(0, &GET_GROUP_RESPONSE_MEMBERS[0])?;
+            self.group.write_as(&GROUP, to)?;
+            to.member(1, &GET_GROUP_RESPONSE_MEMBERS[1])?;
+            self.users.write_as(&USER_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(2, &GET_GROUP_RESPONSE_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(3, &GET_GROUP_RESPONSE_MEMBERS[3])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct GetInstanceProfileRequest {
     pub instance_profile_name: String,
 }
@@ -1931,6 +2993,64 @@ impl Shape for GetInstanceProfileResponse {
         to.structure(&GET_INSTANCE_PROFILE_RESPONSE, &mut |to| {
             to.member(0, &GET_INSTANCE_PROFILE_RESPONSE_MEMBERS[0])?;
             self.instance_profile.write_as(&INSTANCE_PROFILE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetLoginProfileRequest {
+    pub user_name: Option<String>,
+}
+
+impl Shape for GetLoginProfileRequest {
+    const SCHEMA: &'static Schema = &GET_LOGIN_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_LOGIN_PROFILE_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.user_name = Some(Shape::read_as(&USER_NAME_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_LOGIN_PROFILE_REQUEST, &mut |to| {
+            if let Some(value) = &self.user_name {
+                to.member(0, &GET_LOGIN_PROFILE_REQUEST_MEMBERS[0])?;
+                value.write_as(&USER_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetLoginProfileResponse {
+    pub login_profile: LoginProfile,
+}
+
+impl Shape for GetLoginProfileResponse {
+    const SCHEMA: &'static Schema = &GET_LOGIN_PROFILE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_LOGIN_PROFILE_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.login_profile = Shape::read_as(&LOGIN_PROFILE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_LOGIN_PROFILE_RESPONSE, &mut |to| {
+            to.member(0, &GET_LOGIN_PROFILE_RESPONSE_MEMBERS[0])?;
+            self.login_profile.write_as(&LOGIN_PROFILE, to)?;
             Ok(())
         })
     }
@@ -2092,6 +3212,69 @@ impl Shape for GetPolicyResponse {
             if let Some(value) = &self.policy {
                 to.member(0, &GET_POLICY_RESPONSE_MEMBERS[0])?;
                 value.write_as(&POLICY, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetPolicyVersionRequest {
+    pub policy_arn: String,
+    pub version_id: String,
+}
+
+impl Shape for GetPolicyVersionRequest {
+    const SCHEMA: &'static Schema = &GET_POLICY_VERSION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_POLICY_VERSION_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.version_id = Shape::read_as(&POLICY_VERSION_ID_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_POLICY_VERSION_REQUEST, &mut |to| {
+            to.member(0, &GET_POLICY_VERSION_REQUEST_MEMBERS[0])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &GET_POLICY_VERSION_REQUEST_MEMBERS[1])?;
+            self.version_id.write_as(&POLICY_VERSION_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetPolicyVersionResponse {
+    pub policy_version: Option<PolicyVersion>,
+}
+
+impl Shape for GetPolicyVersionResponse {
+    const SCHEMA: &'static Schema = &GET_POLICY_VERSION_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_POLICY_VERSION_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.policy_version = Some(Shape::read_as(&POLICY_VERSION, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_POLICY_VERSION_RESPONSE, &mut |to| {
+            if let Some(value) = &self.policy_version {
+                to.member(0, &GET_POLICY_VERSION_RESPONSE_MEMBERS[0])?;
+                value.write_as(&POLICY_VERSION, to)?;
             }
             Ok(())
         })
@@ -2626,6 +3809,121 @@ impl Shape for GetUserResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct Group {
+    pub path: String,
+    pub group_name: String,
+    pub group_id: String,
+    pub arn: String,
+    pub create_date: Timestamp,
+}
+
+impl Shape for Group {
+    const SCHEMA: &'static Schema = &GROUP;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GROUP, &mut |index, from| {
+            match index {
+                0 => value.path = Shape::read_as(&PATH_TYPE, from)?,
+                1 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                2 => value.group_id = Shape::read_as(&ID_TYPE, from)?,
+                3 => value.arn = Shape::read_as(&ARN_TYPE, from)?,
+                4 => value.create_date = Shape::read_as(&DATE_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GROUP, &mut |to| {
+            to.member(0, &GROUP_MEMBERS[0])?;
+            self.path.write_as(&PATH_TYPE, to)?;
+            to.member(1, &GROUP_MEMBERS[1])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            to.member(2, &GROUP_MEMBERS[2])?;
+            self.group_id.write_as(&ID_TYPE, to)?;
+            to.member(3, &GROUP_MEMBERS[3])?;
+            self.arn.write_as(&ARN_TYPE, to)?;
+            to.member(4, &GROUP_MEMBERS[4])?;
+            self.create_date.write_as(&DATE_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GroupDetail {
+    pub path: Option<String>,
+    pub group_name: Option<String>,
+    pub group_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub group_policy_list: Option<Vec<PolicyDetail>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+}
+
+impl Shape for GroupDetail {
+    const SCHEMA: &'static Schema = &GROUP_DETAIL;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GROUP_DETAIL, &mut |index, from| {
+            match index {
+                0 => value.path = Some(Shape::read_as(&PATH_TYPE, from)?),
+                1 => value.group_name = Some(Shape::read_as(&GROUP_NAME_TYPE, from)?),
+                2 => value.group_id = Some(Shape::read_as(&ID_TYPE, from)?),
+                3 => value.arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                4 => value.create_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                5 => value.group_policy_list = Some(Shape::read_as(&POLICY_DETAIL_LIST_TYPE, from)?),
+                6 => {
+                    value.attached_managed_policies =
+                        Some(Shape::read_as(&ATTACHED_POLICIES_LIST_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GROUP_DETAIL, &mut |to| {
+            if let Some(value) = &self.path {
+                to.member(0, &GROUP_DETAIL_MEMBERS[0])?;
+                value.write_as(&PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.group_name {
+                to.member(1, &GROUP_DETAIL_MEMBERS[1])?;
+                value.write_as(&GROUP_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.group_id {
+                to.member(2, &GROUP_DETAIL_MEMBERS[2])?;
+                value.write_as(&ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.arn {
+                to.member(3, &GROUP_DETAIL_MEMBERS[3])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.create_date {
+                to.member(4, &GROUP_DETAIL_MEMBERS[4])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.group_policy_list {
+                to.member(5, &GROUP_DETAIL_MEMBERS[5])?;
+                value.write_as(&POLICY_DETAIL_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.attached_managed_policies {
+                to.member(6, &GROUP_DETAIL_MEMBERS[6])?;
+                value.write_as(&ATTACHED_POLICIES_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct InlinePolicyIdentifierType {
     pub policy_name: String,
     pub attachment_type: String,
@@ -2794,6 +4092,174 @@ impl Shape for ListAccessKeysResponse {
             }
             if let Some(value) = &self.marker {
                 to.member(2, &LIST_ACCESS_KEYS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListAccountAliasesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListAccountAliasesRequest {
+    const SCHEMA: &'static Schema = &LIST_ACCOUNT_ALIASES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ACCOUNT_ALIASES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                1 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ACCOUNT_ALIASES_REQUEST, &mut |to| {
+            if let Some(value) = &self.marker {
+                to.member(0, &LIST_ACCOUNT_ALIASES_REQUEST_MEMBERS[0])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(1, &LIST_ACCOUNT_ALIASES_REQUEST_MEMBERS[1])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListAccountAliasesResponse {
+    pub account_aliases: Vec<String>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListAccountAliasesResponse {
+    const SCHEMA: &'static Schema = &LIST_ACCOUNT_ALIASES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ACCOUNT_ALIASES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.account_aliases = Shape::read_as(&ACCOUNT_ALIAS_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ACCOUNT_ALIASES_RESPONSE, &mut |to| {
+            to.member(0, &LIST_ACCOUNT_ALIASES_RESPONSE_MEMBERS[0])?;
+            self.account_aliases.write_as(&ACCOUNT_ALIAS_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_ACCOUNT_ALIASES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_ACCOUNT_ALIASES_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListAttachedGroupPoliciesRequest {
+    pub group_name: String,
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListAttachedGroupPoliciesRequest {
+    const SCHEMA: &'static Schema = &LIST_ATTACHED_GROUP_POLICIES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ATTACHED_GROUP_POLICIES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.path_prefix = Some(Shape::read_as(&POLICY_PATH_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                3 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ATTACHED_GROUP_POLICIES_REQUEST, &mut |to| {
+            to.member(0, &LIST_ATTACHED_GROUP_POLICIES_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            if let Some(value) = &self.path_prefix {
+                to.member(1, &LIST_ATTACHED_GROUP_POLICIES_REQUEST_MEMBERS[1])?;
+                value.write_as(&POLICY_PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_ATTACHED_GROUP_POLICIES_REQUEST_MEMBERS[2])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(3, &LIST_ATTACHED_GROUP_POLICIES_REQUEST_MEMBERS[3])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListAttachedGroupPoliciesResponse {
+    pub attached_policies: Option<Vec<AttachedPolicy>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListAttachedGroupPoliciesResponse {
+    const SCHEMA: &'static Schema = &LIST_ATTACHED_GROUP_POLICIES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ATTACHED_GROUP_POLICIES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.attached_policies = Some(Shape::read_as(&ATTACHED_POLICIES_LIST_TYPE, from)?),
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ATTACHED_GROUP_POLICIES_RESPONSE, &mut |to| {
+            if let Some(value) = &self.attached_policies {
+                to.member(0, &LIST_ATTACHED_GROUP_POLICIES_RESPONSE_MEMBERS[0])?;
+                value.write_as(&ATTACHED_POLICIES_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_ATTACHED_GROUP_POLICIES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_ATTACHED_GROUP_POLICIES_RESPONSE_MEMBERS[2])?;
                 value.write_as(&RESPONSE_MARKER_TYPE, to)?;
             }
             Ok(())
@@ -2974,6 +4440,368 @@ impl Shape for ListAttachedUserPoliciesResponse {
             }
             if let Some(value) = &self.marker {
                 to.member(2, &LIST_ATTACHED_USER_POLICIES_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListEntitiesForPolicyRequest {
+    pub policy_arn: String,
+    pub entity_filter: Option<String>,
+    pub path_prefix: Option<String>,
+    pub policy_usage_filter: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListEntitiesForPolicyRequest {
+    const SCHEMA: &'static Schema = &LIST_ENTITIES_FOR_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ENTITIES_FOR_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.entity_filter = Some(Shape::read_as(&ENTITY_TYPE, from)?),
+                2 => value.path_prefix = Some(Shape::read_as(&PATH_TYPE, from)?),
+                3 => value.policy_usage_filter = Some(Shape::read_as(&POLICY_USAGE_TYPE, from)?),
+                4 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                5 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ENTITIES_FOR_POLICY_REQUEST, &mut |to| {
+            to.member(0, &LIST_ENTITIES_FOR_POLICY_REQUEST_MEMBERS[0])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            if let Some(value) = &self.entity_filter {
+                to.member(1, &LIST_ENTITIES_FOR_POLICY_REQUEST_MEMBERS[1])?;
+                value.write_as(&ENTITY_TYPE, to)?;
+            }
+            if let Some(value) = &self.path_prefix {
+                to.member(2, &LIST_ENTITIES_FOR_POLICY_REQUEST_MEMBERS[2])?;
+                value.write_as(&PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_usage_filter {
+                to.member(3, &LIST_ENTITIES_FOR_POLICY_REQUEST_MEMBERS[3])?;
+                value.write_as(&POLICY_USAGE_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(4, &LIST_ENTITIES_FOR_POLICY_REQUEST_MEMBERS[4])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(5, &LIST_ENTITIES_FOR_POLICY_REQUEST_MEMBERS[5])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListEntitiesForPolicyResponse {
+    pub policy_groups: Option<Vec<PolicyGroup>>,
+    pub policy_users: Option<Vec<PolicyUser>>,
+    pub policy_roles: Option<Vec<PolicyRole>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListEntitiesForPolicyResponse {
+    const SCHEMA: &'static Schema = &LIST_ENTITIES_FOR_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ENTITIES_FOR_POLICY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.policy_groups = Some(Shape::read_as(&POLICY_GROUP_LIST_TYPE, from)?),
+                1 => value.policy_users = Some(Shape::read_as(&POLICY_USER_LIST_TYPE, from)?),
+                2 => value.policy_roles = Some(Shape::read_as(&POLICY_ROLE_LIST_TYPE, from)?),
+                3 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                4 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ENTITIES_FOR_POLICY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.policy_groups {
+                to.member(0, &LIST_ENTITIES_FOR_POLICY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&POLICY_GROUP_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_users {
+                to.member(1, &LIST_ENTITIES_FOR_POLICY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&POLICY_USER_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_roles {
+                to.member(2, &LIST_ENTITIES_FOR_POLICY_RESPONSE_MEMBERS[2])?;
+                value.write_as(&POLICY_ROLE_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.is_truncated {
+                to.member(3, &LIST_ENTITIES_FOR_POLICY_RESPONSE_MEMBERS[3])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(4, &LIST_ENTITIES_FOR_POLICY_RESPONSE_MEMBERS[4])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListGroupPoliciesRequest {
+    pub group_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListGroupPoliciesRequest {
+    const SCHEMA: &'static Schema = &LIST_GROUP_POLICIES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_GROUP_POLICIES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_GROUP_POLICIES_REQUEST, &mut |to| {
+            to.member(0, &LIST_GROUP_POLICIES_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_GROUP_POLICIES_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_GROUP_POLICIES_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListGroupPoliciesResponse {
+    pub policy_names: Vec<String>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListGroupPoliciesResponse {
+    const SCHEMA: &'static Schema = &LIST_GROUP_POLICIES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_GROUP_POLICIES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.policy_names = Shape::read_as(&POLICY_NAME_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_GROUP_POLICIES_RESPONSE, &mut |to| {
+            to.member(0, &LIST_GROUP_POLICIES_RESPONSE_MEMBERS[0])?;
+            self.policy_names.write_as(&POLICY_NAME_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_GROUP_POLICIES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_GROUP_POLICIES_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListGroupsForUserRequest {
+    pub user_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListGroupsForUserRequest {
+    const SCHEMA: &'static Schema = &LIST_GROUPS_FOR_USER_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_GROUPS_FOR_USER_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.user_name = Shape::read_as(&EXISTING_USER_NAME_TYPE, from)?,
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_GROUPS_FOR_USER_REQUEST, &mut |to| {
+            to.member(0, &LIST_GROUPS_FOR_USER_REQUEST_MEMBERS[0])?;
+            self.user_name.write_as(&EXISTING_USER_NAME_TYPE, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_GROUPS_FOR_USER_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_GROUPS_FOR_USER_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListGroupsForUserResponse {
+    pub groups: Vec<Group>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListGroupsForUserResponse {
+    const SCHEMA: &'static Schema = &LIST_GROUPS_FOR_USER_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_GROUPS_FOR_USER_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.groups = Shape::read_as(&GROUP_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_GROUPS_FOR_USER_RESPONSE, &mut |to| {
+            to.member(0, &LIST_GROUPS_FOR_USER_RESPONSE_MEMBERS[0])?;
+            self.groups.write_as(&GROUP_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_GROUPS_FOR_USER_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_GROUPS_FOR_USER_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListGroupsRequest {
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListGroupsRequest {
+    const SCHEMA: &'static Schema = &LIST_GROUPS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_GROUPS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.path_prefix = Some(Shape::read_as(&PATH_PREFIX_TYPE, from)?),
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_GROUPS_REQUEST, &mut |to| {
+            if let Some(value) = &self.path_prefix {
+                to.member(0, &LIST_GROUPS_REQUEST_MEMBERS[0])?;
+                value.write_as(&PATH_PREFIX_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_GROUPS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_GROUPS_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListGroupsResponse {
+    pub groups: Vec<Group>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListGroupsResponse {
+    const SCHEMA: &'static Schema = &LIST_GROUPS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_GROUPS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.groups = Shape::read_as(&GROUP_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_GROUPS_RESPONSE, &mut |to| {
+            to.member(0, &LIST_GROUPS_RESPONSE_MEMBERS[0])?;
+            self.groups.write_as(&GROUP_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_GROUPS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_GROUPS_RESPONSE_MEMBERS[2])?;
                 value.write_as(&RESPONSE_MARKER_TYPE, to)?;
             }
             Ok(())
@@ -3480,6 +5308,276 @@ impl Shape for ListPoliciesGrantingServiceAccessResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListPoliciesRequest {
+    pub scope: Option<String>,
+    pub only_attached: Option<bool>,
+    pub path_prefix: Option<String>,
+    pub policy_usage_filter: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListPoliciesRequest {
+    const SCHEMA: &'static Schema = &LIST_POLICIES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_POLICIES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.scope = Some(Shape::read_as(&POLICY_SCOPE_TYPE, from)?),
+                1 => value.only_attached = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.path_prefix = Some(Shape::read_as(&POLICY_PATH_TYPE, from)?),
+                3 => value.policy_usage_filter = Some(Shape::read_as(&POLICY_USAGE_TYPE, from)?),
+                4 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                5 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_POLICIES_REQUEST, &mut |to| {
+            if let Some(value) = &self.scope {
+                to.member(0, &LIST_POLICIES_REQUEST_MEMBERS[0])?;
+                value.write_as(&POLICY_SCOPE_TYPE, to)?;
+            }
+            if let Some(value) = &self.only_attached {
+                to.member(1, &LIST_POLICIES_REQUEST_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.path_prefix {
+                to.member(2, &LIST_POLICIES_REQUEST_MEMBERS[2])?;
+                value.write_as(&POLICY_PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_usage_filter {
+                to.member(3, &LIST_POLICIES_REQUEST_MEMBERS[3])?;
+                value.write_as(&POLICY_USAGE_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(4, &LIST_POLICIES_REQUEST_MEMBERS[4])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(5, &LIST_POLICIES_REQUEST_MEMBERS[5])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListPoliciesResponse {
+    pub policies: Option<Vec<Policy>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListPoliciesResponse {
+    const SCHEMA: &'static Schema = &LIST_POLICIES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_POLICIES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.policies = Some(Shape::read_as(&POLICY_LIST_TYPE, from)?),
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_POLICIES_RESPONSE, &mut |to| {
+            if let Some(value) = &self.policies {
+                to.member(0, &LIST_POLICIES_RESPONSE_MEMBERS[0])?;
+                value.write_as(&POLICY_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_POLICIES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_POLICIES_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListPolicyTagsRequest {
+    pub policy_arn: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListPolicyTagsRequest {
+    const SCHEMA: &'static Schema = &LIST_POLICY_TAGS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_POLICY_TAGS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_POLICY_TAGS_REQUEST, &mut |to| {
+            to.member(0, &LIST_POLICY_TAGS_REQUEST_MEMBERS[0])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_POLICY_TAGS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_POLICY_TAGS_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListPolicyTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListPolicyTagsResponse {
+    const SCHEMA: &'static Schema = &LIST_POLICY_TAGS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_POLICY_TAGS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.tags = Shape::read_as(&TAG_LIST_TYPE, from)?,
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_POLICY_TAGS_RESPONSE, &mut |to| {
+            to.member(0, &LIST_POLICY_TAGS_RESPONSE_MEMBERS[0])?;
+            self.tags.write_as(&TAG_LIST_TYPE, to)?;
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_POLICY_TAGS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_POLICY_TAGS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListPolicyVersionsRequest {
+    pub policy_arn: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListPolicyVersionsRequest {
+    const SCHEMA: &'static Schema = &LIST_POLICY_VERSIONS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_POLICY_VERSIONS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.max_items = Some(Shape::read_as(&MAX_ITEMS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_POLICY_VERSIONS_REQUEST, &mut |to| {
+            to.member(0, &LIST_POLICY_VERSIONS_REQUEST_MEMBERS[0])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_POLICY_VERSIONS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_POLICY_VERSIONS_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_ITEMS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListPolicyVersionsResponse {
+    pub versions: Option<Vec<PolicyVersion>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListPolicyVersionsResponse {
+    const SCHEMA: &'static Schema = &LIST_POLICY_VERSIONS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_POLICY_VERSIONS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.versions = Some(Shape::read_as(&POLICY_DOCUMENT_VERSION_LIST_TYPE, from)?),
+                1 => value.is_truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&RESPONSE_MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_POLICY_VERSIONS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.versions {
+                to.member(0, &LIST_POLICY_VERSIONS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&POLICY_DOCUMENT_VERSION_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.is_truncated {
+                to.member(1, &LIST_POLICY_VERSIONS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_POLICY_VERSIONS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&RESPONSE_MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct ListRolePoliciesRequest {
     pub role_name: String,
     pub marker: Option<String>,
@@ -3976,6 +6074,157 @@ impl Shape for ListUsersResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct LoginProfile {
+    pub user_name: String,
+    pub create_date: Timestamp,
+    pub password_reset_required: Option<bool>,
+    pub max_signin_session_duration: Option<i64>,
+}
+
+impl Shape for LoginProfile {
+    const SCHEMA: &'static Schema = &LOGIN_PROFILE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LOGIN_PROFILE, &mut |index, from| {
+            match index {
+                0 => value.user_name = Shape::read_as(&USER_NAME_TYPE, from)?,
+                1 => value.create_date = Shape::read_as(&DATE_TYPE, from)?,
+                2 => value.password_reset_required = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                3 => {
+                    value.max_signin_session_duration =
+                        Some(Shape::read_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LOGIN_PROFILE, &mut |to| {
+            to.member(0, &LOGIN_PROFILE_MEMBERS[0])?;
+            self.user_name.write_as(&USER_NAME_TYPE, to)?;
+            to.member(1, &LOGIN_PROFILE_MEMBERS[1])?;
+            self.create_date.write_as(&DATE_TYPE, to)?;
+            if let Some(value) = &self.password_reset_required {
+                to.member(2, &LOGIN_PROFILE_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_signin_session_duration {
+                to.member(3, &LOGIN_PROFILE_MEMBERS[3])?;
+                value.write_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ManagedPolicyDetail {
+    pub policy_name: Option<String>,
+    pub policy_id: Option<String>,
+    pub arn: Option<String>,
+    pub path: Option<String>,
+    pub default_version_id: Option<String>,
+    pub attachment_count: Option<i64>,
+    pub permissions_boundary_usage_count: Option<i64>,
+    pub is_attachable: Option<bool>,
+    pub description: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub update_date: Option<Timestamp>,
+    pub policy_version_list: Option<Vec<PolicyVersion>>,
+}
+
+impl Shape for ManagedPolicyDetail {
+    const SCHEMA: &'static Schema = &MANAGED_POLICY_DETAIL;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&MANAGED_POLICY_DETAIL, &mut |index, from| {
+            match index {
+                0 => value.policy_name = Some(Shape::read_as(&POLICY_NAME_TYPE, from)?),
+                1 => value.policy_id = Some(Shape::read_as(&ID_TYPE, from)?),
+                2 => value.arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                3 => value.path = Some(Shape::read_as(&POLICY_PATH_TYPE, from)?),
+                4 => value.default_version_id = Some(Shape::read_as(&POLICY_VERSION_ID_TYPE, from)?),
+                5 => value.attachment_count = Some(Shape::read_as(&ATTACHMENT_COUNT_TYPE, from)?),
+                6 => {
+                    value.permissions_boundary_usage_count =
+                        Some(Shape::read_as(&ATTACHMENT_COUNT_TYPE, from)?);
+                }
+                7 => value.is_attachable = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                8 => value.description = Some(Shape::read_as(&POLICY_DESCRIPTION_TYPE, from)?),
+                9 => value.create_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                10 => value.update_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                11 => {
+                    value.policy_version_list =
+                        Some(Shape::read_as(&POLICY_DOCUMENT_VERSION_LIST_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&MANAGED_POLICY_DETAIL, &mut |to| {
+            if let Some(value) = &self.policy_name {
+                to.member(0, &MANAGED_POLICY_DETAIL_MEMBERS[0])?;
+                value.write_as(&POLICY_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_id {
+                to.member(1, &MANAGED_POLICY_DETAIL_MEMBERS[1])?;
+                value.write_as(&ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.arn {
+                to.member(2, &MANAGED_POLICY_DETAIL_MEMBERS[2])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.path {
+                to.member(3, &MANAGED_POLICY_DETAIL_MEMBERS[3])?;
+                value.write_as(&POLICY_PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.default_version_id {
+                to.member(4, &MANAGED_POLICY_DETAIL_MEMBERS[4])?;
+                value.write_as(&POLICY_VERSION_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.attachment_count {
+                to.member(5, &MANAGED_POLICY_DETAIL_MEMBERS[5])?;
+                value.write_as(&ATTACHMENT_COUNT_TYPE, to)?;
+            }
+            if let Some(value) = &self.permissions_boundary_usage_count {
+                to.member(6, &MANAGED_POLICY_DETAIL_MEMBERS[6])?;
+                value.write_as(&ATTACHMENT_COUNT_TYPE, to)?;
+            }
+            if let Some(value) = &self.is_attachable {
+                to.member(7, &MANAGED_POLICY_DETAIL_MEMBERS[7])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.description {
+                to.member(8, &MANAGED_POLICY_DETAIL_MEMBERS[8])?;
+                value.write_as(&POLICY_DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.create_date {
+                to.member(9, &MANAGED_POLICY_DETAIL_MEMBERS[9])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.update_date {
+                to.member(10, &MANAGED_POLICY_DETAIL_MEMBERS[10])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_version_list {
+                to.member(11, &MANAGED_POLICY_DETAIL_MEMBERS[11])?;
+                value.write_as(&POLICY_DOCUMENT_VERSION_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct OpenIDConnectProviderListEntry {
     pub arn: Option<String>,
     pub is_trusted_identity_propagation_enabled: Option<bool>,
@@ -4070,6 +6319,97 @@ impl Shape for OrganizationsDecisionDetail {
             if let Some(value) = &self.allowed_by_organizations {
                 to.member(0, &ORGANIZATIONS_DECISION_DETAIL_MEMBERS[0])?;
                 value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PasswordPolicy {
+    pub minimum_password_length: Option<i64>,
+    pub require_symbols: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
+    pub require_lowercase_characters: Option<bool>,
+    pub allow_users_to_change_password: Option<bool>,
+    pub expire_passwords: Option<bool>,
+    pub max_password_age: Option<i64>,
+    pub password_reuse_prevention: Option<i64>,
+    pub hard_expiry: Option<bool>,
+}
+
+impl Shape for PasswordPolicy {
+    const SCHEMA: &'static Schema = &PASSWORD_POLICY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&PASSWORD_POLICY, &mut |index, from| {
+            match index {
+                0 => {
+                    value.minimum_password_length =
+                        Some(Shape::read_as(&MINIMUM_PASSWORD_LENGTH_TYPE, from)?);
+                }
+                1 => value.require_symbols = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.require_numbers = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                3 => value.require_uppercase_characters = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                4 => value.require_lowercase_characters = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                5 => value.allow_users_to_change_password = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                6 => value.expire_passwords = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                7 => value.max_password_age = Some(Shape::read_as(&MAX_PASSWORD_AGE_TYPE, from)?),
+                8 => {
+                    value.password_reuse_prevention =
+                        Some(Shape::read_as(&PASSWORD_REUSE_PREVENTION_TYPE, from)?);
+                }
+                9 => value.hard_expiry = Some(Shape::read_as(&BOOLEAN_OBJECT_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&PASSWORD_POLICY, &mut |to| {
+            if let Some(value) = &self.minimum_password_length {
+                to.member(0, &PASSWORD_POLICY_MEMBERS[0])?;
+                value.write_as(&MINIMUM_PASSWORD_LENGTH_TYPE, to)?;
+            }
+            if let Some(value) = &self.require_symbols {
+                to.member(1, &PASSWORD_POLICY_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.require_numbers {
+                to.member(2, &PASSWORD_POLICY_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.require_uppercase_characters {
+                to.member(3, &PASSWORD_POLICY_MEMBERS[3])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.require_lowercase_characters {
+                to.member(4, &PASSWORD_POLICY_MEMBERS[4])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.allow_users_to_change_password {
+                to.member(5, &PASSWORD_POLICY_MEMBERS[5])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.expire_passwords {
+                to.member(6, &PASSWORD_POLICY_MEMBERS[6])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_password_age {
+                to.member(7, &PASSWORD_POLICY_MEMBERS[7])?;
+                value.write_as(&MAX_PASSWORD_AGE_TYPE, to)?;
+            }
+            if let Some(value) = &self.password_reuse_prevention {
+                to.member(8, &PASSWORD_POLICY_MEMBERS[8])?;
+                value.write_as(&PASSWORD_REUSE_PREVENTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.hard_expiry {
+                to.member(9, &PASSWORD_POLICY_MEMBERS[9])?;
+                value.write_as(&BOOLEAN_OBJECT_TYPE, to)?;
             }
             Ok(())
         })
@@ -4233,6 +6573,43 @@ impl Shape for Policy {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PolicyDetail {
+    pub policy_name: Option<String>,
+    pub policy_document: Option<String>,
+}
+
+impl Shape for PolicyDetail {
+    const SCHEMA: &'static Schema = &POLICY_DETAIL;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&POLICY_DETAIL, &mut |index, from| {
+            match index {
+                0 => value.policy_name = Some(Shape::read_as(&POLICY_NAME_TYPE, from)?),
+                1 => value.policy_document = Some(Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&POLICY_DETAIL, &mut |to| {
+            if let Some(value) = &self.policy_name {
+                to.member(0, &POLICY_DETAIL_MEMBERS[0])?;
+                value.write_as(&POLICY_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_document {
+                to.member(1, &POLICY_DETAIL_MEMBERS[1])?;
+                value.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PolicyEvaluationDecisionType {
     Allowed,
@@ -4311,6 +6688,43 @@ impl Shape for PolicyGrantingServiceAccess {
             if let Some(value) = &self.entity_name {
                 to.member(4, &POLICY_GRANTING_SERVICE_ACCESS_MEMBERS[4])?;
                 value.write_as(&ENTITY_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PolicyGroup {
+    pub group_name: Option<String>,
+    pub group_id: Option<String>,
+}
+
+impl Shape for PolicyGroup {
+    const SCHEMA: &'static Schema = &POLICY_GROUP;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&POLICY_GROUP, &mut |index, from| {
+            match index {
+                0 => value.group_name = Some(Shape::read_as(&GROUP_NAME_TYPE, from)?),
+                1 => value.group_id = Some(Shape::read_as(&ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&POLICY_GROUP, &mut |to| {
+            if let Some(value) = &self.group_name {
+                to.member(0, &POLICY_GROUP_MEMBERS[0])?;
+                value.write_as(&GROUP_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.group_id {
+                to.member(1, &POLICY_GROUP_MEMBERS[1])?;
+                value.write_as(&ID_TYPE, to)?;
             }
             Ok(())
         })
@@ -4406,6 +6820,43 @@ impl TryFrom<&str> for PolicyIdentifierPolicyType {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PolicyRole {
+    pub role_name: Option<String>,
+    pub role_id: Option<String>,
+}
+
+impl Shape for PolicyRole {
+    const SCHEMA: &'static Schema = &POLICY_ROLE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&POLICY_ROLE, &mut |index, from| {
+            match index {
+                0 => value.role_name = Some(Shape::read_as(&ROLE_NAME_TYPE, from)?),
+                1 => value.role_id = Some(Shape::read_as(&ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&POLICY_ROLE, &mut |to| {
+            if let Some(value) = &self.role_name {
+                to.member(0, &POLICY_ROLE_MEMBERS[0])?;
+                value.write_as(&ROLE_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.role_id {
+                to.member(1, &POLICY_ROLE_MEMBERS[1])?;
+                value.write_as(&ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PolicySourceType {
     User,
@@ -4452,6 +6903,122 @@ impl TryFrom<&str> for PolicySourceType {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PolicyUsageType {
+    PermissionsPolicy,
+    PermissionsBoundary,
+}
+
+impl PolicyUsageType {
+    pub const NAMES: &'static [&'static str] = &["PermissionsPolicy", "PermissionsBoundary"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PermissionsPolicy => "PermissionsPolicy",
+            Self::PermissionsBoundary => "PermissionsBoundary",
+        }
+    }
+}
+
+impl TryFrom<&str> for PolicyUsageType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "PermissionsPolicy" => Ok(Self::PermissionsPolicy),
+            "PermissionsBoundary" => Ok(Self::PermissionsBoundary),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PolicyUser {
+    pub user_name: Option<String>,
+    pub user_id: Option<String>,
+}
+
+impl Shape for PolicyUser {
+    const SCHEMA: &'static Schema = &POLICY_USER;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&POLICY_USER, &mut |index, from| {
+            match index {
+                0 => value.user_name = Some(Shape::read_as(&USER_NAME_TYPE, from)?),
+                1 => value.user_id = Some(Shape::read_as(&ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&POLICY_USER, &mut |to| {
+            if let Some(value) = &self.user_name {
+                to.member(0, &POLICY_USER_MEMBERS[0])?;
+                value.write_as(&USER_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.user_id {
+                to.member(1, &POLICY_USER_MEMBERS[1])?;
+                value.write_as(&ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PolicyVersion {
+    pub document: Option<String>,
+    pub version_id: Option<String>,
+    pub is_default_version: Option<bool>,
+    pub create_date: Option<Timestamp>,
+}
+
+impl Shape for PolicyVersion {
+    const SCHEMA: &'static Schema = &POLICY_VERSION;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&POLICY_VERSION, &mut |index, from| {
+            match index {
+                0 => value.document = Some(Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?),
+                1 => value.version_id = Some(Shape::read_as(&POLICY_VERSION_ID_TYPE, from)?),
+                2 => value.is_default_version = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                3 => value.create_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&POLICY_VERSION, &mut |to| {
+            if let Some(value) = &self.document {
+                to.member(0, &POLICY_VERSION_MEMBERS[0])?;
+                value.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            }
+            if let Some(value) = &self.version_id {
+                to.member(1, &POLICY_VERSION_MEMBERS[1])?;
+                value.write_as(&POLICY_VERSION_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.is_default_version {
+                to.member(2, &POLICY_VERSION_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.create_date {
+                to.member(3, &POLICY_VERSION_MEMBERS[3])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Position {
     pub line: Option<i64>,
@@ -4484,6 +7051,43 @@ impl Shape for Position {
                 to.member(1, &POSITION_MEMBERS[1])?;
                 value.write_as(&COLUMN_NUMBER, to)?;
             }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PutGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_name: String,
+    pub policy_document: String,
+}
+
+impl Shape for PutGroupPolicyRequest {
+    const SCHEMA: &'static Schema = &PUT_GROUP_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&PUT_GROUP_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.policy_name = Shape::read_as(&POLICY_NAME_TYPE, from)?,
+                2 => value.policy_document = Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&PUT_GROUP_POLICY_REQUEST, &mut |to| {
+            to.member(0, &PUT_GROUP_POLICY_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            to.member(1, &PUT_GROUP_POLICY_REQUEST_MEMBERS[1])?;
+            self.policy_name.write_as(&POLICY_NAME_TYPE, to)?;
+            to.member(2, &PUT_GROUP_POLICY_REQUEST_MEMBERS[2])?;
+            self.policy_document.write_as(&POLICY_DOCUMENT_TYPE, to)?;
             Ok(())
         })
     }
@@ -4696,6 +7300,39 @@ impl Shape for RemoveRoleFromInstanceProfileRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct RemoveUserFromGroupRequest {
+    pub group_name: String,
+    pub user_name: String,
+}
+
+impl Shape for RemoveUserFromGroupRequest {
+    const SCHEMA: &'static Schema = &REMOVE_USER_FROM_GROUP_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&REMOVE_USER_FROM_GROUP_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.user_name = Shape::read_as(&EXISTING_USER_NAME_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&REMOVE_USER_FROM_GROUP_REQUEST, &mut |to| {
+            to.member(0, &REMOVE_USER_FROM_GROUP_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            to.member(1, &REMOVE_USER_FROM_GROUP_REQUEST_MEMBERS[1])?;
+            self.user_name.write_as(&EXISTING_USER_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct ResourceSpecificResult {
     pub eval_resource_name: String,
     pub eval_resource_decision: String,
@@ -4857,6 +7494,106 @@ impl Shape for Role {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct RoleDetail {
+    pub path: Option<String>,
+    pub role_name: Option<String>,
+    pub role_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub assume_role_policy_document: Option<String>,
+    pub instance_profile_list: Option<Vec<InstanceProfile>>,
+    pub role_policy_list: Option<Vec<PolicyDetail>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+    pub role_last_used: Option<RoleLastUsed>,
+}
+
+impl Shape for RoleDetail {
+    const SCHEMA: &'static Schema = &ROLE_DETAIL;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ROLE_DETAIL, &mut |index, from| {
+            match index {
+                0 => value.path = Some(Shape::read_as(&PATH_TYPE, from)?),
+                1 => value.role_name = Some(Shape::read_as(&ROLE_NAME_TYPE, from)?),
+                2 => value.role_id = Some(Shape::read_as(&ID_TYPE, from)?),
+                3 => value.arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                4 => value.create_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                5 => value.assume_role_policy_document = Some(Shape::read_as(&POLICY_DOCUMENT_TYPE, from)?),
+                6 => value.instance_profile_list = Some(Shape::read_as(&INSTANCE_PROFILE_LIST_TYPE, from)?),
+                7 => value.role_policy_list = Some(Shape::read_as(&POLICY_DETAIL_LIST_TYPE, from)?),
+                8 => {
+                    value.attached_managed_policies =
+                        Some(Shape::read_as(&ATTACHED_POLICIES_LIST_TYPE, from)?);
+                }
+                9 => value.permissions_boundary = Some(Shape::read_as(&ATTACHED_PERMISSIONS_BOUNDARY, from)?),
+                10 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                11 => value.role_last_used = Some(Shape::read_as(&ROLE_LAST_USED, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ROLE_DETAIL, &mut |to| {
+            if let Some(value) = &self.path {
+                to.member(0, &ROLE_DETAIL_MEMBERS[0])?;
+                value.write_as(&PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.role_name {
+                to.member(1, &ROLE_DETAIL_MEMBERS[1])?;
+                value.write_as(&ROLE_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.role_id {
+                to.member(2, &ROLE_DETAIL_MEMBERS[2])?;
+                value.write_as(&ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.arn {
+                to.member(3, &ROLE_DETAIL_MEMBERS[3])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.create_date {
+                to.member(4, &ROLE_DETAIL_MEMBERS[4])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.assume_role_policy_document {
+                to.member(5, &ROLE_DETAIL_MEMBERS[5])?;
+                value.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            }
+            if let Some(value) = &self.instance_profile_list {
+                to.member(6, &ROLE_DETAIL_MEMBERS[6])?;
+                value.write_as(&INSTANCE_PROFILE_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.role_policy_list {
+                to.member(7, &ROLE_DETAIL_MEMBERS[7])?;
+                value.write_as(&POLICY_DETAIL_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.attached_managed_policies {
+                to.member(8, &ROLE_DETAIL_MEMBERS[8])?;
+                value.write_as(&ATTACHED_POLICIES_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.permissions_boundary {
+                to.member(9, &ROLE_DETAIL_MEMBERS[9])?;
+                value.write_as(&ATTACHED_PERMISSIONS_BOUNDARY, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(10, &ROLE_DETAIL_MEMBERS[10])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.role_last_used {
+                to.member(11, &ROLE_DETAIL_MEMBERS[11])?;
+                value.write_as(&ROLE_LAST_USED, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct RoleLastUsed {
     pub last_used_date: Option<Timestamp>,
     pub region: Option<String>,
@@ -4991,6 +7728,39 @@ impl Shape for ServiceLastAccessed {
                 to.member(6, &SERVICE_LAST_ACCESSED_MEMBERS[6])?;
                 value.write_as(&TRACKED_ACTIONS_LAST_ACCESSED, to)?;
             }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct SetDefaultPolicyVersionRequest {
+    pub policy_arn: String,
+    pub version_id: String,
+}
+
+impl Shape for SetDefaultPolicyVersionRequest {
+    const SCHEMA: &'static Schema = &SET_DEFAULT_POLICY_VERSION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SET_DEFAULT_POLICY_VERSION_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.version_id = Shape::read_as(&POLICY_VERSION_ID_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SET_DEFAULT_POLICY_VERSION_REQUEST, &mut |to| {
+            to.member(0, &SET_DEFAULT_POLICY_VERSION_REQUEST_MEMBERS[0])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &SET_DEFAULT_POLICY_VERSION_REQUEST_MEMBERS[1])?;
+            self.version_id.write_as(&POLICY_VERSION_ID_TYPE, to)?;
             Ok(())
         })
     }
@@ -5428,6 +8198,39 @@ impl Shape for TagOpenIDConnectProviderRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct TagPolicyRequest {
+    pub policy_arn: String,
+    pub tags: Vec<Tag>,
+}
+
+impl Shape for TagPolicyRequest {
+    const SCHEMA: &'static Schema = &TAG_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&TAG_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.tags = Shape::read_as(&TAG_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&TAG_POLICY_REQUEST, &mut |to| {
+            to.member(0, &TAG_POLICY_REQUEST_MEMBERS[0])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &TAG_POLICY_REQUEST_MEMBERS[1])?;
+            self.tags.write_as(&TAG_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct TagRoleRequest {
     pub role_name: String,
     pub tags: Vec<Tag>,
@@ -5609,6 +8412,39 @@ impl Shape for UntagOpenIDConnectProviderRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct UntagPolicyRequest {
+    pub policy_arn: String,
+    pub tag_keys: Vec<String>,
+}
+
+impl Shape for UntagPolicyRequest {
+    const SCHEMA: &'static Schema = &UNTAG_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UNTAG_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy_arn = Shape::read_as(&ARN_TYPE, from)?,
+                1 => value.tag_keys = Shape::read_as(&TAG_KEY_LIST_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UNTAG_POLICY_REQUEST, &mut |to| {
+            to.member(0, &UNTAG_POLICY_REQUEST_MEMBERS[0])?;
+            self.policy_arn.write_as(&ARN_TYPE, to)?;
+            to.member(1, &UNTAG_POLICY_REQUEST_MEMBERS[1])?;
+            self.tag_keys.write_as(&TAG_KEY_LIST_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct UntagRoleRequest {
     pub role_name: String,
     pub tag_keys: Vec<String>,
@@ -5714,6 +8550,91 @@ impl Shape for UpdateAccessKeyRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateAccountPasswordPolicyRequest {
+    pub minimum_password_length: Option<i64>,
+    pub require_symbols: Option<bool>,
+    pub require_numbers: Option<bool>,
+    pub require_uppercase_characters: Option<bool>,
+    pub require_lowercase_characters: Option<bool>,
+    pub allow_users_to_change_password: Option<bool>,
+    pub max_password_age: Option<i64>,
+    pub password_reuse_prevention: Option<i64>,
+    pub hard_expiry: Option<bool>,
+}
+
+impl Shape for UpdateAccountPasswordPolicyRequest {
+    const SCHEMA: &'static Schema = &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => {
+                    value.minimum_password_length =
+                        Some(Shape::read_as(&MINIMUM_PASSWORD_LENGTH_TYPE, from)?);
+                }
+                1 => value.require_symbols = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.require_numbers = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                3 => value.require_uppercase_characters = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                4 => value.require_lowercase_characters = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                5 => value.allow_users_to_change_password = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                6 => value.max_password_age = Some(Shape::read_as(&MAX_PASSWORD_AGE_TYPE, from)?),
+                7 => {
+                    value.password_reuse_prevention =
+                        Some(Shape::read_as(&PASSWORD_REUSE_PREVENTION_TYPE, from)?);
+                }
+                8 => value.hard_expiry = Some(Shape::read_as(&BOOLEAN_OBJECT_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST, &mut |to| {
+            if let Some(value) = &self.minimum_password_length {
+                to.member(0, &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS[0])?;
+                value.write_as(&MINIMUM_PASSWORD_LENGTH_TYPE, to)?;
+            }
+            if let Some(value) = &self.require_symbols {
+                to.member(1, &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.require_numbers {
+                to.member(2, &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.require_uppercase_characters {
+                to.member(3, &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS[3])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.require_lowercase_characters {
+                to.member(4, &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS[4])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.allow_users_to_change_password {
+                to.member(5, &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS[5])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_password_age {
+                to.member(6, &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS[6])?;
+                value.write_as(&MAX_PASSWORD_AGE_TYPE, to)?;
+            }
+            if let Some(value) = &self.password_reuse_prevention {
+                to.member(7, &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS[7])?;
+                value.write_as(&PASSWORD_REUSE_PREVENTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.hard_expiry {
+                to.member(8, &UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS[8])?;
+                value.write_as(&BOOLEAN_OBJECT_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct UpdateAssumeRolePolicyRequest {
     pub role_name: String,
     pub policy_document: String,
@@ -5741,6 +8662,106 @@ impl Shape for UpdateAssumeRolePolicyRequest {
             self.role_name.write_as(&ROLE_NAME_TYPE, to)?;
             to.member(1, &UPDATE_ASSUME_ROLE_POLICY_REQUEST_MEMBERS[1])?;
             self.policy_document.write_as(&POLICY_DOCUMENT_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateGroupRequest {
+    pub group_name: String,
+    pub new_path: Option<String>,
+    pub new_group_name: Option<String>,
+}
+
+impl Shape for UpdateGroupRequest {
+    const SCHEMA: &'static Schema = &UPDATE_GROUP_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_GROUP_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.group_name = Shape::read_as(&GROUP_NAME_TYPE, from)?,
+                1 => value.new_path = Some(Shape::read_as(&PATH_TYPE, from)?),
+                2 => value.new_group_name = Some(Shape::read_as(&GROUP_NAME_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_GROUP_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_GROUP_REQUEST_MEMBERS[0])?;
+            self.group_name.write_as(&GROUP_NAME_TYPE, to)?;
+            if let Some(value) = &self.new_path {
+                to.member(1, &UPDATE_GROUP_REQUEST_MEMBERS[1])?;
+                value.write_as(&PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.new_group_name {
+                to.member(2, &UPDATE_GROUP_REQUEST_MEMBERS[2])?;
+                value.write_as(&GROUP_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct UpdateLoginProfileRequest {
+    pub user_name: String,
+    pub password: Option<Secret<String>>,
+    pub password_reset_required: Option<bool>,
+    pub max_signin_session_duration: Option<i64>,
+    pub reset_max_signin_session_duration: Option<bool>,
+}
+
+impl Shape for UpdateLoginProfileRequest {
+    const SCHEMA: &'static Schema = &UPDATE_LOGIN_PROFILE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_LOGIN_PROFILE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.user_name = Shape::read_as(&USER_NAME_TYPE, from)?,
+                1 => value.password = Some(Shape::read_as(&PASSWORD_TYPE, from)?),
+                2 => value.password_reset_required = Some(Shape::read_as(&BOOLEAN_OBJECT_TYPE, from)?),
+                3 => {
+                    value.max_signin_session_duration =
+                        Some(Shape::read_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, from)?);
+                }
+                4 => {
+                    value.reset_max_signin_session_duration =
+                        Some(Shape::read_as(&BOOLEAN_OBJECT_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_LOGIN_PROFILE_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_LOGIN_PROFILE_REQUEST_MEMBERS[0])?;
+            self.user_name.write_as(&USER_NAME_TYPE, to)?;
+            if let Some(value) = &self.password {
+                to.member(1, &UPDATE_LOGIN_PROFILE_REQUEST_MEMBERS[1])?;
+                value.write_as(&PASSWORD_TYPE, to)?;
+            }
+            if let Some(value) = &self.password_reset_required {
+                to.member(2, &UPDATE_LOGIN_PROFILE_REQUEST_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_OBJECT_TYPE, to)?;
+            }
+            if let Some(value) = &self.max_signin_session_duration {
+                to.member(3, &UPDATE_LOGIN_PROFILE_REQUEST_MEMBERS[3])?;
+                value.write_as(&MAX_SIGNIN_SESSION_DURATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.reset_max_signin_session_duration {
+                to.member(4, &UPDATE_LOGIN_PROFILE_REQUEST_MEMBERS[4])?;
+                value.write_as(&BOOLEAN_OBJECT_TYPE, to)?;
+            }
             Ok(())
         })
     }
@@ -6023,6 +9044,94 @@ impl Shape for User {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UserDetail {
+    pub path: Option<String>,
+    pub user_name: Option<String>,
+    pub user_id: Option<String>,
+    pub arn: Option<String>,
+    pub create_date: Option<Timestamp>,
+    pub user_policy_list: Option<Vec<PolicyDetail>>,
+    pub group_list: Option<Vec<String>>,
+    pub attached_managed_policies: Option<Vec<AttachedPolicy>>,
+    pub permissions_boundary: Option<AttachedPermissionsBoundary>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+impl Shape for UserDetail {
+    const SCHEMA: &'static Schema = &USER_DETAIL;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&USER_DETAIL, &mut |index, from| {
+            match index {
+                0 => value.path = Some(Shape::read_as(&PATH_TYPE, from)?),
+                1 => value.user_name = Some(Shape::read_as(&USER_NAME_TYPE, from)?),
+                2 => value.user_id = Some(Shape::read_as(&ID_TYPE, from)?),
+                3 => value.arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                4 => value.create_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                5 => value.user_policy_list = Some(Shape::read_as(&POLICY_DETAIL_LIST_TYPE, from)?),
+                6 => value.group_list = Some(Shape::read_as(&GROUP_NAME_LIST_TYPE, from)?),
+                7 => {
+                    value.attached_managed_policies =
+                        Some(Shape::read_as(&ATTACHED_POLICIES_LIST_TYPE, from)?);
+                }
+                8 => value.permissions_boundary = Some(Shape::read_as(&ATTACHED_PERMISSIONS_BOUNDARY, from)?),
+                9 => value.tags = Some(Shape::read_as(&TAG_LIST_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&USER_DETAIL, &mut |to| {
+            if let Some(value) = &self.path {
+                to.member(0, &USER_DETAIL_MEMBERS[0])?;
+                value.write_as(&PATH_TYPE, to)?;
+            }
+            if let Some(value) = &self.user_name {
+                to.member(1, &USER_DETAIL_MEMBERS[1])?;
+                value.write_as(&USER_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.user_id {
+                to.member(2, &USER_DETAIL_MEMBERS[2])?;
+                value.write_as(&ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.arn {
+                to.member(3, &USER_DETAIL_MEMBERS[3])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.create_date {
+                to.member(4, &USER_DETAIL_MEMBERS[4])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.user_policy_list {
+                to.member(5, &USER_DETAIL_MEMBERS[5])?;
+                value.write_as(&POLICY_DETAIL_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.group_list {
+                to.member(6, &USER_DETAIL_MEMBERS[6])?;
+                value.write_as(&GROUP_NAME_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.attached_managed_policies {
+                to.member(7, &USER_DETAIL_MEMBERS[7])?;
+                value.write_as(&ATTACHED_POLICIES_LIST_TYPE, to)?;
+            }
+            if let Some(value) = &self.permissions_boundary {
+                to.member(8, &USER_DETAIL_MEMBERS[8])?;
+                value.write_as(&ATTACHED_PERMISSIONS_BOUNDARY, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(9, &USER_DETAIL_MEMBERS[9])?;
+                value.write_as(&TAG_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobStatusType {
     InProgress,
@@ -6083,6 +9192,39 @@ impl TryFrom<&str> for PolicyOwnerEntityType {
             "USER" => Ok(Self::User),
             "ROLE" => Ok(Self::Role),
             "GROUP" => Ok(Self::Group),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PolicyScopeType {
+    All,
+    Aws,
+    Local,
+}
+
+impl PolicyScopeType {
+    pub const NAMES: &'static [&'static str] = &["All", "AWS", "Local"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "All",
+            Self::Aws => "AWS",
+            Self::Local => "Local",
+        }
+    }
+}
+
+impl TryFrom<&str> for PolicyScopeType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "All" => Ok(Self::All),
+            "AWS" => Ok(Self::Aws),
+            "Local" => Ok(Self::Local),
 
             _ => Err(UnknownValue),
         }
@@ -6152,6 +9294,167 @@ impl TryFrom<&str> for StatusType {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SummaryKeyType {
+    Users,
+    UsersQuota,
+    Groups,
+    GroupsQuota,
+    ServerCertificates,
+    ServerCertificatesQuota,
+    UserPolicySizeQuota,
+    GroupPolicySizeQuota,
+    GroupsPerUserQuota,
+    SigningCertificatesPerUserQuota,
+    AccessKeysPerUserQuota,
+    MfaDevices,
+    MfaDevicesInUse,
+    AccountMfaEnabled,
+    AccountAccessKeysPresent,
+    AccountPasswordPresent,
+    AccountSigningCertificatesPresent,
+    AttachedPoliciesPerGroupQuota,
+    AttachedPoliciesPerRoleQuota,
+    AttachedPoliciesPerUserQuota,
+    Policies,
+    PoliciesQuota,
+    PolicySizeQuota,
+    PolicyVersionsInUse,
+    PolicyVersionsInUseQuota,
+    VersionsPerPolicyQuota,
+    GlobalEndpointTokenVersion,
+    AssumeRolePolicySizeQuota,
+    InstanceProfiles,
+    InstanceProfilesQuota,
+    Providers,
+    RolePolicySizeQuota,
+    Roles,
+    RolesQuota,
+}
+
+impl SummaryKeyType {
+    pub const NAMES: &'static [&'static str] = &[
+        "Users",
+        "UsersQuota",
+        "Groups",
+        "GroupsQuota",
+        "ServerCertificates",
+        "ServerCertificatesQuota",
+        "UserPolicySizeQuota",
+        "GroupPolicySizeQuota",
+        "GroupsPerUserQuota",
+        "SigningCertificatesPerUserQuota",
+        "AccessKeysPerUserQuota",
+        "MFADevices",
+        "MFADevicesInUse",
+        "AccountMFAEnabled",
+        "AccountAccessKeysPresent",
+        "AccountPasswordPresent",
+        "AccountSigningCertificatesPresent",
+        "AttachedPoliciesPerGroupQuota",
+        "AttachedPoliciesPerRoleQuota",
+        "AttachedPoliciesPerUserQuota",
+        "Policies",
+        "PoliciesQuota",
+        "PolicySizeQuota",
+        "PolicyVersionsInUse",
+        "PolicyVersionsInUseQuota",
+        "VersionsPerPolicyQuota",
+        "GlobalEndpointTokenVersion",
+        "AssumeRolePolicySizeQuota",
+        "InstanceProfiles",
+        "InstanceProfilesQuota",
+        "Providers",
+        "RolePolicySizeQuota",
+        "Roles",
+        "RolesQuota",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Users => "Users",
+            Self::UsersQuota => "UsersQuota",
+            Self::Groups => "Groups",
+            Self::GroupsQuota => "GroupsQuota",
+            Self::ServerCertificates => "ServerCertificates",
+            Self::ServerCertificatesQuota => "ServerCertificatesQuota",
+            Self::UserPolicySizeQuota => "UserPolicySizeQuota",
+            Self::GroupPolicySizeQuota => "GroupPolicySizeQuota",
+            Self::GroupsPerUserQuota => "GroupsPerUserQuota",
+            Self::SigningCertificatesPerUserQuota => "SigningCertificatesPerUserQuota",
+            Self::AccessKeysPerUserQuota => "AccessKeysPerUserQuota",
+            Self::MfaDevices => "MFADevices",
+            Self::MfaDevicesInUse => "MFADevicesInUse",
+            Self::AccountMfaEnabled => "AccountMFAEnabled",
+            Self::AccountAccessKeysPresent => "AccountAccessKeysPresent",
+            Self::AccountPasswordPresent => "AccountPasswordPresent",
+            Self::AccountSigningCertificatesPresent => "AccountSigningCertificatesPresent",
+            Self::AttachedPoliciesPerGroupQuota => "AttachedPoliciesPerGroupQuota",
+            Self::AttachedPoliciesPerRoleQuota => "AttachedPoliciesPerRoleQuota",
+            Self::AttachedPoliciesPerUserQuota => "AttachedPoliciesPerUserQuota",
+            Self::Policies => "Policies",
+            Self::PoliciesQuota => "PoliciesQuota",
+            Self::PolicySizeQuota => "PolicySizeQuota",
+            Self::PolicyVersionsInUse => "PolicyVersionsInUse",
+            Self::PolicyVersionsInUseQuota => "PolicyVersionsInUseQuota",
+            Self::VersionsPerPolicyQuota => "VersionsPerPolicyQuota",
+            Self::GlobalEndpointTokenVersion => "GlobalEndpointTokenVersion",
+            Self::AssumeRolePolicySizeQuota => "AssumeRolePolicySizeQuota",
+            Self::InstanceProfiles => "InstanceProfiles",
+            Self::InstanceProfilesQuota => "InstanceProfilesQuota",
+            Self::Providers => "Providers",
+            Self::RolePolicySizeQuota => "RolePolicySizeQuota",
+            Self::Roles => "Roles",
+            Self::RolesQuota => "RolesQuota",
+        }
+    }
+}
+
+impl TryFrom<&str> for SummaryKeyType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "Users" => Ok(Self::Users),
+            "UsersQuota" => Ok(Self::UsersQuota),
+            "Groups" => Ok(Self::Groups),
+            "GroupsQuota" => Ok(Self::GroupsQuota),
+            "ServerCertificates" => Ok(Self::ServerCertificates),
+            "ServerCertificatesQuota" => Ok(Self::ServerCertificatesQuota),
+            "UserPolicySizeQuota" => Ok(Self::UserPolicySizeQuota),
+            "GroupPolicySizeQuota" => Ok(Self::GroupPolicySizeQuota),
+            "GroupsPerUserQuota" => Ok(Self::GroupsPerUserQuota),
+            "SigningCertificatesPerUserQuota" => Ok(Self::SigningCertificatesPerUserQuota),
+            "AccessKeysPerUserQuota" => Ok(Self::AccessKeysPerUserQuota),
+            "MFADevices" => Ok(Self::MfaDevices),
+            "MFADevicesInUse" => Ok(Self::MfaDevicesInUse),
+            "AccountMFAEnabled" => Ok(Self::AccountMfaEnabled),
+            "AccountAccessKeysPresent" => Ok(Self::AccountAccessKeysPresent),
+            "AccountPasswordPresent" => Ok(Self::AccountPasswordPresent),
+            "AccountSigningCertificatesPresent" => Ok(Self::AccountSigningCertificatesPresent),
+            "AttachedPoliciesPerGroupQuota" => Ok(Self::AttachedPoliciesPerGroupQuota),
+            "AttachedPoliciesPerRoleQuota" => Ok(Self::AttachedPoliciesPerRoleQuota),
+            "AttachedPoliciesPerUserQuota" => Ok(Self::AttachedPoliciesPerUserQuota),
+            "Policies" => Ok(Self::Policies),
+            "PoliciesQuota" => Ok(Self::PoliciesQuota),
+            "PolicySizeQuota" => Ok(Self::PolicySizeQuota),
+            "PolicyVersionsInUse" => Ok(Self::PolicyVersionsInUse),
+            "PolicyVersionsInUseQuota" => Ok(Self::PolicyVersionsInUseQuota),
+            "VersionsPerPolicyQuota" => Ok(Self::VersionsPerPolicyQuota),
+            "GlobalEndpointTokenVersion" => Ok(Self::GlobalEndpointTokenVersion),
+            "AssumeRolePolicySizeQuota" => Ok(Self::AssumeRolePolicySizeQuota),
+            "InstanceProfiles" => Ok(Self::InstanceProfiles),
+            "InstanceProfilesQuota" => Ok(Self::InstanceProfilesQuota),
+            "Providers" => Ok(Self::Providers),
+            "RolePolicySizeQuota" => Ok(Self::RolePolicySizeQuota),
+            "Roles" => Ok(Self::Roles),
+            "RolesQuota" => Ok(Self::RolesQuota),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
 static ACCESS_ADVISOR_USAGE_GRANULARITY_TYPE: Schema = Schema {
     name: "AccessAdvisorUsageGranularityType",
     kind: Kind::String,
@@ -6173,6 +9476,15 @@ static ACCESS_KEY_MEMBERS: [Member; 5] = [
 ];
 
 static ACCESS_KEY: Schema = Schema::plain("AccessKey", Kind::Structure(&ACCESS_KEY_MEMBERS));
+
+static ACCESS_KEY_LAST_USED_MEMBERS: [Member; 3] = [
+    Member { name: "LastUsedDate", wire: "LastUsedDate", required: false, schema: &DATE_TYPE },
+    Member { name: "ServiceName", wire: "ServiceName", required: true, schema: &STRING_TYPE },
+    Member { name: "Region", wire: "Region", required: true, schema: &STRING_TYPE },
+];
+
+static ACCESS_KEY_LAST_USED: Schema =
+    Schema::plain("AccessKeyLastUsed", Kind::Structure(&ACCESS_KEY_LAST_USED_MEMBERS));
 
 static ACCESS_KEY_METADATA_MEMBERS: [Member; 4] = [
     Member { name: "UserName", wire: "UserName", required: false, schema: &USER_NAME_TYPE },
@@ -6226,8 +9538,24 @@ static ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST: Schema = Schema::plain(
     Kind::Structure(&ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST_MEMBERS),
 );
 
+static ADD_USER_TO_GROUP_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "UserName", wire: "UserName", required: true, schema: &EXISTING_USER_NAME_TYPE },
+];
+
+static ADD_USER_TO_GROUP_REQUEST: Schema =
+    Schema::plain("AddUserToGroupRequest", Kind::Structure(&ADD_USER_TO_GROUP_REQUEST_MEMBERS));
+
 static ARN_LIST_TYPE: Schema =
     Schema::plain("ArnListType", Kind::List(&Element { schema: &ARN_TYPE, wire: "member", flat: false }));
+
+static ATTACH_GROUP_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+];
+
+static ATTACH_GROUP_POLICY_REQUEST: Schema =
+    Schema::plain("AttachGroupPolicyRequest", Kind::Structure(&ATTACH_GROUP_POLICY_REQUEST_MEMBERS));
 
 static ATTACH_ROLE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
@@ -6402,6 +9730,26 @@ static CREATE_ACCESS_KEY_RESPONSE_MEMBERS: [Member; 1] =
 static CREATE_ACCESS_KEY_RESPONSE: Schema =
     Schema::plain("CreateAccessKeyResponse", Kind::Structure(&CREATE_ACCESS_KEY_RESPONSE_MEMBERS));
 
+static CREATE_ACCOUNT_ALIAS_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "AccountAlias", wire: "AccountAlias", required: true, schema: &ACCOUNT_ALIAS_TYPE }];
+
+static CREATE_ACCOUNT_ALIAS_REQUEST: Schema =
+    Schema::plain("CreateAccountAliasRequest", Kind::Structure(&CREATE_ACCOUNT_ALIAS_REQUEST_MEMBERS));
+
+static CREATE_GROUP_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "Path", wire: "Path", required: false, schema: &PATH_TYPE },
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+];
+
+static CREATE_GROUP_REQUEST: Schema =
+    Schema::plain("CreateGroupRequest", Kind::Structure(&CREATE_GROUP_REQUEST_MEMBERS));
+
+static CREATE_GROUP_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "Group", wire: "Group", required: true, schema: &GROUP }];
+
+static CREATE_GROUP_RESPONSE: Schema =
+    Schema::plain("CreateGroupResponse", Kind::Structure(&CREATE_GROUP_RESPONSE_MEMBERS));
+
 static CREATE_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 3] = [
     Member {
         name: "InstanceProfileName",
@@ -6423,6 +9771,32 @@ static CREATE_INSTANCE_PROFILE_RESPONSE: Schema = Schema::plain(
     "CreateInstanceProfileResponse",
     Kind::Structure(&CREATE_INSTANCE_PROFILE_RESPONSE_MEMBERS),
 );
+
+static CREATE_LOGIN_PROFILE_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "UserName", wire: "UserName", required: false, schema: &USER_NAME_TYPE },
+    Member { name: "Password", wire: "Password", required: false, schema: &PASSWORD_TYPE },
+    Member {
+        name: "PasswordResetRequired",
+        wire: "PasswordResetRequired",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member {
+        name: "MaxSigninSessionDuration",
+        wire: "MaxSigninSessionDuration",
+        required: false,
+        schema: &MAX_SIGNIN_SESSION_DURATION_TYPE,
+    },
+];
+
+static CREATE_LOGIN_PROFILE_REQUEST: Schema =
+    Schema::plain("CreateLoginProfileRequest", Kind::Structure(&CREATE_LOGIN_PROFILE_REQUEST_MEMBERS));
+
+static CREATE_LOGIN_PROFILE_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "LoginProfile", wire: "LoginProfile", required: true, schema: &LOGIN_PROFILE }];
+
+static CREATE_LOGIN_PROFILE_RESPONSE: Schema =
+    Schema::plain("CreateLoginProfileResponse", Kind::Structure(&CREATE_LOGIN_PROFILE_RESPONSE_MEMBERS));
 
 static CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 6] = [
     Member { name: "Url", wire: "Url", required: true, schema: &OPEN_ID_CONNECT_PROVIDER_URL_TYPE },
@@ -6457,6 +9831,38 @@ static CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE: Schema = Schema::plain(
     "CreateOpenIDConnectProviderResponse",
     Kind::Structure(&CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE_MEMBERS),
 );
+
+static CREATE_POLICY_REQUEST_MEMBERS: [Member; 5] = [
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+    Member { name: "Path", wire: "Path", required: false, schema: &POLICY_PATH_TYPE },
+    Member { name: "PolicyDocument", wire: "PolicyDocument", required: true, schema: &POLICY_DOCUMENT_TYPE },
+    Member { name: "Description", wire: "Description", required: false, schema: &POLICY_DESCRIPTION_TYPE },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+];
+
+static CREATE_POLICY_REQUEST: Schema =
+    Schema::plain("CreatePolicyRequest", Kind::Structure(&CREATE_POLICY_REQUEST_MEMBERS));
+
+static CREATE_POLICY_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "Policy", wire: "Policy", required: false, schema: &POLICY }];
+
+static CREATE_POLICY_RESPONSE: Schema =
+    Schema::plain("CreatePolicyResponse", Kind::Structure(&CREATE_POLICY_RESPONSE_MEMBERS));
+
+static CREATE_POLICY_VERSION_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+    Member { name: "PolicyDocument", wire: "PolicyDocument", required: true, schema: &POLICY_DOCUMENT_TYPE },
+    Member { name: "SetAsDefault", wire: "SetAsDefault", required: false, schema: &BOOLEAN_TYPE },
+];
+
+static CREATE_POLICY_VERSION_REQUEST: Schema =
+    Schema::plain("CreatePolicyVersionRequest", Kind::Structure(&CREATE_POLICY_VERSION_REQUEST_MEMBERS));
+
+static CREATE_POLICY_VERSION_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "PolicyVersion", wire: "PolicyVersion", required: false, schema: &POLICY_VERSION }];
+
+static CREATE_POLICY_VERSION_RESPONSE: Schema =
+    Schema::plain("CreatePolicyVersionResponse", Kind::Structure(&CREATE_POLICY_VERSION_RESPONSE_MEMBERS));
 
 static CREATE_ROLE_REQUEST_MEMBERS: [Member; 8] = [
     Member { name: "Path", wire: "Path", required: false, schema: &PATH_TYPE },
@@ -6536,6 +9942,26 @@ static DELETE_ACCESS_KEY_REQUEST_MEMBERS: [Member; 2] = [
 static DELETE_ACCESS_KEY_REQUEST: Schema =
     Schema::plain("DeleteAccessKeyRequest", Kind::Structure(&DELETE_ACCESS_KEY_REQUEST_MEMBERS));
 
+static DELETE_ACCOUNT_ALIAS_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "AccountAlias", wire: "AccountAlias", required: true, schema: &ACCOUNT_ALIAS_TYPE }];
+
+static DELETE_ACCOUNT_ALIAS_REQUEST: Schema =
+    Schema::plain("DeleteAccountAliasRequest", Kind::Structure(&DELETE_ACCOUNT_ALIAS_REQUEST_MEMBERS));
+
+static DELETE_GROUP_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+];
+
+static DELETE_GROUP_POLICY_REQUEST: Schema =
+    Schema::plain("DeleteGroupPolicyRequest", Kind::Structure(&DELETE_GROUP_POLICY_REQUEST_MEMBERS));
+
+static DELETE_GROUP_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE }];
+
+static DELETE_GROUP_REQUEST: Schema =
+    Schema::plain("DeleteGroupRequest", Kind::Structure(&DELETE_GROUP_REQUEST_MEMBERS));
+
 static DELETE_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 1] = [Member {
     name: "InstanceProfileName",
     wire: "InstanceProfileName",
@@ -6545,6 +9971,12 @@ static DELETE_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 1] = [Member {
 
 static DELETE_INSTANCE_PROFILE_REQUEST: Schema =
     Schema::plain("DeleteInstanceProfileRequest", Kind::Structure(&DELETE_INSTANCE_PROFILE_REQUEST_MEMBERS));
+
+static DELETE_LOGIN_PROFILE_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "UserName", wire: "UserName", required: false, schema: &USER_NAME_TYPE }];
+
+static DELETE_LOGIN_PROFILE_REQUEST: Schema =
+    Schema::plain("DeleteLoginProfileRequest", Kind::Structure(&DELETE_LOGIN_PROFILE_REQUEST_MEMBERS));
 
 static DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 1] = [Member {
     name: "OpenIDConnectProviderArn",
@@ -6557,6 +9989,20 @@ static DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::plain(
     "DeleteOpenIDConnectProviderRequest",
     Kind::Structure(&DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS),
 );
+
+static DELETE_POLICY_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE }];
+
+static DELETE_POLICY_REQUEST: Schema =
+    Schema::plain("DeletePolicyRequest", Kind::Structure(&DELETE_POLICY_REQUEST_MEMBERS));
+
+static DELETE_POLICY_VERSION_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+    Member { name: "VersionId", wire: "VersionId", required: true, schema: &POLICY_VERSION_ID_TYPE },
+];
+
+static DELETE_POLICY_VERSION_REQUEST: Schema =
+    Schema::plain("DeletePolicyVersionRequest", Kind::Structure(&DELETE_POLICY_VERSION_REQUEST_MEMBERS));
 
 static DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS: [Member; 1] =
     [Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE }];
@@ -6646,6 +10092,14 @@ static DELETION_TASK_STATUS_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static DETACH_GROUP_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+];
+
+static DETACH_GROUP_POLICY_REQUEST: Schema =
+    Schema::plain("DetachGroupPolicyRequest", Kind::Structure(&DETACH_GROUP_POLICY_REQUEST_MEMBERS));
+
 static DETACH_ROLE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
     Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
@@ -6678,6 +10132,13 @@ static ENTITY_INFO_MEMBERS: [Member; 5] = [
 ];
 
 static ENTITY_INFO: Schema = Schema::plain("EntityInfo", Kind::Structure(&ENTITY_INFO_MEMBERS));
+
+static ENTITY_TYPE: Schema = Schema {
+    name: "EntityType",
+    kind: Kind::String,
+    limits: Limits { values: EntityType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
 
 static ERROR_DETAILS_MEMBERS: [Member; 2] = [
     Member { name: "Message", wire: "Message", required: true, schema: &STRING_TYPE },
@@ -6787,6 +10248,81 @@ static GENERATE_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE: Schema = Schema::plain(
     Kind::Structure(&GENERATE_SERVICE_LAST_ACCESSED_DETAILS_RESPONSE_MEMBERS),
 );
 
+static GET_ACCESS_KEY_LAST_USED_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "AccessKeyId", wire: "AccessKeyId", required: true, schema: &ACCESS_KEY_ID_TYPE }];
+
+static GET_ACCESS_KEY_LAST_USED_REQUEST: Schema =
+    Schema::plain("GetAccessKeyLastUsedRequest", Kind::Structure(&GET_ACCESS_KEY_LAST_USED_REQUEST_MEMBERS));
+
+static GET_ACCESS_KEY_LAST_USED_RESPONSE_MEMBERS: [Member; 2] = [
+    Member { name: "UserName", wire: "UserName", required: false, schema: &EXISTING_USER_NAME_TYPE },
+    Member {
+        name: "AccessKeyLastUsed",
+        wire: "AccessKeyLastUsed",
+        required: false,
+        schema: &ACCESS_KEY_LAST_USED,
+    },
+];
+
+static GET_ACCESS_KEY_LAST_USED_RESPONSE: Schema = Schema::plain(
+    "GetAccessKeyLastUsedResponse",
+    Kind::Structure(&GET_ACCESS_KEY_LAST_USED_RESPONSE_MEMBERS),
+);
+
+static GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "Filter", wire: "Filter", required: false, schema: &ENTITY_LIST_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+];
+
+static GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST: Schema = Schema::plain(
+    "GetAccountAuthorizationDetailsRequest",
+    Kind::Structure(&GET_ACCOUNT_AUTHORIZATION_DETAILS_REQUEST_MEMBERS),
+);
+
+static GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_MEMBERS: [Member; 6] = [
+    Member {
+        name: "UserDetailList",
+        wire: "UserDetailList",
+        required: false,
+        schema: &USER_DETAIL_LIST_TYPE,
+    },
+    Member {
+        name: "GroupDetailList",
+        wire: "GroupDetailList",
+        required: false,
+        schema: &GROUP_DETAIL_LIST_TYPE,
+    },
+    Member {
+        name: "RoleDetailList",
+        wire: "RoleDetailList",
+        required: false,
+        schema: &ROLE_DETAIL_LIST_TYPE,
+    },
+    Member { name: "Policies", wire: "Policies", required: false, schema: &MANAGED_POLICY_DETAIL_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE: Schema = Schema::plain(
+    "GetAccountAuthorizationDetailsResponse",
+    Kind::Structure(&GET_ACCOUNT_AUTHORIZATION_DETAILS_RESPONSE_MEMBERS),
+);
+
+static GET_ACCOUNT_PASSWORD_POLICY_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "PasswordPolicy", wire: "PasswordPolicy", required: true, schema: &PASSWORD_POLICY }];
+
+static GET_ACCOUNT_PASSWORD_POLICY_RESPONSE: Schema = Schema::plain(
+    "GetAccountPasswordPolicyResponse",
+    Kind::Structure(&GET_ACCOUNT_PASSWORD_POLICY_RESPONSE_MEMBERS),
+);
+
+static GET_ACCOUNT_SUMMARY_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "SummaryMap", wire: "SummaryMap", required: false, schema: &SUMMARY_MAP_TYPE }];
+
+static GET_ACCOUNT_SUMMARY_RESPONSE: Schema =
+    Schema::plain("GetAccountSummaryResponse", Kind::Structure(&GET_ACCOUNT_SUMMARY_RESPONSE_MEMBERS));
+
 static GET_CONTEXT_KEYS_FOR_CUSTOM_POLICY_REQUEST_MEMBERS: [Member; 1] = [Member {
     name: "PolicyInputList",
     wire: "PolicyInputList",
@@ -6826,6 +10362,42 @@ static GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST: Schema = Schema::plain(
     Kind::Structure(&GET_CONTEXT_KEYS_FOR_PRINCIPAL_POLICY_REQUEST_MEMBERS),
 );
 
+static GET_GROUP_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+];
+
+static GET_GROUP_POLICY_REQUEST: Schema =
+    Schema::plain("GetGroupPolicyRequest", Kind::Structure(&GET_GROUP_POLICY_REQUEST_MEMBERS));
+
+static GET_GROUP_POLICY_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+    Member { name: "PolicyDocument", wire: "PolicyDocument", required: true, schema: &POLICY_DOCUMENT_TYPE },
+];
+
+static GET_GROUP_POLICY_RESPONSE: Schema =
+    Schema::plain("GetGroupPolicyResponse", Kind::Structure(&GET_GROUP_POLICY_RESPONSE_MEMBERS));
+
+static GET_GROUP_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static GET_GROUP_REQUEST: Schema =
+    Schema::plain("GetGroupRequest", Kind::Structure(&GET_GROUP_REQUEST_MEMBERS));
+
+static GET_GROUP_RESPONSE_MEMBERS: [Member; 4] = [
+    Member { name: "Group", wire: "Group", required: true, schema: &GROUP },
+    Member { name: "Users", wire: "Users", required: true, schema: &USER_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static GET_GROUP_RESPONSE: Schema =
+    Schema::plain("GetGroupResponse", Kind::Structure(&GET_GROUP_RESPONSE_MEMBERS));
+
 static GET_INSTANCE_PROFILE_REQUEST_MEMBERS: [Member; 1] = [Member {
     name: "InstanceProfileName",
     wire: "InstanceProfileName",
@@ -6841,6 +10413,18 @@ static GET_INSTANCE_PROFILE_RESPONSE_MEMBERS: [Member; 1] =
 
 static GET_INSTANCE_PROFILE_RESPONSE: Schema =
     Schema::plain("GetInstanceProfileResponse", Kind::Structure(&GET_INSTANCE_PROFILE_RESPONSE_MEMBERS));
+
+static GET_LOGIN_PROFILE_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "UserName", wire: "UserName", required: false, schema: &USER_NAME_TYPE }];
+
+static GET_LOGIN_PROFILE_REQUEST: Schema =
+    Schema::plain("GetLoginProfileRequest", Kind::Structure(&GET_LOGIN_PROFILE_REQUEST_MEMBERS));
+
+static GET_LOGIN_PROFILE_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "LoginProfile", wire: "LoginProfile", required: true, schema: &LOGIN_PROFILE }];
+
+static GET_LOGIN_PROFILE_RESPONSE: Schema =
+    Schema::plain("GetLoginProfileResponse", Kind::Structure(&GET_LOGIN_PROFILE_RESPONSE_MEMBERS));
 
 static GET_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS: [Member; 1] = [Member {
     name: "OpenIDConnectProviderArn",
@@ -6886,6 +10470,20 @@ static GET_POLICY_RESPONSE_MEMBERS: [Member; 1] =
 
 static GET_POLICY_RESPONSE: Schema =
     Schema::plain("GetPolicyResponse", Kind::Structure(&GET_POLICY_RESPONSE_MEMBERS));
+
+static GET_POLICY_VERSION_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+    Member { name: "VersionId", wire: "VersionId", required: true, schema: &POLICY_VERSION_ID_TYPE },
+];
+
+static GET_POLICY_VERSION_REQUEST: Schema =
+    Schema::plain("GetPolicyVersionRequest", Kind::Structure(&GET_POLICY_VERSION_REQUEST_MEMBERS));
+
+static GET_POLICY_VERSION_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "PolicyVersion", wire: "PolicyVersion", required: false, schema: &POLICY_VERSION }];
+
+static GET_POLICY_VERSION_RESPONSE: Schema =
+    Schema::plain("GetPolicyVersionResponse", Kind::Structure(&GET_POLICY_VERSION_RESPONSE_MEMBERS));
 
 static GET_ROLE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
@@ -7039,6 +10637,38 @@ static GET_USER_RESPONSE_MEMBERS: [Member; 1] =
 static GET_USER_RESPONSE: Schema =
     Schema::plain("GetUserResponse", Kind::Structure(&GET_USER_RESPONSE_MEMBERS));
 
+static GROUP_MEMBERS: [Member; 5] = [
+    Member { name: "Path", wire: "Path", required: true, schema: &PATH_TYPE },
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "GroupId", wire: "GroupId", required: true, schema: &ID_TYPE },
+    Member { name: "Arn", wire: "Arn", required: true, schema: &ARN_TYPE },
+    Member { name: "CreateDate", wire: "CreateDate", required: true, schema: &DATE_TYPE },
+];
+
+static GROUP: Schema = Schema::plain("Group", Kind::Structure(&GROUP_MEMBERS));
+
+static GROUP_DETAIL_MEMBERS: [Member; 7] = [
+    Member { name: "Path", wire: "Path", required: false, schema: &PATH_TYPE },
+    Member { name: "GroupName", wire: "GroupName", required: false, schema: &GROUP_NAME_TYPE },
+    Member { name: "GroupId", wire: "GroupId", required: false, schema: &ID_TYPE },
+    Member { name: "Arn", wire: "Arn", required: false, schema: &ARN_TYPE },
+    Member { name: "CreateDate", wire: "CreateDate", required: false, schema: &DATE_TYPE },
+    Member {
+        name: "GroupPolicyList",
+        wire: "GroupPolicyList",
+        required: false,
+        schema: &POLICY_DETAIL_LIST_TYPE,
+    },
+    Member {
+        name: "AttachedManagedPolicies",
+        wire: "AttachedManagedPolicies",
+        required: false,
+        schema: &ATTACHED_POLICIES_LIST_TYPE,
+    },
+];
+
+static GROUP_DETAIL: Schema = Schema::plain("GroupDetail", Kind::Structure(&GROUP_DETAIL_MEMBERS));
+
 static INLINE_POLICY_IDENTIFIER_TYPE_MEMBERS: [Member; 3] = [
     Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
     Member { name: "AttachmentType", wire: "AttachmentType", required: true, schema: &ATTACHMENT_TYPE },
@@ -7090,6 +10720,56 @@ static LIST_ACCESS_KEYS_RESPONSE_MEMBERS: [Member; 3] = [
 
 static LIST_ACCESS_KEYS_RESPONSE: Schema =
     Schema::plain("ListAccessKeysResponse", Kind::Structure(&LIST_ACCESS_KEYS_RESPONSE_MEMBERS));
+
+static LIST_ACCOUNT_ALIASES_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_ACCOUNT_ALIASES_REQUEST: Schema =
+    Schema::plain("ListAccountAliasesRequest", Kind::Structure(&LIST_ACCOUNT_ALIASES_REQUEST_MEMBERS));
+
+static LIST_ACCOUNT_ALIASES_RESPONSE_MEMBERS: [Member; 3] = [
+    Member {
+        name: "AccountAliases",
+        wire: "AccountAliases",
+        required: true,
+        schema: &ACCOUNT_ALIAS_LIST_TYPE,
+    },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_ACCOUNT_ALIASES_RESPONSE: Schema =
+    Schema::plain("ListAccountAliasesResponse", Kind::Structure(&LIST_ACCOUNT_ALIASES_RESPONSE_MEMBERS));
+
+static LIST_ATTACHED_GROUP_POLICIES_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "PathPrefix", wire: "PathPrefix", required: false, schema: &POLICY_PATH_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_ATTACHED_GROUP_POLICIES_REQUEST: Schema = Schema::plain(
+    "ListAttachedGroupPoliciesRequest",
+    Kind::Structure(&LIST_ATTACHED_GROUP_POLICIES_REQUEST_MEMBERS),
+);
+
+static LIST_ATTACHED_GROUP_POLICIES_RESPONSE_MEMBERS: [Member; 3] = [
+    Member {
+        name: "AttachedPolicies",
+        wire: "AttachedPolicies",
+        required: false,
+        schema: &ATTACHED_POLICIES_LIST_TYPE,
+    },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_ATTACHED_GROUP_POLICIES_RESPONSE: Schema = Schema::plain(
+    "ListAttachedGroupPoliciesResponse",
+    Kind::Structure(&LIST_ATTACHED_GROUP_POLICIES_RESPONSE_MEMBERS),
+);
 
 static LIST_ATTACHED_ROLE_POLICIES_REQUEST_MEMBERS: [Member; 4] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
@@ -7146,6 +10826,90 @@ static LIST_ATTACHED_USER_POLICIES_RESPONSE: Schema = Schema::plain(
     "ListAttachedUserPoliciesResponse",
     Kind::Structure(&LIST_ATTACHED_USER_POLICIES_RESPONSE_MEMBERS),
 );
+
+static LIST_ENTITIES_FOR_POLICY_REQUEST_MEMBERS: [Member; 6] = [
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+    Member { name: "EntityFilter", wire: "EntityFilter", required: false, schema: &ENTITY_TYPE },
+    Member { name: "PathPrefix", wire: "PathPrefix", required: false, schema: &PATH_TYPE },
+    Member {
+        name: "PolicyUsageFilter",
+        wire: "PolicyUsageFilter",
+        required: false,
+        schema: &POLICY_USAGE_TYPE,
+    },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_ENTITIES_FOR_POLICY_REQUEST: Schema =
+    Schema::plain("ListEntitiesForPolicyRequest", Kind::Structure(&LIST_ENTITIES_FOR_POLICY_REQUEST_MEMBERS));
+
+static LIST_ENTITIES_FOR_POLICY_RESPONSE_MEMBERS: [Member; 5] = [
+    Member { name: "PolicyGroups", wire: "PolicyGroups", required: false, schema: &POLICY_GROUP_LIST_TYPE },
+    Member { name: "PolicyUsers", wire: "PolicyUsers", required: false, schema: &POLICY_USER_LIST_TYPE },
+    Member { name: "PolicyRoles", wire: "PolicyRoles", required: false, schema: &POLICY_ROLE_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_ENTITIES_FOR_POLICY_RESPONSE: Schema = Schema::plain(
+    "ListEntitiesForPolicyResponse",
+    Kind::Structure(&LIST_ENTITIES_FOR_POLICY_RESPONSE_MEMBERS),
+);
+
+static LIST_GROUP_POLICIES_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_GROUP_POLICIES_REQUEST: Schema =
+    Schema::plain("ListGroupPoliciesRequest", Kind::Structure(&LIST_GROUP_POLICIES_REQUEST_MEMBERS));
+
+static LIST_GROUP_POLICIES_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "PolicyNames", wire: "PolicyNames", required: true, schema: &POLICY_NAME_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_GROUP_POLICIES_RESPONSE: Schema =
+    Schema::plain("ListGroupPoliciesResponse", Kind::Structure(&LIST_GROUP_POLICIES_RESPONSE_MEMBERS));
+
+static LIST_GROUPS_FOR_USER_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "UserName", wire: "UserName", required: true, schema: &EXISTING_USER_NAME_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_GROUPS_FOR_USER_REQUEST: Schema =
+    Schema::plain("ListGroupsForUserRequest", Kind::Structure(&LIST_GROUPS_FOR_USER_REQUEST_MEMBERS));
+
+static LIST_GROUPS_FOR_USER_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Groups", wire: "Groups", required: true, schema: &GROUP_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_GROUPS_FOR_USER_RESPONSE: Schema =
+    Schema::plain("ListGroupsForUserResponse", Kind::Structure(&LIST_GROUPS_FOR_USER_RESPONSE_MEMBERS));
+
+static LIST_GROUPS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "PathPrefix", wire: "PathPrefix", required: false, schema: &PATH_PREFIX_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_GROUPS_REQUEST: Schema =
+    Schema::plain("ListGroupsRequest", Kind::Structure(&LIST_GROUPS_REQUEST_MEMBERS));
+
+static LIST_GROUPS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Groups", wire: "Groups", required: true, schema: &GROUP_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_GROUPS_RESPONSE: Schema =
+    Schema::plain("ListGroupsResponse", Kind::Structure(&LIST_GROUPS_RESPONSE_MEMBERS));
 
 static LIST_INSTANCE_PROFILE_TAGS_REQUEST_MEMBERS: [Member; 3] = [
     Member {
@@ -7318,6 +11082,73 @@ static LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE: Schema = Schema::plain(
     Kind::Structure(&LIST_POLICIES_GRANTING_SERVICE_ACCESS_RESPONSE_MEMBERS),
 );
 
+static LIST_POLICIES_REQUEST_MEMBERS: [Member; 6] = [
+    Member { name: "Scope", wire: "Scope", required: false, schema: &POLICY_SCOPE_TYPE },
+    Member { name: "OnlyAttached", wire: "OnlyAttached", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "PathPrefix", wire: "PathPrefix", required: false, schema: &POLICY_PATH_TYPE },
+    Member {
+        name: "PolicyUsageFilter",
+        wire: "PolicyUsageFilter",
+        required: false,
+        schema: &POLICY_USAGE_TYPE,
+    },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_POLICIES_REQUEST: Schema =
+    Schema::plain("ListPoliciesRequest", Kind::Structure(&LIST_POLICIES_REQUEST_MEMBERS));
+
+static LIST_POLICIES_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Policies", wire: "Policies", required: false, schema: &POLICY_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_POLICIES_RESPONSE: Schema =
+    Schema::plain("ListPoliciesResponse", Kind::Structure(&LIST_POLICIES_RESPONSE_MEMBERS));
+
+static LIST_POLICY_TAGS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_POLICY_TAGS_REQUEST: Schema =
+    Schema::plain("ListPolicyTagsRequest", Kind::Structure(&LIST_POLICY_TAGS_REQUEST_MEMBERS));
+
+static LIST_POLICY_TAGS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST_TYPE },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_POLICY_TAGS_RESPONSE: Schema =
+    Schema::plain("ListPolicyTagsResponse", Kind::Structure(&LIST_POLICY_TAGS_RESPONSE_MEMBERS));
+
+static LIST_POLICY_VERSIONS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "MaxItems", wire: "MaxItems", required: false, schema: &MAX_ITEMS_TYPE },
+];
+
+static LIST_POLICY_VERSIONS_REQUEST: Schema =
+    Schema::plain("ListPolicyVersionsRequest", Kind::Structure(&LIST_POLICY_VERSIONS_REQUEST_MEMBERS));
+
+static LIST_POLICY_VERSIONS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member {
+        name: "Versions",
+        wire: "Versions",
+        required: false,
+        schema: &POLICY_DOCUMENT_VERSION_LIST_TYPE,
+    },
+    Member { name: "IsTruncated", wire: "IsTruncated", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &RESPONSE_MARKER_TYPE },
+];
+
+static LIST_POLICY_VERSIONS_RESPONSE: Schema =
+    Schema::plain("ListPolicyVersionsResponse", Kind::Structure(&LIST_POLICY_VERSIONS_RESPONSE_MEMBERS));
+
 static LIST_ROLE_POLICIES_REQUEST_MEMBERS: [Member; 3] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
     Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
@@ -7426,6 +11257,68 @@ static LIST_USERS_RESPONSE_MEMBERS: [Member; 3] = [
 static LIST_USERS_RESPONSE: Schema =
     Schema::plain("ListUsersResponse", Kind::Structure(&LIST_USERS_RESPONSE_MEMBERS));
 
+static LOGIN_PROFILE_MEMBERS: [Member; 4] = [
+    Member { name: "UserName", wire: "UserName", required: true, schema: &USER_NAME_TYPE },
+    Member { name: "CreateDate", wire: "CreateDate", required: true, schema: &DATE_TYPE },
+    Member {
+        name: "PasswordResetRequired",
+        wire: "PasswordResetRequired",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member {
+        name: "MaxSigninSessionDuration",
+        wire: "MaxSigninSessionDuration",
+        required: false,
+        schema: &MAX_SIGNIN_SESSION_DURATION_TYPE,
+    },
+];
+
+static LOGIN_PROFILE: Schema = Schema::plain("LoginProfile", Kind::Structure(&LOGIN_PROFILE_MEMBERS));
+
+static MANAGED_POLICY_DETAIL_MEMBERS: [Member; 12] = [
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &POLICY_NAME_TYPE },
+    Member { name: "PolicyId", wire: "PolicyId", required: false, schema: &ID_TYPE },
+    Member { name: "Arn", wire: "Arn", required: false, schema: &ARN_TYPE },
+    Member { name: "Path", wire: "Path", required: false, schema: &POLICY_PATH_TYPE },
+    Member {
+        name: "DefaultVersionId",
+        wire: "DefaultVersionId",
+        required: false,
+        schema: &POLICY_VERSION_ID_TYPE,
+    },
+    Member {
+        name: "AttachmentCount",
+        wire: "AttachmentCount",
+        required: false,
+        schema: &ATTACHMENT_COUNT_TYPE,
+    },
+    Member {
+        name: "PermissionsBoundaryUsageCount",
+        wire: "PermissionsBoundaryUsageCount",
+        required: false,
+        schema: &ATTACHMENT_COUNT_TYPE,
+    },
+    Member { name: "IsAttachable", wire: "IsAttachable", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Description", wire: "Description", required: false, schema: &POLICY_DESCRIPTION_TYPE },
+    Member { name: "CreateDate", wire: "CreateDate", required: false, schema: &DATE_TYPE },
+    Member { name: "UpdateDate", wire: "UpdateDate", required: false, schema: &DATE_TYPE },
+    Member {
+        name: "PolicyVersionList",
+        wire: "PolicyVersionList",
+        required: false,
+        schema: &POLICY_DOCUMENT_VERSION_LIST_TYPE,
+    },
+];
+
+static MANAGED_POLICY_DETAIL: Schema =
+    Schema::plain("ManagedPolicyDetail", Kind::Structure(&MANAGED_POLICY_DETAIL_MEMBERS));
+
+static MANAGED_POLICY_DETAIL_LIST_TYPE: Schema = Schema::plain(
+    "ManagedPolicyDetailListType",
+    Kind::List(&Element { schema: &MANAGED_POLICY_DETAIL, wire: "member", flat: false }),
+);
+
 static OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY_MEMBERS: [Member; 2] = [
     Member { name: "Arn", wire: "Arn", required: false, schema: &ARN_TYPE },
     Member {
@@ -7482,6 +11375,51 @@ static ORGANIZATIONS_DECISION_DETAIL_MEMBERS: [Member; 1] = [Member {
 static ORGANIZATIONS_DECISION_DETAIL: Schema =
     Schema::plain("OrganizationsDecisionDetail", Kind::Structure(&ORGANIZATIONS_DECISION_DETAIL_MEMBERS));
 
+static PASSWORD_POLICY_MEMBERS: [Member; 10] = [
+    Member {
+        name: "MinimumPasswordLength",
+        wire: "MinimumPasswordLength",
+        required: false,
+        schema: &MINIMUM_PASSWORD_LENGTH_TYPE,
+    },
+    Member { name: "RequireSymbols", wire: "RequireSymbols", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "RequireNumbers", wire: "RequireNumbers", required: false, schema: &BOOLEAN_TYPE },
+    Member {
+        name: "RequireUppercaseCharacters",
+        wire: "RequireUppercaseCharacters",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member {
+        name: "RequireLowercaseCharacters",
+        wire: "RequireLowercaseCharacters",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member {
+        name: "AllowUsersToChangePassword",
+        wire: "AllowUsersToChangePassword",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member { name: "ExpirePasswords", wire: "ExpirePasswords", required: false, schema: &BOOLEAN_TYPE },
+    Member {
+        name: "MaxPasswordAge",
+        wire: "MaxPasswordAge",
+        required: false,
+        schema: &MAX_PASSWORD_AGE_TYPE,
+    },
+    Member {
+        name: "PasswordReusePrevention",
+        wire: "PasswordReusePrevention",
+        required: false,
+        schema: &PASSWORD_REUSE_PREVENTION_TYPE,
+    },
+    Member { name: "HardExpiry", wire: "HardExpiry", required: false, schema: &BOOLEAN_OBJECT_TYPE },
+];
+
+static PASSWORD_POLICY: Schema = Schema::plain("PasswordPolicy", Kind::Structure(&PASSWORD_POLICY_MEMBERS));
+
 static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Schema = Schema {
     name: "PermissionsBoundaryAttachmentType",
     kind: Kind::String,
@@ -7533,6 +11471,13 @@ static POLICY_MEMBERS: [Member; 12] = [
 
 static POLICY: Schema = Schema::plain("Policy", Kind::Structure(&POLICY_MEMBERS));
 
+static POLICY_DETAIL_MEMBERS: [Member; 2] = [
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &POLICY_NAME_TYPE },
+    Member { name: "PolicyDocument", wire: "PolicyDocument", required: false, schema: &POLICY_DOCUMENT_TYPE },
+];
+
+static POLICY_DETAIL: Schema = Schema::plain("PolicyDetail", Kind::Structure(&POLICY_DETAIL_MEMBERS));
+
 static POLICY_EVALUATION_DECISION_TYPE: Schema = Schema {
     name: "PolicyEvaluationDecisionType",
     kind: Kind::String,
@@ -7557,6 +11502,18 @@ static POLICY_GRANTING_SERVICE_ACCESS_MEMBERS: [Member; 5] = [
 
 static POLICY_GRANTING_SERVICE_ACCESS: Schema =
     Schema::plain("PolicyGrantingServiceAccess", Kind::Structure(&POLICY_GRANTING_SERVICE_ACCESS_MEMBERS));
+
+static POLICY_GROUP_MEMBERS: [Member; 2] = [
+    Member { name: "GroupName", wire: "GroupName", required: false, schema: &GROUP_NAME_TYPE },
+    Member { name: "GroupId", wire: "GroupId", required: false, schema: &ID_TYPE },
+];
+
+static POLICY_GROUP: Schema = Schema::plain("PolicyGroup", Kind::Structure(&POLICY_GROUP_MEMBERS));
+
+static POLICY_GROUP_LIST_TYPE: Schema = Schema::plain(
+    "PolicyGroupListType",
+    Kind::List(&Element { schema: &POLICY_GROUP, wire: "member", flat: false }),
+);
 
 static POLICY_IDENTIFIER_MEMBERS: [Member; 3] = [
     Member {
@@ -7586,6 +11543,18 @@ static POLICY_IDENTIFIER_POLICY_TYPE: Schema = Schema {
 
 static POLICY_IDENTIFIER_TYPE: Schema = Schema::plain("PolicyIdentifierType", Kind::String);
 
+static POLICY_ROLE_MEMBERS: [Member; 2] = [
+    Member { name: "RoleName", wire: "RoleName", required: false, schema: &ROLE_NAME_TYPE },
+    Member { name: "RoleId", wire: "RoleId", required: false, schema: &ID_TYPE },
+];
+
+static POLICY_ROLE: Schema = Schema::plain("PolicyRole", Kind::Structure(&POLICY_ROLE_MEMBERS));
+
+static POLICY_ROLE_LIST_TYPE: Schema = Schema::plain(
+    "PolicyRoleListType",
+    Kind::List(&Element { schema: &POLICY_ROLE, wire: "member", flat: false }),
+);
+
 static POLICY_SOURCE_TYPE: Schema = Schema {
     name: "PolicySourceType",
     kind: Kind::String,
@@ -7593,12 +11562,49 @@ static POLICY_SOURCE_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static POLICY_USAGE_TYPE: Schema = Schema {
+    name: "PolicyUsageType",
+    kind: Kind::String,
+    limits: Limits { values: PolicyUsageType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static POLICY_USER_MEMBERS: [Member; 2] = [
+    Member { name: "UserName", wire: "UserName", required: false, schema: &USER_NAME_TYPE },
+    Member { name: "UserId", wire: "UserId", required: false, schema: &ID_TYPE },
+];
+
+static POLICY_USER: Schema = Schema::plain("PolicyUser", Kind::Structure(&POLICY_USER_MEMBERS));
+
+static POLICY_USER_LIST_TYPE: Schema = Schema::plain(
+    "PolicyUserListType",
+    Kind::List(&Element { schema: &POLICY_USER, wire: "member", flat: false }),
+);
+
+static POLICY_VERSION_MEMBERS: [Member; 4] = [
+    Member { name: "Document", wire: "Document", required: false, schema: &POLICY_DOCUMENT_TYPE },
+    Member { name: "VersionId", wire: "VersionId", required: false, schema: &POLICY_VERSION_ID_TYPE },
+    Member { name: "IsDefaultVersion", wire: "IsDefaultVersion", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "CreateDate", wire: "CreateDate", required: false, schema: &DATE_TYPE },
+];
+
+static POLICY_VERSION: Schema = Schema::plain("PolicyVersion", Kind::Structure(&POLICY_VERSION_MEMBERS));
+
 static POSITION_MEMBERS: [Member; 2] = [
     Member { name: "Line", wire: "Line", required: false, schema: &LINE_NUMBER },
     Member { name: "Column", wire: "Column", required: false, schema: &COLUMN_NUMBER },
 ];
 
 static POSITION: Schema = Schema::plain("Position", Kind::Structure(&POSITION_MEMBERS));
+
+static PUT_GROUP_POLICY_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: true, schema: &POLICY_NAME_TYPE },
+    Member { name: "PolicyDocument", wire: "PolicyDocument", required: true, schema: &POLICY_DOCUMENT_TYPE },
+];
+
+static PUT_GROUP_POLICY_REQUEST: Schema =
+    Schema::plain("PutGroupPolicyRequest", Kind::Structure(&PUT_GROUP_POLICY_REQUEST_MEMBERS));
 
 static PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
@@ -7681,6 +11687,14 @@ static REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST: Schema = Schema::plain(
     "RemoveRoleFromInstanceProfileRequest",
     Kind::Structure(&REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST_MEMBERS),
 );
+
+static REMOVE_USER_FROM_GROUP_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "UserName", wire: "UserName", required: true, schema: &EXISTING_USER_NAME_TYPE },
+];
+
+static REMOVE_USER_FROM_GROUP_REQUEST: Schema =
+    Schema::plain("RemoveUserFromGroupRequest", Kind::Structure(&REMOVE_USER_FROM_GROUP_REQUEST_MEMBERS));
 
 static RESOURCE_HANDLING_OPTION_TYPE: Schema = Schema {
     name: "ResourceHandlingOptionType",
@@ -7791,6 +11805,48 @@ static ROLE_MEMBERS: [Member; 13] = [
 
 static ROLE: Schema = Schema::plain("Role", Kind::Structure(&ROLE_MEMBERS));
 
+static ROLE_DETAIL_MEMBERS: [Member; 12] = [
+    Member { name: "Path", wire: "Path", required: false, schema: &PATH_TYPE },
+    Member { name: "RoleName", wire: "RoleName", required: false, schema: &ROLE_NAME_TYPE },
+    Member { name: "RoleId", wire: "RoleId", required: false, schema: &ID_TYPE },
+    Member { name: "Arn", wire: "Arn", required: false, schema: &ARN_TYPE },
+    Member { name: "CreateDate", wire: "CreateDate", required: false, schema: &DATE_TYPE },
+    Member {
+        name: "AssumeRolePolicyDocument",
+        wire: "AssumeRolePolicyDocument",
+        required: false,
+        schema: &POLICY_DOCUMENT_TYPE,
+    },
+    Member {
+        name: "InstanceProfileList",
+        wire: "InstanceProfileList",
+        required: false,
+        schema: &INSTANCE_PROFILE_LIST_TYPE,
+    },
+    Member {
+        name: "RolePolicyList",
+        wire: "RolePolicyList",
+        required: false,
+        schema: &POLICY_DETAIL_LIST_TYPE,
+    },
+    Member {
+        name: "AttachedManagedPolicies",
+        wire: "AttachedManagedPolicies",
+        required: false,
+        schema: &ATTACHED_POLICIES_LIST_TYPE,
+    },
+    Member {
+        name: "PermissionsBoundary",
+        wire: "PermissionsBoundary",
+        required: false,
+        schema: &ATTACHED_PERMISSIONS_BOUNDARY,
+    },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+    Member { name: "RoleLastUsed", wire: "RoleLastUsed", required: false, schema: &ROLE_LAST_USED },
+];
+
+static ROLE_DETAIL: Schema = Schema::plain("RoleDetail", Kind::Structure(&ROLE_DETAIL_MEMBERS));
+
 static ROLE_LAST_USED_MEMBERS: [Member; 2] = [
     Member { name: "LastUsedDate", wire: "LastUsedDate", required: false, schema: &DATE_TYPE },
     Member { name: "Region", wire: "Region", required: false, schema: &STRING_TYPE },
@@ -7851,6 +11907,16 @@ static SERVICE_LAST_ACCESSED: Schema =
 static SERVICES_LAST_ACCESSED: Schema = Schema::plain(
     "ServicesLastAccessed",
     Kind::List(&Element { schema: &SERVICE_LAST_ACCESSED, wire: "member", flat: false }),
+);
+
+static SET_DEFAULT_POLICY_VERSION_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+    Member { name: "VersionId", wire: "VersionId", required: true, schema: &POLICY_VERSION_ID_TYPE },
+];
+
+static SET_DEFAULT_POLICY_VERSION_REQUEST: Schema = Schema::plain(
+    "SetDefaultPolicyVersionRequest",
+    Kind::Structure(&SET_DEFAULT_POLICY_VERSION_REQUEST_MEMBERS),
 );
 
 static SIMULATE_CUSTOM_POLICY_REQUEST_MEMBERS: [Member; 12] = [
@@ -8033,6 +12099,14 @@ static TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::plain(
     Kind::Structure(&TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS),
 );
 
+static TAG_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+    Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST_TYPE },
+];
+
+static TAG_POLICY_REQUEST: Schema =
+    Schema::plain("TagPolicyRequest", Kind::Structure(&TAG_POLICY_REQUEST_MEMBERS));
+
 static TAG_ROLE_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
     Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST_TYPE },
@@ -8090,6 +12164,14 @@ static UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::plain(
     Kind::Structure(&UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST_MEMBERS),
 );
 
+static UNTAG_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "PolicyArn", wire: "PolicyArn", required: true, schema: &ARN_TYPE },
+    Member { name: "TagKeys", wire: "TagKeys", required: true, schema: &TAG_KEY_LIST_TYPE },
+];
+
+static UNTAG_POLICY_REQUEST: Schema =
+    Schema::plain("UntagPolicyRequest", Kind::Structure(&UNTAG_POLICY_REQUEST_MEMBERS));
+
 static UNTAG_ROLE_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
     Member { name: "TagKeys", wire: "TagKeys", required: true, schema: &TAG_KEY_LIST_TYPE },
@@ -8115,6 +12197,53 @@ static UPDATE_ACCESS_KEY_REQUEST_MEMBERS: [Member; 3] = [
 static UPDATE_ACCESS_KEY_REQUEST: Schema =
     Schema::plain("UpdateAccessKeyRequest", Kind::Structure(&UPDATE_ACCESS_KEY_REQUEST_MEMBERS));
 
+static UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS: [Member; 9] = [
+    Member {
+        name: "MinimumPasswordLength",
+        wire: "MinimumPasswordLength",
+        required: false,
+        schema: &MINIMUM_PASSWORD_LENGTH_TYPE,
+    },
+    Member { name: "RequireSymbols", wire: "RequireSymbols", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "RequireNumbers", wire: "RequireNumbers", required: false, schema: &BOOLEAN_TYPE },
+    Member {
+        name: "RequireUppercaseCharacters",
+        wire: "RequireUppercaseCharacters",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member {
+        name: "RequireLowercaseCharacters",
+        wire: "RequireLowercaseCharacters",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member {
+        name: "AllowUsersToChangePassword",
+        wire: "AllowUsersToChangePassword",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member {
+        name: "MaxPasswordAge",
+        wire: "MaxPasswordAge",
+        required: false,
+        schema: &MAX_PASSWORD_AGE_TYPE,
+    },
+    Member {
+        name: "PasswordReusePrevention",
+        wire: "PasswordReusePrevention",
+        required: false,
+        schema: &PASSWORD_REUSE_PREVENTION_TYPE,
+    },
+    Member { name: "HardExpiry", wire: "HardExpiry", required: false, schema: &BOOLEAN_OBJECT_TYPE },
+];
+
+static UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST: Schema = Schema::plain(
+    "UpdateAccountPasswordPolicyRequest",
+    Kind::Structure(&UPDATE_ACCOUNT_PASSWORD_POLICY_REQUEST_MEMBERS),
+);
+
 static UPDATE_ASSUME_ROLE_POLICY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "RoleName", wire: "RoleName", required: true, schema: &ROLE_NAME_TYPE },
     Member { name: "PolicyDocument", wire: "PolicyDocument", required: true, schema: &POLICY_DOCUMENT_TYPE },
@@ -8124,6 +12253,41 @@ static UPDATE_ASSUME_ROLE_POLICY_REQUEST: Schema = Schema::plain(
     "UpdateAssumeRolePolicyRequest",
     Kind::Structure(&UPDATE_ASSUME_ROLE_POLICY_REQUEST_MEMBERS),
 );
+
+static UPDATE_GROUP_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "GroupName", wire: "GroupName", required: true, schema: &GROUP_NAME_TYPE },
+    Member { name: "NewPath", wire: "NewPath", required: false, schema: &PATH_TYPE },
+    Member { name: "NewGroupName", wire: "NewGroupName", required: false, schema: &GROUP_NAME_TYPE },
+];
+
+static UPDATE_GROUP_REQUEST: Schema =
+    Schema::plain("UpdateGroupRequest", Kind::Structure(&UPDATE_GROUP_REQUEST_MEMBERS));
+
+static UPDATE_LOGIN_PROFILE_REQUEST_MEMBERS: [Member; 5] = [
+    Member { name: "UserName", wire: "UserName", required: true, schema: &USER_NAME_TYPE },
+    Member { name: "Password", wire: "Password", required: false, schema: &PASSWORD_TYPE },
+    Member {
+        name: "PasswordResetRequired",
+        wire: "PasswordResetRequired",
+        required: false,
+        schema: &BOOLEAN_OBJECT_TYPE,
+    },
+    Member {
+        name: "MaxSigninSessionDuration",
+        wire: "MaxSigninSessionDuration",
+        required: false,
+        schema: &MAX_SIGNIN_SESSION_DURATION_TYPE,
+    },
+    Member {
+        name: "ResetMaxSigninSessionDuration",
+        wire: "ResetMaxSigninSessionDuration",
+        required: false,
+        schema: &BOOLEAN_OBJECT_TYPE,
+    },
+];
+
+static UPDATE_LOGIN_PROFILE_REQUEST: Schema =
+    Schema::plain("UpdateLoginProfileRequest", Kind::Structure(&UPDATE_LOGIN_PROFILE_REQUEST_MEMBERS));
 
 static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST_MEMBERS: [Member; 2] = [
     Member {
@@ -8211,6 +12375,36 @@ static USER_MEMBERS: [Member; 8] = [
 
 static USER: Schema = Schema::plain("User", Kind::Structure(&USER_MEMBERS));
 
+static USER_DETAIL_MEMBERS: [Member; 10] = [
+    Member { name: "Path", wire: "Path", required: false, schema: &PATH_TYPE },
+    Member { name: "UserName", wire: "UserName", required: false, schema: &USER_NAME_TYPE },
+    Member { name: "UserId", wire: "UserId", required: false, schema: &ID_TYPE },
+    Member { name: "Arn", wire: "Arn", required: false, schema: &ARN_TYPE },
+    Member { name: "CreateDate", wire: "CreateDate", required: false, schema: &DATE_TYPE },
+    Member {
+        name: "UserPolicyList",
+        wire: "UserPolicyList",
+        required: false,
+        schema: &POLICY_DETAIL_LIST_TYPE,
+    },
+    Member { name: "GroupList", wire: "GroupList", required: false, schema: &GROUP_NAME_LIST_TYPE },
+    Member {
+        name: "AttachedManagedPolicies",
+        wire: "AttachedManagedPolicies",
+        required: false,
+        schema: &ATTACHED_POLICIES_LIST_TYPE,
+    },
+    Member {
+        name: "PermissionsBoundary",
+        wire: "PermissionsBoundary",
+        required: false,
+        schema: &ATTACHED_PERMISSIONS_BOUNDARY,
+    },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST_TYPE },
+];
+
+static USER_DETAIL: Schema = Schema::plain("UserDetail", Kind::Structure(&USER_DETAIL_MEMBERS));
+
 static ACCESS_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]+", "[\\w]+");
 
 static ACCESS_KEY_ID_TYPE: Schema = Schema {
@@ -8232,6 +12426,28 @@ static ACCESS_KEY_METADATA_LIST_TYPE: Schema = Schema::plain(
 
 static ACCESS_KEY_SECRET_TYPE: Schema =
     Schema { name: "accessKeySecretType", kind: Kind::String, limits: Limits::NONE, sensitive: true };
+
+static ACCOUNT_ALIAS_LIST_TYPE: Schema = Schema::plain(
+    "accountAliasListType",
+    Kind::List(&Element { schema: &ACCOUNT_ALIAS_TYPE, wire: "member", flat: false }),
+);
+
+static ACCOUNT_ALIAS_TYPE_PATTERN: Pattern = Pattern::new(
+    "^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$",
+    "[a-z0-9](?:-[a-z0-9]|[a-z0-9]-?[a-z0-9])(?:-?[a-z0-9])*",
+);
+
+static ACCOUNT_ALIAS_TYPE: Schema = Schema {
+    name: "accountAliasType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(3),
+        max: Some(63),
+        pattern: Some(&ACCOUNT_ALIAS_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
 
 static ARN_TYPE: Schema = Schema {
     name: "arnType",
@@ -8298,6 +12514,11 @@ static ENTITY_DETAILS_LIST_TYPE: Schema = Schema::plain(
     Kind::List(&Element { schema: &ENTITY_DETAILS, wire: "member", flat: false }),
 );
 
+static ENTITY_LIST_TYPE: Schema = Schema::plain(
+    "entityListType",
+    Kind::List(&Element { schema: &ENTITY_TYPE, wire: "member", flat: false }),
+);
+
 static ENTITY_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static ENTITY_NAME_TYPE: Schema = Schema {
@@ -8320,6 +12541,19 @@ static EXISTING_USER_NAME_TYPE: Schema = Schema {
     },
     sensitive: false,
 };
+
+static GROUP_DETAIL_LIST_TYPE: Schema = Schema::plain(
+    "groupDetailListType",
+    Kind::List(&Element { schema: &GROUP_DETAIL, wire: "member", flat: false }),
+);
+
+static GROUP_LIST_TYPE: Schema =
+    Schema::plain("groupListType", Kind::List(&Element { schema: &GROUP, wire: "member", flat: false }));
+
+static GROUP_NAME_LIST_TYPE: Schema = Schema::plain(
+    "groupNameListType",
+    Kind::List(&Element { schema: &GROUP_NAME_TYPE, wire: "member", flat: false }),
+);
 
 static GROUP_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
@@ -8413,11 +12647,42 @@ static MAX_ITEMS_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static MAX_PASSWORD_AGE_TYPE: Schema = Schema {
+    name: "maxPasswordAgeType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(1), max: Some(1095), ..Limits::NONE },
+    sensitive: false,
+};
+
 static MAX_SIGNIN_SESSION_DURATION_TYPE: Schema = Schema {
     name: "maxSigninSessionDurationType",
     kind: Kind::Integer,
     limits: Limits { min: Some(3600), max: Some(7776000), ..Limits::NONE },
     sensitive: false,
+};
+
+static MINIMUM_PASSWORD_LENGTH_TYPE: Schema = Schema {
+    name: "minimumPasswordLengthType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(6), max: Some(128), ..Limits::NONE },
+    sensitive: false,
+};
+
+static PASSWORD_REUSE_PREVENTION_TYPE: Schema = Schema {
+    name: "passwordReusePreventionType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(1), max: Some(24), ..Limits::NONE },
+    sensitive: false,
+};
+
+static PASSWORD_TYPE_PATTERN: Pattern =
+    Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+
+static PASSWORD_TYPE: Schema = Schema {
+    name: "passwordType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&PASSWORD_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: true,
 };
 
 static PATH_PREFIX_TYPE_PATTERN: Pattern =
@@ -8449,6 +12714,11 @@ static POLICY_DESCRIPTION_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static POLICY_DETAIL_LIST_TYPE: Schema = Schema::plain(
+    "policyDetailListType",
+    Kind::List(&Element { schema: &POLICY_DETAIL, wire: "member", flat: false }),
+);
+
 static POLICY_DOCUMENT_TYPE_PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 
@@ -8464,10 +12734,18 @@ static POLICY_DOCUMENT_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static POLICY_DOCUMENT_VERSION_LIST_TYPE: Schema = Schema::plain(
+    "policyDocumentVersionListType",
+    Kind::List(&Element { schema: &POLICY_VERSION, wire: "member", flat: false }),
+);
+
 static POLICY_GRANTING_SERVICE_ACCESS_LIST_TYPE: Schema = Schema::plain(
     "policyGrantingServiceAccessListType",
     Kind::List(&Element { schema: &POLICY_GRANTING_SERVICE_ACCESS, wire: "member", flat: false }),
 );
+
+static POLICY_LIST_TYPE: Schema =
+    Schema::plain("policyListType", Kind::List(&Element { schema: &POLICY, wire: "member", flat: false }));
 
 static POLICY_NAME_LIST_TYPE: Schema = Schema::plain(
     "policyNameListType",
@@ -8497,6 +12775,13 @@ static POLICY_PATH_TYPE: Schema = Schema {
     name: "policyPathType",
     kind: Kind::String,
     limits: Limits { min: Some(1), max: Some(512), pattern: Some(&POLICY_PATH_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static POLICY_SCOPE_TYPE: Schema = Schema {
+    name: "policyScopeType",
+    kind: Kind::String,
+    limits: Limits { values: PolicyScopeType::NAMES, ..Limits::NONE },
     sensitive: false,
 };
 
@@ -8530,6 +12815,11 @@ static ROLE_DESCRIPTION_TYPE: Schema = Schema {
     limits: Limits { max: Some(1000), pattern: Some(&ROLE_DESCRIPTION_TYPE_PATTERN), ..Limits::NONE },
     sensitive: false,
 };
+
+static ROLE_DETAIL_LIST_TYPE: Schema = Schema::plain(
+    "roleDetailListType",
+    Kind::List(&Element { schema: &ROLE_DETAIL, wire: "member", flat: false }),
+);
 
 static ROLE_LIST_TYPE: Schema =
     Schema::plain("roleListType", Kind::List(&Element { schema: &ROLE, wire: "member", flat: false }));
@@ -8589,6 +12879,26 @@ static SUBJECT_TYPE_VALUE_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static SUMMARY_KEY_TYPE: Schema = Schema {
+    name: "summaryKeyType",
+    kind: Kind::String,
+    limits: Limits { values: SummaryKeyType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static SUMMARY_MAP_TYPE: Schema = Schema::plain(
+    "summaryMapType",
+    Kind::Map(&Entry {
+        key: &SUMMARY_KEY_TYPE,
+        value: &SUMMARY_VALUE_TYPE,
+        key_wire: "key",
+        value_wire: "value",
+        flat: false,
+    }),
+);
+
+static SUMMARY_VALUE_TYPE: Schema = Schema::plain("summaryValueType", Kind::Integer);
+
 static TAG_KEY_LIST_TYPE: Schema = Schema {
     name: "tagKeyListType",
     kind: Kind::List(&Element { schema: &TAG_KEY_TYPE, wire: "member", flat: false }),
@@ -8634,6 +12944,11 @@ static THUMBPRINT_TYPE: Schema = Schema {
     limits: Limits { min: Some(40), max: Some(40), ..Limits::NONE },
     sensitive: false,
 };
+
+static USER_DETAIL_LIST_TYPE: Schema = Schema::plain(
+    "userDetailListType",
+    Kind::List(&Element { schema: &USER_DETAIL, wire: "member", flat: false }),
+);
 
 static USER_LIST_TYPE: Schema =
     Schema::plain("userListType", Kind::List(&Element { schema: &USER, wire: "member", flat: false }));

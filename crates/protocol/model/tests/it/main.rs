@@ -113,6 +113,7 @@ fn what_must_be_secret_is_secret() {
         "SecretBinaryType",
         "SecretStringType",
         "accessKeySecretType",
+        "passwordType",
     ];
     assert_eq!(sensitive, BTreeSet::from(expected));
 
@@ -190,24 +191,30 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
     }
     let covered = all! {
         cloudtrail: LookupEvents;
-        iam: AddClientIDToOpenIDConnectProvider AddRoleToInstanceProfile AttachRolePolicy AttachUserPolicy
-            CreateAccessKey CreateInstanceProfile CreateOpenIDConnectProvider CreateRole CreateServiceLinkedRole
-            CreateUser DeleteAccessKey DeleteInstanceProfile DeleteOpenIDConnectProvider DeleteRole
-            DeleteRolePermissionsBoundary DeleteRolePolicy DeleteServiceLinkedRole DeleteUser
-            DeleteUserPermissionsBoundary DeleteUserPolicy DetachRolePolicy DetachUserPolicy
-            GenerateServiceLastAccessedDetails GetContextKeysForCustomPolicy GetContextKeysForPrincipalPolicy GetInstanceProfile
-            GetOpenIDConnectProvider GetPolicy GetRole GetRolePolicy GetServiceLastAccessedDetails
-            GetServiceLastAccessedDetailsWithEntities GetServiceLinkedRoleDeletionStatus GetUser
-            GetUserPolicy ListAccessKeys ListAttachedRolePolicies ListAttachedUserPolicies ListInstanceProfileTags
-            ListInstanceProfiles ListInstanceProfilesForRole ListOpenIDConnectProviderTags ListOpenIDConnectProviders
-            ListPoliciesGrantingServiceAccess
-            ListRolePolicies ListRoleTags ListRoles ListUserPolicies ListUserTags ListUsers
-            PutRolePermissionsBoundary PutRolePolicy PutUserPermissionsBoundary PutUserPolicy
-            RemoveClientIDFromOpenIDConnectProvider RemoveRoleFromInstanceProfile SimulateCustomPolicy
-            SimulatePrincipalPolicy TagInstanceProfile
-            TagOpenIDConnectProvider TagRole TagUser UntagInstanceProfile UntagOpenIDConnectProvider UntagRole
-            UntagUser UpdateAccessKey UpdateAssumeRolePolicy UpdateOpenIDConnectProviderThumbprint UpdateRole
-            UpdateRoleDescription UpdateUser;
+        iam: AddClientIDToOpenIDConnectProvider AddRoleToInstanceProfile AddUserToGroup AttachGroupPolicy
+            AttachRolePolicy AttachUserPolicy CreateAccessKey CreateAccountAlias CreateGroup CreateInstanceProfile
+            CreateLoginProfile CreateOpenIDConnectProvider CreatePolicy CreatePolicyVersion CreateRole
+            CreateServiceLinkedRole CreateUser DeleteAccessKey DeleteAccountAlias DeleteAccountPasswordPolicy
+            DeleteGroup DeleteGroupPolicy DeleteInstanceProfile DeleteLoginProfile DeleteOpenIDConnectProvider
+            DeletePolicy DeletePolicyVersion DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy
+            DeleteServiceLinkedRole DeleteUser DeleteUserPermissionsBoundary DeleteUserPolicy DetachGroupPolicy
+            DetachRolePolicy DetachUserPolicy GenerateServiceLastAccessedDetails GetAccessKeyLastUsed
+            GetAccountAuthorizationDetails GetAccountPasswordPolicy GetAccountSummary GetContextKeysForCustomPolicy
+            GetContextKeysForPrincipalPolicy GetGroup GetGroupPolicy GetInstanceProfile GetLoginProfile
+            GetOpenIDConnectProvider GetPolicy GetPolicyVersion GetRole GetRolePolicy GetServiceLastAccessedDetails
+            GetServiceLastAccessedDetailsWithEntities GetServiceLinkedRoleDeletionStatus GetUser GetUserPolicy
+            ListAccessKeys ListAccountAliases ListAttachedGroupPolicies ListAttachedRolePolicies
+            ListAttachedUserPolicies ListEntitiesForPolicy ListGroupPolicies ListGroups ListGroupsForUser
+            ListInstanceProfileTags ListInstanceProfiles ListInstanceProfilesForRole ListOpenIDConnectProviderTags
+            ListOpenIDConnectProviders ListPolicies ListPoliciesGrantingServiceAccess ListPolicyTags
+            ListPolicyVersions ListRolePolicies ListRoleTags ListRoles ListUserPolicies ListUserTags ListUsers
+            PutGroupPolicy PutRolePermissionsBoundary PutRolePolicy PutUserPermissionsBoundary PutUserPolicy
+            RemoveClientIDFromOpenIDConnectProvider RemoveRoleFromInstanceProfile RemoveUserFromGroup
+            SetDefaultPolicyVersion SimulateCustomPolicy SimulatePrincipalPolicy TagInstanceProfile
+            TagOpenIDConnectProvider TagPolicy TagRole TagUser UntagInstanceProfile UntagOpenIDConnectProvider
+            UntagPolicy UntagRole UntagUser UpdateAccessKey UpdateAccountPasswordPolicy UpdateAssumeRolePolicy
+            UpdateGroup UpdateLoginProfile UpdateOpenIDConnectProviderThumbprint UpdateRole UpdateRoleDescription
+            UpdateUser;
         kms: Decrypt GenerateDataKey;
         secretsmanager: BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret
             GetRandomPassword GetResourcePolicy GetSecretValue ListResourcePolicies ListSecretVersionIds

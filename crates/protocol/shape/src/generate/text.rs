@@ -26,6 +26,7 @@ const STEMS: &[&str] = &[
     "AKIAIOSFODNN7EXAMPLE",
     "app@example.com",
     "{}",
+    "v1",
 ];
 const FILLS: &[char] = &['a', 'A', '0', '1', '-', '/', '.', '='];
 /// Letters that upset careless encoders, for texts without a pattern.

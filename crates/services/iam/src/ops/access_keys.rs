@@ -1,6 +1,6 @@
 //! Access keys of users. The secret is in the answer of CreateAccessKey and nowhere else.
 
-use coffer_core::{Cx, Registry};
+use coffer_core::{Cx, Registry, Unscoped};
 use coffer_model::iam::{self, action};
 use coffer_shape::{ApiError, Empty};
 
@@ -13,13 +13,14 @@ use crate::{
     user::{UserRecord, new_key},
 };
 
-const KEYS_MAX: usize = 2;
+pub(super) const KEYS_MAX: usize = 2;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.serve::<iam::CreateAccessKey>(create_access_key);
     registry.serve::<iam::ListAccessKeys>(list_access_keys);
     registry.serve::<iam::UpdateAccessKey>(update_access_key);
     registry.serve::<iam::DeleteAccessKey>(delete_access_key);
+    registry.serve::<iam::GetAccessKeyLastUsed>(get_access_key_last_used);
 }
 
 fn create_access_key(
@@ -87,6 +88,28 @@ fn delete_access_key(cx: &mut Cx<'_>, input: iam::DeleteAccessKeyRequest) -> Res
     cx.erase::<AccessKeyRecord>(&[&key.id])?;
     cx.save(user)?;
     Ok(Empty {})
+}
+
+/// Uses of keys are in the audit trail and not counted beside it, so every key is shown as one that was never used.
+fn get_access_key_last_used(
+    cx: &mut Cx<'_>,
+    input: iam::GetAccessKeyLastUsedRequest,
+) -> Result<iam::GetAccessKeyLastUsedResponse, ApiError> {
+    let action = action::GET_ACCESS_KEY_LAST_USED;
+    let Some(key) = cx.part::<AccessKeyRecord>(&[&input.access_key_id])? else {
+        cx.ask(action, &Unscoped)?;
+        return Err(IamError::NoSuchAccessKey { id: input.access_key_id }.into());
+    };
+    let user = permitted::<UserRecord>(cx, &key.user_name, action)?;
+    let never = || String::from("N/A");
+    Ok(iam::GetAccessKeyLastUsedResponse {
+        user_name: Some(user.name.clone()),
+        access_key_last_used: Some(iam::AccessKeyLastUsed {
+            last_used_date: None,
+            service_name: never(),
+            region: never(),
+        }),
+    })
 }
 
 /// A key of this user and of nobody else.

@@ -16,7 +16,7 @@ use crate::{
     tags,
 };
 
-const PROFILES_MAX: usize = 1_000;
+pub(super) const PROFILES_MAX: usize = 1_000;
 const ROLES_PER_PROFILE_MAX: usize = 1;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -193,7 +193,7 @@ fn list_instance_profile_tags(
 }
 
 /// Without tags, as lists leave them out. `permitted` is what the caller has been permitted to look at with this action.
-fn shown(
+pub(super) fn shown(
     cx: &Cx<'_>,
     profile: &InstanceProfileRecord,
     permitted: &dyn Resource,

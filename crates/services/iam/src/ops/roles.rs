@@ -17,7 +17,7 @@ use crate::{
     tags, trust,
 };
 
-const ROLES_MAX: usize = 1_000;
+pub(super) const ROLES_MAX: usize = 1_000;
 const SESSION_SECONDS_DEFAULT: i64 = 3_600;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -92,9 +92,12 @@ pub(super) fn ensure_room(cx: &Cx<'_>) -> Result<(), ApiError> {
 fn get_role(cx: &mut Cx<'_>, input: iam::GetRoleRequest) -> Result<iam::GetRoleResponse, ApiError> {
     let role = permitted::<RoleRecord>(cx, &input.role_name, action::GET_ROLE)?;
     // Empty until the role is used.
-    let used = iam::RoleLastUsed { last_used_date: role.last_used_at, region: role.last_used_region.clone() };
-    let role = iam::Role { role_last_used: Some(used), ..shown(cx, &role, Shown::Whole)? };
+    let role = iam::Role { role_last_used: Some(last_used(&role)), ..shown(cx, &role, Shown::Whole)? };
     Ok(iam::GetRoleResponse { role })
+}
+
+pub(super) fn last_used(role: &RoleRecord) -> iam::RoleLastUsed {
+    iam::RoleLastUsed { last_used_date: role.last_used_at, region: role.last_used_region.clone() }
 }
 
 fn list_roles(cx: &mut Cx<'_>, input: iam::ListRolesRequest) -> Result<iam::ListRolesResponse, ApiError> {

@@ -10,11 +10,15 @@ use crate::{
     entity::{self, Planned, bound, own, page_of_tags, permitted, set_boundary},
     error::IamError,
     holder::ensure_holds_nothing,
+    login_profile::LoginProfileRecord,
     name::{self, key_of},
     page, tags,
     trust::MovedRecord,
     user::UserRecord,
 };
+
+/// AWS's default; it raises no other.
+pub(super) const USERS_MAX: usize = 5_000;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.serve::<iam::CreateUser>(create_user);
@@ -47,6 +51,9 @@ fn create_user(cx: &mut Cx<'_>, input: iam::CreateUserRequest) -> Result<iam::Cr
     cx.ask(action::CREATE_USER, &Planned(name::arn(cx, "user", path, &input.user_name)))?;
     if cx.exists::<UserRecord>(&[&key_of(&input.user_name)], None)? {
         return Err(IamError::EntityExists { kind: "user", name: input.user_name }.into());
+    }
+    if cx.count::<UserRecord>()? >= USERS_MAX {
+        return Err(IamError::Quota { name: "UsersPerAccount", limit: USERS_MAX }.into());
     }
     let mut user = UserRecord::new(cx, path, &input.user_name);
     tags::set(&mut user.tags, input.tags.unwrap_or_default())?;
@@ -123,6 +130,9 @@ fn delete_user(cx: &mut Cx<'_>, input: iam::DeleteUserRequest) -> Result<Empty, 
     if !user.access_keys.is_empty() {
         return Err(IamError::MustDeleteAccessKeys.into());
     }
+    if cx.part::<LoginProfileRecord>(&[&user.user_id])?.is_some() {
+        return Err(IamError::MustDeleteLoginProfile.into());
+    }
     if !user.groups.is_empty() {
         return Err(IamError::MustLeaveGroups.into());
     }
@@ -163,7 +173,7 @@ pub(super) fn own_name(cx: &Cx<'_>) -> Result<String, ApiError> {
 }
 
 /// Lists leave out tags and boundary.
-fn shown(user: &UserRecord, whole: bool) -> iam::User {
+pub(super) fn shown(user: &UserRecord, whole: bool) -> iam::User {
     iam::User {
         path: user.path.clone(),
         user_name: user.name.clone(),
