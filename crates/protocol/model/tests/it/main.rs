@@ -112,8 +112,15 @@ fn what_must_be_secret_is_secret() {
         "RotationTokenType",
         "SecretBinaryType",
         "SecretStringType",
+        "TrustedIdentityPropagationContext",
         "accessKeySecretType",
+        "clientTokenType",
+        "originIdentityIssuerType",
+        "originIdentitySubjectType",
+        "originIdentitySubjectTypeType",
         "passwordType",
+        "tokenType",
+        "transactionContextValueType",
     ];
     assert_eq!(sensitive, BTreeSet::from(expected));
 
