@@ -32,7 +32,7 @@ def iam(client_of):
 def named():
     """Names that nobody else has: a path keeps what a test lists apart from what others made."""
     numbers = itertools.count(1)
-    return lambda prefix="role": f"{prefix}-{next(numbers)}"
+    return lambda prefix="role": f"trusted-{prefix}-{next(numbers)}"
 
 
 @pytest.fixture

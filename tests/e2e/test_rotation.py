@@ -4,8 +4,15 @@ import pytest
 
 from expect import refused
 
-FUNCTION = "arn:aws:lambda:eu-west-1:111122223333:function:rotate"
+
 ROTATION = {"RotationEnabled", "RotationLambdaARN", "RotationRules", "NextRotationDate", "LastRotatedDate"}
+
+
+@pytest.fixture
+def function(sm, secret):
+    """A function of the account itself: one of another account must let in whoever asks."""
+    _, _, _, region, account, *_ = secret["ARN"].split(":")
+    return f"arn:aws:lambda:{region}:{account}:function:rotate"
 
 
 def test_without_a_function_there_is_nothing_to_rotate_or_to_cancel(sm, secret):
@@ -17,12 +24,12 @@ def test_without_a_function_there_is_nothing_to_rotate_or_to_cancel(sm, secret):
 
 
 @pytest.mark.parametrize("immediately", [True, False])
-def test_a_function_that_cannot_be_invoked_changes_nothing(sm, secret, immediately):
+def test_a_function_that_cannot_be_invoked_changes_nothing(sm, secret, function, immediately):
     before = sm.describe_secret(SecretId=secret["Name"])
     with refused("AccessDeniedException", "Secrets Manager cannot invoke the specified Lambda function."):
         sm.rotate_secret(
             SecretId=secret["Name"],
-            RotationLambdaARN=FUNCTION,
+            RotationLambdaARN=function,
             RotationRules={"AutomaticallyAfterDays": 30},
             RotateImmediately=immediately,
         )
@@ -46,18 +53,18 @@ def test_an_external_secret_without_a_rotator(sm, new_name):
     assert not {"ExternalSecretRotationMetadata", "ExternalSecretRotationRoleArn"} & described.keys()
 
 
-def test_rules_that_contradict_each_other_are_refused_before_the_function_is_looked_for(sm, secret):
+def test_rules_that_contradict_each_other_are_refused_before_the_function_is_looked_for(sm, secret, function):
     # Terraform repeats an InvalidRequestException for a minute; this code it shows at once.
     rules = {"AutomaticallyAfterDays": 1, "ScheduleExpression": "rate(1 day)"}
     sentence = "You cannot specify both rotation frequency and schedule expression together."
     with refused("InvalidParameterException", sentence):
-        sm.rotate_secret(SecretId=secret["Name"], RotationLambdaARN=FUNCTION, RotationRules=rules)
+        sm.rotate_secret(SecretId=secret["Name"], RotationLambdaARN=function, RotationRules=rules)
 
 
-def test_a_schedule_is_read_after_the_function_was_found(sm, secret):
+def test_a_schedule_is_read_after_the_function_was_found(sm, secret, function):
     rules = {"ScheduleExpression": "rate(10 minutes)"}
     with refused("AccessDeniedException", "Secrets Manager cannot invoke the specified Lambda function."):
-        sm.rotate_secret(SecretId=secret["Name"], RotationLambdaARN=FUNCTION, RotationRules=rules)
+        sm.rotate_secret(SecretId=secret["Name"], RotationLambdaARN=function, RotationRules=rules)
 
 
 def test_a_raw_request_needs_a_token(sm, secret):

@@ -119,11 +119,11 @@ def test_what_can_be_changed_is_changed_in_place(story):
     replaced = {address for address, action in changed.outcome.planned().items() if action not in ("update", "delete")}
     # A user and a group keep what they are under another name, and the provider makes anew what hangs on the name.
     assert not [address for address in replaced if kind(address) in ("aws_iam_user", "aws_iam_group", "aws_iam_policy", "aws_iam_role")]
-    for kind, before, after, member in (
+    for what, before, after, member in (
         ("users", "bob", "robert", "UserId"), ("users", "ann", "ann", "UserId"),
         ("groups", "readers", "viewers", "GroupId"), ("roles", "app", "app", "RoleId"), ("policies", "read", "read", "PolicyId"),
     ):  # fmt: skip
-        assert getattr(made, kind)[before][member] == getattr(changed, kind)[after][member]
+        assert getattr(made, what)[before][member] == getattr(changed, what)[after][member]
     assert changed.users["ann"]["Path"] == f"/{NAME}/"
     assert changed.users["ann"]["GroupList"] == [f"{NAME}-viewers"]
     assert [policy["PolicyArn"] for policy in changed.users["ann"]["AttachedManagedPolicies"]] == [READ_WRITE]

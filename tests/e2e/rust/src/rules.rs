@@ -57,7 +57,8 @@ pub async fn rotation(place: Place) {
     let rules = RotationRulesType::builder().automatically_after_days(30).build();
 
     step("rotate with a function that cannot be invoked");
-    let function = format!("arn:aws:lambda:{}:111122223333:function:rotate", place.region);
+    let account = id.split(':').nth(4).unwrap();
+    let function = format!("arn:aws:lambda:{}:{account}:function:rotate", place.region);
     let rotate =
         client.rotate_secret().secret_id(id).rotation_lambda_arn(function).rotation_rules(rules.clone());
     // The model has no such error, so it has a code and no type.

@@ -40,10 +40,13 @@ data "aws_iam_policy" "own" {
   depends_on = [aws_iam_policy.read]
 }
 
+# What does not change by being attached somewhere.
 output "policies" {
   value = {
-    by_arn  = data.aws_iam_policy.by_arn
-    by_name = data.aws_iam_policy.by_name
-    own     = data.aws_iam_policy.own
+    for name, policy in {
+      by_arn  = data.aws_iam_policy.by_arn
+      by_name = data.aws_iam_policy.by_name
+      own     = data.aws_iam_policy.own
+    } : name => { arn = policy.arn, name = policy.name, policy = policy.policy }
   }
 }

@@ -13,7 +13,7 @@ data "aws_iam_policy_document" "trust" {
 
 resource "aws_iam_role" "app" {
   name                 = "${var.name}-app"
-  description          = local.first ? "runs the orders" : "“orders”"
+  description          = local.first ? "runs the orders" : "runs <the> orders & more"
   assume_role_policy   = data.aws_iam_policy_document.trust.json
   max_session_duration = local.first ? 3600 : 7200
   tags                 = { team = local.first ? "blue" : "green" }

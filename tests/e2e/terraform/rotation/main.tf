@@ -34,7 +34,8 @@ resource "aws_secretsmanager_secret_version" "rotated" {
 
 resource "aws_secretsmanager_secret_rotation" "nobody_there" {
   secret_id           = aws_secretsmanager_secret_version.rotated.secret_id
-  rotation_lambda_arn = "arn:aws:lambda:${var.region}:111122223333:function:missing"
+  # Of the account itself: a function of another one must let in whoever asks.
+  rotation_lambda_arn = "arn:aws:lambda:${var.region}:${split(":", aws_secretsmanager_secret.rotated.arn)[4]}:function:missing"
 
   rotation_rules {
     automatically_after_days = 30

@@ -35,12 +35,12 @@ resource "aws_secretsmanager_secret" "guarded" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
-      Sid       = "NobodyDeletes"
+      Sid       = "NobodyDeletesFromThere"
       Effect    = "Deny"
       Principal = { AWS = data.aws_caller_identity.me.account_id }
       Action    = local.first ? ["secretsmanager:DeleteSecret"] : ["secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue"]
       Resource  = "*"
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      Condition = { IpAddress = { "aws:SourceIp" = "192.0.2.0/24" } }
     }]
   })
 }
