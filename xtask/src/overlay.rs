@@ -87,6 +87,8 @@ pub struct Operation {
     /// Bytes of a request body; without it the largest value of the input decides.
     pub body_limit: Option<u32>,
     pub audit: Audit,
+    /// The member with the ARN of what the call is about. Whoever is named there as its account is where the call runs.
+    pub owner: Option<String>,
     /// Condition key -> the member of the request that it is taken from, or `Member.Inner`.
     #[serde(default)]
     pub conditions: BTreeMap<String, String>,

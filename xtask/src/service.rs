@@ -254,6 +254,11 @@ impl Service {
                 self.check_condition(path, operation.input.as_deref())
                     .with_context(|| format!("{key}.conditions.{condition:?}"))?;
             }
+            if let Some(owner) = &ours.owner {
+                let kind = self.member(operation.input.as_deref(), owner).map(|shape| shape.kind);
+                let kind = kind.with_context(|| format!("{key}.owner"))?;
+                ensure!(kind == Type::String, "{key}.owner: {owner:?} is no text");
+            }
             if let Some(action) = &ours.action {
                 ensure!(action.contains(':'), "{key}.action: {action:?} is not <service>:<Action>");
             }
@@ -265,18 +270,19 @@ impl Service {
     fn check_condition(&self, path: &str, input: Option<&str>) -> Result<()> {
         let (member, inner) =
             path.split_once('.').map_or((path, None), |(member, inner)| (member, Some(inner)));
-        let target = |shape: &Shape, name: &str| {
-            let found = shape.members.iter().find(|(member, _)| member == name);
-            let (_, target) = found.with_context(|| format!("{name:?} is not a member"))?;
-            self.shape(&target.shape)
-        };
-        let target_of_member = target(self.shape(input.context("there is no input")?)?, member)?;
+        let target = self.member(input, member)?;
         if let Some(inner) = inner {
-            let element =
-                target_of_member.member.as_ref().with_context(|| format!("{member:?} is no list"))?;
-            target(self.shape(&element.shape)?, inner)?;
+            let element = target.member.as_ref().with_context(|| format!("{member:?} is no list"))?;
+            self.member(Some(&element.shape), inner)?;
         }
         Ok(())
+    }
+
+    fn member(&self, shape: Option<&str>, name: &str) -> Result<&Shape> {
+        let shape = self.shape(shape.context("there is no input")?)?;
+        let found = shape.members.iter().find(|(member, _)| member == name);
+        let (_, target) = found.with_context(|| format!("{name:?} is not a member"))?;
+        self.shape(&target.shape)
     }
 
     fn check_audit(&self, allowed: &[String], shape: Option<&str>) -> Result<()> {

@@ -1,16 +1,37 @@
-//! Global records of another account, such as a role that somebody from here wants to take on.
+//! What belongs to another account than the caller's.
 //!
-//! They live in another partition, so what is read of them is true now and no check of the commit, and nothing is ever written there.
+//! A call about one resource runs where that is: in the account that its ARN names, if its operation may be called from another one.
+//! Then everything is as it is for the owner, but that both accounts have to allow it and both have it on record.
+//!
+//! What a call needs beside that, such as a role that somebody wants to take on, lives in yet another partition: what is read there is
+//! true now and no check of the commit, and nothing is ever written there.
 
 use std::sync::Arc;
 
 use coffer_shape::ApiError;
 use coffer_store::Partition;
-use coffer_types::{AccountId, Region};
+use coffer_types::{AccountId, Arn, PARTITION, Region};
 
 use crate::{Cx, Guarded, Record, Resource};
 
 impl Cx<'_> {
+    /// Moves the call to the account that owns what it is about. An account that does not exist has nothing, and nobody may do
+    /// anything there.
+    pub(crate) fn go_to_owner(&mut self, named: &str) {
+        // Most callers write a name.
+        if !named.starts_with("arn:") {
+            return;
+        }
+        let Ok(arn) = named.parse::<Arn>() else { return };
+        let service = self.running().map_or("", |spec| spec.service.name);
+        let is_here = arn.partition() == PARTITION
+            && arn.service() == service
+            && arn.region() == self.region().as_str();
+        if let (true, Ok(account)) = (is_here, arn.account().parse()) {
+            self.move_to(account);
+        }
+    }
+
     /// A record that may be missing, locked together with the fact whether it exists.
     pub fn find_abroad<R: Record, G: Resource>(
         &self,

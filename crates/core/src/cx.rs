@@ -87,8 +87,9 @@ pub(crate) fn home(caller: &Caller, spec: Option<&'static OperationSpec>) -> Par
 }
 
 /// What a handler leaves behind.
-#[derive(Default)]
 pub(crate) struct Effects {
+    /// Where it ran.
+    pub home: Partition,
     pub reads: BTreeMap<Key, Expect>,
     pub changes: BTreeMap<Key, Change>,
     pub only_optional: bool,
@@ -156,6 +157,7 @@ impl<'a> Cx<'a> {
 
     pub(crate) fn into_effects(self) -> Effects {
         Effects {
+            home: self.home,
             reads: self.reads.into_inner(),
             changes: self.changes,
             only_optional: self.only_optional,
@@ -199,9 +201,19 @@ impl<'a> Cx<'a> {
         &self.home.region
     }
 
+    /// Whether what the call is about belongs to another account than the caller.
+    pub fn is_from_abroad(&self) -> bool {
+        self.caller.principal.account != self.home.account
+    }
+
     /// Names the request in error texts that quote it.
     pub fn request_id(&self) -> String {
         self.caller.request_id.to_string()
+    }
+
+    /// Before anything is read.
+    pub(crate) const fn move_to(&mut self, account: AccountId) {
+        self.home.account = account;
     }
 
     /// The service that called the running operation, if it was not the caller himself.
@@ -227,10 +239,11 @@ impl<'a> Cx<'a> {
         identities.identity(self.db, arn).map_err(|error| self.internal(error))
     }
 
-    /// The ARN that a user or role of this account has now, if it is known to have had another one.
-    pub fn arn_of_identity(&self, unique_id: &str) -> Result<Option<String>, ApiError> {
+    /// The ARN that a user or role has now that once had this one, if it is known to have had another one.
+    pub fn arn_of_identity(&self, once: &Arn, unique_id: &str) -> Result<Option<String>, ApiError> {
         let Some(identities) = self.registry.identities() else { return Ok(None) };
-        identities.arn_of(self.db, self.account(), unique_id).map_err(|error| self.internal(error))
+        let Ok(account) = once.account().parse() else { return Ok(None) };
+        identities.arn_of(self.db, account, unique_id).map_err(|error| self.internal(error))
     }
 
     /// A record that is a resource of its own.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use coffer_shape::{ApiError, OperationSpec, ReadError, Reader, ServiceSpec};
-use coffer_store::{EngineError, Partition};
+use coffer_store::EngineError;
 use coffer_types::{Timestamp, Uuid};
 
 use crate::{
     AuditLog, Caller, CommitError, Cx, Db, Recorded, Registry, Reply, World,
     audit::{MoveError, Outcome, Retirement, Told, move_rows},
-    cx::{Effects, INTERNAL, INTERNAL_MESSAGE, home, nobody_asked},
+    cx::{Effects, INTERNAL, INTERNAL_MESSAGE, nobody_asked},
     db::{Applied, turns::off_the_runtime},
     record::{AUDIT_TABLE, seal_bytes},
     runner::Tasks,
@@ -84,8 +84,7 @@ impl Core {
         spec: &'static OperationSpec,
         body: &dyn Body,
     ) -> Option<Answer> {
-        let home = home(caller, Some(spec));
-        let mut lost = Effects::default();
+        let mut lost = None;
         let mut turn = None;
         let mut walk = None;
         for attempt in 1..=ATTEMPTS_MAX {
@@ -111,17 +110,17 @@ impl Core {
                 Ok(reply) if !effects.changes.is_empty() => reply,
                 // Without a commit nobody has checked that what was read was true at one instant. A reader who always
                 // loses is answered all the same, from records that were true one after the other.
-                outcome if attempt == ATTEMPTS_MAX || self.is_unchanged(&home, &effects) => {
+                outcome if attempt == ATTEMPTS_MAX || self.is_unchanged(&effects) => {
                     return self.answer_unchanged(caller, spec, now, &effects, outcome).await;
                 }
                 _ => continue,
             };
             let changes = std::mem::take(&mut effects.changes);
             let reads = std::mem::take(&mut effects.reads);
-            let rows = self.audit_rows(&home, caller, Some(spec), now, &effects, None);
-            match self.db.commit(&home, reads, changes, rows, self.applied(&effects, &home)).await {
+            let rows = self.audit_rows(caller, Some(spec), now, &effects, None);
+            match self.db.commit(&effects.home, reads, changes, rows, self.applied(&effects)).await {
                 Ok(_) => return Some(Answer { outcome: Ok(reply), recorded: Recorded(()) }),
-                Err(CommitError::Conflict) => lost = effects,
+                Err(CommitError::Conflict) => lost = Some(effects),
                 Err(error) if effects.only_optional => {
                     tracing::debug!(%error, "an optional change was dropped");
                     return self.answer_unchanged(caller, spec, now, &effects, Ok(reply)).await;
@@ -136,12 +135,13 @@ impl Core {
         let now = self.world.clock.now();
         let error = ApiError::new(spec.service.codes.internal, INTERNAL_MESSAGE)
             .because(format!("{} lost {ATTEMPTS_MAX} races in a row", spec.name));
+        let lost = lost.unwrap_or_else(|| self.cx(now, caller, Some(spec)).into_effects());
         self.answer_unchanged(caller, spec, now, &lost, Err(error)).await
     }
 
     /// An engine that does not say is no reason to run again: the answer is as good as what was read.
-    fn is_unchanged(&self, home: &Partition, effects: &Effects) -> bool {
-        self.db.is_unchanged(home, &effects.reads).unwrap_or(true)
+    fn is_unchanged(&self, effects: &Effects) -> bool {
+        self.db.is_unchanged(&effects.home, &effects.reads).unwrap_or(true)
     }
 
     fn cx<'a>(&'a self, now: Timestamp, caller: &'a Caller, spec: Option<&'static OperationSpec>) -> Cx<'a> {
@@ -178,7 +178,7 @@ impl Core {
         match self.audit.append_shared(events).await {
             Ok(()) => {
                 if outcome.is_ok() {
-                    self.tasks.activate(&effects.activated, &home(caller, Some(spec)));
+                    self.tasks.activate(&effects.activated, &effects.home);
                 }
                 Some(Answer { outcome, recorded: Recorded(()) })
             }
@@ -197,28 +197,35 @@ impl Core {
     ) -> Vec<String> {
         let outcome = Outcome::new(caller, at);
         let id = || Uuid::random(self.world.entropy.as_ref());
-        let nested = effects.nested.iter().map(|event| outcome.call(&event.into(), id()));
-        let own = spec.map(|spec| {
-            let event = Told {
-                spec,
-                via: None,
-                request: effects.request.as_deref(),
-                response: effects.response.as_deref().filter(|_| error.is_none() && !spec.read_only),
-                error: error.map(|error| (error.code(), error.message.as_str())),
-                resources: &effects.resources,
-            };
-            outcome.call(&event, id())
+        let own = spec.map(|spec| Told {
+            spec,
+            via: None,
+            request: effects.request.as_deref(),
+            response: effects.response.as_deref().filter(|_| error.is_none() && !spec.read_only),
+            error: error.map(|error| (error.code(), error.message.as_str())),
+            resources: &effects.resources,
         });
+        let calls = own.into_iter().chain(effects.nested.iter().map(Told::from));
         // What a service did by itself was not done if the change it belongs to was not made.
         let done = if error.is_none() { effects.events.as_slice() } else { &[] };
-        let service = done.iter().map(|event| outcome.service(event, id()));
-        own.into_iter().chain(nested).chain(service).collect()
+        let owner = effects.home.account;
+        // Strangers who are refused stand in their own trail only: they could fill that of anybody.
+        if owner == caller.principal.account || error.is_some() {
+            let service = done.iter().map(|event| outcome.service(event, id()));
+            return calls.map(|call| outcome.call(&call, id(), None)).chain(service).collect();
+        }
+        let of_owner = outcome.told_to(owner);
+        let service = done.iter().map(|event| of_owner.service(event, id()));
+        let twice = |call: Told<'_>| {
+            let shared = Some(id());
+            [outcome.call(&call, id(), shared), of_owner.call(&call, id(), shared)]
+        };
+        calls.flat_map(twice).chain(service).collect()
     }
 
     /// Events as sealed rows for the commit of the change they tell of.
     fn audit_rows(
         &self,
-        home: &Partition,
         caller: &Caller,
         spec: Option<&'static OperationSpec>,
         at: Timestamp,
@@ -232,7 +239,7 @@ impl Core {
                 let mut row = key.as_bytes().to_vec();
                 row.extend(seal_bytes(
                     self.db.barrier(),
-                    home,
+                    &effects.home,
                     AUDIT_TABLE,
                     key.as_bytes(),
                     1,
@@ -260,7 +267,6 @@ impl Core {
         service: Option<&'static ServiceSpec>,
         run: impl Fn(&mut Cx<'_>) -> Result<T, ApiError> + Sync,
     ) -> Result<T, ApiError> {
-        let home = home(caller, None);
         for attempt in 1..=ATTEMPTS_MAX {
             let now = self.world.clock.now();
             let (outcome, mut effects) = {
@@ -269,7 +275,7 @@ impl Core {
                 (off_the_runtime(|| run(&mut cx)), cx.into_effects())
             };
             let unchecked = effects.changes.is_empty() || outcome.is_err();
-            if unchecked && attempt < ATTEMPTS_MAX && !self.is_unchanged(&home, &effects) {
+            if unchecked && attempt < ATTEMPTS_MAX && !self.is_unchanged(&effects) {
                 // What was read was not all true at one instant, and no commit is going to notice.
                 continue;
             }
@@ -282,12 +288,12 @@ impl Core {
                         .append(&events)
                         .map_err(|error| ApiError::new(INTERNAL, INTERNAL_MESSAGE).because(error))?;
                 }
-                self.tasks.activate(&effects.activated, &home);
+                self.tasks.activate(&effects.activated, &effects.home);
                 return Ok(outcome);
             }
             let reads = std::mem::take(&mut effects.reads);
-            let rows = self.audit_rows(&home, caller, None, now, &effects, None);
-            match self.db.commit(&home, reads, changes, rows, self.applied(&effects, &home)).await {
+            let rows = self.audit_rows(caller, None, now, &effects, None);
+            match self.db.commit(&effects.home, reads, changes, rows, self.applied(&effects)).await {
                 Ok(_) => return Ok(outcome),
                 Err(CommitError::Conflict) => {}
                 Err(error) => return Err(ApiError::new(INTERNAL, INTERNAL_MESSAGE).because(error)),
@@ -297,8 +303,8 @@ impl Core {
     }
 
     /// What happens when the changes are durable, whether or not somebody still waits for the answer.
-    fn applied(&self, effects: &Effects, home: &Partition) -> Applied {
-        let (tasks, names, home) = (Arc::clone(&self.tasks), effects.activated.clone(), home.clone());
+    fn applied(&self, effects: &Effects) -> Applied {
+        let (tasks, names, home) = (Arc::clone(&self.tasks), effects.activated.clone(), effects.home.clone());
         Arc::new(move || tasks.activate(&names, &home))
     }
 

@@ -56,6 +56,9 @@ impl Registry {
     pub fn serve<O: Operation>(&mut self, handler: Handler<O>) {
         let run = move |cx: &mut Cx<'_>, from: &mut dyn Reader| -> Result<Box<dyn Reply>, ApiError> {
             let input: O::Input = decode(from).map_err(|error| refuse(O::SPEC.service, error))?;
+            if let Some(named) = O::owner(&input) {
+                cx.go_to_owner(named);
+            }
             cx.note_request(describe(&input, O::SPEC.audit.request), conditions(&input, O::SPEC.conditions));
             let output = handler(cx, input)?;
             cx.note_response(describe(&output, O::SPEC.audit.response));

@@ -26,14 +26,15 @@ record! {
     #[derive(Clone, PartialEq)]
     pub struct ResourcePolicy {
         pub text: PolicyText,
-        /// All users and roles of the account that the text names. Only who has the id beside an ARN is meant by it.
+        /// The users and roles that the text names. Only who has the id beside an ARN is meant by it.
         pub named: Vec<NamedPrincipal>,
     }
 }
 
 impl ResourcePolicy {
-    /// A text, which this is the document of, with the ids of whom it names. Whoever of this account does not exist is `missing`;
-    /// those of other accounts are taken at their word, as are sessions and services.
+    /// A text, which this is the document of, with the ids of whom it names. Whoever of this account does not exist is `missing`. Those
+    /// of other accounts are meant by id if they exist and else taken at their word, because nobody is told who exists elsewhere;
+    /// so are sessions and services.
     pub fn written(
         cx: &Cx<'_>,
         text: String,
@@ -45,11 +46,14 @@ impl ResourcePolicy {
         for principal in principals.flat_map(|scope| scope.listed()) {
             let (Principal::User(arn) | Principal::Role(arn)) = principal else { continue };
             let is_known = named.iter().any(|known| known.arn == arn.as_str());
-            if is_known || arn.account() != cx.account().as_str() {
+            if is_known {
                 continue;
             }
-            let unique_id = cx.identity(arn)?.ok_or_else(|| missing(arn))?;
-            named.push(NamedPrincipal { arn: arn.as_str().to_owned(), unique_id });
+            match cx.identity(arn)? {
+                Some(unique_id) => named.push(NamedPrincipal { arn: arn.as_str().to_owned(), unique_id }),
+                None if arn.account() == cx.account().as_str() => return Err(missing(arn)),
+                None => {}
+            }
         }
         Ok(Self { text: PolicyText::of(text), named })
     }
@@ -58,12 +62,10 @@ impl ResourcePolicy {
     pub fn shown(&self, cx: &Cx<'_>, rename: &dyn Fn(&str) -> Option<String>) -> Result<String, ApiError> {
         let mut moved: Vec<(&str, String)> = Vec::new();
         for NamedPrincipal { arn, unique_id } in &self.named {
-            let now = match arn.parse::<Arn>() {
-                Ok(arn) => cx.identity(&arn)?,
-                Err(_) => None,
-            };
-            if now.as_ref() != Some(unique_id) {
-                moved.push((arn, cx.arn_of_identity(unique_id)?.unwrap_or_else(|| unique_id.clone())));
+            let Ok(named) = arn.parse::<Arn>() else { continue };
+            if cx.identity(&named)?.as_ref() != Some(unique_id) {
+                let now = cx.arn_of_identity(&named, unique_id)?;
+                moved.push((arn, now.unwrap_or_else(|| unique_id.clone())));
             }
         }
         let mut new_name = |name: &str| match moved.iter().find(|(arn, _)| *arn == name) {

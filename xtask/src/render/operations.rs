@@ -81,7 +81,7 @@ impl Operation for {name} {{
     type Input = {input};
     type Output = {output};
     const SPEC: &'static OperationSpec = &{screaming};
-}}
+{}}}
 
 pub(super) static {screaming}: OperationSpec = OperationSpec {{
     service: &SERVICE,
@@ -97,6 +97,7 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
     errors: &[{}],
 }};
 ",
+        owner(service, ours, facts.input.as_deref())?,
         ours.read_only,
         grouped(service.body_limit(facts, ours.body_limit)?),
         ours.audit.request,
@@ -104,6 +105,17 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
         ours.conditions.iter().map(condition).collect::<String>(),
         errors.join(", "),
     ))
+}
+
+/// What the call is about, if it may be of another account.
+fn owner(service: &Service, ours: &Operation, input: Option<&str>) -> Result<String> {
+    let (Some(member), Some(input)) = (&ours.owner, input) else { return Ok(String::new()) };
+    let field = names::field(member);
+    let value = match service.shape(input)?.required.contains(member) {
+        true => format!("Some(&input.{field})"),
+        false => format!("input.{field}.as_deref()"),
+    };
+    Ok(format!("\nfn owner(input: &{input}) -> Option<&str> {{\n{value}\n}}\n"))
 }
 
 fn condition((key, path): (&String, &String)) -> String {

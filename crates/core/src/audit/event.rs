@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use coffer_shape::{OperationSpec, ServiceSpec, push_quoted};
-use coffer_types::{Timestamp, Uuid};
+use coffer_types::{AccountId, Timestamp, Uuid};
 
 use super::facts::resource_type;
 use crate::{Caller, Principal, PrincipalKind, Session};
@@ -103,16 +103,26 @@ enum By<'a> {
 /// What all events of one request share.
 pub(crate) struct Outcome<'a> {
     caller: &'a Caller,
+    /// Whose trail it is for.
+    recipient: AccountId,
     /// Written out once, however many events there are.
     time: String,
 }
 
 impl<'a> Outcome<'a> {
+    /// For the caller's own account.
     pub(crate) fn new(caller: &'a Caller, at: Timestamp) -> Self {
-        Self { caller, time: at.to_iso_seconds() }
+        Self { caller, recipient: caller.principal.account, time: at.to_iso_seconds() }
     }
 
-    pub(crate) fn call(&self, event: &Told<'_>, id: Uuid) -> String {
+    /// The same for the account whose resource it was about. If that is another one, it learns the caller's id and account and nothing
+    /// else about him.
+    pub(crate) fn told_to(&self, recipient: AccountId) -> Self {
+        Self { caller: self.caller, recipient, time: self.time.clone() }
+    }
+
+    /// `shared` is what the events of one call have in common when two accounts have one each.
+    pub(crate) fn call(&self, event: &Told<'_>, id: Uuid, shared: Option<Uuid>) -> String {
         let mut text = self.begin(event.spec.service.event_source, event.spec.name, By::Caller(event.via));
         text.push_str(",\"requestParameters\":");
         text.push_str(event.request.unwrap_or("null"));
@@ -128,6 +138,9 @@ impl<'a> Outcome<'a> {
                 push_resource(&mut text, arn);
             }
             text.push(']');
+        }
+        if let Some(shared) = shared {
+            let _ = write!(text, ",\"sharedEventID\":\"{shared}\"");
         }
         self.end(text, id, event.spec.read_only, "AwsApiCall")
     }
@@ -180,7 +193,7 @@ impl<'a> Outcome<'a> {
         match by {
             By::Caller(via) => self.identity(&mut text, via),
             By::Itself(service) => {
-                let account = self.caller.principal.account;
+                let account = self.recipient;
                 let _ = write!(text, "{{\"accountId\":\"{account}\",\"invokedBy\":\"{service}\"}}");
             }
         }
@@ -225,6 +238,14 @@ impl<'a> Outcome<'a> {
                 text.push('}');
                 return;
             }
+            _ if self.recipient != account => {
+                text.push_str("{\"type\":\"AWSAccount\",\"principalId\":");
+                push_quoted(text, &principal.user_id, MESSAGE_CHARS_MAX);
+                let _ = write!(text, ",\"accountId\":\"{account}\"");
+                push_invoker(text, via);
+                text.push('}');
+                return;
+            }
             PrincipalKind::Root => text.push_str("{\"type\":\"Root\""),
             PrincipalKind::User { .. } => text.push_str("{\"type\":\"IAMUser\""),
             PrincipalKind::AssumedRole(_) => text.push_str("{\"type\":\"AssumedRole\""),
@@ -245,10 +266,7 @@ impl<'a> Outcome<'a> {
         if let Some(session) = &principal.session {
             push_session(text, principal, session);
         }
-        if let Some(service) = via {
-            text.push_str(",\"invokedBy\":");
-            push_quoted(text, service.event_source, MESSAGE_CHARS_MAX);
-        }
+        push_invoker(text, via);
         text.push('}');
     }
 
@@ -258,7 +276,7 @@ impl<'a> Outcome<'a> {
             text,
             ",\"requestID\":\"{}\",\"eventID\":\"{id}\",\"readOnly\":{read_only},\"eventType\":\"{kind}\",\
              \"managementEvent\":true,\"recipientAccountId\":\"{}\",\"eventCategory\":\"Management\"",
-            caller.request_id, caller.principal.account
+            caller.request_id, self.recipient
         );
         if let Some(tls) = &caller.tls {
             let _ = write!(text, ",\"tlsDetails\":{{\"tlsVersion\":\"{}\"", tls.version);
@@ -271,6 +289,13 @@ impl<'a> Outcome<'a> {
         }
         text.push('}');
         text
+    }
+}
+
+fn push_invoker(text: &mut String, via: Option<&'static ServiceSpec>) {
+    if let Some(service) = via {
+        text.push_str(",\"invokedBy\":");
+        push_quoted(text, service.event_source, MESSAGE_CHARS_MAX);
     }
 }
 

@@ -7,6 +7,11 @@ pub trait Operation: 'static {
     type Input: Shape + Send;
     type Output: Shape + Send + 'static;
     const SPEC: &'static OperationSpec;
+
+    /// What the call is about, as the caller names it, if it may belong to another account than his.
+    fn owner(_input: &Self::Input) -> Option<&str> {
+        None
+    }
 }
 
 #[derive(Debug)]

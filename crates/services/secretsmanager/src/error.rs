@@ -44,6 +44,7 @@ pub(crate) enum SecretError {
     TagKeyTwice { key: String },
     TagKeyReserved { key: String },
     CrossAccountUnavailable,
+    DefaultKeyAbroad,
     OnReplica,
     HasReplicas { secret_id: String, regions: Vec<String> },
     ReplicaRegionInvalid,
@@ -249,6 +250,10 @@ impl From<SecretError> for ApiError {
             SecretError::NoRole => {
                 err::invalid_parameter("ExternalSecretRotationRoleArn must be the ARN of an IAM role.")
             }
+            // E26
+            SecretError::DefaultKeyAbroad => err::invalid_request(
+                "You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.",
+            ),
             SecretError::CrossAccountUnavailable => err::invalid_parameter(
                 "Replication to other accounts isn't available in this version of Coffer.",
             ),

@@ -9,7 +9,7 @@ use coffer_core::{Cx, table};
 use coffer_crypto::{NONCE_LEN, constant_time_eq, open, seal};
 use coffer_model::kms;
 use coffer_shape::{ApiError, record};
-use coffer_types::Secret;
+use coffer_types::{Arn, Secret};
 
 use crate::{
     error::{KmsSide, SecretError, from_kms},
@@ -88,10 +88,25 @@ table! {
     }
 }
 
-/// The key a caller means: none for the default one, however it is written.
+/// The key a caller means: none for the default one, however it is written. What is no ARN is a key of his own account, also where
+/// the secret is another's.
 pub(crate) fn chosen_key(cx: &Cx<'_>, written: Option<String>) -> Option<String> {
-    written
-        .filter(|key| !key.is_empty() && key != DEFAULT_KEY && *key != cx.arn("kms", DEFAULT_KEY).to_string())
+    let written = written.filter(|key| {
+        !key.is_empty() && key != DEFAULT_KEY && *key != cx.arn("kms", DEFAULT_KEY).to_string()
+    })?;
+    if !cx.is_from_abroad() || written.starts_with("arn:") {
+        return Some(written);
+    }
+    let resource = if written.starts_with("alias/") { written } else { format!("key/{written}") };
+    Some(Arn::regional("kms", cx.region(), cx.caller().account, &resource).to_string())
+}
+
+/// The default key is for callers of its own account.
+fn ensure_not_abroad(cx: &Cx<'_>, secret: &SecretRecord) -> Result<(), SecretError> {
+    if secret.kms_key_id.is_none() && cx.is_from_abroad() {
+        return Err(SecretError::DefaultKeyAbroad);
+    }
+    Ok(())
 }
 
 /// Seals a value as a version of a secret and saves it.
@@ -101,6 +116,7 @@ pub(crate) fn store_version(
     version_id: &str,
     value: &SecretValue,
 ) -> Result<VersionEntry, ApiError> {
+    ensure_not_abroad(cx, secret)?;
     let (data_key, wrapped) = data_key(cx, secret, version_id)?;
     let mut nonce = [0; NONCE_LEN];
     cx.entropy().fill(&mut nonce);
@@ -134,6 +150,7 @@ pub(crate) fn open_version(
     secret: &SecretRecord,
     version_id: &str,
 ) -> Result<SecretValue, ApiError> {
+    ensure_not_abroad(cx, secret)?;
     let record = cx
         .part::<VersionRecord>(&[&secret.arn, version_id])?
         .ok_or_else(|| cx.internal(format!("a version of {} has lost its value", nameless(secret))))?;

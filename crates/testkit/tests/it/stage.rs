@@ -40,6 +40,8 @@ pub(crate) fn keys(object: &Value) -> Vec<&str> {
     keys
 }
 
+const ABROAD: &str = "222233334444";
+
 impl<'s> Stage<'s> {
     pub(crate) fn new(server: &'s TestServer, number: usize) -> Self {
         let region = format!("stage-{number}").parse().unwrap();
@@ -77,10 +79,22 @@ impl<'s> Stage<'s> {
         let statement = json!({
             "Effect": "Allow",
             "Principal": {"AWS": principal},
-            "Action": "secretsmanager:GetSecretValue",
+            "Action": "secretsmanager:*",
             "Resource": "*",
         });
         json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+    }
+
+    /// Lets another account do everything to a secret.
+    pub(crate) async fn share(&self, name: &str) {
+        let policy = self.policy(ABROAD);
+        self.get("PutResourcePolicy", json!({"SecretId": name, "ResourcePolicy": policy})).await;
+    }
+
+    /// The administrator of the account that [`Stage::share`] shares with.
+    pub(crate) async fn abroad(&self) -> Self {
+        let other = self.server.administrator_of(ABROAD.parse().unwrap()).await;
+        Self { server: self.server, client: other.with_region(self.client.region().clone()) }
     }
 
     /// Makes the replica of a secret that has its primary in another region.

@@ -27,7 +27,6 @@ enum Plan {
 }
 
 const NO_CROSS_ACCOUNT: &str = "there is no replication to other accounts yet";
-const NO_OTHER_ACCOUNTS: &str = "secrets of other accounts cannot be reached yet";
 const NO_FUNCTIONS: &str = "functions do not run yet";
 
 fn file() -> Value {

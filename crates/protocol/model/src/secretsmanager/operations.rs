@@ -61,6 +61,10 @@ impl Operation for CancelRotateSecret {
     type Input = CancelRotateSecretRequest;
     type Output = CancelRotateSecretResponse;
     const SPEC: &'static OperationSpec = &CANCEL_ROTATE_SECRET;
+
+    fn owner(input: &CancelRotateSecretRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static CANCEL_ROTATE_SECRET: OperationSpec = OperationSpec {
@@ -153,6 +157,10 @@ impl Operation for DeleteResourcePolicy {
     type Input = DeleteResourcePolicyRequest;
     type Output = DeleteResourcePolicyResponse;
     const SPEC: &'static OperationSpec = &DELETE_RESOURCE_POLICY;
+
+    fn owner(input: &DeleteResourcePolicyRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static DELETE_RESOURCE_POLICY: OperationSpec = OperationSpec {
@@ -181,6 +189,10 @@ impl Operation for DeleteSecret {
     type Input = DeleteSecretRequest;
     type Output = DeleteSecretResponse;
     const SPEC: &'static OperationSpec = &DELETE_SECRET;
+
+    fn owner(input: &DeleteSecretRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static DELETE_SECRET: OperationSpec = OperationSpec {
@@ -223,6 +235,10 @@ impl Operation for DescribeSecret {
     type Input = DescribeSecretRequest;
     type Output = DescribeSecretResponse;
     const SPEC: &'static OperationSpec = &DESCRIBE_SECRET;
+
+    fn owner(input: &DescribeSecretRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static DESCRIBE_SECRET: OperationSpec = OperationSpec {
@@ -281,6 +297,10 @@ impl Operation for GetResourcePolicy {
     type Input = GetResourcePolicyRequest;
     type Output = GetResourcePolicyResponse;
     const SPEC: &'static OperationSpec = &GET_RESOURCE_POLICY;
+
+    fn owner(input: &GetResourcePolicyRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static GET_RESOURCE_POLICY: OperationSpec = OperationSpec {
@@ -309,6 +329,10 @@ impl Operation for GetSecretValue {
     type Input = GetSecretValueRequest;
     type Output = GetSecretValueResponse;
     const SPEC: &'static OperationSpec = &GET_SECRET_VALUE;
+
+    fn owner(input: &GetSecretValueRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static GET_SECRET_VALUE: OperationSpec = OperationSpec {
@@ -341,6 +365,10 @@ impl Operation for ListResourcePolicies {
     type Input = ListResourcePoliciesRequest;
     type Output = ListResourcePoliciesResponse;
     const SPEC: &'static OperationSpec = &LIST_RESOURCE_POLICIES;
+
+    fn owner(input: &ListResourcePoliciesRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static LIST_RESOURCE_POLICIES: OperationSpec = OperationSpec {
@@ -370,6 +398,10 @@ impl Operation for ListSecretVersionIds {
     type Input = ListSecretVersionIdsRequest;
     type Output = ListSecretVersionIdsResponse;
     const SPEC: &'static OperationSpec = &LIST_SECRET_VERSION_IDS;
+
+    fn owner(input: &ListSecretVersionIdsRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static LIST_SECRET_VERSION_IDS: OperationSpec = OperationSpec {
@@ -429,6 +461,10 @@ impl Operation for PutResourcePolicy {
     type Input = PutResourcePolicyRequest;
     type Output = PutResourcePolicyResponse;
     const SPEC: &'static OperationSpec = &PUT_RESOURCE_POLICY;
+
+    fn owner(input: &PutResourcePolicyRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static PUT_RESOURCE_POLICY: OperationSpec = OperationSpec {
@@ -466,6 +502,10 @@ impl Operation for PutSecretValue {
     type Input = PutSecretValueRequest;
     type Output = PutSecretValueResponse;
     const SPEC: &'static OperationSpec = &PUT_SECRET_VALUE;
+
+    fn owner(input: &PutSecretValueRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static PUT_SECRET_VALUE: OperationSpec = OperationSpec {
@@ -501,6 +541,10 @@ impl Operation for RemoveRegionsFromReplication {
     type Input = RemoveRegionsFromReplicationRequest;
     type Output = RemoveRegionsFromReplicationResponse;
     const SPEC: &'static OperationSpec = &REMOVE_REGIONS_FROM_REPLICATION;
+
+    fn owner(input: &RemoveRegionsFromReplicationRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static REMOVE_REGIONS_FROM_REPLICATION: OperationSpec = OperationSpec {
@@ -532,6 +576,10 @@ impl Operation for ReplicateSecretToRegions {
     type Input = ReplicateSecretToRegionsRequest;
     type Output = ReplicateSecretToRegionsResponse;
     const SPEC: &'static OperationSpec = &REPLICATE_SECRET_TO_REGIONS;
+
+    fn owner(input: &ReplicateSecretToRegionsRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static REPLICATE_SECRET_TO_REGIONS: OperationSpec = OperationSpec {
@@ -574,6 +622,10 @@ impl Operation for RestoreSecret {
     type Input = RestoreSecretRequest;
     type Output = RestoreSecretResponse;
     const SPEC: &'static OperationSpec = &RESTORE_SECRET;
+
+    fn owner(input: &RestoreSecretRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static RESTORE_SECRET: OperationSpec = OperationSpec {
@@ -602,6 +654,10 @@ impl Operation for RotateSecret {
     type Input = RotateSecretRequest;
     type Output = RotateSecretResponse;
     const SPEC: &'static OperationSpec = &ROTATE_SECRET;
+
+    fn owner(input: &RotateSecretRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static ROTATE_SECRET: OperationSpec = OperationSpec {
@@ -650,6 +706,10 @@ impl Operation for StopReplicationToReplica {
     type Input = StopReplicationToReplicaRequest;
     type Output = StopReplicationToReplicaResponse;
     const SPEC: &'static OperationSpec = &STOP_REPLICATION_TO_REPLICA;
+
+    fn owner(input: &StopReplicationToReplicaRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static STOP_REPLICATION_TO_REPLICA: OperationSpec = OperationSpec {
@@ -678,6 +738,10 @@ impl Operation for TagResource {
     type Input = TagResourceRequest;
     type Output = Empty;
     const SPEC: &'static OperationSpec = &TAG_RESOURCE;
+
+    fn owner(input: &TagResourceRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static TAG_RESOURCE: OperationSpec = OperationSpec {
@@ -709,6 +773,10 @@ impl Operation for UntagResource {
     type Input = UntagResourceRequest;
     type Output = Empty;
     const SPEC: &'static OperationSpec = &UNTAG_RESOURCE;
+
+    fn owner(input: &UntagResourceRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static UNTAG_RESOURCE: OperationSpec = OperationSpec {
@@ -737,6 +805,10 @@ impl Operation for UpdateSecret {
     type Input = UpdateSecretRequest;
     type Output = UpdateSecretResponse;
     const SPEC: &'static OperationSpec = &UPDATE_SECRET;
+
+    fn owner(input: &UpdateSecretRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static UPDATE_SECRET: OperationSpec = OperationSpec {
@@ -778,6 +850,10 @@ impl Operation for UpdateSecretVersionStage {
     type Input = UpdateSecretVersionStageRequest;
     type Output = UpdateSecretVersionStageResponse;
     const SPEC: &'static OperationSpec = &UPDATE_SECRET_VERSION_STAGE;
+
+    fn owner(input: &UpdateSecretVersionStageRequest) -> Option<&str> {
+        Some(&input.secret_id)
+    }
 }
 
 pub(super) static UPDATE_SECRET_VERSION_STAGE: OperationSpec = OperationSpec {
@@ -810,6 +886,10 @@ impl Operation for ValidateResourcePolicy {
     type Input = ValidateResourcePolicyRequest;
     type Output = ValidateResourcePolicyResponse;
     const SPEC: &'static OperationSpec = &VALIDATE_RESOURCE_POLICY;
+
+    fn owner(input: &ValidateResourcePolicyRequest) -> Option<&str> {
+        input.secret_id.as_deref()
+    }
 }
 
 pub(super) static VALIDATE_RESOURCE_POLICY: OperationSpec = OperationSpec {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{NO_CROSS_ACCOUNT, NO_OTHER_ACCOUNTS, Plan, entries, file, if_served, server, text};
+use super::{NO_CROSS_ACCOUNT, Plan, entries, file, if_served, server, text};
 use crate::stage::{Reply, Stage, token};
 
 const NAME: &str = "db/password";
+const FROM_ABROAD: &str = "caller in another account, allowed by the resource policy; default key";
 const NO_KMS: &str = "caller lacks KMS permission on the key";
 
 pub(super) fn plan(vector: &Value) -> Plan {
@@ -19,9 +20,6 @@ pub(super) fn plan(vector: &Value) -> Plan {
     let names = vector["request"].to_string();
     if state.contains("cross-account") || names.contains("CrossAccount") || names.contains("replica-name") {
         return Plan::Pending(NO_CROSS_ACCOUNT);
-    }
-    if state.contains("another account") {
-        return Plan::Pending(NO_OTHER_ACCOUNTS);
     }
     Plan::Run
 }
@@ -35,6 +33,7 @@ async fn every_error_is_the_one_that_aws_gives() {
             let names = set_up(&stage, text(&vector["precondition"])).await;
             let caller = match text(&vector["precondition"]) {
                 NO_KMS => stage.as_user_without("kms:Decrypt").await,
+                FROM_ABROAD => stage.abroad().await,
                 _ => stage,
             };
             let reply = caller.ask(text(&vector["request"]["operation"]), &request(vector, &names)).await;
@@ -108,6 +107,10 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
             | "token already names a version with another value" => {
                 made = Some(stage.get("CreateSecret", with_value).await);
             }
+            FROM_ABROAD => {
+                made = Some(stage.get("CreateSecret", with_value).await);
+                stage.share(NAME).await;
+            }
             "the version exists and does not hold the label" | "AWSCURRENT is on <current-id>" => {
                 made = Some(stage.get("CreateSecret", with_value).await);
                 stage.get("PutSecretValue", second).await;
@@ -149,7 +152,7 @@ fn request(vector: &Value, names: &BTreeMap<&'static str, String>) -> Value {
     {
         params["ClientRequestToken"] = token(5).into();
     }
-    if id == "E16-PutSecretValue" {
+    if id == "E16-PutSecretValue" || id == "E26-PutSecretValue" {
         params["SecretString"] = "two".into();
     }
     // The vectors about states and names leave out what the model requires.
