@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its own constants should stop")]
 
+mod wycheproof;
+
 use coffer_crypto::{CommittedKey, NotAuthentic, hkdf_expand_sha256, open, seal, sha256};
 use coffer_types::encoding::HEXLOWER;
 
