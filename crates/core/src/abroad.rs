@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use coffer_shape::ApiError;
 use coffer_store::Partition;
-use coffer_types::{AccountId, Arn, PARTITION, Region};
+use coffer_types::{Arn, PARTITION};
 
-use crate::{Cx, Guarded, Record, Resource};
+use crate::{Cx, Guarded, Part, Record, Resource};
 
 impl Cx<'_> {
     /// Moves the call to the account that owns what it is about. An account that does not exist has nothing, and nobody may do
@@ -32,28 +32,32 @@ impl Cx<'_> {
         }
     }
 
-    /// A record that may be missing, locked together with the fact whether it exists.
+    /// A record of another account or region that may be missing, locked together with the fact whether it exists.
     pub fn find_abroad<R: Record, G: Resource>(
         &self,
-        account: AccountId,
+        place: &Partition,
         key: &[&str],
         wrap: impl FnOnce(Option<Arc<R>>) -> G,
     ) -> Result<Guarded<G>, ApiError> {
-        Ok(Guarded::new(wrap(self.read_abroad::<R>(account, key)?)))
+        Ok(Guarded::new(wrap(self.read_abroad::<R>(place, key)?)))
     }
 
     /// Whether there is a record that is the resource of this ARN, for whoever was permitted to name it.
     pub fn exists_abroad<R: Record + Resource>(
         &self,
-        account: AccountId,
+        place: &Partition,
         key: &[&str],
         arn: &str,
     ) -> Result<bool, ApiError> {
-        Ok(self.read_abroad::<R>(account, key)?.is_some_and(|record| record.arn() == arn))
+        Ok(self.read_abroad::<R>(place, key)?.is_some_and(|record| record.arn() == arn))
     }
 
-    fn read_abroad<R: Record>(&self, account: AccountId, key: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
-        let partition = Partition::new(account, Region::global());
-        self.db().read::<R>(&partition, key).map_err(|error| self.internal(error))
+    /// A record that belongs to a resource of another account or region, which has been permitted.
+    pub fn part_abroad<R: Part>(&self, place: &Partition, key: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
+        self.read_abroad(place, key)
+    }
+
+    fn read_abroad<R: Record>(&self, place: &Partition, key: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
+        self.db().read::<R>(place, key).map_err(|error| self.internal(error))
     }
 }

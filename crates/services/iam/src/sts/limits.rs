@@ -2,11 +2,11 @@
 //!
 //! All of it is told by whoever asks for the session, so each part is checked here before anybody is let in.
 
-use coffer_core::{Cx, PolicyText, PrincipalKind, Session};
+use coffer_core::{Cx, Partition, PolicyText, PrincipalKind, Session};
 use coffer_model::sts::{PolicyDescriptorType, Tag};
 use coffer_policy::Kind;
 use coffer_shape::ApiError;
-use coffer_types::AccountId;
+use coffer_types::{AccountId, Region};
 
 use super::{error::StsError, session_token};
 use crate::{bundled, managed};
@@ -94,10 +94,11 @@ impl Limits {
         if self.seconds > max_session_seconds {
             return Err(StsError::TooLongForRole.into());
         }
+        let home = Partition::new(account, Region::global());
         for arn in &self.policy_arns {
             let is_known = bundled::find(arn).is_some()
                 || match managed::key_in(arn, account.as_str()) {
-                    Some(key) => cx.exists_abroad::<managed::PolicyRecord>(account, &[&key], arn)?,
+                    Some(key) => cx.exists_abroad::<managed::PolicyRecord>(&home, &[&key], arn)?,
                     None => false,
                 };
             if !is_known {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use coffer_core::{Cx, Guarded, Resource, WebIdentity};
+use coffer_core::{Cx, Guarded, Partition, Resource, WebIdentity};
 use coffer_policy::Policy;
 use coffer_shape::{ApiError, ConditionValue};
-use coffer_types::{AccountId, Arn};
+use coffer_types::{AccountId, Arn, Region};
 
 use super::error::StsError;
 use crate::{
@@ -42,7 +42,8 @@ impl RoleName {
         identity: Option<Arc<WebIdentity>>,
     ) -> Result<Guarded<RoleAskedFor>, ApiError> {
         let key = key_of(name_in(self.arn.resource()));
-        cx.find_abroad::<RoleRecord, RoleAskedFor>(self.account, &[&key], |record| RoleAskedFor {
+        let home = Partition::new(self.account, Region::global());
+        cx.find_abroad::<RoleRecord, RoleAskedFor>(&home, &[&key], |record| RoleAskedFor {
             arn: self.arn.as_str().to_owned(),
             record: record.filter(|role| role.arn == self.arn.as_str()),
             identity,
