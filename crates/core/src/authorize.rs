@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use coffer_policy::{Decision, Policies, Policy, Request, Shown};
 use coffer_shape::{Action, ApiError, OperationSpec};
-use coffer_types::Arn;
 
 use crate::{Cx, PrincipalKind, Resource, Standing, circumstances::Circumstances, cx::INTERNAL};
 
@@ -40,7 +39,8 @@ impl Cx<'_> {
             resource: of_resource.as_deref(),
             ..Policies::default()
         };
-        let owner = arn.parse::<Arn>().ok().and_then(|arn| arn.account().parse().ok());
+        // Few ARNs are asked about that are not ours, so nothing else of it is looked at.
+        let owner = arn.split(':').nth(4).and_then(|account| account.parse().ok());
         let circumstances = Circumstances {
             cx: self,
             caller: self.whole_caller(),

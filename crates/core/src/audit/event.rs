@@ -1,6 +1,6 @@
 //! One audit event as JSON text.
 
-use std::fmt::Write;
+use std::{cell::OnceCell, fmt::Write};
 
 use coffer_shape::{OperationSpec, ServiceSpec, push_quoted};
 use coffer_types::{AccountId, Timestamp, Uuid};
@@ -107,18 +107,20 @@ pub(crate) struct Outcome<'a> {
     recipient: AccountId,
     /// Written out once, however many events there are.
     time: String,
+    /// The caller, but for the end.
+    who: OnceCell<String>,
 }
 
 impl<'a> Outcome<'a> {
     /// For the caller's own account.
     pub(crate) fn new(caller: &'a Caller, at: Timestamp) -> Self {
-        Self { caller, recipient: caller.principal.account, time: at.to_iso_seconds() }
+        Self { caller, recipient: caller.principal.account, time: at.to_iso_seconds(), who: OnceCell::new() }
     }
 
     /// The same for the account whose resource it was about. If that is another one, it learns the caller's id and account and nothing
     /// else about him.
     pub(crate) fn told_to(&self, recipient: AccountId) -> Self {
-        Self { caller: self.caller, recipient, time: self.time.clone() }
+        Self { caller: self.caller, recipient, time: self.time.clone(), who: OnceCell::new() }
     }
 
     /// `shared` is what the events of one call have in common when two accounts have one each.
@@ -218,56 +220,66 @@ impl<'a> Outcome<'a> {
     }
 
     fn identity(&self, text: &mut String, via: Option<&'static ServiceSpec>) {
+        text.push_str(self.who.get_or_init(|| self.who()));
+        let is_no_identity = matches!(
+            self.caller.principal.kind,
+            PrincipalKind::Service { .. } | PrincipalKind::WebIdentity(_)
+        );
+        if let (Some(service), false) = (via, is_no_identity) {
+            text.push_str(",\"invokedBy\":");
+            push_quoted(text, service.event_source, MESSAGE_CHARS_MAX);
+        }
+        text.push('}');
+    }
+
+    fn who(&self) -> String {
+        let mut text = String::new();
         let principal = &self.caller.principal;
         let account = principal.account;
         match &principal.kind {
             PrincipalKind::Service { name } => {
                 let _ = write!(
                     text,
-                    "{{\"type\":\"AWSService\",\"accountId\":\"{account}\",\"invokedBy\":\"{name}\"}}"
+                    "{{\"type\":\"AWSService\",\"accountId\":\"{account}\",\"invokedBy\":\"{name}\""
                 );
-                return;
+                return text;
             }
             PrincipalKind::WebIdentity(identity) => {
                 text.push_str("{\"type\":\"WebIdentityUser\",\"principalId\":");
-                push_quoted(text, &principal.user_id, MESSAGE_CHARS_MAX * 2);
+                push_quoted(&mut text, &principal.user_id, MESSAGE_CHARS_MAX * 2);
                 text.push_str(",\"userName\":");
-                push_quoted(text, &identity.subject, MESSAGE_CHARS_MAX);
+                push_quoted(&mut text, &identity.subject, MESSAGE_CHARS_MAX);
                 text.push_str(",\"identityProvider\":");
-                push_quoted(text, &principal.arn, MESSAGE_CHARS_MAX * 2);
-                text.push('}');
-                return;
+                push_quoted(&mut text, &principal.arn, MESSAGE_CHARS_MAX * 2);
+                return text;
             }
             _ if self.recipient != account => {
                 text.push_str("{\"type\":\"AWSAccount\",\"principalId\":");
-                push_quoted(text, &principal.user_id, MESSAGE_CHARS_MAX);
+                push_quoted(&mut text, &principal.user_id, MESSAGE_CHARS_MAX);
                 let _ = write!(text, ",\"accountId\":\"{account}\"");
-                push_invoker(text, via);
-                text.push('}');
-                return;
+                return text;
             }
             PrincipalKind::Root => text.push_str("{\"type\":\"Root\""),
             PrincipalKind::User { .. } => text.push_str("{\"type\":\"IAMUser\""),
             PrincipalKind::AssumedRole(_) => text.push_str("{\"type\":\"AssumedRole\""),
         }
         text.push_str(",\"principalId\":");
-        push_quoted(text, &principal.user_id, MESSAGE_CHARS_MAX);
+        push_quoted(&mut text, &principal.user_id, MESSAGE_CHARS_MAX);
         text.push_str(",\"arn\":");
-        push_quoted(text, &principal.arn, MESSAGE_CHARS_MAX * 2);
+        push_quoted(&mut text, &principal.arn, MESSAGE_CHARS_MAX * 2);
         let _ = write!(text, ",\"accountId\":\"{account}\"");
         if let Some(key) = &principal.access_key_id {
             text.push_str(",\"accessKeyId\":");
-            push_quoted(text, key, MESSAGE_CHARS_MAX);
+            push_quoted(&mut text, key, MESSAGE_CHARS_MAX);
         }
         if let PrincipalKind::User { name } = &principal.kind {
             text.push_str(",\"userName\":");
-            push_quoted(text, name, MESSAGE_CHARS_MAX);
+            push_quoted(&mut text, name, MESSAGE_CHARS_MAX);
         }
         if let Some(session) = &principal.session {
-            push_session(text, principal, session);
+            push_session(&mut text, principal, session);
         }
-        push_invoker(text, via);
-        text.push('}');
+        text
     }
 
     fn end(&self, mut text: String, id: Uuid, read_only: bool, kind: &str) -> String {
@@ -289,13 +301,6 @@ impl<'a> Outcome<'a> {
         }
         text.push('}');
         text
-    }
-}
-
-fn push_invoker(text: &mut String, via: Option<&'static ServiceSpec>) {
-    if let Some(service) = via {
-        text.push_str(",\"invokedBy\":");
-        push_quoted(text, service.event_source, MESSAGE_CHARS_MAX);
     }
 }
 

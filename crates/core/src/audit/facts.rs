@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use coffer_types::{Arn, Timestamp};
+use coffer_types::Timestamp;
 use serde::Deserialize;
 
 /// An event that was read back. Texts without escapes are borrowed from it.
@@ -109,10 +109,13 @@ impl<'e> AuditFacts<'e> {
 
 /// AWS's word for the kind of resource that an ARN names.
 pub fn resource_type(arn: &str) -> Option<&'static str> {
-    let arn: Arn = arn.parse().ok()?;
-    let resource = arn.resource();
+    let mut parts = arn.splitn(6, ':');
+    let (Some("arn"), Some(_), Some(service)) = (parts.next(), parts.next(), parts.next()) else {
+        return None;
+    };
+    let resource = parts.nth(2)?;
     let (kind, _) = resource.split_once([':', '/']).unwrap_or((resource, ""));
-    Some(match (arn.service(), kind) {
+    Some(match (service, kind) {
         ("secretsmanager", "secret") => "AWS::SecretsManager::Secret",
         ("kms", "key") => "AWS::KMS::Key",
         ("kms", "alias") => "AWS::KMS::Alias",

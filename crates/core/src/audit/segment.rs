@@ -15,7 +15,7 @@ use coffer_types::Entropy;
 
 use crate::{AppendFile, Files};
 
-const MAGIC: &[u8; 8] = b"COFAUD3\n";
+const MAGIC: &[u8; 8] = b"COFAUD4\n";
 const SALT_LEN: usize = 16;
 const LINK_AT: usize = MAGIC.len() + 8;
 pub(super) const HEADER_LEN: usize = LINK_AT + 32 + SALT_LEN;
@@ -151,7 +151,7 @@ fn next_link(chain: &Link, event: &[u8]) -> Link {
     let mut link = Sha256::new();
     link.update(&[1]);
     link.update(chain);
-    link.update(&sha256(event));
+    link.update(event);
     link.finish()
 }
 

@@ -64,7 +64,7 @@ fn last_link(house: &House, name: &str) -> String {
     let bytes = house.files.bytes(name);
     let mut chain = coffer_crypto::sha256(&bytes[..64]);
     verify_segment(&house.barrier, &bytes, &mut |event| {
-        let link = [&[1][..], &chain, &coffer_crypto::sha256(event.as_bytes())].concat();
+        let link = [&[1][..], &chain, event.as_bytes()].concat();
         chain = coffer_crypto::sha256(&link);
     });
     HEXLOWER.encode(&chain)

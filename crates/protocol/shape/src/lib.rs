@@ -31,7 +31,7 @@ pub use fingerprint::fingerprint;
 pub use operation::{
     Action, AuditRule, Exposure, Operation, OperationSpec, Protocol, ServiceCodes, ServiceSpec,
 };
-pub use quote::push_quoted;
+pub use quote::{first_byte, push_quoted};
 pub use reader::{Read, ReadError, Reader};
 pub use redact::redacted;
 pub use schema::{Element, Entry, Kind, Limits, Member, Pattern, Schema};

@@ -10,12 +10,23 @@ use std::fmt::Write;
 pub fn push_quoted(text: &mut String, value: &str, chars_max: usize) {
     text.push('"');
     // Most strings need no work at all.
-    if value.len() <= chars_max && value.bytes().all(is_plain) {
+    if value.len() <= chars_max && first_byte(value.as_bytes(), |byte| !is_plain(byte)).is_none() {
         text.push_str(value);
     } else {
         push_escaped(text, value, chars_max);
     }
     text.push('"');
+}
+
+/// Where the first byte of a kind stands, for kinds that are rare: it asks about many bytes at once, which a search that may end at
+/// each of them does not.
+pub fn first_byte(bytes: &[u8], is_wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    const AT_ONCE: usize = 32;
+    let has_one = |chunk: &[u8]| chunk.iter().fold(false, |found, byte| found | is_wanted(*byte));
+    let chunk = bytes.chunks(AT_ONCE).position(has_one)?;
+    let begin = chunk * AT_ONCE;
+    let at = bytes.get(begin..)?.iter().position(|byte| is_wanted(*byte))?;
+    Some(begin + at)
 }
 
 const fn is_plain(byte: u8) -> bool {
@@ -52,6 +63,19 @@ mod tests {
             let mut text = String::new();
             push_quoted(&mut text, given, 100);
             assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn the_first_of_a_kind_is_found_wherever_it_stands() {
+        for length in [0, 1, 31, 32, 33, 64, 100] {
+            let plain = vec![b'a'; length];
+            assert_eq!(first_byte(&plain, |byte| byte == b'x'), None, "{length}");
+            for at in 0..length {
+                let mut bytes = plain.clone();
+                bytes[at..].fill(b'x');
+                assert_eq!(first_byte(&bytes, |byte| byte == b'x'), Some(at), "{at} of {length}");
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Absent members are never announced by a shape, so nothing here writes a null for them: AWS's clients test for presence.
 
-use coffer_shape::{Member, Schema, WriteError, Writer, Wrote};
+use coffer_shape::{Member, Schema, WriteError, Writer, Wrote, first_byte};
 use coffer_types::{Secret, Timestamp, encoding::BASE64};
 
 use crate::buffer::Buffer;
@@ -68,7 +68,8 @@ impl JsonWriter {
         out.push(b'"');
         let mut rest = value;
         // Most text needs no escape at all and is copied in one piece.
-        while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        while let Some(at) = first_byte(rest.as_bytes(), |byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+        {
             let (plain, from) = rest.split_at(at);
             out.text(plain);
             let mut letters = from.chars();
