@@ -46,8 +46,8 @@ pub struct Cx<'a> {
     now: Timestamp,
     /// On the clock that only goes forward.
     begun: Duration,
-    may_walk: bool,
-    wants_to_walk: Cell<bool>,
+    has_turn: bool,
+    wants_turn: Cell<bool>,
     caller: &'a Caller,
     home: Partition,
     /// The audit log, and what its events are made with.
@@ -100,8 +100,8 @@ pub(crate) struct Effects {
     pub nested: Vec<Event>,
     pub events: Vec<ServiceEvent>,
     pub activated: Vec<&'static str>,
-    /// The handler came to a list, and must run again with a turn.
-    pub wants_to_walk: bool,
+    /// The handler came to something that takes long, and must run again with a turn.
+    pub wants_turn: bool,
 }
 
 impl<'a> Cx<'a> {
@@ -121,8 +121,8 @@ impl<'a> Cx<'a> {
             clock: world.clock.as_ref(),
             now,
             begun: world.clock.monotonic(),
-            may_walk: false,
-            wants_to_walk: Cell::new(false),
+            has_turn: false,
+            wants_turn: Cell::new(false),
             caller,
             home: home(caller, spec),
             trail: None,
@@ -148,7 +148,7 @@ impl<'a> Cx<'a> {
     }
 
     pub(crate) fn with_turn(self) -> Self {
-        Self { may_walk: true, ..self }
+        Self { has_turn: true, ..self }
     }
 
     pub(crate) fn for_service(self, service: Option<&'static ServiceSpec>) -> Self {
@@ -168,7 +168,7 @@ impl<'a> Cx<'a> {
             nested: self.nested,
             events: self.events,
             activated: self.activated,
-            wants_to_walk: self.wants_to_walk.get(),
+            wants_turn: self.wants_turn.get(),
         }
     }
 
@@ -297,10 +297,7 @@ impl<'a> Cx<'a> {
         how: Walk<'_>,
         visit: &mut dyn FnMut(&Arc<R>) -> ControlFlow<()>,
     ) -> Result<(), ApiError> {
-        if !self.may_walk {
-            self.wants_to_walk.set(true);
-            return Err(self.internal("a list is walked in turns, and this call has none yet"));
-        }
+        self.ensure_turn()?;
         self.db.walk(&self.home, how, visit).map_err(|error| self.internal(error))
     }
 
@@ -312,10 +309,7 @@ impl<'a> Cx<'a> {
         from: Option<TrailPlace>,
         who: &mut dyn LooksBack,
     ) -> Result<Option<TrailPlace>, ApiError> {
-        if !self.may_walk {
-            self.wants_to_walk.set(true);
-            return Err(self.internal("the trail is read in turns, and this call has none yet"));
-        }
+        self.ensure_turn()?;
         let Some((log, world)) = self.trail else { return Ok(None) };
         if from.is_none() {
             // Events of changes wait in the engine for a moment; whoever made a change may look for it at once.
@@ -333,6 +327,21 @@ impl<'a> Cx<'a> {
         }
         self.walk::<R>(Permit::granted(), Walk::default(), &mut |_| ControlFlow::Break(()))?;
         Ok(counted()?.unwrap_or_default())
+    }
+
+    /// Work that keeps a processor busy for a while, such as looking for large primes. It is done in turns, like walks. The call may run
+    /// again from its beginning before it is done, so it is best asked for when nothing can go wrong any more.
+    pub fn at_length<T>(&self, work: impl FnOnce() -> T) -> Result<T, ApiError> {
+        self.ensure_turn()?;
+        Ok(work())
+    }
+
+    fn ensure_turn(&self) -> Result<(), ApiError> {
+        if self.has_turn {
+            return Ok(());
+        }
+        self.wants_turn.set(true);
+        Err(self.internal("what takes long is done in turns, and this call has none yet"))
     }
 
     /// Whether this call has had its share of time. Nobody can take it away, so it gives up what it has left.

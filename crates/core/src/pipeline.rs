@@ -97,12 +97,14 @@ impl Core {
                 None => self.attempt(cx, spec, body),
                 Some(_) => off_the_runtime(|| self.attempt(cx.with_turn(), spec, body)),
             };
-            if effects.wants_to_walk {
+            if effects.wants_turn {
                 walk = self.db.turns().take().await;
                 if walk.is_some() {
                     continue;
                 }
-                return self.answer_unchanged(caller, spec, now, &effects, Err(too_many_walk(spec))).await;
+                return self
+                    .answer_unchanged(caller, spec, now, &effects, Err(too_many_at_length(spec)))
+                    .await;
             }
             let outcome =
                 outcome.and_then(|reply| if effects.asked { Ok(reply) } else { Err(nobody_asked(spec)) });
@@ -320,8 +322,8 @@ impl Core {
     }
 }
 
-fn too_many_walk(spec: &'static OperationSpec) -> ApiError {
-    ApiError::new(spec.service.codes.unavailable, "Too many lists are being made at once. Try again.")
+fn too_many_at_length(spec: &'static OperationSpec) -> ApiError {
+    ApiError::new(spec.service.codes.unavailable, "Too many long calls are being made at once. Try again.")
 }
 
 fn cannot_store(spec: &'static OperationSpec, error: CommitError) -> ApiError {

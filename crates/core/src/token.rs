@@ -15,6 +15,17 @@ const OVERHEAD: usize = NONCE_LEN + coffer_crypto::TAG_LEN;
 /// Of tokens that temporary credentials carry.
 const SESSION: &str = "session-token";
 
+/// What one call seals for another, which brings it back: a service says with the purpose what for, and with the context what it belongs to.
+impl Cx<'_> {
+    pub fn seal_for(&self, purpose: &'static str, context: &[u8], content: &Secret<Vec<u8>>) -> String {
+        SealedToken::seal(self.db().barrier(), self.entropy(), purpose, context, content.expose()).0
+    }
+
+    pub fn open_for(&self, purpose: &'static str, context: &[u8], token: &str) -> Option<Secret<Vec<u8>>> {
+        SealedToken::open(self.db().barrier(), purpose, context, token)
+    }
+}
+
 /// Tokens of sessions open in any call of whoever brings them, so that their context is not that of a request: it is the id of the key
 /// that they belong to.
 impl Cx<'_> {

@@ -1,9 +1,9 @@
-//! Long walks, a few at a time.
+//! Long walks and long calculations, a few at a time.
 //!
-//! A walk over a large list may take a while. On a thread that also serves everybody else's requests they would all wait, so the
-//! runtime is told to serve them elsewhere. Each such thread is one of a few hundred, and none of them may be spent on waiting:
-//! a walk waits for its turn as a future, before its handler runs, and gives up with whoever asked. As many walk at once as there
-//! are processors; as many wait as can be served soon, and the others are told to try again.
+//! A walk over a large list may take a while, and so does making an RSA key. On a thread that also serves everybody else's requests
+//! they would all wait, so the runtime is told to serve them elsewhere. Each such thread is one of a few hundred, and none of them may
+//! be spent on waiting: a call waits for its turn as a future, before its handler runs, and gives up with whoever asked. As many have
+//! one at once as there are processors; as many wait as can be served soon, and the others are told to try again.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

@@ -1,6 +1,9 @@
 //! Walks of lists, compared with a sorted vector: every order, both ways, from anywhere, while the list changes and after.
 
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 use coffer_core::{Cx, Place, Walk};
 use coffer_shape::ApiError;
@@ -210,6 +213,24 @@ async fn a_crowd_of_walkers_stops_nobody_else() {
         }
     }
     assert!(walked >= 64 && refused > 0, "{walked} walked, {refused} were refused");
+}
+
+/// What takes long has a turn, and is done once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_work_is_done_in_a_turn() {
+    let house = House::seeded(79);
+    let (begun, done) = (std::sync::Arc::new(AtomicI64::new(0)), std::sync::Arc::new(AtomicI64::new(0)));
+    let counts = (std::sync::Arc::clone(&begun), std::sync::Arc::clone(&done));
+    let one_more = |count: &AtomicI64| count.fetch_add(1, Ordering::SeqCst);
+    let changed = house.change(move |cx| {
+        one_more(&counts.0);
+        let prime = cx.at_length(|| one_more(&counts.1) + 7)?;
+        save(cx, "prime", prime)?;
+        Ok(prime)
+    });
+    assert_eq!(changed.await.unwrap(), 7);
+    assert_eq!((begun.load(Ordering::SeqCst), done.load(Ordering::SeqCst)), (2, 1));
+    assert_eq!(house.get("prime").await.unwrap(), 7);
 }
 
 #[tokio::test]

@@ -85,3 +85,30 @@ async fn a_token_with_any_bit_changed_is_nothing() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn what_is_sealed_for_something_opens_for_nothing_else() {
+    let house = House::seeded(2);
+    house
+        .look(|cx| {
+            cx.needs_no_permission("this test is about something else");
+            let content = Secret::new(b"half a key".to_vec());
+            let token = cx.seal_for("import", b"one", &content);
+            let opens = |purpose, context: &[u8], token: &str| {
+                cx.open_for(purpose, context, token).is_some_and(|opened| opened.expose() == content.expose())
+            };
+            assert!(opens("import", b"one", &token));
+            for (purpose, context, token) in [
+                ("import", &b"other"[..], token.as_str()),
+                ("export", b"one", &token),
+                ("import", b"one", &token[1..]),
+                ("import", b"one", "???"),
+                ("import", b"one", ""),
+            ] {
+                assert!(!opens(purpose, context, token), "{purpose} {context:?}");
+            }
+            Ok(0)
+        })
+        .await
+        .unwrap();
+}
