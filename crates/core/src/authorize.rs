@@ -78,7 +78,8 @@ impl Cx<'_> {
             };
             found.map(Option::unwrap_or_default).unwrap_or_else(|error| {
                 tracing::error!(request_id = %self.request_id(), %error, "the policies of a caller cannot be read, so that he may do nothing");
-                Standing { identity: vec![Arc::new(Policy::denying("unreadable"))], ..Standing::default() }
+                let denying = Arc::new(Policy::denying("unreadable"));
+                Arc::new(Standing { identity: vec![denying], ..Standing::default() })
             })
         })
     }

@@ -468,8 +468,8 @@ impl<'a> Cx<'a> {
         self.calls.last().copied()
     }
 
-    pub(crate) fn standing_once(&self, find: impl FnOnce() -> Standing) -> Arc<Standing> {
-        Arc::clone(self.standing.get_or_init(|| Arc::new(find())))
+    pub(crate) fn standing_once(&self, find: impl FnOnce() -> Arc<Standing>) -> Arc<Standing> {
+        Arc::clone(self.standing.get_or_init(find))
     }
 
     /// Calls another service: same caller, same transaction, an audit record and a question of its own.

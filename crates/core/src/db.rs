@@ -8,6 +8,7 @@
 //! walked and kept by the same hook that keeps the cache. While a commit is being applied a list may be a moment behind a read
 //! by key; once its writer has heard of it, everybody sees it everywhere.
 
+mod derived;
 mod directory;
 mod memory;
 mod names;
@@ -32,6 +33,7 @@ use tokio::sync::oneshot;
 
 pub use self::directory::{Listed, Place, Walk};
 use self::{
+    derived::Derived,
     memory::{CACHE_ENTRY_OVERHEAD, Effect, Memory, Written},
     names::Names,
     turns::Turns,
@@ -132,6 +134,7 @@ pub struct Db {
     barrier: Arc<Barrier>,
     memory: Arc<Memory>,
     names: Names,
+    derived: Derived,
     turns: Turns,
     entropy: Arc<dyn Entropy>,
 }
@@ -155,8 +158,8 @@ impl Db {
             Arc::clone(&engine),
             Box::new(move |partition, rev, txn| observer.apply(partition, rev, txn)),
         )?;
-        let (names, turns) = (Names::new(), Turns::new());
-        Ok(Self { engine, committer, barrier, memory, names, turns, entropy })
+        let (names, derived, turns) = (Names::new(), Derived::new(), Turns::new());
+        Ok(Self { engine, committer, barrier, memory, names, derived, turns, entropy })
     }
 
     pub(crate) const fn turns(&self) -> &Turns {

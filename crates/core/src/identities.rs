@@ -11,7 +11,7 @@ use coffer_types::{AccountId, Arn};
 use crate::{Db, LoadError, Principal};
 
 /// What holds for a caller, whatever he asks for.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Standing {
     /// What a user and his groups hold, or a role.
     pub identity: Vec<Arc<Policy>>,
@@ -31,5 +31,5 @@ pub trait Identities: Send + Sync {
     fn arn_of(&self, db: &Db, account: AccountId, unique_id: &str) -> Result<Option<String>, LoadError>;
 
     /// None for somebody who is no more: a user that was deleted since he signed, a role since it was taken on.
-    fn standing(&self, db: &Db, principal: &Principal) -> Result<Option<Standing>, LoadError>;
+    fn standing(&self, db: &Db, principal: &Principal) -> Result<Option<Arc<Standing>>, LoadError>;
 }

@@ -19,6 +19,7 @@ use coffer_store::{Commit, EngineError, Expect, Key, Partition, Rev, Txn, TxnTok
 
 use super::{
     Found,
+    derived::Version,
     directory::{AnyDirectory, Directory, Listed},
 };
 
@@ -73,6 +74,8 @@ pub(super) struct Memory {
     /// the cache is of one instant whenever no transaction is being applied to it.
     applied: Mutex<HashMap<Partition, Rev>>,
     came_further: Condvar,
+    /// Goes up when something that is held turns out to be worth nothing, without a commit that says so.
+    forgotten: AtomicU64,
     directories: RwLock<HashMap<u16, Directories>>,
     expected: Mutex<HashMap<TxnToken, Vec<Effect>>>,
 }
@@ -88,6 +91,7 @@ impl Memory {
             fills: Mutex::default(),
             applied: Mutex::new(applied),
             came_further: Condvar::new(),
+            forgotten: AtomicU64::new(0),
             directories: RwLock::default(),
             expected: Mutex::default(),
         }
@@ -101,6 +105,11 @@ impl Memory {
 
     pub(super) fn applied(&self) -> MutexGuard<'_, HashMap<Partition, Rev>> {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn version(&self, partition: &Partition) -> Version {
+        let forgotten = self.forgotten.load(Ordering::Acquire);
+        Version { applied: self.applied().get(partition).copied(), forgotten }
     }
 
     /// Lets the hook catch up with what a reader has seen of the engine, for a short while.
@@ -229,6 +238,7 @@ impl Memory {
     fn forget(&self, partition: &Partition, key: &Key) {
         self.generation(key).fetch_add(1, Ordering::AcqRel);
         drop(self.cache.remove(key));
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         if let Some(directory) = table_of(key).and_then(|table| self.directory(partition, table)) {
             directory.unload();
         }

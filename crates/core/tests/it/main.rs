@@ -23,6 +23,7 @@ mod audit_trail;
 mod cabinet;
 mod coherence;
 mod conflicts;
+mod derived;
 mod house;
 mod invoke;
 mod lists;

@@ -47,25 +47,34 @@ impl Identities for Iam {
         Ok(db.read::<MovedRecord>(&partition, &[unique_id])?.map(|moved| moved.arn.clone()))
     }
 
-    fn standing(&self, db: &Db, principal: &Principal) -> Result<Option<Standing>, LoadError> {
+    fn standing(&self, db: &Db, principal: &Principal) -> Result<Option<Arc<Standing>>, LoadError> {
         let partition = Partition::new(principal.account, Region::global());
         let desk = Desk { db, partition: &partition };
         let found = match &principal.kind {
             PrincipalKind::Root | PrincipalKind::WebIdentity(_) | PrincipalKind::Service { .. } => {
-                Some(Standing::default())
+                Some(Arc::default())
             }
-            PrincipalKind::User { name } => desk.of_user(name, &principal.user_id)?,
-            PrincipalKind::AssumedRole(role) => desk.of_role(role)?,
+            PrincipalKind::User { name } => {
+                let id = principal.user_id.as_str();
+                let found = db.derived(&partition, &["user", name, id], || desk.of_user(name, id))?;
+                Option::clone(&found)
+            }
+            PrincipalKind::AssumedRole(role) => {
+                let found = db.derived(&partition, &["role", &role.arn, &role.id], || desk.of_role(role))?;
+                Option::clone(&found)
+            }
         };
-        let Some(mut standing) = found else { return Ok(None) };
-        if let Some(session) = &principal.session {
-            standing.session = desk.of_session(session)?;
-            for (key, value) in &session.tags {
-                standing.tags.retain(|(known, _)| !known.eq_ignore_ascii_case(key));
-                standing.tags.push((key.clone(), value.clone()));
-            }
+        let (Some(standing), Some(session)) = (&found, &principal.session) else { return Ok(found) };
+        let limits = desk.of_session(session)?;
+        if limits.is_none() && session.tags.is_empty() {
+            return Ok(found);
         }
-        Ok(Some(standing))
+        let mut standing = Standing { session: limits, ..Standing::clone(standing) };
+        for (key, value) in &session.tags {
+            standing.tags.retain(|(known, _)| !known.eq_ignore_ascii_case(key));
+            standing.tags.push((key.clone(), value.clone()));
+        }
+        Ok(Some(Arc::new(standing)))
     }
 }
 
@@ -77,7 +86,7 @@ struct Desk<'a> {
 
 impl Desk<'_> {
     /// Somebody of this name with another id is somebody else.
-    fn of_user(&self, name: &str, id: &str) -> Result<Option<Standing>, LoadError> {
+    fn of_user(&self, name: &str, id: &str) -> Result<Option<Arc<Standing>>, LoadError> {
         let user = self.db.read::<UserRecord>(self.partition, &[&key_of(name)])?;
         let Some(user) = user.filter(|user| user.user_id == id) else { return Ok(None) };
         let mut identity = Vec::new();
@@ -89,17 +98,19 @@ impl Desk<'_> {
             }
         }
         let boundary = user.boundary.as_deref().map(|arn| self.managed(arn)).transpose()?;
-        Ok(Some(Standing { identity, boundary, session: None, tags: owned(&user.tags) }))
+        let tags = owned(&user.tags);
+        Ok(Some(Arc::new(Standing { identity, boundary, session: None, tags })))
     }
 
-    fn of_role(&self, assumed: &AssumedRole) -> Result<Option<Standing>, LoadError> {
+    fn of_role(&self, assumed: &AssumedRole) -> Result<Option<Arc<Standing>>, LoadError> {
         let name = assumed.arn.rsplit('/').next().unwrap_or_default();
         let role = self.db.read::<RoleRecord>(self.partition, &[&key_of(name)])?;
         let Some(role) = role.filter(|role| role.role_id == assumed.id) else { return Ok(None) };
         let mut identity = Vec::new();
         self.add(&mut identity, &role.policies)?;
         let boundary = role.boundary.as_deref().map(|arn| self.managed(arn)).transpose()?;
-        Ok(Some(Standing { identity, boundary, session: None, tags: owned(&role.tags) }))
+        let tags = owned(&role.tags);
+        Ok(Some(Arc::new(Standing { identity, boundary, session: None, tags })))
     }
 
     /// What a session may do at most; nothing if nothing was said.
