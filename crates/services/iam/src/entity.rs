@@ -148,6 +148,22 @@ impl Resource for Planned {
     }
 }
 
+/// Asks whether the caller may make something and, if it is to have tags from the beginning, tag it: who may not tag could else give
+/// a new user or role the tags that policies let in.
+pub(crate) fn ask_to_make<T>(
+    cx: &Cx<'_>,
+    planned: &Planned,
+    create: Action,
+    tag: Action,
+    tags: Option<&Vec<T>>,
+) -> Result<(), ApiError> {
+    cx.ask(create, planned)?;
+    if tags.is_some_and(|tags| !tags.is_empty()) {
+        cx.ask(tag, planned)?;
+    }
+    Ok(())
+}
+
 /// Finds something by name and asks whether the caller may do this to it. Whether it exists is known only afterwards.
 pub(crate) fn permitted<E: Entity>(cx: &Cx<'_>, name: &str, action: Action) -> Result<Arc<E>, ApiError> {
     let target = cx.find_as::<E, Target<E>>(&[&E::key_named(cx, name)?], |record| {

@@ -4,6 +4,7 @@
 mod allowed;
 #[cfg(test)]
 mod batches;
+mod born_with_tags;
 #[cfg(test)]
 mod campaign;
 #[cfg(test)]

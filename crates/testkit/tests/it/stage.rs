@@ -133,14 +133,8 @@ impl<'s> Stage<'s> {
 
     /// Asks IAM, which has one region only, for something that must succeed.
     pub(crate) async fn iam(&self, operation: &str, members: &[(&str, &str)]) -> String {
-        let mut form = format!("Action={operation}&Version=2010-05-08");
-        for (name, value) in members {
-            let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
-            form.push_str(&format!("&{name}={value}"));
-        }
-        let answer = self.server.client().call_raw(&iam::SERVICE, operation, form.as_bytes()).await.unwrap();
-        let text = String::from_utf8(answer.body.expose().clone()).unwrap();
-        assert_eq!(answer.status, 200, "{operation}: {text}");
+        let (status, text) = ask_iam(self.server.client(), operation, members).await;
+        assert_eq!(status, 200, "{operation}: {text}");
         text
     }
 
@@ -155,4 +149,15 @@ impl<'s> Stage<'s> {
 /// A client request token for a small number.
 pub(crate) fn token(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
+}
+
+/// Asks IAM something, and says what came back.
+pub(crate) async fn ask_iam(client: &Client, operation: &str, members: &[(&str, &str)]) -> (u16, String) {
+    let mut form = format!("Action={operation}&Version=2010-05-08");
+    for (name, value) in members {
+        let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        form.push_str(&format!("&{name}={value}"));
+    }
+    let answer = client.call_raw(&iam::SERVICE, operation, form.as_bytes()).await.unwrap();
+    (answer.status, String::from_utf8(answer.body.expose().clone()).unwrap())
 }

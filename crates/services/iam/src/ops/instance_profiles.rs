@@ -47,7 +47,8 @@ fn create_instance_profile(
     let path = input.path.as_deref().unwrap_or("/");
     let arn = name::arn(cx, "instance-profile", path, &input.instance_profile_name);
     let planned = Planned(arn.clone());
-    cx.ask(action::CREATE_INSTANCE_PROFILE, &planned)?;
+    let (create, tag) = (action::CREATE_INSTANCE_PROFILE, action::TAG_INSTANCE_PROFILE);
+    entity::ask_to_make(cx, &planned, create, tag, input.tags.as_ref())?;
     let key = key_of(&input.instance_profile_name);
     if cx.exists::<InstanceProfileRecord>(&[&key], None)? {
         return Err(IamError::InstanceProfileExists { name: input.instance_profile_name }.into());

@@ -90,7 +90,8 @@ fn create_policy(
 ) -> Result<iam::CreatePolicyResponse, ApiError> {
     let path = input.path.as_deref().unwrap_or("/");
     let arn = name::arn(cx, "policy", path, &input.policy_name);
-    cx.ask(action::CREATE_POLICY, &Planned(arn.clone()))?;
+    let (planned, tags) = (Planned(arn.clone()), input.tags.as_ref());
+    entity::ask_to_make(cx, &planned, action::CREATE_POLICY, action::TAG_POLICY, tags)?;
     let key = key_of(&input.policy_name);
     if cx.exists::<PolicyRecord>(&[&key], None)? {
         return Err(IamError::PolicyExists { name: input.policy_name }.into());

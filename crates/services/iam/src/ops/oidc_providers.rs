@@ -43,7 +43,8 @@ fn create_provider(
 ) -> Result<iam::CreateOpenIDConnectProviderResponse, ApiError> {
     let url = known_by(&input.url)?;
     let arn = oidc_provider::arn(cx, url);
-    cx.ask(action::CREATE_OPEN_ID_CONNECT_PROVIDER, &Planned(arn.clone()))?;
+    let (create, tag) = (action::CREATE_OPEN_ID_CONNECT_PROVIDER, action::TAG_OPEN_ID_CONNECT_PROVIDER);
+    entity::ask_to_make(cx, &Planned(arn.clone()), create, tag, input.tags.as_ref())?;
     if input.context_provider.is_some() || input.identity_center_instance_arn.is_some() {
         return Err(IamError::IdentityCenter.into());
     }

@@ -51,7 +51,8 @@ pub(super) fn register(registry: &mut Registry) {
 fn create_role(cx: &mut Cx<'_>, input: iam::CreateRoleRequest) -> Result<iam::CreateRoleResponse, ApiError> {
     let path = input.path.as_deref().unwrap_or("/");
     let arn = name::arn(cx, "role", path, &input.role_name);
-    cx.ask(action::CREATE_ROLE, &Planned(arn.clone()))?;
+    let (planned, tags) = (Planned(arn.clone()), input.tags.as_ref());
+    entity::ask_to_make(cx, &planned, action::CREATE_ROLE, action::TAG_ROLE, tags)?;
     if path.starts_with(SERVICES_PATH) {
         return Err(IamError::ReservedPath { path: path.to_owned() }.into());
     }

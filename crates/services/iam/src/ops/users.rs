@@ -48,7 +48,8 @@ pub(super) fn register(registry: &mut Registry) {
 
 fn create_user(cx: &mut Cx<'_>, input: iam::CreateUserRequest) -> Result<iam::CreateUserResponse, ApiError> {
     let path = input.path.as_deref().unwrap_or("/");
-    cx.ask(action::CREATE_USER, &Planned(name::arn(cx, "user", path, &input.user_name)))?;
+    let planned = Planned(name::arn(cx, "user", path, &input.user_name));
+    entity::ask_to_make(cx, &planned, action::CREATE_USER, action::TAG_USER, input.tags.as_ref())?;
     if cx.exists::<UserRecord>(&[&key_of(&input.user_name)], None)? {
         return Err(IamError::EntityExists { kind: "user", name: input.user_name }.into());
     }
