@@ -19,16 +19,21 @@
 //! exact, because they follow from the seed, but sealed tokens tell a reader nothing. Whoever names the session token of an
 //! answer can go on `as` that: with its credentials. `as nobody` sends a request without a signature, and
 //! `${id-token system:serviceaccount:prod:api aud=other}` stands for a token of the test's identity provider with such a subject,
-//! and claims other than those of Kubernetes; numbers count from now.
+//! and claims other than those of Kubernetes; numbers count from now. `${wrapped public 01ff}` are these two bytes, encrypted as
+//! KMS wants to be given key material (RSAES_OAEP_SHA_256), under an RSA key of 2048 bits that an answer called `public`.
 //!
 //! Running a script writes it anew with the answers that came. A test compares the two texts.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use coffer_client::{Client, Credentials, RawRequest, RawResponse};
+use coffer_crypto::{KeyKind, Oaep, PublicKey};
 use coffer_model::SERVICES;
 use coffer_shape::ServiceSpec;
-use coffer_types::{Region, Secret};
+use coffer_types::{
+    Region, Secret,
+    encoding::{BASE64, HEXLOWER},
+};
 use serde_json::Value;
 
 use crate::{Issuer, TestServer, json::pretty, server::operations};
@@ -359,16 +364,30 @@ fn filled(request: &str, names: &BTreeMap<String, String>, id_token: &dyn Fn(&st
     while let Some((before, after)) = rest.split_once("${") {
         let (name, after) = after.split_once('}').expect("a closing brace");
         out.push_str(before);
-        match (name.strip_prefix("id-token "), name.split_once('*')) {
-            (Some(words), _) => out.push_str(&id_token(words)),
-            (None, Some((letters, times))) => {
-                out.push_str(&letters.repeat(times.parse().expect("a number")));
-            }
-            (None, None) => out.push_str(names.get(name).expect("a name that an earlier answer gave")),
+        if let Some(words) = name.strip_prefix("id-token ") {
+            out.push_str(&id_token(words));
+        } else if let Some(words) = name.strip_prefix("wrapped ") {
+            let (key, content) = words.split_once(' ').expect("a name and hexadecimal digits");
+            out.push_str(&wrapped(known(names, key), content));
+        } else if let Some((letters, times)) = name.split_once('*') {
+            out.push_str(&letters.repeat(times.parse().expect("a number")));
+        } else {
+            out.push_str(known(names, name));
         }
         rest = after;
     }
     out + rest
+}
+
+fn known<'n>(names: &'n BTreeMap<String, String>, name: &str) -> &'n str {
+    names.get(name).expect("a name that an earlier answer gave")
+}
+
+fn wrapped(public_key: &str, content: &str) -> String {
+    let public_key = BASE64.decode(public_key.as_bytes()).expect("a public key");
+    let content = HEXLOWER.decode(content.as_bytes()).expect("hexadecimal digits");
+    let key = PublicKey::from_der(KeyKind::Rsa2048, &public_key).expect("an RSA key of 2048 bits");
+    BASE64.encode(&key.encrypt(Oaep::Sha256, &content).expect("little enough"))
 }
 
 fn duration(text: &str) -> Duration {
@@ -427,6 +446,15 @@ mod tests {
         let id_token = |words: &str| format!("<{words}>");
         let request = "${next} ${first} ${ab*3} ${id-token a b=c} $";
         assert_eq!(filled(request, &names, &id_token), "abc x ababab <a b=c> $");
+    }
+
+    #[test]
+    fn material_is_wrapped_under_a_key_that_an_answer_gave() {
+        let key = coffer_crypto::PrivateKey::generate(KeyKind::Rsa2048);
+        let names = BTreeMap::from([(String::from("public"), BASE64.encode(&key.public_key()))]);
+        let text = filled("<${wrapped public 01ff}>", &names, &|words| words.to_owned());
+        let ciphertext = BASE64.decode(text.trim_matches(['<', '>']).as_bytes()).unwrap();
+        assert_eq!(key.decrypt(Oaep::Sha256, &ciphertext).unwrap().expose(), &[1, 255]);
     }
 
     #[test]
