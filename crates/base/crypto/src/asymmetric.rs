@@ -72,15 +72,18 @@ pub enum KeyError {
     NotForThis,
     #[error("the hash does not have the length of its kind")]
     DigestLength,
-    #[error("the message is too long for the key")]
-    TooLong,
+    #[error("the message is too long for the key, which takes {most} bytes")]
+    TooLong { most: usize },
     /// Deliberately without detail: whoever learns why a ciphertext does not open can use it to open others.
     #[error("the ciphertext does not open")]
     NotAuthentic,
 }
 
 /// A private key, and so its public half too.
-pub struct PrivateKey(Kind);
+pub struct PrivateKey {
+    kind: KeyKind,
+    key: Kind,
+}
 
 enum Kind {
     Rsa(RsaKey),
@@ -91,24 +94,26 @@ enum Kind {
 impl PrivateKey {
     /// A new key. RSA takes its time: up to a second or two for the longest.
     pub fn generate(kind: KeyKind) -> Self {
-        Self(match Family::of(kind) {
+        let key = match Family::of(kind) {
             Family::Rsa(size) => Kind::Rsa(RsaKey::generate(size)),
             Family::Ec(curve) => Kind::Ec(EcKey::generate(curve)),
             Family::Ed => Kind::Ed(EdKey::generate()),
-        })
+        };
+        Self { kind, key }
     }
 
     /// From PKCS #8, if it is a sound key of this kind.
     pub fn from_pkcs8(kind: KeyKind, der: &[u8]) -> Result<Self, KeyError> {
-        Ok(Self(match Family::of(kind) {
+        let key = match Family::of(kind) {
             Family::Rsa(size) => Kind::Rsa(RsaKey::from_pkcs8(size, der)?),
             Family::Ec(curve) => Kind::Ec(EcKey::from_pkcs8(curve, der)?),
             Family::Ed => Kind::Ed(EdKey::from_pkcs8(der)?),
-        }))
+        };
+        Ok(Self { kind, key })
     }
 
     pub fn to_pkcs8(&self) -> Secret<Vec<u8>> {
-        match &self.0 {
+        match &self.key {
             Kind::Rsa(key) => key.to_pkcs8(),
             Kind::Ec(key) => key.to_pkcs8(),
             Kind::Ed(key) => key.to_pkcs8(),
@@ -117,7 +122,7 @@ impl PrivateKey {
 
     /// The public half, as SubjectPublicKeyInfo.
     pub fn public_key(&self) -> Vec<u8> {
-        match &self.0 {
+        match &self.key {
             Kind::Rsa(key) => key.public_key(),
             Kind::Ec(key) => key.public_key(),
             Kind::Ed(key) => key.public_key(),
@@ -125,7 +130,7 @@ impl PrivateKey {
     }
 
     pub fn sign(&self, signing: Signing, what: ToSign<'_>) -> Result<Vec<u8>, KeyError> {
-        match (&self.0, signing) {
+        match (&self.key, signing) {
             (Kind::Rsa(key), Signing::RsaPss(hash)) => key.sign_pss(hash, what),
             (Kind::Rsa(key), Signing::RsaPkcs1(hash)) => key.sign_pkcs1(hash, what),
             (Kind::Ec(key), Signing::Ecdsa) => key.sign(what),
@@ -137,8 +142,18 @@ impl PrivateKey {
         }
     }
 
+    /// As [`PublicKey::verifies`], of the public half.
+    pub fn verifies(&self, signing: Signing, what: ToSign<'_>, signature: &[u8]) -> bool {
+        PublicKey { kind: self.kind, der: &self.public_key() }.verifies(signing, what, signature)
+    }
+
+    /// As [`PublicKey::encrypt`], with the public half.
+    pub fn encrypt(&self, oaep: Oaep, plaintext: &[u8]) -> Result<Vec<u8>, KeyError> {
+        PublicKey { kind: self.kind, der: &self.public_key() }.encrypt(oaep, plaintext)
+    }
+
     pub fn decrypt(&self, oaep: Oaep, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>, KeyError> {
-        match &self.0 {
+        match &self.key {
             Kind::Rsa(key) => key.decrypt(oaep, ciphertext),
             Kind::Ec(_) | Kind::Ed(_) => Err(KeyError::NotForThis),
         }
@@ -147,7 +162,7 @@ impl PrivateKey {
     /// Opens a key that was wrapped under a one-time AES key, which in turn was encrypted for this key and stands in front (PKCS #11:
     /// CKM_RSA_AES_KEY_WRAP). Keys that are too long for RSA alone travel like this.
     pub fn unwrap(&self, oaep: Oaep, wrapped: &[u8]) -> Result<Secret<Vec<u8>>, KeyError> {
-        let Kind::Rsa(key) = &self.0 else { return Err(KeyError::NotForThis) };
+        let Kind::Rsa(key) = &self.key else { return Err(KeyError::NotForThis) };
         let (front, behind) = wrapped.split_at_checked(key.bytes()).ok_or(KeyError::NotAuthentic)?;
         let kek = key.decrypt(oaep, front)?;
         unwrap_key(kek.expose(), behind).map_err(|_| KeyError::NotAuthentic)
@@ -156,7 +171,7 @@ impl PrivateKey {
     /// The secret that only the two holders of the private keys can compute (ECDH, the x coordinate), with a public key of the same NIST
     /// curve.
     pub fn agree(&self, peer: &[u8]) -> Result<Secret<Vec<u8>>, KeyError> {
-        match &self.0 {
+        match &self.key {
             Kind::Ec(key) => key.agree(peer),
             Kind::Rsa(_) | Kind::Ed(_) => Err(KeyError::NotForThis),
         }

@@ -129,8 +129,9 @@ pub(super) fn encrypt(der: &[u8], oaep: Oaep, plaintext: &[u8]) -> Result<Vec<u8
     let key = PublicEncryptingKey::from_der(der)
         .and_then(|key| Ok(OaepPublicEncryptingKey::new(key)?))
         .map_err(|_| KeyError::NotAKey)?;
-    if plaintext.len() > key.max_plaintext_size(oaep.algorithm()) {
-        return Err(KeyError::TooLong);
+    let most = key.max_plaintext_size(oaep.algorithm());
+    if plaintext.len() > most {
+        return Err(KeyError::TooLong { most });
     }
     let mut ciphertext = vec![0; key.ciphertext_size()];
     certain(key.encrypt(oaep.algorithm(), plaintext, &mut ciphertext, None));

@@ -86,6 +86,7 @@ fn signatures_hold_for_one_message_one_way_and_one_key() {
                 let holds = public.verifies(other, ToSign::Message(b"message"), &signature);
                 assert_eq!(holds, other == signing, "{kind:?}: {signing:?} as {other:?}");
             }
+            assert!(key.verifies(signing, ToSign::Message(b"message"), &signature));
             assert!(!public.verifies(signing, ToSign::Message(b"messagf"), &signature));
             let mut changed = signature.clone();
             changed[signature.len() / 2] ^= 1;
@@ -153,7 +154,9 @@ fn only_rsa_keys_encrypt_and_only_so_much() {
                 assert_eq!(key.decrypt(oaep, &ciphertext).err(), Some(KeyError::NotAuthentic));
                 assert_eq!(key.decrypt(oaep, &ciphertext[1..]).err(), Some(KeyError::NotAuthentic));
             }
-            assert_eq!(public.encrypt(oaep, &vec![7; longest + 1]), Err(KeyError::TooLong));
+            let too_long = Err(KeyError::TooLong { most: longest });
+            assert_eq!(public.encrypt(oaep, &vec![7; longest + 1]), too_long);
+            assert_eq!(key.encrypt(oaep, &vec![7; longest + 1]), too_long);
         }
     }
 }
