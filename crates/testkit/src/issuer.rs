@@ -1,6 +1,6 @@
 //! An identity provider, such as a Kubernetes cluster: it signs tokens, and a file of its keys is all that a server knows of it.
 
-use std::{fmt, fs::File, io::Write};
+use std::{fmt, fs::File, io::Write, path::PathBuf};
 
 use coffer_server::KeySource;
 use coffer_types::encoding::BASE64URL_NOPAD;
@@ -29,7 +29,8 @@ impl Issuer {
     pub const NAME: &str = "oidc.example.com/cluster";
 
     /// Every issuer has a key of its own, so a token of one server's is none of another's.
-    pub(crate) fn new() -> Self {
+    #[expect(clippy::new_without_default, reason = "chance makes it, so no two are the same")]
+    pub fn new() -> Self {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let (x, y) = key.der_bytes()[1..].split_at(NUMBER_BYTES);
@@ -41,7 +42,12 @@ impl Issuer {
     }
 
     pub(crate) fn keys(&self) -> KeySource {
-        KeySource::File(self.directory.path().join("keys.json"))
+        KeySource::File(self.keys_file())
+    }
+
+    /// Where a server on this machine finds its keys.
+    pub fn keys_file(&self) -> PathBuf {
+        self.directory.path().join("keys.json")
     }
 
     /// A token that makes these claims.

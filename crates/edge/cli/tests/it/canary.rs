@@ -1,9 +1,10 @@
 //! Unique words go in everywhere, and come out nowhere.
 //!
 //! A thousand secrets live their lives through the API, with random words as values, names, tags, descriptions, labels and
-//! tokens; each is also part of a request that is refused. The server logs as much as it can be told to. Then every byte that it
+//! tokens; each is also part of a request that is refused. So do the proofs that people have: passwords, secret access keys, tokens of
+//! sessions and of an identity provider. The server logs as much as it can be told to. Then every byte that it
 //! has written is searched: the data directory while it runs and after it was killed and stopped, the log, what it printed, its
-//! pages, and what commands say about its store. The administrator's secret key and the key of the store are canaries too, each
+//! pages, its audit trail, opened, and what commands say about its store. The administrator's secret key and the key of the store are canaries too, each
 //! with one file where it may be.
 //!
 //! Names are not secret as values are; that they are nowhere in clear text is a promise of the store, and that they are in no
@@ -12,21 +13,27 @@
 mod damage;
 mod load;
 mod search;
+mod staff;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use coffer_barrier::keyfile;
+use coffer_server::world::SystemClock;
+use coffer_testkit::Issuer;
 use damage::{Tally, damage};
 use load::{Aviary, Keeper};
 use search::{Search, forms};
+use staff::Staff;
 
-use crate::kill::{Dice, Ground, Node, is_long_campaign, runtime};
+use crate::kill::{Dice, Ground, Node, every_event, is_long_campaign, runtime};
 
 const SECRETS: usize = 1000;
 const SECRETS_LONG: usize = 10_000;
 /// Of which every second one is damaged in one row or another.
 const VICTIMS: usize = 200;
 const KEEPERS: usize = 8;
+/// People with passwords, keys and sessions. A password costs what it costs.
+const CAREERS: usize = 24;
 /// The most talkative level there is.
 const CONFIGURATION: &str =
     "[log]\nlevel = \"debug\"\n[tls]\nautomatic = true\n[limits]\ndrain_wait = \"1ms\"\n";
@@ -41,7 +48,9 @@ const AT_HOME: [(&str, &str); 2] =
 fn no_canary_leaves_its_cage() {
     let (mut dice, seed) = Dice::of_this_run();
     let secrets = if is_long_campaign() { SECRETS_LONG } else { SECRETS };
-    let ground = Ground::new(CONFIGURATION);
+    let issuer = Arc::new(Issuer::new());
+    let keys = format!("[oidc.keys]\n{:?} = {:?}\n", Issuer::URL, issuer.keys_file());
+    let ground = Ground::new(&format!("{CONFIGURATION}{keys}"));
     let aviary = Arc::<Aviary>::default();
 
     let node = ground.start();
@@ -59,7 +68,11 @@ fn no_canary_leaves_its_cage() {
         for keeper in keepers {
             keeper.await.unwrap();
         }
-        let keeper = keeper(&ground, &node, &aviary, &mut dice);
+        let mut keeper = keeper(&ground, &node, &aviary, &mut dice);
+        let staff = Staff::hire(&keeper, issuer, Arc::new(SystemClock::start())).await;
+        for _ in 0..CAREERS {
+            keeper.career(&staff).await;
+        }
         let mut pages = Vec::new();
         for page in PAGES {
             pages.push((page.to_owned(), keeper.page(page).await));
@@ -84,6 +97,7 @@ fn no_canary_leaves_its_cage() {
         found.extend(search.hits(bytes).iter().map(|hit| format!("{place}: {hit}")));
     }
     found.extend(values_in_refusals(&aviary));
+    found.extend(values_on_record(&search, &ground, &aviary));
 
     assert!(search.count() > secrets * 15, "only {} canaries", search.count());
     let log = ground.log();
@@ -181,12 +195,33 @@ fn below(search: &Search, ground: &Ground, when: &str) -> Vec<String> {
         .collect()
 }
 
-/// Errors may quote names, as AWS does, and never values.
-fn values_in_refusals(aviary: &Aviary) -> Vec<String> {
+/// Only what nobody may say, even where names are said.
+fn values(aviary: &Aviary) -> Search {
     let mut search = Search::new();
     for bird in aviary.birds.lock().unwrap().iter().filter(|bird| bird.is_value) {
         search.add(bird.what.clone(), &bird.bytes);
     }
+    search
+}
+
+/// The audit trail says names and tokens of requests, as CloudTrail does, and never values.
+fn values_on_record(all: &Search, ground: &Ground, aviary: &Aviary) -> Vec<String> {
+    let search = values(aviary);
+    let events = every_event(&ground.path("data"), &ground.path("keys/keyfile"));
+    let text = events.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    // That the names are found shows that the events are open, and that the search would find a value.
+    assert!(all.hits(text.as_bytes()).len() > SECRETS);
+    for operation in ["CreateAccessKey", "CreateLoginProfile", "GetSessionToken", "AssumeRoleWithWebIdentity"]
+    {
+        let named = |event: &&serde_json::Value| event["eventName"] == operation;
+        assert!(events.iter().filter(named).count() >= CAREERS, "{operation}");
+    }
+    search.hits(text.as_bytes()).iter().map(|hit| format!("on record: {hit}")).collect()
+}
+
+/// Errors may quote names, as AWS does, and never values.
+fn values_in_refusals(aviary: &Aviary) -> Vec<String> {
+    let search = values(aviary);
     let refusals = aviary.refusals.lock().unwrap();
     assert!(refusals.len() > 100);
     refusals.iter().flat_map(|body| search.hits(body)).map(|hit| format!("an error: {hit}")).collect()

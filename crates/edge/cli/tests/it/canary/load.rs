@@ -44,7 +44,7 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    fn bird(&mut self, what: &str, is_value: bool, bytes: Vec<u8>) {
+    pub(super) fn bird(&mut self, what: &str, is_value: bool, bytes: Vec<u8>) {
         self.aviary.birds.lock().unwrap().push(Bird { what: what.to_owned(), bytes, is_value });
     }
 
@@ -84,7 +84,7 @@ impl Keeper {
         serde_json::from_str(&text).unwrap()
     }
 
-    fn refused(&self, what: &str, answer: &RawResponse) {
+    pub(super) fn refused(&self, what: &str, answer: &RawResponse) {
         let text = String::from_utf8_lossy(answer.body.expose());
         assert!((400..500).contains(&answer.status), "{what}: {} {text}", answer.status);
         self.aviary.refusals.lock().unwrap().push(answer.body.expose().clone());
@@ -248,7 +248,8 @@ impl Keeper {
                 self.refuse("PutSecretValue", &both).await;
             }
             15 => {
-                let tags = json!([{"Key": format!("aws:{word}"), "Value": value}]);
+                // Tags are no values: the audit trail has them.
+                let tags = json!([{"Key": format!("aws:{word}"), "Value": other}]);
                 self.refuse("TagResource", &json!({"SecretId": name, "Tags": tags})).await;
             }
             16 => {
@@ -320,7 +321,12 @@ impl Keeper {
 }
 
 /// Asks again on a fresh connection if the server has closed the one that was taken.
-async fn ask(client: &Client, service: &'static ServiceSpec, operation: &str, body: &[u8]) -> RawResponse {
+pub(super) async fn ask(
+    client: &Client,
+    service: &'static ServiceSpec,
+    operation: &str,
+    body: &[u8],
+) -> RawResponse {
     loop {
         match client.call_raw(service, operation, body).await {
             Err(ClientError::Lost(_)) => {}
