@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgMatches, Args, Parser, Subcommand};
 use coffer_server::{config::Flags, shell::quoted};
-use coffer_types::AccountId;
+use coffer_types::{AccountId, Region};
 
 use crate::account;
 
@@ -167,6 +167,40 @@ pub(crate) enum AdminCommand {
     },
     /// Let the administrator in again, whatever policies say or somebody deleted
     Reset(ResetAdministrator),
+    /// The policy of a secret, also of one that denies whoever could change it
+    SecretPolicy {
+        #[command(subcommand)]
+        command: SecretPolicyCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretPolicyCommand {
+    /// Print the policy as it was written
+    Show(SecretNamed),
+    /// Take the policy off the secret
+    #[command(
+        after_help = "The value is not shown. Who may do what with the secret is then for the policies of users and roles \
+                            to say. Where recovery shares were given out, it takes them. It is on record."
+    )]
+    Remove(SecretNamed),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SecretNamed {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// The name of the secret, or its ARN
+    #[arg(value_name = "SECRET")]
+    pub secret: String,
+    /// Its account [default: that of the ARN, or the first]
+    #[arg(long, value_name = "ID", value_parser = account::parse)]
+    pub account: Option<AccountId>,
+    /// Its region [default: that of the ARN, or of the configuration]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<Region>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,6 +19,7 @@ mod print;
 mod profile;
 mod run;
 mod seal;
+mod secret_policy;
 
 use std::process::ExitCode;
 
@@ -32,7 +33,7 @@ use mimalloc::MiMalloc;
 
 use crate::arguments::{
     AccountCommand, AdminCommand, AdminKeyCommand, Arguments, AuditCommand, Command, KeyCommand,
-    KeyfileCommand, ProfileCommand, SharesCommand, SlotCommand,
+    KeyfileCommand, ProfileCommand, SecretPolicyCommand, SharesCommand, SlotCommand,
 };
 
 #[global_allocator]
@@ -75,6 +76,10 @@ fn main() -> ExitCode {
             admin::create_key(&create)
         }
         Command::Admin { command: AdminCommand::Reset(reset) } => admin::reset(&reset),
+        Command::Admin { command: AdminCommand::SecretPolicy { command } } => match command {
+            SecretPolicyCommand::Show(named) => secret_policy::show(&named),
+            SecretPolicyCommand::Remove(named) => secret_policy::remove(&named),
+        },
         Command::Account { command: AccountCommand::Create(create) } => account::create(&create),
         Command::Account { command: AccountCommand::List(list) } => account::list(&list),
         Command::Profile { command: ProfileCommand::Install(install) } => profile::install(&install),

@@ -28,6 +28,7 @@ use crate::{
     data_dir,
     durable::{beside, forget},
     open::{local_caller, unopened},
+    secret_policy::REMOVE,
     shell::quoted,
 };
 
@@ -164,16 +165,33 @@ async fn ensure_set_up(deployment: &Deployment<'_>) -> Result<(), Complaint> {
         .next("coffer server"))
 }
 
-/// Whoever makes an administrator anew undoes what others decided. Where recovery shares were given out, that takes as many people as
-/// opening the store does; where there are none, the machine is all there is.
-pub(crate) fn ensure_quorum(keyring: &KeyringFile, given: Option<&SlotKey>) -> Result<(), Complaint> {
+/// A command on this machine that undoes what others decided with their policies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Undoes {
+    Administrator,
+    SecretPolicy,
+}
+
+/// Where recovery shares were given out, undoing what others decided takes as many people as opening the store does; where there are
+/// none, the machine is all there is.
+pub(crate) fn ensure_quorum(
+    keyring: &KeyringFile,
+    given: Option<&SlotKey>,
+    undoes: Undoes,
+) -> Result<(), Complaint> {
     let is_shared = keyring.slots().iter().any(|slot| slot.kind == SlotKind::Recovery);
     if !is_shared || matches!(given, Some(SlotKey::Recovery { .. })) {
         return Ok(());
     }
-    Err(Complaint::new("the administrator is not reset without recovery shares")
-        .because("this store has them, and a reset undoes what its policies say")
-        .next(format!("{RESET} --share <file> for each share")))
+    let (what, why, command) = match undoes {
+        Undoes::Administrator => {
+            ("the administrator is not reset", "a reset undoes what its policies say", RESET)
+        }
+        Undoes::SecretPolicy => ("the policy is not removed", "a policy is what somebody decided", REMOVE),
+    };
+    Err(Complaint::new(format!("{what} without recovery shares"))
+        .because(format!("this store has them, and {why}"))
+        .next(format!("{command} --share <file> for each share")))
 }
 
 impl<'d> Desk<'d> {
@@ -312,11 +330,40 @@ fn out_of_the_way(place: &Path) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use coffer_core::Core;
+    use coffer_core::{Body, Caller, Core};
     use coffer_iam::UserRecord;
+    use coffer_model::{SERVICES, iam, secretsmanager};
+    use coffer_shape::{Operation, OperationSpec, Read, ReadError, Reader, Shape};
+    use coffer_types::RequestId;
+    use coffer_wire::{Head, Route, encode_request, route};
 
     use super::*;
     use crate::{data_dir::DataDir, world};
+
+    /// A request as it comes from outside, once its signature holds.
+    struct Asked {
+        route: Route,
+        operation: &'static OperationSpec,
+        body: Secret<Vec<u8>>,
+    }
+
+    impl Asked {
+        fn of<O: Operation>(input: &O::Input) -> Self {
+            let request = encode_request(O::SPEC, &|to| input.write(to)).unwrap();
+            let headers: Vec<_> =
+                request.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+            let head = Head { method: "POST", path: "/", query: "", headers: &headers };
+            Self { route: route(&head, SERVICES), operation: O::SPEC, body: request.body }
+        }
+    }
+
+    impl Body for Asked {
+        fn read(&self, walk: &mut dyn FnMut(&mut dyn Reader)) -> Read<()> {
+            let input = self.route.input(self.operation, self.body.expose());
+            walk(&mut *input.map_err(|error| ReadError::new(error.message))?.reader());
+            Ok(())
+        }
+    }
 
     /// A store in memory, and files on the disk.
     pub(crate) struct House {
@@ -356,16 +403,44 @@ pub(crate) mod tests {
             self.directory().bootstrap().join(name)
         }
 
-        /// The id in a file, which the store has to accept.
-        pub(crate) fn accepted(&self, path: &Path) -> String {
+        /// The id in a file. The store has to accept it, as a key of somebody who may do everything.
+        pub(crate) async fn accepted(&self, path: &Path) -> String {
             let text = data_dir::read_small(path).unwrap();
             let id = text.expose().lines().find_map(|line| line.strip_prefix(ACCESS_KEY_ID)).unwrap();
-            assert!(
-                find_access_key(self.core.db(), id)
-                    .unwrap()
-                    .is_some_and(|key| key.principal.arn.ends_with(":user/administrator"))
-            );
+            assert_eq!(self.refusals_of(id).await, [None, None, None, None], "{id}");
             id.to_owned()
+        }
+
+        /// How whoever has a key is refused what an administrator may, by the codes: to read and to change, here and there.
+        async fn refusals_of(&self, key_id: &str) -> [Option<&'static str>; 4] {
+            let key = find_access_key(self.core.db(), key_id).unwrap().expect("the key of a user");
+            assert!(key.principal.arn.ends_with("administrator"), "{}", key.principal.arn);
+            let caller = Caller {
+                principal: key.principal,
+                region: self.region.clone(),
+                request_id: RequestId::random(self.core.world().entropy.as_ref()),
+                source_address: String::from("127.0.0.1"),
+                user_agent: String::new(),
+                tls: None,
+                host: String::new(),
+            };
+            let mut refusals = [None; 4];
+            for (refusal, asked) in refusals.iter_mut().zip([
+                Asked::of::<iam::ListUsers>(&iam::ListUsersRequest::default()),
+                Asked::of::<iam::CreateGroup>(&iam::CreateGroupRequest {
+                    path: None,
+                    group_name: caller.request_id.to_string(),
+                }),
+                Asked::of::<secretsmanager::ListSecrets>(&secretsmanager::ListSecretsRequest::default()),
+                Asked::of::<secretsmanager::CreateSecret>(&secretsmanager::CreateSecretRequest {
+                    name: caller.request_id.to_string(),
+                    ..secretsmanager::CreateSecretRequest::default()
+                }),
+            ]) {
+                let answer = self.core.call(&caller, asked.operation, &asked).await.expect("an answer");
+                *refusal = answer.outcome.err().map(|error| error.code());
+            }
+            refusals
         }
     }
 
@@ -377,7 +452,7 @@ pub(crate) mod tests {
         assert!(refusal.to_string().contains("not written over"), "{refusal}");
         fs::rename(&place, house.path("elsewhere")).unwrap();
         assert_eq!(house.issue().await.unwrap(), place);
-        assert_ne!(house.accepted(&place), house.accepted(&house.path("elsewhere")));
+        assert_ne!(house.accepted(&place).await, house.accepted(&house.path("elsewhere")).await);
         assert!(!house.path("credentials.new").exists());
         assert!(!house.start().await.unwrap(), "there is still one administrator");
     }
@@ -398,7 +473,7 @@ pub(crate) mod tests {
             let refusal = refusal.unwrap_err();
             assert!(refusal.what().contains("is there already"), "{refusal}");
         }
-        house.accepted(&house.path("credentials"));
+        house.accepted(&house.path("credentials")).await;
         assert!(!house.path("credentials.new").exists());
     }
 
@@ -409,7 +484,7 @@ pub(crate) mod tests {
         fs::rename(&place, &pending).unwrap();
         let refusal = house.issue().await.unwrap_err();
         assert!(refusal.to_string().contains("is there already"), "the one that was pending: {refusal}");
-        house.accepted(&place);
+        house.accepted(&place).await;
     }
 
     #[tokio::test]
@@ -447,12 +522,15 @@ pub(crate) mod tests {
             locked.path = String::from("/people/");
             cx.save(locked)
         });
+        let lost = house.accepted(&house.path("credentials")).await;
         locked.await.unwrap();
+        let denied = ["AccessDenied", "AccessDenied", "AccessDeniedException", "AccessDeniedException"];
+        assert_eq!(house.refusals_of(&lost).await, denied.map(Some), "the key that he had does nothing");
         fs::remove_file(house.path("credentials")).unwrap();
         for keys in [2, 3] {
             let directory = house.directory();
             let path = reset(&house.deployment(&directory), None, 7).await.unwrap();
-            let id = house.accepted(&path);
+            let id = house.accepted(&path).await;
             let after = house.core.run_local(&caller, user).await.unwrap();
             assert_eq!(after.policies.attached, before.policies.attached);
             assert!(after.policies.inline.is_empty() && after.boundary.is_none() && after.groups.is_empty());

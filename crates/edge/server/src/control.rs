@@ -1,4 +1,4 @@
-//! Commands given on this machine: status, doctor, seal, unseal, accounts and their administrators, changes of the seal slots, and where
+//! Commands given on this machine: status, doctor, seal, unseal, accounts and their administrators, policies of secrets, changes of the seal slots, and where
 //! the audit log ends.
 //!
 //! They come over a Unix socket in the data directory, one line of JSON each way. Who may speak is decided twice: by the
@@ -25,6 +25,7 @@ use crate::{
     complaint::Complaint,
     data_dir::DataDir,
     doctor::Finding,
+    secret_policy::SecretAsked,
     slots::{Change, Changed},
 };
 
@@ -49,6 +50,10 @@ pub enum Command {
     /// Makes an account and its administrator.
     AccountCreate,
     AccountList,
+    /// Shows the policy of a secret.
+    SecretPolicy,
+    /// Takes it off.
+    SecretPolicyRemove,
     /// Where the audit log ends, for somebody who verifies it.
     AuditVerify,
     /// The same, for somebody who searches it.
@@ -73,17 +78,39 @@ pub struct Request {
     /// The name of a new account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The name or the ARN of a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Where it is, unless that is the region of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 impl Request {
     pub const fn new(command: Command) -> Self {
-        Self { command, passphrase: None, shares: Vec::new(), change: None, account: None, name: None }
+        Self {
+            command,
+            passphrase: None,
+            shares: Vec::new(),
+            change: None,
+            account: None,
+            name: None,
+            secret: None,
+            region: None,
+        }
     }
 
     /// Something about an account.
     #[must_use]
     pub fn of_account(self, account: Option<AccountId>) -> Self {
         Self { account: account.map(|account| account.to_string()), ..self }
+    }
+
+    /// Something about the policy of a secret.
+    pub fn of_secret(command: Command, asked: &SecretAsked) -> Self {
+        let (secret, region) =
+            (Some(asked.secret_id.clone()), asked.region.as_ref().map(ToString::to_string));
+        Self { secret, region, ..Self::new(command).of_account(asked.account) }
     }
 
     /// A change of the slots.
@@ -132,6 +159,15 @@ pub enum Reply {
         path: PathBuf,
     },
     Accounts(Vec<Account>),
+    Policy {
+        secret: String,
+        policy: Option<String>,
+    },
+    /// Whether there was a policy to take off.
+    Removed {
+        secret: String,
+        policy: bool,
+    },
     /// Where the audit log ends.
     AuditEnd {
         segment: u64,

@@ -4,7 +4,7 @@
 //! its head to its last byte, `authenticate` says who asks, `oidc` what identity providers vouch for, `limits` says how much, `health` and `metrics` tell the machine
 //! next door how it goes. The life of a node is the other: [`config`] is what the operator wants, [`open`] makes a [`Core`]
 //! of a data directory, [`lifecycle`] starts, drains and stops, [`control`] takes commands on this machine, [`accounts`] and [`administrator`]
-//! say whose it is, [`slots`] changes who
+//! say whose it is, [`secret_policy`] repairs what nobody may change any more, [`slots`] changes who
 //! can open the store, [`verify`], [`trail`] and [`doctor`] look at it from outside. [`Node`] is what the two halves share.
 //!
 //! Invariant: this is the only crate that reads the configuration, the environment, the clock and the generator of random
@@ -24,6 +24,7 @@ pub mod lifecycle;
 pub mod machine_key;
 pub mod offline;
 pub mod open;
+pub mod secret_policy;
 pub mod shell;
 pub mod slots;
 pub mod trail;

@@ -1,21 +1,22 @@
-//! Commands about accounts and administrators, on a store that no server runs on.
+//! Commands about accounts, administrators and policies of secrets, on a store that no server runs on.
 //!
 //! They do what a running server would do, with the key that was given or that lies on this machine, and leave the same record.
 
 use std::path::PathBuf;
 
-use coffer_barrier::SlotKey;
+use coffer_barrier::{KeyringFile, SlotKey};
 use coffer_sys::effective_uid;
 use coffer_types::AccountId;
 
 use crate::{
     accounts::{Account, Deployment, New},
-    administrator::{self, ensure_quorum},
+    administrator::{self, Undoes, ensure_quorum},
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
     lifecycle::runtime,
     open::{Store, key_on_this_machine, local_caller, record_local},
+    secret_policy::{self, REMOVE, SecretAsked, SecretPolicy},
     world,
 };
 
@@ -53,9 +54,32 @@ pub fn reset(
     account: Option<AccountId>,
 ) -> Result<PathBuf, Complaint> {
     let directory = DataDir::existing(&config.data_dir)?;
-    ensure_quorum(&coffer_barrier::KeyringFile::read(&directory.keyring())?, key.as_ref())?;
+    let keyring = KeyringFile::read(&directory.keyring())?;
+    ensure_quorum(&keyring, key.as_ref(), Undoes::Administrator)?;
     with_store(config, key, "coffer admin reset", async |deployment| {
         administrator::reset(&deployment, account, effective_uid()).await
+    })
+}
+
+pub fn show_secret_policy(
+    config: &Config,
+    key: Option<SlotKey>,
+    asked: &SecretAsked,
+) -> Result<SecretPolicy, Complaint> {
+    with_store(config, key, "coffer admin secret-policy show <secret>", async |deployment| {
+        secret_policy::show(&deployment, asked, effective_uid()).await
+    })
+}
+
+pub fn remove_secret_policy(
+    config: &Config,
+    key: Option<SlotKey>,
+    asked: &SecretAsked,
+) -> Result<(String, bool), Complaint> {
+    let directory = DataDir::existing(&config.data_dir)?;
+    ensure_quorum(&KeyringFile::read(&directory.keyring())?, key.as_ref(), Undoes::SecretPolicy)?;
+    with_store(config, key, REMOVE, async |deployment| {
+        secret_policy::remove(&deployment, asked, effective_uid()).await
     })
 }
 

@@ -12,6 +12,7 @@ mod ops;
 mod page;
 mod password;
 mod policy;
+mod repair;
 mod replication;
 mod rotation;
 mod secret;
@@ -56,6 +57,8 @@ pub fn register(registry: &mut Registry) {
     registry.examine::<ReplicaRecord>();
     registry.examine::<NewsRecord>();
 }
+
+pub use repair::{remove_secret_policy, secret_policy};
 
 /// The tables of this service, for offline verification.
 pub use policy::PolicyRecord;

@@ -25,6 +25,7 @@ mod recovery;
 #[cfg(test)]
 mod reset;
 #[cfg(test)]
+mod secret_policy;
 mod server;
 #[cfg(test)]
 mod systemd;

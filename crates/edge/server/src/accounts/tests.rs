@@ -27,8 +27,8 @@ async fn an_account_has_an_administrator_with_a_key_of_that_account() {
     let deployment = house.deployment(&directory);
     let (account, path) = create_account(&deployment, &named(Some(other()), "team b"), 7).await.unwrap();
     assert_eq!((account, &path), (other(), &house.path(&format!("credentials-{OTHER}"))));
-    assert_eq!(account_of(&house.accepted(&path)), Some(other()));
-    assert_eq!(account_of(&house.accepted(&house.path("credentials"))), Some(AccountId::DEV));
+    assert_eq!(account_of(&house.accepted(&path).await), Some(other()));
+    assert_eq!(account_of(&house.accepted(&house.path("credentials")).await), Some(AccountId::DEV));
     let [first, second] = deployment.accounts().await.unwrap().try_into().unwrap();
     assert_eq!((first.id.as_str(), first.first, first.empty), ("000000000000", true, false));
     assert_eq!((second.id.as_str(), second.first, second.empty), (OTHER, false, false));
@@ -116,7 +116,7 @@ async fn an_account_without_an_administrator_is_shown_and_gets_one() {
         } else {
             create_account(&deployment, &named(Some(other()), "c"), 7).await.unwrap().1
         };
-        assert_eq!(account_of(&house.accepted(&path)), Some(other()));
+        assert_eq!(account_of(&house.accepted(&path).await), Some(other()));
         let account = deployment.accounts().await.unwrap().remove(1);
         assert_eq!((account.empty, account.name.as_deref()), (false, Some("b")));
     }
@@ -143,7 +143,7 @@ async fn the_next_start_puts_the_keys_of_all_accounts_in_their_place() {
     fs::rename(&place, &pending).unwrap();
     assert!(!house.start().await.unwrap());
     assert!(place.exists() && !pending.exists());
-    house.accepted(&place);
+    house.accepted(&place).await;
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_store_without_its_administrator_starts_and_is_given_one_by_a_reset() 
     let refusal = issue_key(&deployment, None, 7).await.unwrap_err();
     assert_eq!(refusal.next_step(), Some("coffer admin reset"), "{refusal}");
     let path = reset(&deployment, None, 7).await.unwrap();
-    house.accepted(&path);
+    house.accepted(&path).await;
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use tokio::{
 use super::{Command, LINE_PATIENCE, PATIENCE, Reply, Request, Status, Typed};
 use crate::{
     accounts::{Deployment, New},
-    administrator::{create_account, ensure_quorum, issue_key, reset},
+    administrator::{Undoes, create_account, ensure_quorum, issue_key, reset},
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
@@ -38,6 +38,7 @@ use crate::{
     machine_key::{MachineKey, key_on_this_machine, machine_key, people_open_with},
     node::{Node, Sealed},
     open::{Store, local_caller, record_local},
+    secret_policy::{self, SecretAsked},
     slots::{Change, key_to_change_with},
 };
 
@@ -76,6 +77,7 @@ enum Purpose {
     Unseal,
     Change(Change),
     Reset(Option<AccountId>),
+    RemovePolicy(SecretAsked),
 }
 
 impl Control {
@@ -184,6 +186,15 @@ fn account_in(request: &Request) -> Result<Option<AccountId>, Complaint> {
     parsed.map_err(|error| Complaint::new("the account cannot have this id").because(error))
 }
 
+/// The secret that a request is about.
+fn secret_in(request: &Request) -> Result<SecretAsked, Complaint> {
+    let account = account_in(request)?;
+    let region = request.region.as_deref().map(str::parse).transpose();
+    let region = region.map_err(|error| Complaint::new("there is no such region").because(error))?;
+    let secret_id = request.secret.clone().ok_or_else(|| Complaint::new("no secret was named"))?;
+    Ok(SecretAsked { secret_id, account, region })
+}
+
 impl Desk {
     async fn carry_out(&self, uid: u32, request: Request) -> Result<Reply, Complaint> {
         let command = request.command;
@@ -228,6 +239,12 @@ impl Desk {
                 self.record_if_possible("ListAccounts", uid).await;
                 self.deployment(&core).accounts().await.map(Reply::Accounts)
             }
+            Command::SecretPolicy => {
+                let (core, asked) = (self.open_core()?, secret_in(&request)?);
+                let shown = secret_policy::show(&self.deployment(&core), &asked, uid).await?;
+                Ok(Reply::Policy { secret: shown.arn, policy: shown.policy })
+            }
+            Command::SecretPolicyRemove => self.remove_policy(uid, request).await,
             Command::Unseal => self.unseal(uid, request).await,
             Command::AuditVerify => self.audit_end("VerifyAuditTrail", uid).await,
             Command::AuditSearch => self.audit_end("SearchAuditTrail", uid).await,
@@ -248,29 +265,51 @@ impl Desk {
         Deployment { core, directory, first: settings.account, region: &settings.region }
     }
 
-    /// Lets an administrator in again. What was given to open the store with has to open it, and where recovery shares are out it has to be
-    /// those.
+    /// Lets an administrator in again.
     async fn reset(&self, uid: u32, request: Request) -> Result<Reply, Complaint> {
         // Before any share is taken, which would have to be given again.
         let (core, account) = (self.open_core()?, account_in(&request)?);
-        let is_given = request.passphrase.is_some() || !request.shares.is_empty();
-        let key = match is_given {
-            true => match self.key(request, Purpose::Reset(account))? {
-                Some(key) => Some(key),
-                None => return Ok(self.progress()),
-            },
-            false => None,
-        };
-        ensure_quorum(&self.store.keyring()?, key.as_ref())?;
-        if let Some(key) = key {
-            let store = Arc::clone(&self.store);
-            let tried = tokio::task::spawn_blocking(move || store.keyring()?.slot_of(&key)).await;
-            tried.map_err(|error| Complaint::new("the key could not be tried").because(error))??;
+        if !self.is_agreed(request, Purpose::Reset(account), Undoes::Administrator).await? {
+            return Ok(self.progress());
         }
         let path = reset(&self.deployment(&core), account, uid).await?;
         self.forget_attempt();
         tracing::warn!(uid, "an administrator was made what he was at first by command");
         Ok(Reply::Filed { path })
+    }
+
+    /// Takes the policy off a secret, which may be one that nobody could change any more.
+    async fn remove_policy(&self, uid: u32, request: Request) -> Result<Reply, Complaint> {
+        let (core, asked) = (self.open_core()?, secret_in(&request)?);
+        if !self.is_agreed(request, Purpose::RemovePolicy(asked.clone()), Undoes::SecretPolicy).await? {
+            return Ok(self.progress());
+        }
+        let (secret, policy) = secret_policy::remove(&self.deployment(&core), &asked, uid).await?;
+        self.forget_attempt();
+        if policy {
+            tracing::warn!(uid, "the policy of a secret was removed by command");
+        }
+        Ok(Reply::Removed { secret, policy })
+    }
+
+    /// Whether those agree who have to: what was given to open the store with has to open it, and where recovery shares are out it has to be
+    /// those. If not, more shares are needed.
+    async fn is_agreed(&self, request: Request, purpose: Purpose, undoes: Undoes) -> Result<bool, Complaint> {
+        let is_given = request.passphrase.is_some() || !request.shares.is_empty();
+        let key = match is_given {
+            true => match self.key(request, purpose)? {
+                Some(key) => Some(key),
+                None => return Ok(false),
+            },
+            false => None,
+        };
+        ensure_quorum(&self.store.keyring()?, key.as_ref(), undoes)?;
+        if let Some(key) = key {
+            let store = Arc::clone(&self.store);
+            let tried = tokio::task::spawn_blocking(move || store.keyring()?.slot_of(&key)).await;
+            tried.map_err(|error| Complaint::new("the key could not be tried").because(error))??;
+        }
+        Ok(true)
     }
 
     /// Where the audit log ends, and nothing that was answered is behind it.
