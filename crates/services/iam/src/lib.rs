@@ -30,6 +30,7 @@ mod source;
 mod sts;
 mod tags;
 mod trust;
+mod unscoped;
 mod user;
 mod versions;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use coffer_core::{Cx, Registry, Unscoped, Walk};
+use coffer_core::{Cx, Registry, Walk};
 use coffer_model::iam::{self, action};
 use coffer_shape::{ApiError, Empty};
 
@@ -18,6 +18,7 @@ use crate::{
     page,
     role::RoleRecord,
     trust,
+    unscoped::Unscoped,
     user::UserRecord,
     versions,
 };
@@ -34,7 +35,7 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// An account has one alias at most; a new one takes the place of the old.
 fn create_account_alias(cx: &mut Cx<'_>, input: iam::CreateAccountAliasRequest) -> Result<Empty, ApiError> {
-    cx.ask(action::CREATE_ACCOUNT_ALIAS, &Unscoped)?;
+    cx.ask(action::CREATE_ACCOUNT_ALIAS, &Unscoped::account())?;
     let mut account = AccountRecord::of(cx)?;
     if account.alias.as_ref() == Some(&input.account_alias) {
         return Err(IamError::AliasExists { alias: input.account_alias }.into());
@@ -45,7 +46,7 @@ fn create_account_alias(cx: &mut Cx<'_>, input: iam::CreateAccountAliasRequest) 
 }
 
 fn delete_account_alias(cx: &mut Cx<'_>, input: iam::DeleteAccountAliasRequest) -> Result<Empty, ApiError> {
-    cx.ask(action::DELETE_ACCOUNT_ALIAS, &Unscoped)?;
+    cx.ask(action::DELETE_ACCOUNT_ALIAS, &Unscoped::account())?;
     let mut account = AccountRecord::of(cx)?;
     if account.alias.as_ref() != Some(&input.account_alias) {
         return Err(IamError::NoSuchAlias { alias: input.account_alias }.into());
@@ -59,7 +60,7 @@ fn list_account_aliases(
     cx: &mut Cx<'_>,
     input: iam::ListAccountAliasesRequest,
 ) -> Result<iam::ListAccountAliasesResponse, ApiError> {
-    cx.ask(action::LIST_ACCOUNT_ALIASES, &Unscoped)?;
+    cx.ask(action::LIST_ACCOUNT_ALIASES, &Unscoped::account())?;
     let query = iam::ListAccountAliasesRequest { marker: None, max_items: None };
     let aliases: Vec<String> = AccountRecord::of(cx)?.alias.into_iter().collect();
     let page = page::of_items(cx, &aliases, &query, input.marker.as_deref(), input.max_items, |alias| alias)?;
@@ -74,7 +75,7 @@ fn get_account_password_policy(
     cx: &mut Cx<'_>,
     _: Empty,
 ) -> Result<iam::GetAccountPasswordPolicyResponse, ApiError> {
-    cx.ask(action::GET_ACCOUNT_PASSWORD_POLICY, &Unscoped)?;
+    cx.ask(action::GET_ACCOUNT_PASSWORD_POLICY, &Unscoped::account())?;
     let rules = AccountRecord::of(cx)?.password_rules.ok_or_else(|| no_password_policy(cx))?;
     Ok(iam::GetAccountPasswordPolicyResponse {
         password_policy: iam::PasswordPolicy {
@@ -101,7 +102,7 @@ fn update_account_password_policy(
     cx: &mut Cx<'_>,
     input: iam::UpdateAccountPasswordPolicyRequest,
 ) -> Result<Empty, ApiError> {
-    cx.ask(action::UPDATE_ACCOUNT_PASSWORD_POLICY, &Unscoped)?;
+    cx.ask(action::UPDATE_ACCOUNT_PASSWORD_POLICY, &Unscoped::account())?;
     let mut account = AccountRecord::of(cx)?;
     account.password_rules = Some(PasswordRules {
         length_min: account::length_min(input.minimum_password_length),
@@ -119,7 +120,7 @@ fn update_account_password_policy(
 }
 
 fn delete_account_password_policy(cx: &mut Cx<'_>, _: Empty) -> Result<Empty, ApiError> {
-    cx.ask(action::DELETE_ACCOUNT_PASSWORD_POLICY, &Unscoped)?;
+    cx.ask(action::DELETE_ACCOUNT_PASSWORD_POLICY, &Unscoped::account())?;
     let mut account = AccountRecord::of(cx)?;
     if account.password_rules.take().is_none() {
         return Err(no_password_policy(cx).into());
@@ -131,7 +132,7 @@ fn delete_account_password_policy(cx: &mut Cx<'_>, _: Empty) -> Result<Empty, Ap
 /// What there is, and how much there may be. Of what Coffer does not have, there is nothing.
 fn get_account_summary(cx: &mut Cx<'_>, _: Empty) -> Result<iam::GetAccountSummaryResponse, ApiError> {
     let action = action::GET_ACCOUNT_SUMMARY;
-    let permit = cx.ask_through::<PolicyRecord>(action, &Unscoped)?;
+    let permit = cx.ask_through::<PolicyRecord>(action, &Unscoped::account())?;
     let mut versions_in_use = 0;
     cx.walk(permit, Walk::default(), &mut |policy| {
         versions_in_use += policy.versions.len();

@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use coffer_core::{Cx, Listed, Registry, Unscoped, Walk};
+use coffer_core::{Cx, Listed, Registry, Walk};
 use coffer_model::iam::{self, action};
 use coffer_shape::ApiError;
 
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     attachments::uses_of, bundled, entity::seen_through, group::GroupRecord, holder::Held,
     instance_profile::InstanceProfileRecord, managed::PolicyRecord, name, page, role::RoleRecord,
-    user::UserRecord,
+    unscoped::Unscoped, user::UserRecord,
 };
 
 /// Whatever is asked for: with all its policies an item may take many kilobytes, and AWS too may answer with less.
@@ -38,7 +38,7 @@ fn get_account_authorization_details(
     cx: &mut Cx<'_>,
     input: iam::GetAccountAuthorizationDetailsRequest,
 ) -> Result<iam::GetAccountAuthorizationDetailsResponse, ApiError> {
-    cx.ask(ACTION, &Unscoped)?;
+    cx.ask(ACTION, &Unscoped::account())?;
     let query =
         iam::GetAccountAuthorizationDetailsRequest { filter: input.filter.clone(), ..Default::default() };
     let wants = |kind: &str| {
@@ -122,7 +122,7 @@ fn attached(held: &Held) -> Option<Vec<iam::AttachedPolicy>> {
 fn of_user(cx: &Cx<'_>, user: &UserRecord) -> Result<iam::UserDetail, ApiError> {
     let mut groups = Vec::with_capacity(user.groups.len());
     for id in &user.groups {
-        if let Some(group) = seen_through::<GroupRecord>(cx, id, &Unscoped, ACTION)? {
+        if let Some(group) = seen_through::<GroupRecord>(cx, id, &Unscoped::account(), ACTION)? {
             groups.push(group.name.clone());
         }
     }
@@ -157,8 +157,8 @@ fn of_group(group: &GroupRecord) -> iam::GroupDetail {
 fn of_role(cx: &Cx<'_>, role: &RoleRecord) -> Result<iam::RoleDetail, ApiError> {
     let mut profiles = Vec::with_capacity(role.instance_profiles.len());
     for key in &role.instance_profiles {
-        if let Some(profile) = seen_through::<InstanceProfileRecord>(cx, key, &Unscoped, ACTION)? {
-            profiles.push(instance_profiles::shown(cx, &profile, &Unscoped, ACTION)?);
+        if let Some(profile) = seen_through::<InstanceProfileRecord>(cx, key, &Unscoped::account(), ACTION)? {
+            profiles.push(instance_profiles::shown(cx, &profile, &Unscoped::account(), ACTION)?);
         }
     }
     let shown = roles::shown(cx, role, roles::Shown::Whole)?;

@@ -12,6 +12,7 @@ use crate::{
     holder::ensure_holds_nothing,
     name::{self, key_of},
     page,
+    unscoped::ask_for_all,
     user::UserRecord,
 };
 
@@ -71,7 +72,7 @@ fn get_group(cx: &mut Cx<'_>, input: iam::GetGroupRequest) -> Result<iam::GetGro
 }
 
 fn list_groups(cx: &mut Cx<'_>, input: iam::ListGroupsRequest) -> Result<iam::ListGroupsResponse, ApiError> {
-    let permit = cx.ask_all(action::LIST_GROUPS)?;
+    let permit = ask_for_all(cx, action::LIST_GROUPS, "group", input.path_prefix.as_deref())?;
     let query = iam::ListGroupsRequest { marker: None, max_items: None, ..input.clone() };
     let prefix = query.path_prefix.as_deref().unwrap_or("/");
     let (marker, max) = (input.marker.as_deref(), input.max_items);

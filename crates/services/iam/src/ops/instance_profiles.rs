@@ -1,6 +1,6 @@
 //! Instance profiles and the role in each.
 
-use coffer_core::{Cx, Registry, Resource, Unscoped};
+use coffer_core::{Cx, Registry, Resource};
 use coffer_model::iam::{self, action};
 use coffer_shape::{Action, ApiError, Empty};
 
@@ -14,6 +14,7 @@ use crate::{
     page,
     role::RoleRecord,
     tags,
+    unscoped::{Unscoped, ask_for_all},
 };
 
 pub(super) const PROFILES_MAX: usize = 1_000;
@@ -87,13 +88,16 @@ fn list_instance_profiles(
     cx: &mut Cx<'_>,
     input: iam::ListInstanceProfilesRequest,
 ) -> Result<iam::ListInstanceProfilesResponse, ApiError> {
-    let permit = cx.ask_all(action::LIST_INSTANCE_PROFILES)?;
+    let permit =
+        ask_for_all(cx, action::LIST_INSTANCE_PROFILES, "instance-profile", input.path_prefix.as_deref())?;
     let query = iam::ListInstanceProfilesRequest { marker: None, max_items: None, ..input.clone() };
     let prefix = query.path_prefix.as_deref().unwrap_or("/");
     let admits = |profile: &InstanceProfileRecord| profile.path.starts_with(prefix);
     let page = page::of_records(cx, permit, &query, input.marker.as_deref(), input.max_items, admits)?;
-    let profiles =
-        page.items.iter().map(|profile| shown(cx, profile, &Unscoped, action::LIST_INSTANCE_PROFILES));
+    let profiles = page
+        .items
+        .iter()
+        .map(|profile| shown(cx, profile, &Unscoped::account(), action::LIST_INSTANCE_PROFILES));
     Ok(iam::ListInstanceProfilesResponse {
         is_truncated: page.is_truncated(),
         instance_profiles: profiles.collect::<Result<_, _>>()?,

@@ -14,7 +14,9 @@ use crate::{
     error::IamError,
     managed::{PolicyRecord, key_in},
     name::{self, key_of},
-    page, tags, versions,
+    page, tags,
+    unscoped::ask_for_policies,
+    versions,
 };
 
 pub(super) const POLICIES_MAX: usize = 1_500;
@@ -135,7 +137,7 @@ fn list_policies(
     cx: &mut Cx<'_>,
     input: iam::ListPoliciesRequest,
 ) -> Result<iam::ListPoliciesResponse, ApiError> {
-    let permit = cx.ask_all::<PolicyRecord>(action::LIST_POLICIES)?;
+    let permit = ask_for_policies::<PolicyRecord>(cx, action::LIST_POLICIES, input.path_prefix.as_deref())?;
     let query = iam::ListPoliciesRequest { marker: None, max_items: None, ..input.clone() };
     let scope = input.scope.as_deref().unwrap_or("All");
     let mut found = Vec::new();

@@ -15,6 +15,7 @@ use crate::{
     page,
     role::{RoleRecord, SERVICES_PATH},
     tags, trust,
+    unscoped::ask_for_all,
 };
 
 pub(super) const ROLES_MAX: usize = 1_000;
@@ -102,7 +103,7 @@ pub(super) fn last_used(role: &RoleRecord) -> iam::RoleLastUsed {
 }
 
 fn list_roles(cx: &mut Cx<'_>, input: iam::ListRolesRequest) -> Result<iam::ListRolesResponse, ApiError> {
-    let permit = cx.ask_all(action::LIST_ROLES)?;
+    let permit = ask_for_all(cx, action::LIST_ROLES, "role", input.path_prefix.as_deref())?;
     let query = iam::ListRolesRequest { marker: None, max_items: None, ..input.clone() };
     let prefix = query.path_prefix.as_deref().unwrap_or("/");
     let (marker, max) = (input.marker.as_deref(), input.max_items);

@@ -14,6 +14,7 @@ use crate::{
     name::{self, key_of},
     page, tags,
     trust::MovedRecord,
+    unscoped::ask_for_all,
     user::UserRecord,
 };
 
@@ -77,7 +78,7 @@ fn get_user(cx: &mut Cx<'_>, input: iam::GetUserRequest) -> Result<iam::GetUserR
 }
 
 fn list_users(cx: &mut Cx<'_>, input: iam::ListUsersRequest) -> Result<iam::ListUsersResponse, ApiError> {
-    let permit = cx.ask_all(action::LIST_USERS)?;
+    let permit = ask_for_all(cx, action::LIST_USERS, "user", input.path_prefix.as_deref())?;
     let query = iam::ListUsersRequest { path_prefix: input.path_prefix, marker: None, max_items: None };
     let prefix = query.path_prefix.as_deref().unwrap_or("/");
     let page = page::of_records(
