@@ -22,6 +22,8 @@ pub struct Overlay {
     /// What it keeps belongs to an account and to no region, as with IAM.
     #[serde(default)]
     pub global: bool,
+    /// The region that CloudTrail tells its events of, where that is not the one of the call.
+    pub events_in: Option<String>,
     /// A refusal says what was not allowed, and not by which type of policy, as with STS.
     #[serde(default)]
     pub bare_denials: bool,
@@ -112,6 +114,9 @@ pub enum Exposure {
 pub struct Audit {
     pub request: Vec<String>,
     pub response: Vec<String>,
+    /// A read, in the eyes of CloudTrail, whose answer it shows.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// What people are told about an operation beside its shapes. No code comes of it.

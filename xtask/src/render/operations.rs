@@ -90,7 +90,7 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
     read_only: {},
     body_limit: {},
     exposure: Exposure::{exposure},
-    audit: AuditRule {{ request: &{:?}, response: &{:?} }},
+    audit: AuditRule {{ request: &{:?}, response: &{:?}, read_only: {} }},
     conditions: &[{}],
     input: {input}::SCHEMA,
     output: {output}::SCHEMA,
@@ -102,6 +102,7 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
         grouped(service.body_limit(facts, ours.body_limit)?),
         ours.audit.request,
         ours.audit.response,
+        ours.read_only || ours.audit.read_only,
         ours.conditions.iter().map(condition).collect::<String>(),
         errors.join(", "),
     ))

@@ -59,6 +59,8 @@ impl fmt::Debug for AccountId {
     }
 }
 
+const GLOBAL: &str = "global";
+
 /// A region name. Any well-formed name is served from the same endpoint; `global` holds IAM.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Region(Arc<str>);
@@ -66,7 +68,11 @@ pub struct Region(Arc<str>);
 impl Region {
     /// Where an account keeps what belongs to no region (IAM).
     pub fn global() -> Self {
-        Self(Arc::from("global"))
+        Self(Arc::from(GLOBAL))
+    }
+
+    pub fn is_global(&self) -> bool {
+        &*self.0 == GLOBAL
     }
 
     pub fn as_str(&self) -> &str {

@@ -8,6 +8,8 @@ use coffer_types::{AccountId, Timestamp, Uuid};
 use super::facts::resource_type;
 use crate::{Caller, Principal, PrincipalKind, Session};
 
+/// CloudTrail's region for what belongs to none.
+const GLOBAL_EVENTS_IN: &str = "us-east-1";
 const EVENT_VERSION: &str = "1.09";
 /// A user-controlled header is cut here.
 const USER_AGENT_CHARS_MAX: usize = 256;
@@ -125,7 +127,9 @@ impl<'a> Outcome<'a> {
 
     /// `shared` is what the events of one call have in common when two accounts have one each.
     pub(crate) fn call(&self, event: &Told<'_>, id: Uuid, shared: Option<Uuid>) -> String {
-        let mut text = self.begin(event.spec.service.event_source, event.spec.name, By::Caller(event.via));
+        let service = event.spec.service;
+        let region = self.region_of(Some(service));
+        let mut text = self.begin(service.event_source, event.spec.name, region, By::Caller(event.via));
         text.push_str(",\"requestParameters\":");
         text.push_str(event.request.unwrap_or("null"));
         text.push_str(",\"responseElements\":");
@@ -144,7 +148,7 @@ impl<'a> Outcome<'a> {
         if let Some(shared) = shared {
             let _ = write!(text, ",\"sharedEventID\":\"{shared}\"");
         }
-        self.end(text, id, event.spec.read_only, "AwsApiCall")
+        self.end(text, id, event.spec.audit.read_only, "AwsApiCall")
     }
 
     /// A call that ended before there was an operation to make it.
@@ -155,7 +159,8 @@ impl<'a> Outcome<'a> {
         (code, message): (&str, &str),
         id: Uuid,
     ) -> String {
-        let mut text = self.begin(service.event_source, name, By::Caller(None));
+        let mut text =
+            self.begin(service.event_source, name, self.region_of(Some(service)), By::Caller(None));
         text.push_str(",\"requestParameters\":null,\"responseElements\":null");
         push_error(&mut text, code, message);
         self.end(text, id, false, "AwsApiCall")
@@ -166,7 +171,7 @@ impl<'a> Outcome<'a> {
             EventKind::Service => By::Itself(event.source),
             EventKind::Local => By::Caller(None),
         };
-        let mut text = self.begin(event.source, event.name, by);
+        let mut text = self.begin(event.source, event.name, self.region_of(None), by);
         text.push_str(",\"requestParameters\":null,\"responseElements\":null");
         if !event.details.is_empty() {
             text.push_str(",\"additionalEventData\":{");
@@ -187,7 +192,14 @@ impl<'a> Outcome<'a> {
         self.end(text, id, false, kind)
     }
 
-    fn begin(&self, source: &str, name: &str, by: By<'_>) -> String {
+    /// Which region an event is told of, and therefore where it is looked up. What belongs to none is told of the one that AWS has for that.
+    fn region_of(&self, service: Option<&ServiceSpec>) -> &str {
+        let region = &self.caller.region;
+        let here = if region.is_global() { GLOBAL_EVENTS_IN } else { region.as_str() };
+        service.and_then(|service| service.events_in).unwrap_or(here)
+    }
+
+    fn begin(&self, source: &str, name: &str, region: &str, by: By<'_>) -> String {
         let mut text = String::with_capacity(EVENT_LEN_USUAL);
         text.push_str("{\"eventVersion\":\"");
         text.push_str(EVENT_VERSION);
@@ -206,7 +218,7 @@ impl<'a> Outcome<'a> {
         text.push_str(",\"eventName\":");
         push_quoted(&mut text, name, MESSAGE_CHARS_MAX);
         text.push_str(",\"awsRegion\":");
-        push_quoted(&mut text, self.caller.region.as_str(), MESSAGE_CHARS_MAX);
+        push_quoted(&mut text, region, MESSAGE_CHARS_MAX);
         let (address, agent) = match by {
             By::Itself(service) => (service, service),
             By::Caller(Some(service)) => (service.event_source, service.event_source),

@@ -50,6 +50,8 @@ pub enum Exposure {
 pub struct AuditRule {
     pub request: &'static [&'static str],
     pub response: &'static [&'static str],
+    /// It is on record as a read. CloudTrail says so of credentials that are given out, and shows the answer all the same.
+    pub read_only: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub struct ServiceSpec {
     pub event_source: &'static str,
     /// What it keeps belongs to an account and to no region.
     pub global: bool,
+    /// The region that all its events are told of, wherever it was called: it is one service for the whole world.
+    pub events_in: Option<&'static str>,
     /// A refusal says what was not allowed, and not by which type of policy.
     pub bare_denials: bool,
     pub codes: ServiceCodes,

@@ -18,6 +18,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
     protocol: Protocol::AwsJson11 { target_prefix: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101" },
     event_source: "cloudtrail.amazonaws.com",
     global: false,
+    events_in: None,
     bare_denials: false,
     codes: ServiceCodes {
         validation: err::VALIDATION,

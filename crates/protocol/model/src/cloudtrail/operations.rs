@@ -28,6 +28,7 @@ pub(super) static LOOKUP_EVENTS: OperationSpec = OperationSpec {
     audit: AuditRule {
         request: &["LookupAttributes", "StartTime", "EndTime", "EventCategory", "MaxResults"],
         response: &[],
+        read_only: true,
     },
     conditions: &[],
     input: LookupEventsRequest::SCHEMA,

@@ -18,6 +18,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
     protocol: Protocol::Query { namespace: "https://iam.amazonaws.com/doc/2010-05-08/" },
     event_source: "iam.amazonaws.com",
     global: true,
+    events_in: Some("us-east-1"),
     bare_denials: false,
     codes: ServiceCodes {
         validation: err::VALIDATION,

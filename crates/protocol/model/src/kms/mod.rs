@@ -18,6 +18,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
     protocol: Protocol::AwsJson11 { target_prefix: "TrentService" },
     event_source: "kms.amazonaws.com",
     global: false,
+    events_in: None,
     bare_denials: false,
     codes: ServiceCodes {
         validation: err::VALIDATION,

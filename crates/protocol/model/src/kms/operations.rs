@@ -28,6 +28,7 @@ pub(super) static DECRYPT: OperationSpec = OperationSpec {
     audit: AuditRule {
         request: &["EncryptionContext", "KeyId", "EncryptionAlgorithm", "DryRun"],
         response: &[],
+        read_only: true,
     },
     conditions: &[
         ConditionRule { key: "kms:EncryptionAlgorithm", member: "EncryptionAlgorithm", inner: None },
@@ -70,6 +71,7 @@ pub(super) static GENERATE_DATA_KEY: OperationSpec = OperationSpec {
     audit: AuditRule {
         request: &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"],
         response: &[],
+        read_only: true,
     },
     conditions: &[
         ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },

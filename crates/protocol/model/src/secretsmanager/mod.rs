@@ -18,6 +18,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
     protocol: Protocol::AwsJson11 { target_prefix: "secretsmanager" },
     event_source: "secretsmanager.amazonaws.com",
     global: false,
+    events_in: None,
     bare_denials: false,
     codes: ServiceCodes {
         validation: err::VALIDATION,

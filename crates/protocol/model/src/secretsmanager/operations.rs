@@ -40,7 +40,7 @@ pub(super) static BATCH_GET_SECRET_VALUE: OperationSpec = OperationSpec {
     read_only: true,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretIdList", "Filters", "MaxResults"], response: &[] },
+    audit: AuditRule { request: &["SecretIdList", "Filters", "MaxResults"], response: &[], read_only: true },
     conditions: &[],
     input: BatchGetSecretValueRequest::SCHEMA,
     output: BatchGetSecretValueResponse::SCHEMA,
@@ -74,7 +74,7 @@ pub(super) static CANCEL_ROTATE_SECRET: OperationSpec = OperationSpec {
     read_only: false,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name", "VersionId"] },
+    audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name", "VersionId"], read_only: false },
     conditions: &[],
     input: CancelRotateSecretRequest::SCHEMA,
     output: CancelRotateSecretResponse::SCHEMA,
@@ -115,6 +115,7 @@ pub(super) static CREATE_SECRET: OperationSpec = OperationSpec {
             "CrossAccountPrimaryARN",
         ],
         response: &["ARN", "Name", "VersionId", "ReplicationStatus"],
+        read_only: false,
     },
     conditions: &[
         ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
@@ -170,7 +171,11 @@ pub(super) static DELETE_RESOURCE_POLICY: OperationSpec = OperationSpec {
     read_only: false,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId", "PolicyName"], response: &["ARN", "Name", "PolicyName"] },
+    audit: AuditRule {
+        request: &["SecretId", "PolicyName"],
+        response: &["ARN", "Name", "PolicyName"],
+        read_only: false,
+    },
     conditions: &[ConditionRule { key: "secretsmanager:PolicyName", member: "PolicyName", inner: None }],
     input: DeleteResourcePolicyRequest::SCHEMA,
     output: DeleteResourcePolicyResponse::SCHEMA,
@@ -205,6 +210,7 @@ pub(super) static DELETE_SECRET: OperationSpec = OperationSpec {
     audit: AuditRule {
         request: &["SecretId", "RecoveryWindowInDays", "ForceDeleteWithoutRecovery"],
         response: &["ARN", "Name", "DeletionDate"],
+        read_only: false,
     },
     conditions: &[
         ConditionRule {
@@ -248,7 +254,7 @@ pub(super) static DESCRIBE_SECRET: OperationSpec = OperationSpec {
     read_only: true,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId"], response: &[] },
+    audit: AuditRule { request: &["SecretId"], response: &[], read_only: true },
     conditions: &[],
     input: DescribeSecretRequest::SCHEMA,
     output: DescribeSecretResponse::SCHEMA,
@@ -283,6 +289,7 @@ pub(super) static GET_RANDOM_PASSWORD: OperationSpec = OperationSpec {
             "RequireEachIncludedType",
         ],
         response: &[],
+        read_only: true,
     },
     conditions: &[],
     input: GetRandomPasswordRequest::SCHEMA,
@@ -310,7 +317,7 @@ pub(super) static GET_RESOURCE_POLICY: OperationSpec = OperationSpec {
     read_only: true,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId", "PolicyName"], response: &[] },
+    audit: AuditRule { request: &["SecretId", "PolicyName"], response: &[], read_only: true },
     conditions: &[],
     input: GetResourcePolicyRequest::SCHEMA,
     output: GetResourcePolicyResponse::SCHEMA,
@@ -342,7 +349,7 @@ pub(super) static GET_SECRET_VALUE: OperationSpec = OperationSpec {
     read_only: true,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId", "VersionId", "VersionStage"], response: &[] },
+    audit: AuditRule { request: &["SecretId", "VersionId", "VersionStage"], response: &[], read_only: true },
     conditions: &[
         ConditionRule { key: "secretsmanager:VersionId", member: "VersionId", inner: None },
         ConditionRule { key: "secretsmanager:VersionStage", member: "VersionStage", inner: None },
@@ -378,7 +385,7 @@ pub(super) static LIST_RESOURCE_POLICIES: OperationSpec = OperationSpec {
     read_only: true,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId", "MaxResults"], response: &[] },
+    audit: AuditRule { request: &["SecretId", "MaxResults"], response: &[], read_only: true },
     conditions: &[],
     input: ListResourcePoliciesRequest::SCHEMA,
     output: ListResourcePoliciesResponse::SCHEMA,
@@ -411,7 +418,11 @@ pub(super) static LIST_SECRET_VERSION_IDS: OperationSpec = OperationSpec {
     read_only: true,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId", "MaxResults", "IncludeDeprecated"], response: &[] },
+    audit: AuditRule {
+        request: &["SecretId", "MaxResults", "IncludeDeprecated"],
+        response: &[],
+        read_only: true,
+    },
     conditions: &[],
     input: ListSecretVersionIdsRequest::SCHEMA,
     output: ListSecretVersionIdsResponse::SCHEMA,
@@ -442,6 +453,7 @@ pub(super) static LIST_SECRETS: OperationSpec = OperationSpec {
     audit: AuditRule {
         request: &["IncludePlannedDeletion", "MaxResults", "Filters", "SortOrder", "SortBy"],
         response: &[],
+        read_only: true,
     },
     conditions: &[],
     input: ListSecretsRequest::SCHEMA,
@@ -477,6 +489,7 @@ pub(super) static PUT_RESOURCE_POLICY: OperationSpec = OperationSpec {
     audit: AuditRule {
         request: &["SecretId", "ResourcePolicy", "BlockPublicPolicy", "PolicyName"],
         response: &["ARN", "Name", "PolicyName"],
+        read_only: false,
     },
     conditions: &[ConditionRule {
         key: "secretsmanager:BlockPublicPolicy",
@@ -518,6 +531,7 @@ pub(super) static PUT_SECRET_VALUE: OperationSpec = OperationSpec {
     audit: AuditRule {
         request: &["SecretId", "ClientRequestToken", "VersionStages"],
         response: &["ARN", "Name", "VersionId", "VersionStages"],
+        read_only: false,
     },
     conditions: &[],
     input: PutSecretValueRequest::SCHEMA,
@@ -557,6 +571,7 @@ pub(super) static REMOVE_REGIONS_FROM_REPLICATION: OperationSpec = OperationSpec
     audit: AuditRule {
         request: &["SecretId", "RemoveReplicaRegions"],
         response: &["ARN", "ReplicationStatus"],
+        read_only: false,
     },
     conditions: &[],
     input: RemoveRegionsFromReplicationRequest::SCHEMA,
@@ -592,6 +607,7 @@ pub(super) static REPLICATE_SECRET_TO_REGIONS: OperationSpec = OperationSpec {
     audit: AuditRule {
         request: &["SecretId", "AddReplicaRegions", "ForceOverwriteReplicaSecret"],
         response: &["ARN", "ReplicationStatus"],
+        read_only: false,
     },
     conditions: &[
         ConditionRule {
@@ -635,7 +651,7 @@ pub(super) static RESTORE_SECRET: OperationSpec = OperationSpec {
     read_only: false,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name"] },
+    audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name"], read_only: false },
     conditions: &[],
     input: RestoreSecretRequest::SCHEMA,
     output: RestoreSecretResponse::SCHEMA,
@@ -678,6 +694,7 @@ pub(super) static ROTATE_SECRET: OperationSpec = OperationSpec {
             "RotateImmediately",
         ],
         response: &["ARN", "Name", "VersionId"],
+        read_only: false,
     },
     conditions: &[
         ConditionRule {
@@ -719,7 +736,7 @@ pub(super) static STOP_REPLICATION_TO_REPLICA: OperationSpec = OperationSpec {
     read_only: false,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId"], response: &["ARN"] },
+    audit: AuditRule { request: &["SecretId"], response: &["ARN"], read_only: false },
     conditions: &[],
     input: StopReplicationToReplicaRequest::SCHEMA,
     output: StopReplicationToReplicaResponse::SCHEMA,
@@ -751,7 +768,7 @@ pub(super) static TAG_RESOURCE: OperationSpec = OperationSpec {
     read_only: false,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId", "Tags"], response: &[] },
+    audit: AuditRule { request: &["SecretId", "Tags"], response: &[], read_only: false },
     conditions: &[
         ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
         ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
@@ -786,7 +803,7 @@ pub(super) static UNTAG_RESOURCE: OperationSpec = OperationSpec {
     read_only: false,
     body_limit: 262_144,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId", "TagKeys"], response: &[] },
+    audit: AuditRule { request: &["SecretId", "TagKeys"], response: &[], read_only: false },
     conditions: &[ConditionRule { key: "aws:TagKeys", member: "TagKeys", inner: None }],
     input: UntagResourceRequest::SCHEMA,
     output: Empty::SCHEMA,
@@ -821,6 +838,7 @@ pub(super) static UPDATE_SECRET: OperationSpec = OperationSpec {
     audit: AuditRule {
         request: &["SecretId", "ClientRequestToken", "Description", "KmsKeyId", "Type"],
         response: &["ARN", "Name", "VersionId"],
+        read_only: false,
     },
     conditions: &[
         ConditionRule { key: "secretsmanager:Description", member: "Description", inner: None },
@@ -866,6 +884,7 @@ pub(super) static UPDATE_SECRET_VERSION_STAGE: OperationSpec = OperationSpec {
     audit: AuditRule {
         request: &["SecretId", "VersionStage", "RemoveFromVersionId", "MoveToVersionId"],
         response: &["ARN", "Name"],
+        read_only: false,
     },
     conditions: &[ConditionRule { key: "secretsmanager:VersionStage", member: "VersionStage", inner: None }],
     input: UpdateSecretVersionStageRequest::SCHEMA,
@@ -899,7 +918,7 @@ pub(super) static VALIDATE_RESOURCE_POLICY: OperationSpec = OperationSpec {
     read_only: true,
     body_limit: 540_672,
     exposure: Exposure::Public,
-    audit: AuditRule { request: &["SecretId", "ResourcePolicy"], response: &[] },
+    audit: AuditRule { request: &["SecretId", "ResourcePolicy"], response: &[], read_only: true },
     conditions: &[],
     input: ValidateResourcePolicyRequest::SCHEMA,
     output: ValidateResourcePolicyResponse::SCHEMA,

@@ -18,6 +18,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
     protocol: Protocol::Query { namespace: "https://sts.amazonaws.com/doc/2011-06-15/" },
     event_source: "sts.amazonaws.com",
     global: true,
+    events_in: None,
     bare_denials: true,
     codes: ServiceCodes {
         validation: err::VALIDATION,
