@@ -65,6 +65,10 @@ pub fn camel(name: &str) -> String {
         camel.extend(chars.next().map(|first| first.to_ascii_uppercase()));
         camel.push_str(chars.as_str());
     }
+    // The one word with a capital that no variant may be.
+    if camel == "Self" {
+        return String::from("Self_");
+    }
     if camel.starts_with(|first: char| first.is_ascii_digit()) { format!("V{camel}") } else { camel }
 }
 
@@ -107,6 +111,7 @@ mod tests {
         assert_eq!(camel("AES_256"), "Aes256");
         assert_eq!(camel("created-date"), "CreatedDate");
         assert_eq!(camel("1.2"), "V12");
+        assert_eq!(camel("SELF"), "Self_");
     }
 
     #[test]

@@ -20,13 +20,26 @@ impl Cx<'_> {
     pub(crate) fn permit(&self, action: Action, resource: &dyn Resource) -> Result<(), ApiError> {
         let arn = resource.arn();
         self.note_asked(&arn);
+        self.decide(action, resource, &arn)
+    }
+
+    /// What the answer would be, for whoever is about to change what decides. It is no question, so that it is not on record.
+    pub fn would_permit(&self, action: Action, resource: &dyn Resource) -> bool {
+        self.decide(action, resource, &resource.arn()).is_ok()
+    }
+
+    fn decide(&self, action: Action, resource: &dyn Resource, arn: &str) -> Result<(), ApiError> {
         if matches!(self.caller().kind, PrincipalKind::Service { .. }) {
             return Ok(());
         }
         let standing = self.standing();
         let of_resource = resource.policy(self).unwrap_or_else(|error| {
             self.alarm(action, &error);
-            Some(Arc::new(Policy::denying(&arn)))
+            Some(Arc::new(Policy::denying(arn)))
+        });
+        let grants = resource.grants(self).unwrap_or_else(|error| {
+            self.alarm(action, &error);
+            Vec::new()
         });
         let identity: Vec<&Policy> = standing.identity.iter().map(|policy| &**policy).collect();
         let boundary: Option<Vec<&Policy>> = standing.boundary.as_ref().map(|policy| vec![&**policy]);
@@ -37,6 +50,7 @@ impl Cx<'_> {
             boundary: boundary.as_deref(),
             session: session.as_deref(),
             resource: of_resource.as_deref(),
+            grants: &grants,
             ..Policies::default()
         };
         // Few ARNs are asked about that are not ours, so nothing else of it is looked at.
@@ -50,13 +64,14 @@ impl Cx<'_> {
             request: self.conditions(),
         };
         let Action(name) = action;
+        let encryption_context = if grants.is_empty() { Vec::new() } else { resource.encryption_context() };
         let request = Request {
             caller: self.caller().as_caller(),
             action: name,
-            resource: (arn != NO_RESOURCE).then_some(arn.as_str()),
+            resource: (arn != NO_RESOURCE).then_some(arn),
             resource_account: owner,
             context: &circumstances,
-            encryption_context: &[],
+            encryption_context: &encryption_context,
         };
         let decision = policies.decide(&request);
         if decision.is_allowed() {
@@ -85,12 +100,16 @@ impl Cx<'_> {
     }
 
     fn alarm(&self, Action(action): Action, error: &ApiError) {
-        tracing::error!(request_id = %self.request_id(), action, cause = ?error.cause, "the policy of a resource cannot be read, so that nobody may do anything to it");
+        tracing::error!(request_id = %self.request_id(), action, cause = ?error.cause, "what a resource says of who may use it cannot be read, so that it lets nobody in");
     }
 
     fn denied(&self, decision: &Decision<'_>, request: &Request<'_>, resource: &dyn Resource) -> ApiError {
         let shown = resource.shown();
-        let shown = shown.as_deref().map_or(Shown::Nothing, Shown::As);
+        let shown = match shown.as_deref() {
+            _ if resource.is_of_ciphertext() => Shown::OfCiphertext,
+            Some(name) => Shown::As(name),
+            None => Shown::Nothing,
+        };
         let spec = self.running();
         let is_bare = spec.is_some_and(|spec| spec.service.bare_denials);
         let message = match is_bare {

@@ -5,7 +5,7 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use coffer_policy::Policy;
+use coffer_policy::{Grant, Policy};
 use coffer_shape::{Action, ApiError, ConditionValue};
 
 use crate::Cx;
@@ -18,6 +18,11 @@ pub trait Resource {
     /// What a refusal names; AWS prints what the caller sent. `None` leaves the resource out of the sentence.
     fn shown(&self) -> Option<String> {
         Some(self.arn())
+    }
+
+    /// Whether the caller has not named it, and knows it only by a ciphertext that it made. A refusal then says that instead.
+    fn is_of_ciphertext(&self) -> bool {
+        false
     }
 
     /// Its tags, for the conditions of policies. Of what is about to be made, those that it will have.
@@ -35,6 +40,16 @@ pub trait Resource {
     fn policy(&self, _cx: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
         Ok(None)
     }
+
+    /// What was granted to the caller beside all policies; only keys have such grants.
+    fn grants(&self, _cx: &Cx<'_>) -> Result<Vec<Grant>, ApiError> {
+        Ok(Vec::new())
+    }
+
+    /// The encryption context that grants are held against. Asked for only where there are some.
+    fn encryption_context(&self) -> Vec<(&str, &str)> {
+        Vec::new()
+    }
 }
 
 impl<R: Resource> Resource for Arc<R> {
@@ -44,6 +59,10 @@ impl<R: Resource> Resource for Arc<R> {
 
     fn shown(&self) -> Option<String> {
         R::shown(self)
+    }
+
+    fn is_of_ciphertext(&self) -> bool {
+        R::is_of_ciphertext(self)
     }
 
     fn tags(&self) -> Vec<(&str, &str)> {
@@ -56,6 +75,14 @@ impl<R: Resource> Resource for Arc<R> {
 
     fn policy(&self, cx: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
         R::policy(self, cx)
+    }
+
+    fn grants(&self, cx: &Cx<'_>) -> Result<Vec<Grant>, ApiError> {
+        R::grants(self, cx)
+    }
+
+    fn encryption_context(&self) -> Vec<(&str, &str)> {
+        R::encryption_context(self)
     }
 }
 
@@ -72,6 +99,12 @@ impl<R: Resource> Guarded<R> {
     pub fn permit(self, cx: &Cx<'_>, action: Action) -> Result<R, ApiError> {
         cx.permit(action, &self.0)?;
         Ok(self.0)
+    }
+
+    /// The same, with leave to see those records of a table that belong to the resource.
+    pub fn permit_with<L>(self, cx: &Cx<'_>, action: Action) -> Result<(R, Permit<L>), ApiError> {
+        cx.permit(action, &self.0)?;
+        Ok((self.0, Permit::granted()))
     }
 }
 

@@ -15,10 +15,10 @@
 //! Every message has its own key, derived from the material and the header with its 256-bit salt, so the constant nonce is used
 //! once. The commitment is compared before anything is opened: a blob opens under one key or under none.
 
-use std::collections::BTreeMap;
-
 use coffer_crypto::{NONCE_LEN, TAG_LEN, constant_time_eq, hkdf_expand_sha256, open, seal, sha256};
 use coffer_types::{Entropy, Secret};
+
+use crate::context::Context;
 
 const MAGIC: [u8; 4] = *b"CKB\x01";
 const SUITE: u8 = 1;
@@ -28,8 +28,6 @@ const BODY_AT: usize = HEADER_LEN + COMMITMENT_LEN;
 /// Everything around the plaintext.
 #[cfg(test)]
 const OVERHEAD: usize = BODY_AT + TAG_LEN;
-
-pub(crate) type Context = BTreeMap<String, String>;
 
 /// What a blob says of itself, before anything is believed.
 #[derive(Debug)]
@@ -106,7 +104,7 @@ fn wrap_with_salt(
 }
 
 /// The id of key material; the API shows all of it in hex, a blob carries its first half.
-pub(crate) fn material_id(material: &[u8; 32]) -> [u8; 32] {
+pub(crate) fn material_id(material: &[u8]) -> [u8; 32] {
     let mut input = b"coffer-key-material-id\0".to_vec();
     input.extend_from_slice(material);
     let id = sha256(&input);

@@ -1,21 +1,61 @@
-//! Keys and aliases as stored, and how a key id is understood.
+//! Keys as stored, and the rules that hold for one by itself.
+//!
+//! All of a key but its policy lies in one record, with its material: a ciphertext is opened with one look-up. Old material is kept,
+//! because it opens what it closed. The bytes of material mean what the key's spec says: a secret key for symmetric encryption and
+//! for message authentication.
 
-use std::sync::{Arc, LazyLock};
+use coffer_core::{Cx, Listed, Place, table};
+use coffer_model::kms::KeyMetadata;
+use coffer_shape::record;
+use coffer_types::{Entropy, Secret, Timestamp, encoding::HEXLOWER};
 
-use coffer_core::{Cx, Guarded, Resource, table};
-use coffer_policy::{Kind, Policy};
-use coffer_shape::{ApiError, ConditionValue, record};
-use coffer_types::{Arn, Secret, Timestamp, Uuid, encoding::HEXLOWER};
+use crate::{
+    blob::material_id,
+    error::KmsError,
+    rotation::RotationRecord,
+    spec::{KeySpec, KeyUsage, Origin},
+    state::KeyState,
+    tags::TagRecord,
+    words::words,
+};
 
-use crate::{blob::material_id, error::KmsError};
-
-/// Keys that a service manages for its account: the alias, and the one service that may use the key.
-const SERVICE_KEYS: [(&str, &str); 1] = [("alias/aws/secretsmanager", "secretsmanager")];
+words! {
+    /// How a generation of material came to be the current one.
+    pub enum Came {
+        WithTheKey = "CREATION",
+        ByItself = "AUTOMATIC",
+        OnDemand = "ON_DEMAND",
+    }
+}
 
 record! {
-    /// One generation of key material. Old ones are kept: they open what they closed.
+    /// One generation of key material.
     pub struct Material {
         /// Hex, as the API shows it.
+        pub id: String,
+        pub bytes: Secret<Vec<u8>>,
+        pub created_at: Timestamp,
+        pub came: Came,
+    }
+}
+
+impl Clone for Material {
+    /// Keys are changed as copies; the copy is wiped like the original.
+    fn clone(&self) -> Self {
+        Self { id: self.id.clone(), bytes: Secret::new(self.bytes.expose().clone()), ..*self }
+    }
+}
+
+record! {
+    #[derive(Clone)]
+    pub struct DeletionRecord {
+        pub due_at: Timestamp,
+        pub window_days: i64,
+    }
+}
+
+record! {
+    pub struct MaterialV1 {
         pub id: String,
         pub bytes: Secret<Vec<u8>>,
     }
@@ -24,154 +64,230 @@ record! {
 table! {
     0x20 "kms-key", version 1, key (key_id);
 
+    /// A key as it was before people could make their own.
+    pub struct KeyRecordV1 {
+        pub key_id: String,
+        pub arn: String,
+        pub managed_by: Option<String>,
+        pub created_at: Timestamp,
+        pub enabled: bool,
+        pub materials: Vec<MaterialV1>,
+    }
+}
+
+table! {
+    0x20 "kms-key", version 2 after KeyRecordV1, key (key_id);
+
+    #[derive(Clone)]
     pub struct KeyRecord {
         pub key_id: String,
         pub arn: String,
         /// The service whose callers may use the key, for keys that AWS calls "AWS managed".
         pub managed_by: Option<String>,
         pub created_at: Timestamp,
-        pub enabled: bool,
+        pub description: String,
+        pub spec: KeySpec,
+        pub usage: KeyUsage,
+        pub origin: Origin,
+        pub state: KeyState,
+        /// While deletion is scheduled.
+        pub deletion: Option<DeletionRecord>,
         /// Newest last; the last one wraps.
         pub materials: Vec<Material>,
+        /// While it is rotated by itself.
+        pub rotation: Option<RotationRecord>,
+        pub tags: Vec<TagRecord>,
+        /// The names of its aliases, sorted.
+        pub aliases: Vec<String>,
+        /// How many grants it has.
+        pub grants: i64,
     }
 }
 
-table! {
-    0x21 "kms-alias", version 1, key (name), part;
+impl From<KeyRecordV1> for KeyRecord {
+    fn from(old: KeyRecordV1) -> Self {
+        let aliases = old.managed_by.iter().map(|service| format!("alias/aws/{service}")).collect();
+        let material = |one: MaterialV1| Material {
+            id: one.id,
+            bytes: one.bytes,
+            created_at: old.created_at,
+            came: Came::WithTheKey,
+        };
+        Self {
+            description: old.managed_by.as_deref().map(description_of_managed).unwrap_or_default(),
+            rotation: old.managed_by.is_some().then(|| RotationRecord::yearly(old.created_at)),
+            key_id: old.key_id,
+            arn: old.arn,
+            managed_by: old.managed_by,
+            created_at: old.created_at,
+            state: if old.enabled { KeyState::Enabled } else { KeyState::Disabled },
+            materials: old.materials.into_iter().map(material).collect(),
+            aliases,
+            ..Self::default()
+        }
+    }
+}
 
-    pub struct AliasRecord {
-        pub name: String,
-        pub key_id: String,
+/// The orders in which keys are walked.
+pub(crate) mod order {
+    pub(crate) const ID: usize = 0;
+    /// By the instant at which something has to be done about them. Keys without such a time come first.
+    pub(crate) const DUE: usize = 1;
+}
+
+impl Listed for KeyRecord {
+    const ORDERS: usize = 2;
+
+    fn place(&self, order: usize) -> Place<'_> {
+        let number = if order == order::DUE { self.due_at().map(Timestamp::millis) } else { None };
+        Place { number, text: &self.key_id, tie: "" }
+    }
+}
+
+impl Material {
+    pub(crate) fn draw(entropy: &dyn Entropy, spec: KeySpec, now: Timestamp, came: Came) -> Self {
+        let mut bytes = Secret::new(vec![0; spec.material_len()]);
+        entropy.fill(bytes.expose_mut());
+        Self { id: HEXLOWER.encode(&material_id(bytes.expose())), bytes, created_at: now, came }
+    }
+
+    /// As what wraps and opens ciphertexts.
+    pub(crate) fn as_symmetric(&self) -> Option<&[u8; 32]> {
+        self.bytes.expose().as_slice().try_into().ok()
     }
 }
 
 impl KeyRecord {
-    pub(crate) fn ensure_enabled(&self) -> Result<(), KmsError> {
-        if self.enabled { Ok(()) } else { Err(KmsError::Disabled { arn: self.arn.clone() }) }
-    }
-
-    /// The material that wraps now.
-    pub(crate) fn current_material(&self) -> Option<&[u8; 32]> {
-        self.materials.last()?.bytes.expose().as_slice().try_into().ok()
-    }
-
-    /// The material that a ciphertext names by the first half of its id.
-    pub(crate) fn material(&self, prefix: &[u8; 16]) -> Option<&[u8; 32]> {
-        let prefix = HEXLOWER.encode(prefix);
-        let material = self.materials.iter().find(|material| material.id.starts_with(&prefix))?;
-        material.bytes.expose().as_slice().try_into().ok()
-    }
-
-    fn service_key(cx: &Cx<'_>, service: &str) -> Self {
-        let key_id = cx.uuid();
-        let mut bytes = Secret::new(vec![0; 32]);
-        cx.entropy().fill(bytes.expose_mut());
-        let id = bytes
-            .expose()
-            .as_slice()
-            .try_into()
-            .map_or_else(|_| String::new(), |bytes| HEXLOWER.encode(&material_id(bytes)));
+    /// A new key of the account, whose policy is somebody else's to write.
+    pub(crate) fn new(cx: &Cx<'_>, spec: KeySpec, usage: KeyUsage) -> Self {
+        let key_id = cx.uuid().to_string();
         Self {
             arn: cx.arn("kms", &format!("key/{key_id}")).to_string(),
-            key_id: key_id.to_string(),
-            managed_by: Some(service.to_owned()),
+            key_id,
             created_at: cx.now(),
+            spec,
+            usage,
+            materials: vec![Material::draw(cx.entropy(), spec, cx.now(), Came::WithTheKey)],
+            ..Self::default()
+        }
+    }
+
+    /// The key that a service manages for its account.
+    pub(crate) fn managed(cx: &Cx<'_>, service: &str, alias: &str) -> Self {
+        Self {
+            managed_by: Some(service.to_owned()),
+            description: description_of_managed(service),
+            rotation: Some(RotationRecord::yearly(cx.now())),
+            aliases: vec![alias.to_owned()],
+            ..Self::new(cx, KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)
+        }
+    }
+
+    /// The generation that is used now.
+    pub(crate) fn current(&self) -> Option<&Material> {
+        self.materials.last()
+    }
+
+    /// The generation that a ciphertext names by the first half of its id.
+    pub(crate) fn material(&self, prefix: &[u8; 16]) -> Option<&Material> {
+        let prefix = HEXLOWER.encode(prefix);
+        self.materials.iter().find(|material| material.id.starts_with(&prefix))
+    }
+
+    /// The id of the current material, which AWS shows for symmetric encryption only.
+    pub(crate) fn shown_material_id(&self) -> Option<String> {
+        let is_shown = self.spec == KeySpec::SymmetricDefault;
+        self.current().filter(|_| is_shown).map(|material| material.id.clone())
+    }
+
+    pub(crate) fn ensure_usage(&self, usage: KeyUsage, operation: &'static str) -> Result<(), KmsError> {
+        if self.usage == usage {
+            return Ok(());
+        }
+        Err(KmsError::UsageInvalid { arn: self.arn.clone(), usage: self.usage.as_str(), operation })
+    }
+
+    /// When the keeper has to do something about it.
+    pub(crate) fn due_at(&self) -> Option<Timestamp> {
+        match (self.state, &self.deletion, &self.rotation) {
+            (KeyState::PendingDeletion, Some(deletion), _) => Some(deletion.due_at),
+            (KeyState::Enabled, _, Some(rotation)) => Some(rotation.next_at),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn metadata(&self, account: &str) -> KeyMetadata {
+        let list = |algorithms: &[&str]| {
+            let names: Vec<String> = algorithms.iter().map(|name| (*name).to_owned()).collect();
+            (!names.is_empty()).then_some(names)
+        };
+        let waits_for_replicas = self.state == KeyState::PendingReplicaDeletion;
+        let deletion = self.deletion.as_ref();
+        KeyMetadata {
+            aws_account_id: Some(account.to_owned()),
+            key_id: self.key_id.clone(),
+            arn: Some(self.arn.clone()),
+            creation_date: Some(self.created_at),
+            enabled: Some(self.state == KeyState::Enabled),
+            description: Some(self.description.clone()),
+            key_usage: Some(self.usage.as_str().to_owned()),
+            key_state: Some(self.state.as_str().to_owned()),
+            deletion_date: deletion.filter(|_| !waits_for_replicas).map(|deletion| deletion.due_at),
+            pending_deletion_window_in_days: deletion
+                .filter(|_| waits_for_replicas)
+                .map(|deletion| deletion.window_days),
+            origin: Some(self.origin.as_str().to_owned()),
+            key_manager: Some(String::from(if self.managed_by.is_some() { "AWS" } else { "CUSTOMER" })),
+            customer_master_key_spec: Some(self.spec.as_str().to_owned()),
+            key_spec: Some(self.spec.as_str().to_owned()),
+            encryption_algorithms: list(self.spec.encryption_algorithms()),
+            mac_algorithms: list(self.spec.mac_algorithms()),
+            multi_region: Some(false),
+            current_key_material_id: self.shown_material_id(),
+            ..KeyMetadata::default()
+        }
+    }
+}
+
+fn description_of_managed(service: &str) -> String {
+    match service {
+        "secretsmanager" => {
+            String::from("Default key that protects my Secrets Manager data when no other key is defined")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coffer_core::Past;
+    use coffer_shape::stored;
+
+    use super::*;
+
+    #[test]
+    fn a_key_of_the_first_version_is_read() {
+        let old = KeyRecordV1 {
+            key_id: String::from("id"),
+            arn: String::from("arn"),
+            managed_by: Some(String::from("secretsmanager")),
+            created_at: Timestamp::from_seconds(86_400),
             enabled: true,
-            materials: vec![Material { id, bytes }],
-        }
-    }
-}
-
-impl Resource for KeyRecord {
-    fn arn(&self) -> String {
-        self.arn.clone()
-    }
-
-    fn condition(&self, cx: &Cx<'_>, key: &str) -> Option<ConditionValue> {
-        let value = match key {
-            "kms:calleraccount" => cx.caller().account.to_string(),
-            "kms:viaservice" => format!("{}.{}.amazonaws.com", cx.via()?.name, cx.region()),
-            _ => return None,
+            materials: vec![MaterialV1 { id: String::from("ab"), bytes: Secret::new(vec![7; 32]) }],
         };
-        Some(ConditionValue::One(value))
-    }
+        let bytes = stored::to_bytes(&old).unwrap();
+        let key = KeyRecord::from_stored(1, bytes.expose()).unwrap();
+        assert_eq!((key.spec, key.usage, key.state), Default::default());
+        assert_eq!(key.aliases, ["alias/aws/secretsmanager"]);
+        assert_eq!(key.due_at(), Some(Timestamp::from_seconds(86_400 * 366)));
+        let material = key.current().unwrap();
+        assert_eq!(
+            (material.id.as_str(), material.bytes.expose().len(), material.came),
+            ("ab", 32, Came::WithTheKey)
+        );
 
-    /// Without one, nobody may.
-    fn policy(&self, _: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
-        Ok(self.managed_by.as_deref().and_then(service_key_policy))
-    }
-}
-
-/// A key that a service manages admits everybody of its account who comes through that service. The policy is the same for all
-/// such keys; on AWS the account and the region are written out.
-fn service_key_policy(service: &str) -> Option<Arc<Policy>> {
-    static POLICIES: LazyLock<Vec<(&str, Arc<Policy>)>> = LazyLock::new(|| {
-        let policy = |service: &str| {
-            let text = format!(
-                r#"{{"Version":"2012-10-17","Id":"auto-{service}-2","Statement":[{{
-                "Sid":"Allow access through the service for all principals in the account that are authorized to use it",
-                "Effect":"Allow","Principal":{{"AWS":"*"}},
-                "Action":["kms:Encrypt","kms:Decrypt","kms:ReEncrypt*","kms:GenerateDataKey*","kms:CreateGrant","kms:DescribeKey"],
-                "Resource":"*",
-                "Condition":{{"StringEquals":{{"kms:CallerAccount":"${{aws:ResourceAccount}}",
-                "kms:ViaService":"{service}.${{aws:RequestedRegion}}.amazonaws.com"}}}}}}]}}"#
-            );
-            Arc::new(Policy::stored("the policy of a managed key", Kind::Resource, &text))
-        };
-        SERVICE_KEYS.iter().map(|(_, service)| (*service, policy(service))).collect()
-    });
-    POLICIES.iter().find(|(known, _)| *known == service).map(|(_, policy)| Arc::clone(policy))
-}
-
-/// A key on its way to being permitted. `Arc`, because the record is shared with the cache.
-pub(crate) type Locked = Guarded<Arc<KeyRecord>>;
-
-/// Finds a key by what a caller may write: key id, key ARN, alias or alias ARN.
-pub(crate) fn find(cx: &mut Cx<'_>, written: &str) -> Result<Locked, ApiError> {
-    let name = match written.parse::<Arn>() {
-        Ok(arn) if is_here(cx, &arn) => arn.resource().to_owned(),
-        Ok(arn) => return Err(KmsError::KeyNotFound { arn: arn.to_string() }.into()),
-        Err(_) => written.to_owned(),
-    };
-    if name.starts_with("alias/") {
-        return find_by_alias(cx, &name);
-    }
-    let key_id = name.strip_prefix("key/").unwrap_or(&name);
-    cx.find::<KeyRecord>(&[key_id])?.ok_or_else(|| {
-        let arn = cx.arn("kms", &format!("key/{key_id}")).to_string();
-        KmsError::KeyNotFound { arn }.into()
-    })
-}
-
-/// Finds a key by the id inside a ciphertext.
-pub(crate) fn find_by_id(cx: &Cx<'_>, key_id: Uuid) -> Result<Locked, ApiError> {
-    // A ciphertext is chosen by the caller: what it names is never told.
-    cx.find(&[&key_id.to_string()])?.ok_or_else(|| KmsError::InvalidCiphertext.into())
-}
-
-fn is_here(cx: &Cx<'_>, arn: &Arn) -> bool {
-    arn.service() == "kms" && arn.region() == cx.region().as_str() && arn.account() == cx.account().as_str()
-}
-
-fn find_by_alias(cx: &mut Cx<'_>, name: &str) -> Result<Locked, ApiError> {
-    if let Some(alias) = cx.part::<AliasRecord>(&[name])?
-        && let Some(key) = cx.find(&[&alias.key_id])?
-    {
-        return Ok(key);
-    }
-    let service = SERVICE_KEYS.iter().find(|(alias, _)| *alias == name).map(|(_, service)| *service);
-    match (service, cx.via()) {
-        // Made on first use, by the service it belongs to and in the transaction that uses it.
-        (Some(service), Some(via)) if via.name == service => {
-            let record = KeyRecord::service_key(cx, service);
-            let key_id = record.key_id.clone();
-            cx.save(record)?;
-            cx.save(AliasRecord { name: name.to_owned(), key_id: key_id.clone() })?;
-            cx.find(&[&key_id])?.ok_or_else(|| cx.internal("the new key is missing"))
-        }
-        _ => {
-            let arn = cx.arn("kms", name).to_string();
-            Err(KmsError::AliasNotFound { arn }.into())
-        }
+        let disabled = KeyRecordV1 { enabled: false, ..KeyRecordV1::default() };
+        let key = KeyRecord::from(disabled);
+        assert_eq!((key.state, key.due_at(), key.aliases.len()), (KeyState::Disabled, None, 0));
     }
 }

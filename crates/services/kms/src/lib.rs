@@ -1,24 +1,46 @@
-//! KMS: keys that never leave, and the data keys they wrap.
+//! KMS: keys that never leave, and what they close.
 //!
-//! Today it serves the other services of this process: each account and region has its `aws/secretsmanager` key, made on first
-//! use, and every secret version has a data key of its own wrapped by it. The operations are complete handlers behind the same
-//! `invoke` that a customer managed key will use; what is missing is the API around them.
+//! People make keys of their own here, for their programs and for their secrets; and each account and region has the key that Secrets
+//! Manager manages, `aws/secretsmanager`, made when it is first needed. Every secret version has a data key of its own, wrapped by one or
+//! the other through the same operations that everybody calls.
+//!
+//! Start at `named.rs` for how a key is found and permitted, at `state.rs` for what may be done when, at `blob.rs` for what a ciphertext
+//! is, and at [`ops`] for the operations. What is not here: asymmetric keys, material from outside, keys of several regions.
 
+mod alias;
 mod blob;
+mod context;
 mod error;
 mod examined;
+mod grant;
 mod key;
+mod named;
 mod ops;
+mod page;
+mod policy;
+mod rotation;
+mod spec;
+mod state;
+mod tags;
+mod tasks;
+mod words;
 
 use coffer_core::Registry;
-use coffer_model::kms as model;
 
 pub fn register(registry: &mut Registry) {
-    registry.serve::<model::GenerateDataKey>(ops::generate_data_key);
-    registry.serve::<model::Decrypt>(ops::decrypt);
+    ops::register(registry);
+    registry.task(tasks::KeyKeeper);
     registry.examine::<KeyRecord>();
     registry.examine::<AliasRecord>();
+    registry.examine::<PolicyRecord>();
+    registry.examine::<GrantRecord>();
+    registry.examine::<GranteeRecord>();
+    registry.examine::<DestroyedRecord>();
 }
 
 /// The tables of this service, for offline verification.
-pub use key::{AliasRecord, KeyRecord};
+pub use alias::AliasRecord;
+pub use grant::{GrantRecord, GranteeRecord};
+pub use key::KeyRecord;
+pub use policy::PolicyRecord;
+pub use tasks::DestroyedRecord;

@@ -1,76 +1,81 @@
-//! The operations.
+//! The operations, by what they are about. Each is four paragraphs: understand the input, find and ask, change, answer.
+//!
+//! INVARIANT: the key is found, then permission is asked, then its usage is looked at, then its state, and then something is done.
 
-use coffer_core::Cx;
-use coffer_model::kms::{
-    DecryptRequest, DecryptResponse, GenerateDataKeyRequest, GenerateDataKeyResponse, action,
-};
+mod aliases;
+mod codes;
+mod create_key;
+mod data_keys;
+mod decrypt;
+mod deletion;
+mod encrypt;
+mod grants;
+mod keys;
+mod policies;
+mod random;
+mod re_encrypt;
+mod rotation;
+mod tags;
+
+use coffer_core::{Cx, Registry, Task};
+use coffer_model::kms;
 use coffer_shape::ApiError;
-use coffer_types::{Secret, Uuid};
 
-use crate::{
-    blob::{Blob, wrap},
-    error::KmsError,
-    key,
-};
+use crate::{error::KmsError, key::KeyRecord, tasks::KeyKeeper};
 
-/// Makes a data key and returns it twice: in clear for use now, wrapped for use later.
-pub(crate) fn generate_data_key(
-    cx: &mut Cx<'_>,
-    input: GenerateDataKeyRequest,
-) -> Result<GenerateDataKeyResponse, ApiError> {
-    let length = data_key_length(input.key_spec.as_deref(), input.number_of_bytes)?;
-    let context = input.encryption_context.unwrap_or_default();
+pub(crate) fn register(registry: &mut Registry) {
+    registry.serve::<kms::CreateKey>(create_key::create_key);
+    registry.serve::<kms::DescribeKey>(keys::describe_key);
+    registry.serve::<kms::ListKeys>(keys::list_keys);
+    registry.serve::<kms::EnableKey>(keys::enable_key);
+    registry.serve::<kms::DisableKey>(keys::disable_key);
+    registry.serve::<kms::UpdateKeyDescription>(keys::update_key_description);
+    registry.serve::<kms::ScheduleKeyDeletion>(deletion::schedule_key_deletion);
+    registry.serve::<kms::CancelKeyDeletion>(deletion::cancel_key_deletion);
 
-    let key = key::find(cx, &input.key_id)?.permit(cx, action::GENERATE_DATA_KEY)?;
-    key.ensure_enabled()?;
+    registry.serve::<kms::CreateAlias>(aliases::create_alias);
+    registry.serve::<kms::UpdateAlias>(aliases::update_alias);
+    registry.serve::<kms::DeleteAlias>(aliases::delete_alias);
+    registry.serve::<kms::ListAliases>(aliases::list_aliases);
 
-    let mut plaintext = Secret::new(vec![0; length]);
-    cx.entropy().fill(plaintext.expose_mut());
-    let key_id: Uuid = key.key_id.parse().map_err(|error| cx.internal(error))?;
-    let material = key.current_material().ok_or_else(|| cx.internal("a key without material"))?;
-    let blob = wrap(cx.entropy(), key_id.as_bytes(), material, &context, plaintext.expose());
+    registry.serve::<kms::Encrypt>(encrypt::encrypt);
+    registry.serve::<kms::Decrypt>(decrypt::decrypt);
+    registry.serve::<kms::ReEncrypt>(re_encrypt::re_encrypt);
+    registry.serve::<kms::GenerateDataKey>(data_keys::generate_data_key);
+    registry.serve::<kms::GenerateDataKeyWithoutPlaintext>(data_keys::generate_data_key_without_plaintext);
+    registry.serve::<kms::GenerateRandom>(random::generate_random);
+    registry.serve::<kms::GenerateMac>(codes::generate_mac);
+    registry.serve::<kms::VerifyMac>(codes::verify_mac);
 
-    Ok(GenerateDataKeyResponse {
-        ciphertext_blob: Some(blob),
-        plaintext: Some(plaintext),
-        key_id: Some(key.arn.clone()),
-        ..GenerateDataKeyResponse::default()
-    })
+    registry.serve::<kms::PutKeyPolicy>(policies::put_key_policy);
+    registry.serve::<kms::GetKeyPolicy>(policies::get_key_policy);
+    registry.serve::<kms::ListKeyPolicies>(policies::list_key_policies);
+
+    registry.serve::<kms::TagResource>(tags::tag_resource);
+    registry.serve::<kms::UntagResource>(tags::untag_resource);
+    registry.serve::<kms::ListResourceTags>(tags::list_resource_tags);
+
+    registry.serve::<kms::EnableKeyRotation>(rotation::enable_key_rotation);
+    registry.serve::<kms::DisableKeyRotation>(rotation::disable_key_rotation);
+    registry.serve::<kms::GetKeyRotationStatus>(rotation::get_key_rotation_status);
+    registry.serve::<kms::RotateKeyOnDemand>(rotation::rotate_key_on_demand);
+    registry.serve::<kms::ListKeyRotations>(rotation::list_key_rotations);
+
+    registry.serve::<kms::CreateGrant>(grants::create_grant);
+    registry.serve::<kms::ListGrants>(grants::list_grants);
+    registry.serve::<kms::ListRetirableGrants>(grants::list_retirable_grants);
+    registry.serve::<kms::RetireGrant>(grants::retire_grant);
+    registry.serve::<kms::RevokeGrant>(grants::revoke_grant);
 }
 
-pub(crate) fn decrypt(cx: &mut Cx<'_>, input: DecryptRequest) -> Result<DecryptResponse, ApiError> {
-    let context = input.encryption_context.unwrap_or_default();
-    let ciphertext = input.ciphertext_blob.unwrap_or_default();
-    let blob = Blob::parse(&ciphertext).ok_or(KmsError::InvalidCiphertext)?;
-
-    let key = key::find_by_id(cx, Uuid::from_bytes(blob.key_id))?.permit(cx, action::DECRYPT)?;
-    if let Some(named) = &input.key_id {
-        let named = key::find(cx, named)?.permit(cx, action::DECRYPT)?;
-        if named.key_id != key.key_id {
-            return Err(KmsError::IncorrectKey.into());
-        }
-    }
-    key.ensure_enabled()?;
-
-    let plaintext = key
-        .material(&blob.material_prefix)
-        .and_then(|material| blob.open(material, &context))
-        .ok_or(KmsError::InvalidCiphertext)?;
-    Ok(DecryptResponse {
-        key_id: Some(key.arn.clone()),
-        plaintext: Some(plaintext),
-        encryption_algorithm: Some(String::from("SYMMETRIC_DEFAULT")),
-        ..DecryptResponse::default()
-    })
+/// Everything would have gone well, and that is all that was asked.
+fn ensure_meant(dry_run: Option<bool>) -> Result<(), KmsError> {
+    if dry_run.unwrap_or(false) { Err(KmsError::DryRun) } else { Ok(()) }
 }
 
-/// Exactly one of the two says how long the data key is.
-fn data_key_length(spec: Option<&str>, bytes: Option<i64>) -> Result<usize, KmsError> {
-    match (spec, bytes) {
-        (Some("AES_256"), None) => Ok(32),
-        (Some("AES_128"), None) => Ok(16),
-        // The model admits 1 to 1024.
-        (None, Some(bytes)) => usize::try_from(bytes).map_err(|_| KmsError::InvalidKeySpec),
-        _ => Err(KmsError::InvalidKeySpec),
-    }
+/// Saves a key whose time to be rotated or destroyed may have changed.
+fn save_and_wake(cx: &mut Cx<'_>, key: KeyRecord) -> Result<(), ApiError> {
+    cx.save(key)?;
+    cx.activate(KeyKeeper::NAME);
+    Ok(())
 }

@@ -39,6 +39,7 @@ fn also_needs(operation: &str) -> &'static [&'static str] {
         "BatchGetSecretValue" => &["secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"],
         "CreateSecret" => &["secretsmanager:TagResource", "secretsmanager:ReplicateSecretToRegions"],
         "AddRoleToInstanceProfile" => &["iam:PassRole"],
+        "ReEncrypt" => &["kms:ReEncryptTo"],
         "RotateSecret" => &["lambda:InvokeFunction"],
         "ValidateResourcePolicy" => &["secretsmanager:PutResourcePolicy"],
         _ => &[],

@@ -7,6 +7,24 @@ use coffer_shape::{ApiError, ErrorSpec};
 pub const ACCESS_DENIED: ErrorSpec =
     ErrorSpec { code: "AccessDeniedException", status: 400, message_member: "Message" };
 
+pub const ALREADY_EXISTS: ErrorSpec =
+    ErrorSpec { code: "AlreadyExistsException", status: 400, message_member: "message" };
+
+pub const CLOUD_HSM_CLUSTER_INVALID_CONFIGURATION: ErrorSpec = ErrorSpec {
+    code: "CloudHsmClusterInvalidConfigurationException",
+    status: 400,
+    message_member: "message",
+};
+
+pub const CONFLICT: ErrorSpec =
+    ErrorSpec { code: "ConflictException", status: 400, message_member: "message" };
+
+pub const CUSTOM_KEY_STORE_INVALID_STATE: ErrorSpec =
+    ErrorSpec { code: "CustomKeyStoreInvalidStateException", status: 400, message_member: "message" };
+
+pub const CUSTOM_KEY_STORE_NOT_FOUND: ErrorSpec =
+    ErrorSpec { code: "CustomKeyStoreNotFoundException", status: 400, message_member: "message" };
+
 pub const DEPENDENCY_TIMEOUT: ErrorSpec =
     ErrorSpec { code: "DependencyTimeoutException", status: 500, message_member: "message" };
 
@@ -22,8 +40,17 @@ pub const INCORRECT_KEY: ErrorSpec =
 pub const INTERNAL: ErrorSpec =
     ErrorSpec { code: "KMSInternalException", status: 500, message_member: "message" };
 
+pub const INVALID_ALIAS_NAME: ErrorSpec =
+    ErrorSpec { code: "InvalidAliasNameException", status: 400, message_member: "message" };
+
+pub const INVALID_ARN: ErrorSpec =
+    ErrorSpec { code: "InvalidArnException", status: 400, message_member: "message" };
+
 pub const INVALID_CIPHERTEXT: ErrorSpec =
     ErrorSpec { code: "InvalidCiphertextException", status: 400, message_member: "message" };
+
+pub const INVALID_GRANT_ID: ErrorSpec =
+    ErrorSpec { code: "InvalidGrantIdException", status: 400, message_member: "message" };
 
 pub const INVALID_GRANT_TOKEN: ErrorSpec =
     ErrorSpec { code: "InvalidGrantTokenException", status: 400, message_member: "message" };
@@ -31,20 +58,34 @@ pub const INVALID_GRANT_TOKEN: ErrorSpec =
 pub const INVALID_KEY_USAGE: ErrorSpec =
     ErrorSpec { code: "InvalidKeyUsageException", status: 400, message_member: "message" };
 
+pub const INVALID_MARKER: ErrorSpec =
+    ErrorSpec { code: "InvalidMarkerException", status: 400, message_member: "message" };
+
 pub const KEY_UNAVAILABLE: ErrorSpec =
     ErrorSpec { code: "KeyUnavailableException", status: 500, message_member: "message" };
 
 pub const KMS_INTERNAL: ErrorSpec =
     ErrorSpec { code: "KMSInternalException", status: 500, message_member: "message" };
 
+pub const KMS_INVALID_MAC: ErrorSpec =
+    ErrorSpec { code: "KMSInvalidMacException", status: 400, message_member: "message" };
+
 pub const KMS_INVALID_STATE: ErrorSpec =
     ErrorSpec { code: "KMSInvalidStateException", status: 400, message_member: "message" };
+
+pub const LIMIT_EXCEEDED: ErrorSpec =
+    ErrorSpec { code: "LimitExceededException", status: 400, message_member: "message" };
+
+pub const MALFORMED_POLICY_DOCUMENT: ErrorSpec =
+    ErrorSpec { code: "MalformedPolicyDocumentException", status: 400, message_member: "message" };
 
 pub const NOT_FOUND: ErrorSpec =
     ErrorSpec { code: "NotFoundException", status: 400, message_member: "message" };
 
 pub const SERIALIZATION: ErrorSpec =
     ErrorSpec { code: "SerializationException", status: 400, message_member: "message" };
+
+pub const TAG: ErrorSpec = ErrorSpec { code: "TagException", status: 400, message_member: "message" };
 
 pub const THROTTLING: ErrorSpec =
     ErrorSpec { code: "ThrottlingException", status: 400, message_member: "message" };
@@ -55,12 +96,49 @@ pub const UNAVAILABLE: ErrorSpec =
 pub const UNKNOWN_OPERATION: ErrorSpec =
     ErrorSpec { code: "UnknownOperationException", status: 400, message_member: "message" };
 
+pub const UNSUPPORTED_OPERATION: ErrorSpec =
+    ErrorSpec { code: "UnsupportedOperationException", status: 400, message_member: "message" };
+
 pub const VALIDATION: ErrorSpec =
     ErrorSpec { code: "ValidationException", status: 400, message_member: "message" };
+
+pub const XKS_KEY_ALREADY_IN_USE: ErrorSpec =
+    ErrorSpec { code: "XksKeyAlreadyInUseException", status: 400, message_member: "message" };
+
+pub const XKS_KEY_INVALID_CONFIGURATION: ErrorSpec =
+    ErrorSpec { code: "XksKeyInvalidConfigurationException", status: 400, message_member: "message" };
+
+pub const XKS_KEY_NOT_FOUND: ErrorSpec =
+    ErrorSpec { code: "XksKeyNotFoundException", status: 400, message_member: "message" };
 
 /// `AccessDeniedException`, HTTP 400.
 pub fn access_denied(message: impl Into<String>) -> ApiError {
     ApiError::new(ACCESS_DENIED, message)
+}
+
+/// `AlreadyExistsException`, HTTP 400.
+pub fn already_exists(message: impl Into<String>) -> ApiError {
+    ApiError::new(ALREADY_EXISTS, message)
+}
+
+/// `CloudHsmClusterInvalidConfigurationException`, HTTP 400.
+pub fn cloud_hsm_cluster_invalid_configuration(message: impl Into<String>) -> ApiError {
+    ApiError::new(CLOUD_HSM_CLUSTER_INVALID_CONFIGURATION, message)
+}
+
+/// `ConflictException`, HTTP 400.
+pub fn conflict(message: impl Into<String>) -> ApiError {
+    ApiError::new(CONFLICT, message)
+}
+
+/// `CustomKeyStoreInvalidStateException`, HTTP 400.
+pub fn custom_key_store_invalid_state(message: impl Into<String>) -> ApiError {
+    ApiError::new(CUSTOM_KEY_STORE_INVALID_STATE, message)
+}
+
+/// `CustomKeyStoreNotFoundException`, HTTP 400.
+pub fn custom_key_store_not_found(message: impl Into<String>) -> ApiError {
+    ApiError::new(CUSTOM_KEY_STORE_NOT_FOUND, message)
 }
 
 /// `DependencyTimeoutException`, HTTP 500.
@@ -88,9 +166,24 @@ pub fn internal(message: impl Into<String>) -> ApiError {
     ApiError::new(INTERNAL, message)
 }
 
+/// `InvalidAliasNameException`, HTTP 400.
+pub fn invalid_alias_name(message: impl Into<String>) -> ApiError {
+    ApiError::new(INVALID_ALIAS_NAME, message)
+}
+
+/// `InvalidArnException`, HTTP 400.
+pub fn invalid_arn(message: impl Into<String>) -> ApiError {
+    ApiError::new(INVALID_ARN, message)
+}
+
 /// `InvalidCiphertextException`, HTTP 400.
 pub fn invalid_ciphertext(message: impl Into<String>) -> ApiError {
     ApiError::new(INVALID_CIPHERTEXT, message)
+}
+
+/// `InvalidGrantIdException`, HTTP 400.
+pub fn invalid_grant_id(message: impl Into<String>) -> ApiError {
+    ApiError::new(INVALID_GRANT_ID, message)
 }
 
 /// `InvalidGrantTokenException`, HTTP 400.
@@ -103,6 +196,11 @@ pub fn invalid_key_usage(message: impl Into<String>) -> ApiError {
     ApiError::new(INVALID_KEY_USAGE, message)
 }
 
+/// `InvalidMarkerException`, HTTP 400.
+pub fn invalid_marker(message: impl Into<String>) -> ApiError {
+    ApiError::new(INVALID_MARKER, message)
+}
+
 /// `KeyUnavailableException`, HTTP 500.
 pub fn key_unavailable(message: impl Into<String>) -> ApiError {
     ApiError::new(KEY_UNAVAILABLE, message)
@@ -113,9 +211,24 @@ pub fn kms_internal(message: impl Into<String>) -> ApiError {
     ApiError::new(KMS_INTERNAL, message)
 }
 
+/// `KMSInvalidMacException`, HTTP 400.
+pub fn kms_invalid_mac(message: impl Into<String>) -> ApiError {
+    ApiError::new(KMS_INVALID_MAC, message)
+}
+
 /// `KMSInvalidStateException`, HTTP 400.
 pub fn kms_invalid_state(message: impl Into<String>) -> ApiError {
     ApiError::new(KMS_INVALID_STATE, message)
+}
+
+/// `LimitExceededException`, HTTP 400.
+pub fn limit_exceeded(message: impl Into<String>) -> ApiError {
+    ApiError::new(LIMIT_EXCEEDED, message)
+}
+
+/// `MalformedPolicyDocumentException`, HTTP 400.
+pub fn malformed_policy_document(message: impl Into<String>) -> ApiError {
+    ApiError::new(MALFORMED_POLICY_DOCUMENT, message)
 }
 
 /// `NotFoundException`, HTTP 400.
@@ -126,6 +239,11 @@ pub fn not_found(message: impl Into<String>) -> ApiError {
 /// `SerializationException`, HTTP 400.
 pub fn serialization(message: impl Into<String>) -> ApiError {
     ApiError::new(SERIALIZATION, message)
+}
+
+/// `TagException`, HTTP 400.
+pub fn tag(message: impl Into<String>) -> ApiError {
+    ApiError::new(TAG, message)
 }
 
 /// `ThrottlingException`, HTTP 400.
@@ -143,7 +261,27 @@ pub fn unknown_operation(message: impl Into<String>) -> ApiError {
     ApiError::new(UNKNOWN_OPERATION, message)
 }
 
+/// `UnsupportedOperationException`, HTTP 400.
+pub fn unsupported_operation(message: impl Into<String>) -> ApiError {
+    ApiError::new(UNSUPPORTED_OPERATION, message)
+}
+
 /// `ValidationException`, HTTP 400.
 pub fn validation(message: impl Into<String>) -> ApiError {
     ApiError::new(VALIDATION, message)
+}
+
+/// `XksKeyAlreadyInUseException`, HTTP 400.
+pub fn xks_key_already_in_use(message: impl Into<String>) -> ApiError {
+    ApiError::new(XKS_KEY_ALREADY_IN_USE, message)
+}
+
+/// `XksKeyInvalidConfigurationException`, HTTP 400.
+pub fn xks_key_invalid_configuration(message: impl Into<String>) -> ApiError {
+    ApiError::new(XKS_KEY_INVALID_CONFIGURATION, message)
+}
+
+/// `XksKeyNotFoundException`, HTTP 400.
+pub fn xks_key_not_found(message: impl Into<String>) -> ApiError {
+    ApiError::new(XKS_KEY_NOT_FOUND, message)
 }

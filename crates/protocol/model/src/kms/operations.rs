@@ -2,11 +2,202 @@
 //!
 //! The operations that are served, and the actions of all.
 
-use coffer_shape::{AuditRule, ConditionRule, Exposure, Operation, OperationSpec, Shape};
+use coffer_shape::{Action, AuditRule, ConditionRule, Empty, Exposure, Operation, OperationSpec, Shape};
 
 use super::{
     SERVICE, err,
-    shapes::{DecryptRequest, DecryptResponse, GenerateDataKeyRequest, GenerateDataKeyResponse},
+    shapes::{
+        CancelKeyDeletionRequest, CancelKeyDeletionResponse, CreateAliasRequest, CreateGrantRequest,
+        CreateGrantResponse, CreateKeyRequest, CreateKeyResponse, DecryptRequest, DecryptResponse,
+        DeleteAliasRequest, DescribeKeyRequest, DescribeKeyResponse, DisableKeyRequest,
+        DisableKeyRotationRequest, EnableKeyRequest, EnableKeyRotationRequest, EncryptRequest,
+        EncryptResponse, GenerateDataKeyRequest, GenerateDataKeyResponse,
+        GenerateDataKeyWithoutPlaintextRequest, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
+        GenerateMacResponse, GenerateRandomRequest, GenerateRandomResponse, GetKeyPolicyRequest,
+        GetKeyPolicyResponse, GetKeyRotationStatusRequest, GetKeyRotationStatusResponse, ListAliasesRequest,
+        ListAliasesResponse, ListGrantsRequest, ListGrantsResponse, ListKeyPoliciesRequest,
+        ListKeyPoliciesResponse, ListKeyRotationsRequest, ListKeyRotationsResponse, ListKeysRequest,
+        ListKeysResponse, ListResourceTagsRequest, ListResourceTagsResponse, ListRetirableGrantsRequest,
+        PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, RetireGrantRequest, RevokeGrantRequest,
+        RotateKeyOnDemandRequest, RotateKeyOnDemandResponse, ScheduleKeyDeletionRequest,
+        ScheduleKeyDeletionResponse, TagResourceRequest, UntagResourceRequest, UpdateAliasRequest,
+        UpdateKeyDescriptionRequest, VerifyMacRequest, VerifyMacResponse,
+    },
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CancelKeyDeletion;
+
+impl Operation for CancelKeyDeletion {
+    type Input = CancelKeyDeletionRequest;
+    type Output = CancelKeyDeletionResponse;
+    const SPEC: &'static OperationSpec = &CANCEL_KEY_DELETION;
+
+    fn owner(input: &CancelKeyDeletionRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static CANCEL_KEY_DELETION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CancelKeyDeletion",
+    action: action::CANCEL_KEY_DELETION,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId"], response: &["KeyId"] },
+    conditions: &[],
+    input: CancelKeyDeletionRequest::SCHEMA,
+    output: CancelKeyDeletionResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateAlias;
+
+impl Operation for CreateAlias {
+    type Input = CreateAliasRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &CREATE_ALIAS;
+}
+
+pub(super) static CREATE_ALIAS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateAlias",
+    action: action::CREATE_ALIAS,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["AliasName", "TargetKeyId"], response: &[] },
+    conditions: &[],
+    input: CreateAliasRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::DEPENDENCY_TIMEOUT,
+        err::ALREADY_EXISTS,
+        err::NOT_FOUND,
+        err::INVALID_ALIAS_NAME,
+        err::KMS_INTERNAL,
+        err::LIMIT_EXCEEDED,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateGrant;
+
+impl Operation for CreateGrant {
+    type Input = CreateGrantRequest;
+    type Output = CreateGrantResponse;
+    const SPEC: &'static OperationSpec = &CREATE_GRANT;
+
+    fn owner(input: &CreateGrantRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static CREATE_GRANT: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateGrant",
+    action: action::CREATE_GRANT,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "KeyId",
+            "GranteePrincipal",
+            "RetiringPrincipal",
+            "Operations",
+            "Constraints",
+            "Name",
+            "DryRun",
+        ],
+        response: &["GrantId"],
+    },
+    conditions: &[
+        ConditionRule { key: "kms:GrantOperations", member: "Operations", inner: None },
+        ConditionRule { key: "kms:GranteePrincipal", member: "GranteePrincipal", inner: None },
+        ConditionRule { key: "kms:RetiringPrincipal", member: "RetiringPrincipal", inner: None },
+    ],
+    input: CreateGrantRequest::SCHEMA,
+    output: CreateGrantResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_ARN,
+        err::KMS_INTERNAL,
+        err::INVALID_GRANT_TOKEN,
+        err::LIMIT_EXCEEDED,
+        err::KMS_INVALID_STATE,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreateKey;
+
+impl Operation for CreateKey {
+    type Input = CreateKeyRequest;
+    type Output = CreateKeyResponse;
+    const SPEC: &'static OperationSpec = &CREATE_KEY;
+}
+
+pub(super) static CREATE_KEY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "CreateKey",
+    action: action::CREATE_KEY,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "Policy",
+            "Description",
+            "KeyUsage",
+            "CustomerMasterKeySpec",
+            "KeySpec",
+            "Origin",
+            "CustomKeyStoreId",
+            "BypassPolicyLockoutSafetyCheck",
+            "Tags",
+            "MultiRegion",
+        ],
+        response: &["KeyMetadata"],
+    },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("TagKey") },
+        ConditionRule {
+            key: "kms:BypassPolicyLockoutSafetyCheck",
+            member: "BypassPolicyLockoutSafetyCheck",
+            inner: None,
+        },
+    ],
+    input: CreateKeyRequest::SCHEMA,
+    output: CreateKeyResponse::SCHEMA,
+    errors: &[
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_ARN,
+        err::UNSUPPORTED_OPERATION,
+        err::KMS_INTERNAL,
+        err::LIMIT_EXCEEDED,
+        err::TAG,
+        err::CUSTOM_KEY_STORE_NOT_FOUND,
+        err::CUSTOM_KEY_STORE_INVALID_STATE,
+        err::CLOUD_HSM_CLUSTER_INVALID_CONFIGURATION,
+        err::XKS_KEY_INVALID_CONFIGURATION,
+        err::XKS_KEY_ALREADY_IN_USE,
+        err::XKS_KEY_NOT_FOUND,
+    ],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +207,10 @@ impl Operation for Decrypt {
     type Input = DecryptRequest;
     type Output = DecryptResponse;
     const SPEC: &'static OperationSpec = &DECRYPT;
+
+    fn owner(input: &DecryptRequest) -> Option<&str> {
+        input.key_id.as_deref()
+    }
 }
 
 pub(super) static DECRYPT: OperationSpec = OperationSpec {
@@ -24,7 +219,7 @@ pub(super) static DECRYPT: OperationSpec = OperationSpec {
     action: action::DECRYPT,
     read_only: true,
     body_limit: 262_144,
-    exposure: Exposure::Internal,
+    exposure: Exposure::Public,
     audit: AuditRule {
         request: &["EncryptionContext", "KeyId", "EncryptionAlgorithm", "DryRun"],
         response: &[],
@@ -53,12 +248,251 @@ pub(super) static DECRYPT: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct DeleteAlias;
+
+impl Operation for DeleteAlias {
+    type Input = DeleteAliasRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_ALIAS;
+}
+
+pub(super) static DELETE_ALIAS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteAlias",
+    action: action::DELETE_ALIAS,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["AliasName"], response: &[] },
+    conditions: &[],
+    input: DeleteAliasRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::DEPENDENCY_TIMEOUT, err::NOT_FOUND, err::KMS_INTERNAL, err::KMS_INVALID_STATE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DescribeKey;
+
+impl Operation for DescribeKey {
+    type Input = DescribeKeyRequest;
+    type Output = DescribeKeyResponse;
+    const SPEC: &'static OperationSpec = &DESCRIBE_KEY;
+
+    fn owner(input: &DescribeKeyRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static DESCRIBE_KEY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DescribeKey",
+    action: action::DESCRIBE_KEY,
+    read_only: true,
+    body_limit: 393_216,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId"], response: &[] },
+    conditions: &[],
+    input: DescribeKeyRequest::SCHEMA,
+    output: DescribeKeyResponse::SCHEMA,
+    errors: &[err::NOT_FOUND, err::INVALID_ARN, err::DEPENDENCY_TIMEOUT, err::KMS_INTERNAL],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DisableKey;
+
+impl Operation for DisableKey {
+    type Input = DisableKeyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DISABLE_KEY;
+
+    fn owner(input: &DisableKeyRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static DISABLE_KEY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DisableKey",
+    action: action::DISABLE_KEY,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId"], response: &[] },
+    conditions: &[],
+    input: DisableKeyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DisableKeyRotation;
+
+impl Operation for DisableKeyRotation {
+    type Input = DisableKeyRotationRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DISABLE_KEY_ROTATION;
+
+    fn owner(input: &DisableKeyRotationRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static DISABLE_KEY_ROTATION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DisableKeyRotation",
+    action: action::DISABLE_KEY_ROTATION,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId"], response: &[] },
+    conditions: &[],
+    input: DisableKeyRotationRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::UNSUPPORTED_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct EnableKey;
+
+impl Operation for EnableKey {
+    type Input = EnableKeyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &ENABLE_KEY;
+
+    fn owner(input: &EnableKeyRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static ENABLE_KEY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "EnableKey",
+    action: action::ENABLE_KEY,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId"], response: &[] },
+    conditions: &[],
+    input: EnableKeyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::LIMIT_EXCEEDED,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct EnableKeyRotation;
+
+impl Operation for EnableKeyRotation {
+    type Input = EnableKeyRotationRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &ENABLE_KEY_ROTATION;
+
+    fn owner(input: &EnableKeyRotationRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static ENABLE_KEY_ROTATION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "EnableKeyRotation",
+    action: action::ENABLE_KEY_ROTATION,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "RotationPeriodInDays"], response: &[] },
+    conditions: &[ConditionRule {
+        key: "kms:RotationPeriodInDays",
+        member: "RotationPeriodInDays",
+        inner: None,
+    }],
+    input: EnableKeyRotationRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::UNSUPPORTED_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct Encrypt;
+
+impl Operation for Encrypt {
+    type Input = EncryptRequest;
+    type Output = EncryptResponse;
+    const SPEC: &'static OperationSpec = &ENCRYPT;
+
+    fn owner(input: &EncryptRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static ENCRYPT: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "Encrypt",
+    action: action::ENCRYPT,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"],
+        response: &[],
+    },
+    conditions: &[
+        ConditionRule { key: "kms:EncryptionAlgorithm", member: "EncryptionAlgorithm", inner: None },
+        ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
+        ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
+    ],
+    input: EncryptRequest::SCHEMA,
+    output: EncryptResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::KEY_UNAVAILABLE,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_KEY_USAGE,
+        err::INVALID_GRANT_TOKEN,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct GenerateDataKey;
 
 impl Operation for GenerateDataKey {
     type Input = GenerateDataKeyRequest;
     type Output = GenerateDataKeyResponse;
     const SPEC: &'static OperationSpec = &GENERATE_DATA_KEY;
+
+    fn owner(input: &GenerateDataKeyRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
 }
 
 pub(super) static GENERATE_DATA_KEY: OperationSpec = OperationSpec {
@@ -67,7 +501,7 @@ pub(super) static GENERATE_DATA_KEY: OperationSpec = OperationSpec {
     action: action::GENERATE_DATA_KEY,
     read_only: true,
     body_limit: 262_144,
-    exposure: Exposure::Internal,
+    exposure: Exposure::Public,
     audit: AuditRule {
         request: &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"],
         response: &[],
@@ -87,6 +521,791 @@ pub(super) static GENERATE_DATA_KEY: OperationSpec = OperationSpec {
         err::INVALID_KEY_USAGE,
         err::INVALID_GRANT_TOKEN,
         err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GenerateDataKeyWithoutPlaintext;
+
+impl Operation for GenerateDataKeyWithoutPlaintext {
+    type Input = GenerateDataKeyWithoutPlaintextRequest;
+    type Output = GenerateDataKeyWithoutPlaintextResponse;
+    const SPEC: &'static OperationSpec = &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT;
+
+    fn owner(input: &GenerateDataKeyWithoutPlaintextRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GenerateDataKeyWithoutPlaintext",
+    action: action::GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "DryRun"],
+        response: &[],
+    },
+    conditions: &[
+        ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
+        ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
+    ],
+    input: GenerateDataKeyWithoutPlaintextRequest::SCHEMA,
+    output: GenerateDataKeyWithoutPlaintextResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::KEY_UNAVAILABLE,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_KEY_USAGE,
+        err::INVALID_GRANT_TOKEN,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GenerateMac;
+
+impl Operation for GenerateMac {
+    type Input = GenerateMacRequest;
+    type Output = GenerateMacResponse;
+    const SPEC: &'static OperationSpec = &GENERATE_MAC;
+
+    fn owner(input: &GenerateMacRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static GENERATE_MAC: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GenerateMac",
+    action: action::GENERATE_MAC,
+    read_only: true,
+    body_limit: 393_216,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "MacAlgorithm", "DryRun"], response: &[] },
+    conditions: &[ConditionRule { key: "kms:MacAlgorithm", member: "MacAlgorithm", inner: None }],
+    input: GenerateMacRequest::SCHEMA,
+    output: GenerateMacResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::KEY_UNAVAILABLE,
+        err::INVALID_KEY_USAGE,
+        err::INVALID_GRANT_TOKEN,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GenerateRandom;
+
+impl Operation for GenerateRandom {
+    type Input = GenerateRandomRequest;
+    type Output = GenerateRandomResponse;
+    const SPEC: &'static OperationSpec = &GENERATE_RANDOM;
+}
+
+pub(super) static GENERATE_RANDOM: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GenerateRandom",
+    action: action::GENERATE_RANDOM,
+    read_only: true,
+    body_limit: 16_384,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["NumberOfBytes", "CustomKeyStoreId"], response: &[] },
+    conditions: &[],
+    input: GenerateRandomRequest::SCHEMA,
+    output: GenerateRandomResponse::SCHEMA,
+    errors: &[
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::UNSUPPORTED_OPERATION,
+        err::CUSTOM_KEY_STORE_NOT_FOUND,
+        err::CUSTOM_KEY_STORE_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetKeyPolicy;
+
+impl Operation for GetKeyPolicy {
+    type Input = GetKeyPolicyRequest;
+    type Output = GetKeyPolicyResponse;
+    const SPEC: &'static OperationSpec = &GET_KEY_POLICY;
+
+    fn owner(input: &GetKeyPolicyRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static GET_KEY_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetKeyPolicy",
+    action: action::GET_KEY_POLICY,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "PolicyName"], response: &[] },
+    conditions: &[],
+    input: GetKeyPolicyRequest::SCHEMA,
+    output: GetKeyPolicyResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetKeyRotationStatus;
+
+impl Operation for GetKeyRotationStatus {
+    type Input = GetKeyRotationStatusRequest;
+    type Output = GetKeyRotationStatusResponse;
+    const SPEC: &'static OperationSpec = &GET_KEY_ROTATION_STATUS;
+
+    fn owner(input: &GetKeyRotationStatusRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static GET_KEY_ROTATION_STATUS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetKeyRotationStatus",
+    action: action::GET_KEY_ROTATION_STATUS,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId"], response: &[] },
+    conditions: &[],
+    input: GetKeyRotationStatusRequest::SCHEMA,
+    output: GetKeyRotationStatusResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::UNSUPPORTED_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListAliases;
+
+impl Operation for ListAliases {
+    type Input = ListAliasesRequest;
+    type Output = ListAliasesResponse;
+    const SPEC: &'static OperationSpec = &LIST_ALIASES;
+}
+
+pub(super) static LIST_ALIASES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListAliases",
+    action: action::LIST_ALIASES,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "Limit"], response: &[] },
+    conditions: &[],
+    input: ListAliasesRequest::SCHEMA,
+    output: ListAliasesResponse::SCHEMA,
+    errors: &[
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_MARKER,
+        err::KMS_INTERNAL,
+        err::INVALID_ARN,
+        err::NOT_FOUND,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListGrants;
+
+impl Operation for ListGrants {
+    type Input = ListGrantsRequest;
+    type Output = ListGrantsResponse;
+    const SPEC: &'static OperationSpec = &LIST_GRANTS;
+
+    fn owner(input: &ListGrantsRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static LIST_GRANTS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListGrants",
+    action: action::LIST_GRANTS,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "Limit", "GrantId", "GranteePrincipal"], response: &[] },
+    conditions: &[],
+    input: ListGrantsRequest::SCHEMA,
+    output: ListGrantsResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_MARKER,
+        err::INVALID_GRANT_ID,
+        err::INVALID_ARN,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListKeyPolicies;
+
+impl Operation for ListKeyPolicies {
+    type Input = ListKeyPoliciesRequest;
+    type Output = ListKeyPoliciesResponse;
+    const SPEC: &'static OperationSpec = &LIST_KEY_POLICIES;
+
+    fn owner(input: &ListKeyPoliciesRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static LIST_KEY_POLICIES: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListKeyPolicies",
+    action: action::LIST_KEY_POLICIES,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "Limit"], response: &[] },
+    conditions: &[],
+    input: ListKeyPoliciesRequest::SCHEMA,
+    output: ListKeyPoliciesResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListKeyRotations;
+
+impl Operation for ListKeyRotations {
+    type Input = ListKeyRotationsRequest;
+    type Output = ListKeyRotationsResponse;
+    const SPEC: &'static OperationSpec = &LIST_KEY_ROTATIONS;
+
+    fn owner(input: &ListKeyRotationsRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static LIST_KEY_ROTATIONS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListKeyRotations",
+    action: action::LIST_KEY_ROTATIONS,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "IncludeKeyMaterial", "Limit"], response: &[] },
+    conditions: &[],
+    input: ListKeyRotationsRequest::SCHEMA,
+    output: ListKeyRotationsResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::INVALID_MARKER,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::UNSUPPORTED_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListKeys;
+
+impl Operation for ListKeys {
+    type Input = ListKeysRequest;
+    type Output = ListKeysResponse;
+    const SPEC: &'static OperationSpec = &LIST_KEYS;
+}
+
+pub(super) static LIST_KEYS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListKeys",
+    action: action::LIST_KEYS,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["Limit"], response: &[] },
+    conditions: &[],
+    input: ListKeysRequest::SCHEMA,
+    output: ListKeysResponse::SCHEMA,
+    errors: &[err::DEPENDENCY_TIMEOUT, err::KMS_INTERNAL, err::INVALID_MARKER],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListResourceTags;
+
+impl Operation for ListResourceTags {
+    type Input = ListResourceTagsRequest;
+    type Output = ListResourceTagsResponse;
+    const SPEC: &'static OperationSpec = &LIST_RESOURCE_TAGS;
+
+    fn owner(input: &ListResourceTagsRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static LIST_RESOURCE_TAGS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListResourceTags",
+    action: action::LIST_RESOURCE_TAGS,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "Limit"], response: &[] },
+    conditions: &[],
+    input: ListResourceTagsRequest::SCHEMA,
+    output: ListResourceTagsResponse::SCHEMA,
+    errors: &[err::KMS_INTERNAL, err::NOT_FOUND, err::INVALID_ARN, err::INVALID_MARKER],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ListRetirableGrants;
+
+impl Operation for ListRetirableGrants {
+    type Input = ListRetirableGrantsRequest;
+    type Output = ListGrantsResponse;
+    const SPEC: &'static OperationSpec = &LIST_RETIRABLE_GRANTS;
+}
+
+pub(super) static LIST_RETIRABLE_GRANTS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListRetirableGrants",
+    action: action::LIST_RETIRABLE_GRANTS,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["Limit", "RetiringPrincipal"], response: &[] },
+    conditions: &[],
+    input: ListRetirableGrantsRequest::SCHEMA,
+    output: ListGrantsResponse::SCHEMA,
+    errors: &[
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_MARKER,
+        err::INVALID_ARN,
+        err::NOT_FOUND,
+        err::KMS_INTERNAL,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct PutKeyPolicy;
+
+impl Operation for PutKeyPolicy {
+    type Input = PutKeyPolicyRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &PUT_KEY_POLICY;
+
+    fn owner(input: &PutKeyPolicyRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static PUT_KEY_POLICY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "PutKeyPolicy",
+    action: action::PUT_KEY_POLICY,
+    read_only: false,
+    body_limit: 1_867_776,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck"],
+        response: &[],
+    },
+    conditions: &[ConditionRule {
+        key: "kms:BypassPolicyLockoutSafetyCheck",
+        member: "BypassPolicyLockoutSafetyCheck",
+        inner: None,
+    }],
+    input: PutKeyPolicyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::DEPENDENCY_TIMEOUT,
+        err::UNSUPPORTED_OPERATION,
+        err::KMS_INTERNAL,
+        err::LIMIT_EXCEEDED,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ReEncrypt;
+
+impl Operation for ReEncrypt {
+    type Input = ReEncryptRequest;
+    type Output = ReEncryptResponse;
+    const SPEC: &'static OperationSpec = &RE_ENCRYPT;
+}
+
+pub(super) static RE_ENCRYPT: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ReEncrypt",
+    action: Action("kms:ReEncryptFrom"),
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "SourceEncryptionContext",
+            "SourceKeyId",
+            "DestinationKeyId",
+            "DestinationEncryptionContext",
+            "SourceEncryptionAlgorithm",
+            "DestinationEncryptionAlgorithm",
+            "DryRun",
+        ],
+        response: &[],
+    },
+    conditions: &[],
+    input: ReEncryptRequest::SCHEMA,
+    output: ReEncryptResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::INVALID_CIPHERTEXT,
+        err::KEY_UNAVAILABLE,
+        err::INCORRECT_KEY,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_KEY_USAGE,
+        err::INVALID_GRANT_TOKEN,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct RetireGrant;
+
+impl Operation for RetireGrant {
+    type Input = RetireGrantRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &RETIRE_GRANT;
+
+    fn owner(input: &RetireGrantRequest) -> Option<&str> {
+        input.key_id.as_deref()
+    }
+}
+
+pub(super) static RETIRE_GRANT: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "RetireGrant",
+    action: action::RETIRE_GRANT,
+    read_only: false,
+    body_limit: 393_216,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "GrantId", "DryRun"], response: &[] },
+    conditions: &[],
+    input: RetireGrantRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::INVALID_ARN,
+        err::INVALID_GRANT_TOKEN,
+        err::INVALID_GRANT_ID,
+        err::NOT_FOUND,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct RevokeGrant;
+
+impl Operation for RevokeGrant {
+    type Input = RevokeGrantRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &REVOKE_GRANT;
+
+    fn owner(input: &RevokeGrantRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static REVOKE_GRANT: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "RevokeGrant",
+    action: action::REVOKE_GRANT,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "GrantId", "DryRun"], response: &[] },
+    conditions: &[],
+    input: RevokeGrantRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_ARN,
+        err::INVALID_GRANT_ID,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct RotateKeyOnDemand;
+
+impl Operation for RotateKeyOnDemand {
+    type Input = RotateKeyOnDemandRequest;
+    type Output = RotateKeyOnDemandResponse;
+    const SPEC: &'static OperationSpec = &ROTATE_KEY_ON_DEMAND;
+
+    fn owner(input: &RotateKeyOnDemandRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static ROTATE_KEY_ON_DEMAND: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "RotateKeyOnDemand",
+    action: action::ROTATE_KEY_ON_DEMAND,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId"], response: &["KeyId"] },
+    conditions: &[],
+    input: RotateKeyOnDemandRequest::SCHEMA,
+    output: RotateKeyOnDemandResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::UNSUPPORTED_OPERATION,
+        err::LIMIT_EXCEEDED,
+        err::CONFLICT,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ScheduleKeyDeletion;
+
+impl Operation for ScheduleKeyDeletion {
+    type Input = ScheduleKeyDeletionRequest;
+    type Output = ScheduleKeyDeletionResponse;
+    const SPEC: &'static OperationSpec = &SCHEDULE_KEY_DELETION;
+
+    fn owner(input: &ScheduleKeyDeletionRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static SCHEDULE_KEY_DELETION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ScheduleKeyDeletion",
+    action: action::SCHEDULE_KEY_DELETION,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "PendingWindowInDays"],
+        response: &["KeyId", "DeletionDate", "KeyState", "PendingWindowInDays"],
+    },
+    conditions: &[ConditionRule {
+        key: "kms:ScheduleKeyDeletionPendingWindowInDays",
+        member: "PendingWindowInDays",
+        inner: None,
+    }],
+    input: ScheduleKeyDeletionRequest::SCHEMA,
+    output: ScheduleKeyDeletionResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct TagResource;
+
+impl Operation for TagResource {
+    type Input = TagResourceRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &TAG_RESOURCE;
+
+    fn owner(input: &TagResourceRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static TAG_RESOURCE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "TagResource",
+    action: action::TAG_RESOURCE,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "Tags"], response: &[] },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("TagKey") },
+    ],
+    input: TagResourceRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::KMS_INTERNAL,
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::KMS_INVALID_STATE,
+        err::LIMIT_EXCEEDED,
+        err::TAG,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UntagResource;
+
+impl Operation for UntagResource {
+    type Input = UntagResourceRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UNTAG_RESOURCE;
+
+    fn owner(input: &UntagResourceRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static UNTAG_RESOURCE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UntagResource",
+    action: action::UNTAG_RESOURCE,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "TagKeys"], response: &[] },
+    conditions: &[ConditionRule { key: "aws:TagKeys", member: "TagKeys", inner: None }],
+    input: UntagResourceRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[err::KMS_INTERNAL, err::NOT_FOUND, err::INVALID_ARN, err::KMS_INVALID_STATE, err::TAG],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateAlias;
+
+impl Operation for UpdateAlias {
+    type Input = UpdateAliasRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_ALIAS;
+}
+
+pub(super) static UPDATE_ALIAS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateAlias",
+    action: action::UPDATE_ALIAS,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["AliasName", "TargetKeyId"], response: &[] },
+    conditions: &[],
+    input: UpdateAliasRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::DEPENDENCY_TIMEOUT,
+        err::NOT_FOUND,
+        err::KMS_INTERNAL,
+        err::LIMIT_EXCEEDED,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateKeyDescription;
+
+impl Operation for UpdateKeyDescription {
+    type Input = UpdateKeyDescriptionRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_KEY_DESCRIPTION;
+
+    fn owner(input: &UpdateKeyDescriptionRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static UPDATE_KEY_DESCRIPTION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateKeyDescription",
+    action: action::UPDATE_KEY_DESCRIPTION,
+    read_only: false,
+    body_limit: 393_216,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "Description"], response: &[] },
+    conditions: &[],
+    input: UpdateKeyDescriptionRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::INVALID_ARN,
+        err::DEPENDENCY_TIMEOUT,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct VerifyMac;
+
+impl Operation for VerifyMac {
+    type Input = VerifyMacRequest;
+    type Output = VerifyMacResponse;
+    const SPEC: &'static OperationSpec = &VERIFY_MAC;
+
+    fn owner(input: &VerifyMacRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static VERIFY_MAC: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "VerifyMac",
+    action: action::VERIFY_MAC,
+    read_only: true,
+    body_limit: 393_216,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "MacAlgorithm", "DryRun"], response: &[] },
+    conditions: &[ConditionRule { key: "kms:MacAlgorithm", member: "MacAlgorithm", inner: None }],
+    input: VerifyMacRequest::SCHEMA,
+    output: VerifyMacResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::KEY_UNAVAILABLE,
+        err::INVALID_KEY_USAGE,
+        err::INVALID_GRANT_TOKEN,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_MAC,
         err::KMS_INVALID_STATE,
         err::DRY_RUN_OPERATION,
     ],

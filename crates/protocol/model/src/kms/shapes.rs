@@ -7,9 +7,471 @@ use std::collections::BTreeMap;
 use coffer_shape::{
     Element, Entry, Kind, Limits, Member, Pattern, Read, Reader, Schema, Shape, Writer, Wrote,
 };
-use coffer_types::Secret;
+use coffer_types::{Secret, Timestamp};
 
 use crate::UnknownValue;
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct AliasListEntry {
+    pub alias_name: Option<String>,
+    pub alias_arn: Option<String>,
+    pub target_key_id: Option<String>,
+    pub creation_date: Option<Timestamp>,
+    pub last_updated_date: Option<Timestamp>,
+}
+
+impl Shape for AliasListEntry {
+    const SCHEMA: &'static Schema = &ALIAS_LIST_ENTRY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ALIAS_LIST_ENTRY, &mut |index, from| {
+            match index {
+                0 => value.alias_name = Some(Shape::read_as(&ALIAS_NAME_TYPE, from)?),
+                1 => value.alias_arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                2 => value.target_key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                3 => value.creation_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                4 => value.last_updated_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ALIAS_LIST_ENTRY, &mut |to| {
+            if let Some(value) = &self.alias_name {
+                to.member(0, &ALIAS_LIST_ENTRY_MEMBERS[0])?;
+                value.write_as(&ALIAS_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.alias_arn {
+                to.member(1, &ALIAS_LIST_ENTRY_MEMBERS[1])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.target_key_id {
+                to.member(2, &ALIAS_LIST_ENTRY_MEMBERS[2])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.creation_date {
+                to.member(3, &ALIAS_LIST_ENTRY_MEMBERS[3])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.last_updated_date {
+                to.member(4, &ALIAS_LIST_ENTRY_MEMBERS[4])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CancelKeyDeletionRequest {
+    pub key_id: String,
+}
+
+impl Shape for CancelKeyDeletionRequest {
+    const SCHEMA: &'static Schema = &CANCEL_KEY_DELETION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CANCEL_KEY_DELETION_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CANCEL_KEY_DELETION_REQUEST, &mut |to| {
+            to.member(0, &CANCEL_KEY_DELETION_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CancelKeyDeletionResponse {
+    pub key_id: Option<String>,
+}
+
+impl Shape for CancelKeyDeletionResponse {
+    const SCHEMA: &'static Schema = &CANCEL_KEY_DELETION_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CANCEL_KEY_DELETION_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CANCEL_KEY_DELETION_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &CANCEL_KEY_DELETION_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateAliasRequest {
+    pub alias_name: String,
+    pub target_key_id: String,
+}
+
+impl Shape for CreateAliasRequest {
+    const SCHEMA: &'static Schema = &CREATE_ALIAS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_ALIAS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.alias_name = Shape::read_as(&ALIAS_NAME_TYPE, from)?,
+                1 => value.target_key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_ALIAS_REQUEST, &mut |to| {
+            to.member(0, &CREATE_ALIAS_REQUEST_MEMBERS[0])?;
+            self.alias_name.write_as(&ALIAS_NAME_TYPE, to)?;
+            to.member(1, &CREATE_ALIAS_REQUEST_MEMBERS[1])?;
+            self.target_key_id.write_as(&KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateGrantRequest {
+    pub key_id: String,
+    pub grantee_principal: Option<String>,
+    pub retiring_principal: Option<String>,
+    pub operations: Vec<String>,
+    pub constraints: Option<GrantConstraints>,
+    pub grant_tokens: Option<Vec<String>>,
+    pub name: Option<String>,
+    pub dry_run: Option<bool>,
+    pub grantee_service_principal: Option<String>,
+    pub retiring_service_principal: Option<String>,
+}
+
+impl Shape for CreateGrantRequest {
+    const SCHEMA: &'static Schema = &CREATE_GRANT_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_GRANT_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.grantee_principal = Some(Shape::read_as(&PRINCIPAL_ID_TYPE, from)?),
+                2 => value.retiring_principal = Some(Shape::read_as(&PRINCIPAL_ID_TYPE, from)?),
+                3 => value.operations = Shape::read_as(&GRANT_OPERATION_LIST, from)?,
+                4 => value.constraints = Some(Shape::read_as(&GRANT_CONSTRAINTS, from)?),
+                5 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                6 => value.name = Some(Shape::read_as(&GRANT_NAME_TYPE, from)?),
+                7 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                8 => value.grantee_service_principal = Some(Shape::read_as(&SERVICE_PRINCIPAL_TYPE, from)?),
+                9 => value.retiring_service_principal = Some(Shape::read_as(&SERVICE_PRINCIPAL_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_GRANT_REQUEST, &mut |to| {
+            to.member(0, &CREATE_GRANT_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.grantee_principal {
+                to.member(1, &CREATE_GRANT_REQUEST_MEMBERS[1])?;
+                value.write_as(&PRINCIPAL_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.retiring_principal {
+                to.member(2, &CREATE_GRANT_REQUEST_MEMBERS[2])?;
+                value.write_as(&PRINCIPAL_ID_TYPE, to)?;
+            }
+            to.member(3, &CREATE_GRANT_REQUEST_MEMBERS[3])?;
+            self.operations.write_as(&GRANT_OPERATION_LIST, to)?;
+            if let Some(value) = &self.constraints {
+                to.member(4, &CREATE_GRANT_REQUEST_MEMBERS[4])?;
+                value.write_as(&GRANT_CONSTRAINTS, to)?;
+            }
+            if let Some(value) = &self.grant_tokens {
+                to.member(5, &CREATE_GRANT_REQUEST_MEMBERS[5])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            if let Some(value) = &self.name {
+                to.member(6, &CREATE_GRANT_REQUEST_MEMBERS[6])?;
+                value.write_as(&GRANT_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(7, &CREATE_GRANT_REQUEST_MEMBERS[7])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.grantee_service_principal {
+                to.member(8, &CREATE_GRANT_REQUEST_MEMBERS[8])?;
+                value.write_as(&SERVICE_PRINCIPAL_TYPE, to)?;
+            }
+            if let Some(value) = &self.retiring_service_principal {
+                to.member(9, &CREATE_GRANT_REQUEST_MEMBERS[9])?;
+                value.write_as(&SERVICE_PRINCIPAL_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateGrantResponse {
+    pub grant_token: Option<String>,
+    pub grant_id: Option<String>,
+}
+
+impl Shape for CreateGrantResponse {
+    const SCHEMA: &'static Schema = &CREATE_GRANT_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_GRANT_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.grant_token = Some(Shape::read_as(&GRANT_TOKEN_TYPE, from)?),
+                1 => value.grant_id = Some(Shape::read_as(&GRANT_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_GRANT_RESPONSE, &mut |to| {
+            if let Some(value) = &self.grant_token {
+                to.member(0, &CREATE_GRANT_RESPONSE_MEMBERS[0])?;
+                value.write_as(&GRANT_TOKEN_TYPE, to)?;
+            }
+            if let Some(value) = &self.grant_id {
+                to.member(1, &CREATE_GRANT_RESPONSE_MEMBERS[1])?;
+                value.write_as(&GRANT_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateKeyRequest {
+    pub policy: Option<String>,
+    pub description: Option<String>,
+    pub key_usage: Option<String>,
+    pub customer_master_key_spec: Option<String>,
+    pub key_spec: Option<String>,
+    pub origin: Option<String>,
+    pub custom_key_store_id: Option<String>,
+    pub bypass_policy_lockout_safety_check: Option<bool>,
+    pub tags: Option<Vec<Tag>>,
+    pub multi_region: Option<bool>,
+    pub xks_key_id: Option<String>,
+}
+
+impl Shape for CreateKeyRequest {
+    const SCHEMA: &'static Schema = &CREATE_KEY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_KEY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.policy = Some(Shape::read_as(&POLICY_TYPE, from)?),
+                1 => value.description = Some(Shape::read_as(&DESCRIPTION_TYPE, from)?),
+                2 => value.key_usage = Some(Shape::read_as(&KEY_USAGE_TYPE, from)?),
+                3 => value.customer_master_key_spec = Some(Shape::read_as(&CUSTOMER_MASTER_KEY_SPEC, from)?),
+                4 => value.key_spec = Some(Shape::read_as(&KEY_SPEC, from)?),
+                5 => value.origin = Some(Shape::read_as(&ORIGIN_TYPE, from)?),
+                6 => value.custom_key_store_id = Some(Shape::read_as(&CUSTOM_KEY_STORE_ID_TYPE, from)?),
+                7 => value.bypass_policy_lockout_safety_check = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                8 => value.tags = Some(Shape::read_as(&TAG_LIST, from)?),
+                9 => value.multi_region = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                10 => value.xks_key_id = Some(Shape::read_as(&XKS_KEY_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_KEY_REQUEST, &mut |to| {
+            if let Some(value) = &self.policy {
+                to.member(0, &CREATE_KEY_REQUEST_MEMBERS[0])?;
+                value.write_as(&POLICY_TYPE, to)?;
+            }
+            if let Some(value) = &self.description {
+                to.member(1, &CREATE_KEY_REQUEST_MEMBERS[1])?;
+                value.write_as(&DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_usage {
+                to.member(2, &CREATE_KEY_REQUEST_MEMBERS[2])?;
+                value.write_as(&KEY_USAGE_TYPE, to)?;
+            }
+            if let Some(value) = &self.customer_master_key_spec {
+                to.member(3, &CREATE_KEY_REQUEST_MEMBERS[3])?;
+                value.write_as(&CUSTOMER_MASTER_KEY_SPEC, to)?;
+            }
+            if let Some(value) = &self.key_spec {
+                to.member(4, &CREATE_KEY_REQUEST_MEMBERS[4])?;
+                value.write_as(&KEY_SPEC, to)?;
+            }
+            if let Some(value) = &self.origin {
+                to.member(5, &CREATE_KEY_REQUEST_MEMBERS[5])?;
+                value.write_as(&ORIGIN_TYPE, to)?;
+            }
+            if let Some(value) = &self.custom_key_store_id {
+                to.member(6, &CREATE_KEY_REQUEST_MEMBERS[6])?;
+                value.write_as(&CUSTOM_KEY_STORE_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.bypass_policy_lockout_safety_check {
+                to.member(7, &CREATE_KEY_REQUEST_MEMBERS[7])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(8, &CREATE_KEY_REQUEST_MEMBERS[8])?;
+                value.write_as(&TAG_LIST, to)?;
+            }
+            if let Some(value) = &self.multi_region {
+                to.member(9, &CREATE_KEY_REQUEST_MEMBERS[9])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.xks_key_id {
+                to.member(10, &CREATE_KEY_REQUEST_MEMBERS[10])?;
+                value.write_as(&XKS_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct CreateKeyResponse {
+    pub key_metadata: Option<KeyMetadata>,
+}
+
+impl Shape for CreateKeyResponse {
+    const SCHEMA: &'static Schema = &CREATE_KEY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&CREATE_KEY_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.key_metadata = Some(Shape::read_as(&KEY_METADATA, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&CREATE_KEY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_metadata {
+                to.member(0, &CREATE_KEY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_METADATA, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CustomerMasterKeySpec {
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+    EccNistP256,
+    EccNistP384,
+    EccNistP521,
+    EccSecgP256K1,
+    SymmetricDefault,
+    Hmac224,
+    Hmac256,
+    Hmac384,
+    Hmac512,
+    Sm2,
+}
+
+impl CustomerMasterKeySpec {
+    pub const NAMES: &'static [&'static str] = &[
+        "RSA_2048",
+        "RSA_3072",
+        "RSA_4096",
+        "ECC_NIST_P256",
+        "ECC_NIST_P384",
+        "ECC_NIST_P521",
+        "ECC_SECG_P256K1",
+        "SYMMETRIC_DEFAULT",
+        "HMAC_224",
+        "HMAC_256",
+        "HMAC_384",
+        "HMAC_512",
+        "SM2",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "RSA_2048",
+            Self::Rsa3072 => "RSA_3072",
+            Self::Rsa4096 => "RSA_4096",
+            Self::EccNistP256 => "ECC_NIST_P256",
+            Self::EccNistP384 => "ECC_NIST_P384",
+            Self::EccNistP521 => "ECC_NIST_P521",
+            Self::EccSecgP256K1 => "ECC_SECG_P256K1",
+            Self::SymmetricDefault => "SYMMETRIC_DEFAULT",
+            Self::Hmac224 => "HMAC_224",
+            Self::Hmac256 => "HMAC_256",
+            Self::Hmac384 => "HMAC_384",
+            Self::Hmac512 => "HMAC_512",
+            Self::Sm2 => "SM2",
+        }
+    }
+}
+
+impl TryFrom<&str> for CustomerMasterKeySpec {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "RSA_2048" => Ok(Self::Rsa2048),
+            "RSA_3072" => Ok(Self::Rsa3072),
+            "RSA_4096" => Ok(Self::Rsa4096),
+            "ECC_NIST_P256" => Ok(Self::EccNistP256),
+            "ECC_NIST_P384" => Ok(Self::EccNistP384),
+            "ECC_NIST_P521" => Ok(Self::EccNistP521),
+            "ECC_SECG_P256K1" => Ok(Self::EccSecgP256K1),
+            "SYMMETRIC_DEFAULT" => Ok(Self::SymmetricDefault),
+            "HMAC_224" => Ok(Self::Hmac224),
+            "HMAC_256" => Ok(Self::Hmac256),
+            "HMAC_384" => Ok(Self::Hmac384),
+            "HMAC_512" => Ok(Self::Hmac512),
+            "SM2" => Ok(Self::Sm2),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataKeySpec {
@@ -169,6 +631,155 @@ impl Shape for DecryptResponse {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteAliasRequest {
+    pub alias_name: String,
+}
+
+impl Shape for DeleteAliasRequest {
+    const SCHEMA: &'static Schema = &DELETE_ALIAS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_ALIAS_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.alias_name = Shape::read_as(&ALIAS_NAME_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_ALIAS_REQUEST, &mut |to| {
+            to.member(0, &DELETE_ALIAS_REQUEST_MEMBERS[0])?;
+            self.alias_name.write_as(&ALIAS_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DescribeKeyRequest {
+    pub key_id: String,
+    pub grant_tokens: Option<Vec<String>>,
+}
+
+impl Shape for DescribeKeyRequest {
+    const SCHEMA: &'static Schema = &DESCRIBE_KEY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DESCRIBE_KEY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DESCRIBE_KEY_REQUEST, &mut |to| {
+            to.member(0, &DESCRIBE_KEY_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.grant_tokens {
+                to.member(1, &DESCRIBE_KEY_REQUEST_MEMBERS[1])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DescribeKeyResponse {
+    pub key_metadata: Option<KeyMetadata>,
+}
+
+impl Shape for DescribeKeyResponse {
+    const SCHEMA: &'static Schema = &DESCRIBE_KEY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DESCRIBE_KEY_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.key_metadata = Some(Shape::read_as(&KEY_METADATA, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DESCRIBE_KEY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_metadata {
+                to.member(0, &DESCRIBE_KEY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_METADATA, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DisableKeyRequest {
+    pub key_id: String,
+}
+
+impl Shape for DisableKeyRequest {
+    const SCHEMA: &'static Schema = &DISABLE_KEY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DISABLE_KEY_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DISABLE_KEY_REQUEST, &mut |to| {
+            to.member(0, &DISABLE_KEY_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DisableKeyRotationRequest {
+    pub key_id: String,
+}
+
+impl Shape for DisableKeyRotationRequest {
+    const SCHEMA: &'static Schema = &DISABLE_KEY_ROTATION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DISABLE_KEY_ROTATION_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DISABLE_KEY_ROTATION_REQUEST, &mut |to| {
+            to.member(0, &DISABLE_KEY_ROTATION_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DryRunModifierType {
     IgnoreCiphertext,
@@ -193,6 +804,199 @@ impl TryFrom<&str> for DryRunModifierType {
 
             _ => Err(UnknownValue),
         }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct EnableKeyRequest {
+    pub key_id: String,
+}
+
+impl Shape for EnableKeyRequest {
+    const SCHEMA: &'static Schema = &ENABLE_KEY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ENABLE_KEY_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ENABLE_KEY_REQUEST, &mut |to| {
+            to.member(0, &ENABLE_KEY_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct EnableKeyRotationRequest {
+    pub key_id: String,
+    pub rotation_period_in_days: Option<i64>,
+}
+
+impl Shape for EnableKeyRotationRequest {
+    const SCHEMA: &'static Schema = &ENABLE_KEY_ROTATION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ENABLE_KEY_ROTATION_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => {
+                    value.rotation_period_in_days =
+                        Some(Shape::read_as(&ROTATION_PERIOD_IN_DAYS_TYPE, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ENABLE_KEY_ROTATION_REQUEST, &mut |to| {
+            to.member(0, &ENABLE_KEY_ROTATION_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.rotation_period_in_days {
+                to.member(1, &ENABLE_KEY_ROTATION_REQUEST_MEMBERS[1])?;
+                value.write_as(&ROTATION_PERIOD_IN_DAYS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EncapsulationAlgorithmSpec {
+    MlKem,
+}
+
+impl EncapsulationAlgorithmSpec {
+    pub const NAMES: &'static [&'static str] = &["ML_KEM"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MlKem => "ML_KEM",
+        }
+    }
+}
+
+impl TryFrom<&str> for EncapsulationAlgorithmSpec {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "ML_KEM" => Ok(Self::MlKem),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct EncryptRequest {
+    pub key_id: String,
+    pub plaintext: Secret<Vec<u8>>,
+    pub encryption_context: Option<BTreeMap<String, String>>,
+    pub grant_tokens: Option<Vec<String>>,
+    pub encryption_algorithm: Option<String>,
+    pub dry_run: Option<bool>,
+}
+
+impl Shape for EncryptRequest {
+    const SCHEMA: &'static Schema = &ENCRYPT_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ENCRYPT_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.plaintext = Shape::read_as(&PLAINTEXT_TYPE, from)?,
+                2 => value.encryption_context = Some(Shape::read_as(&ENCRYPTION_CONTEXT_TYPE, from)?),
+                3 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                4 => value.encryption_algorithm = Some(Shape::read_as(&ENCRYPTION_ALGORITHM_SPEC, from)?),
+                5 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ENCRYPT_REQUEST, &mut |to| {
+            to.member(0, &ENCRYPT_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &ENCRYPT_REQUEST_MEMBERS[1])?;
+            self.plaintext.write_as(&PLAINTEXT_TYPE, to)?;
+            if let Some(value) = &self.encryption_context {
+                to.member(2, &ENCRYPT_REQUEST_MEMBERS[2])?;
+                value.write_as(&ENCRYPTION_CONTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.grant_tokens {
+                to.member(3, &ENCRYPT_REQUEST_MEMBERS[3])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            if let Some(value) = &self.encryption_algorithm {
+                to.member(4, &ENCRYPT_REQUEST_MEMBERS[4])?;
+                value.write_as(&ENCRYPTION_ALGORITHM_SPEC, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(5, &ENCRYPT_REQUEST_MEMBERS[5])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct EncryptResponse {
+    pub ciphertext_blob: Option<Vec<u8>>,
+    pub key_id: Option<String>,
+    pub encryption_algorithm: Option<String>,
+}
+
+impl Shape for EncryptResponse {
+    const SCHEMA: &'static Schema = &ENCRYPT_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ENCRYPT_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.ciphertext_blob = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                1 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                2 => value.encryption_algorithm = Some(Shape::read_as(&ENCRYPTION_ALGORITHM_SPEC, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ENCRYPT_RESPONSE, &mut |to| {
+            if let Some(value) = &self.ciphertext_blob {
+                to.member(0, &ENCRYPT_RESPONSE_MEMBERS[0])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_id {
+                to.member(1, &ENCRYPT_RESPONSE_MEMBERS[1])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.encryption_algorithm {
+                to.member(2, &ENCRYPT_RESPONSE_MEMBERS[2])?;
+                value.write_as(&ENCRYPTION_ALGORITHM_SPEC, to)?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -227,6 +1031,36 @@ impl TryFrom<&str> for EncryptionAlgorithmSpec {
             "RSAES_OAEP_SHA_1" => Ok(Self::RsaesOaepSha1),
             "RSAES_OAEP_SHA_256" => Ok(Self::RsaesOaepSha256),
             "SM2PKE" => Ok(Self::Sm2Pke),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExpirationModelType {
+    KeyMaterialExpires,
+    KeyMaterialDoesNotExpire,
+}
+
+impl ExpirationModelType {
+    pub const NAMES: &'static [&'static str] = &["KEY_MATERIAL_EXPIRES", "KEY_MATERIAL_DOES_NOT_EXPIRE"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeyMaterialExpires => "KEY_MATERIAL_EXPIRES",
+            Self::KeyMaterialDoesNotExpire => "KEY_MATERIAL_DOES_NOT_EXPIRE",
+        }
+    }
+}
+
+impl TryFrom<&str> for ExpirationModelType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "KEY_MATERIAL_EXPIRES" => Ok(Self::KeyMaterialExpires),
+            "KEY_MATERIAL_DOES_NOT_EXPIRE" => Ok(Self::KeyMaterialDoesNotExpire),
 
             _ => Err(UnknownValue),
         }
@@ -353,6 +1187,760 @@ impl Shape for GenerateDataKeyResponse {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GenerateDataKeyWithoutPlaintextRequest {
+    pub key_id: String,
+    pub encryption_context: Option<BTreeMap<String, String>>,
+    pub key_spec: Option<String>,
+    pub number_of_bytes: Option<i64>,
+    pub grant_tokens: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+}
+
+impl Shape for GenerateDataKeyWithoutPlaintextRequest {
+    const SCHEMA: &'static Schema = &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.encryption_context = Some(Shape::read_as(&ENCRYPTION_CONTEXT_TYPE, from)?),
+                2 => value.key_spec = Some(Shape::read_as(&DATA_KEY_SPEC, from)?),
+                3 => value.number_of_bytes = Some(Shape::read_as(&NUMBER_OF_BYTES_TYPE, from)?),
+                4 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                5 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST, &mut |to| {
+            to.member(0, &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.encryption_context {
+                to.member(1, &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[1])?;
+                value.write_as(&ENCRYPTION_CONTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_spec {
+                to.member(2, &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[2])?;
+                value.write_as(&DATA_KEY_SPEC, to)?;
+            }
+            if let Some(value) = &self.number_of_bytes {
+                to.member(3, &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[3])?;
+                value.write_as(&NUMBER_OF_BYTES_TYPE, to)?;
+            }
+            if let Some(value) = &self.grant_tokens {
+                to.member(4, &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[4])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(5, &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[5])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GenerateDataKeyWithoutPlaintextResponse {
+    pub ciphertext_blob: Option<Vec<u8>>,
+    pub key_id: Option<String>,
+    pub key_material_id: Option<String>,
+}
+
+impl Shape for GenerateDataKeyWithoutPlaintextResponse {
+    const SCHEMA: &'static Schema = &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.ciphertext_blob = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                1 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                2 => value.key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE, &mut |to| {
+            if let Some(value) = &self.ciphertext_blob {
+                to.member(0, &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS[0])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_id {
+                to.member(1, &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS[1])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_material_id {
+                to.member(2, &GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS[2])?;
+                value.write_as(&BACKING_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct GenerateMacRequest {
+    pub message: Secret<Vec<u8>>,
+    pub key_id: String,
+    pub mac_algorithm: String,
+    pub grant_tokens: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+}
+
+impl Shape for GenerateMacRequest {
+    const SCHEMA: &'static Schema = &GENERATE_MAC_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_MAC_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.message = Shape::read_as(&PLAINTEXT_TYPE, from)?,
+                1 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                2 => value.mac_algorithm = Shape::read_as(&MAC_ALGORITHM_SPEC, from)?,
+                3 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                4 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_MAC_REQUEST, &mut |to| {
+            to.member(0, &GENERATE_MAC_REQUEST_MEMBERS[0])?;
+            self.message.write_as(&PLAINTEXT_TYPE, to)?;
+            to.member(1, &GENERATE_MAC_REQUEST_MEMBERS[1])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(2, &GENERATE_MAC_REQUEST_MEMBERS[2])?;
+            self.mac_algorithm.write_as(&MAC_ALGORITHM_SPEC, to)?;
+            if let Some(value) = &self.grant_tokens {
+                to.member(3, &GENERATE_MAC_REQUEST_MEMBERS[3])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(4, &GENERATE_MAC_REQUEST_MEMBERS[4])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GenerateMacResponse {
+    pub mac: Option<Vec<u8>>,
+    pub mac_algorithm: Option<String>,
+    pub key_id: Option<String>,
+}
+
+impl Shape for GenerateMacResponse {
+    const SCHEMA: &'static Schema = &GENERATE_MAC_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_MAC_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.mac = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                1 => value.mac_algorithm = Some(Shape::read_as(&MAC_ALGORITHM_SPEC, from)?),
+                2 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_MAC_RESPONSE, &mut |to| {
+            if let Some(value) = &self.mac {
+                to.member(0, &GENERATE_MAC_RESPONSE_MEMBERS[0])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.mac_algorithm {
+                to.member(1, &GENERATE_MAC_RESPONSE_MEMBERS[1])?;
+                value.write_as(&MAC_ALGORITHM_SPEC, to)?;
+            }
+            if let Some(value) = &self.key_id {
+                to.member(2, &GENERATE_MAC_RESPONSE_MEMBERS[2])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GenerateRandomRequest {
+    pub number_of_bytes: Option<i64>,
+    pub custom_key_store_id: Option<String>,
+    pub recipient: Option<RecipientInfo>,
+}
+
+impl Shape for GenerateRandomRequest {
+    const SCHEMA: &'static Schema = &GENERATE_RANDOM_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_RANDOM_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.number_of_bytes = Some(Shape::read_as(&NUMBER_OF_BYTES_TYPE, from)?),
+                1 => value.custom_key_store_id = Some(Shape::read_as(&CUSTOM_KEY_STORE_ID_TYPE, from)?),
+                2 => value.recipient = Some(Shape::read_as(&RECIPIENT_INFO, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_RANDOM_REQUEST, &mut |to| {
+            if let Some(value) = &self.number_of_bytes {
+                to.member(0, &GENERATE_RANDOM_REQUEST_MEMBERS[0])?;
+                value.write_as(&NUMBER_OF_BYTES_TYPE, to)?;
+            }
+            if let Some(value) = &self.custom_key_store_id {
+                to.member(1, &GENERATE_RANDOM_REQUEST_MEMBERS[1])?;
+                value.write_as(&CUSTOM_KEY_STORE_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.recipient {
+                to.member(2, &GENERATE_RANDOM_REQUEST_MEMBERS[2])?;
+                value.write_as(&RECIPIENT_INFO, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct GenerateRandomResponse {
+    pub plaintext: Option<Secret<Vec<u8>>>,
+    pub ciphertext_for_recipient: Option<Vec<u8>>,
+}
+
+impl Shape for GenerateRandomResponse {
+    const SCHEMA: &'static Schema = &GENERATE_RANDOM_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_RANDOM_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.plaintext = Some(Shape::read_as(&PLAINTEXT_TYPE, from)?),
+                1 => value.ciphertext_for_recipient = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_RANDOM_RESPONSE, &mut |to| {
+            if let Some(value) = &self.plaintext {
+                to.member(0, &GENERATE_RANDOM_RESPONSE_MEMBERS[0])?;
+                value.write_as(&PLAINTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.ciphertext_for_recipient {
+                to.member(1, &GENERATE_RANDOM_RESPONSE_MEMBERS[1])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetKeyPolicyRequest {
+    pub key_id: String,
+    pub policy_name: Option<String>,
+}
+
+impl Shape for GetKeyPolicyRequest {
+    const SCHEMA: &'static Schema = &GET_KEY_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_KEY_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.policy_name = Some(Shape::read_as(&POLICY_NAME_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_KEY_POLICY_REQUEST, &mut |to| {
+            to.member(0, &GET_KEY_POLICY_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.policy_name {
+                to.member(1, &GET_KEY_POLICY_REQUEST_MEMBERS[1])?;
+                value.write_as(&POLICY_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetKeyPolicyResponse {
+    pub policy: Option<String>,
+    pub policy_name: Option<String>,
+}
+
+impl Shape for GetKeyPolicyResponse {
+    const SCHEMA: &'static Schema = &GET_KEY_POLICY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_KEY_POLICY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.policy = Some(Shape::read_as(&POLICY_TYPE, from)?),
+                1 => value.policy_name = Some(Shape::read_as(&POLICY_NAME_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_KEY_POLICY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.policy {
+                to.member(0, &GET_KEY_POLICY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&POLICY_TYPE, to)?;
+            }
+            if let Some(value) = &self.policy_name {
+                to.member(1, &GET_KEY_POLICY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&POLICY_NAME_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetKeyRotationStatusRequest {
+    pub key_id: String,
+}
+
+impl Shape for GetKeyRotationStatusRequest {
+    const SCHEMA: &'static Schema = &GET_KEY_ROTATION_STATUS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_KEY_ROTATION_STATUS_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_KEY_ROTATION_STATUS_REQUEST, &mut |to| {
+            to.member(0, &GET_KEY_ROTATION_STATUS_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetKeyRotationStatusResponse {
+    pub key_rotation_enabled: Option<bool>,
+    pub key_id: Option<String>,
+    pub rotation_period_in_days: Option<i64>,
+    pub next_rotation_date: Option<Timestamp>,
+    pub on_demand_rotation_start_date: Option<Timestamp>,
+}
+
+impl Shape for GetKeyRotationStatusResponse {
+    const SCHEMA: &'static Schema = &GET_KEY_ROTATION_STATUS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_KEY_ROTATION_STATUS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_rotation_enabled = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                1 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                2 => {
+                    value.rotation_period_in_days =
+                        Some(Shape::read_as(&ROTATION_PERIOD_IN_DAYS_TYPE, from)?);
+                }
+                3 => value.next_rotation_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                4 => value.on_demand_rotation_start_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_KEY_ROTATION_STATUS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_rotation_enabled {
+                to.member(0, &GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_id {
+                to.member(1, &GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.rotation_period_in_days {
+                to.member(2, &GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&ROTATION_PERIOD_IN_DAYS_TYPE, to)?;
+            }
+            if let Some(value) = &self.next_rotation_date {
+                to.member(3, &GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS[3])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.on_demand_rotation_start_date {
+                to.member(4, &GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS[4])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GrantConstraints {
+    pub encryption_context_subset: Option<BTreeMap<String, String>>,
+    pub encryption_context_equals: Option<BTreeMap<String, String>>,
+    pub source_arn: Option<String>,
+}
+
+impl Shape for GrantConstraints {
+    const SCHEMA: &'static Schema = &GRANT_CONSTRAINTS;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GRANT_CONSTRAINTS, &mut |index, from| {
+            match index {
+                0 => value.encryption_context_subset = Some(Shape::read_as(&ENCRYPTION_CONTEXT_TYPE, from)?),
+                1 => value.encryption_context_equals = Some(Shape::read_as(&ENCRYPTION_CONTEXT_TYPE, from)?),
+                2 => value.source_arn = Some(Shape::read_as(&GRANT_CONSTRAINT_SOURCE_ARN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GRANT_CONSTRAINTS, &mut |to| {
+            if let Some(value) = &self.encryption_context_subset {
+                to.member(0, &GRANT_CONSTRAINTS_MEMBERS[0])?;
+                value.write_as(&ENCRYPTION_CONTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.encryption_context_equals {
+                to.member(1, &GRANT_CONSTRAINTS_MEMBERS[1])?;
+                value.write_as(&ENCRYPTION_CONTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.source_arn {
+                to.member(2, &GRANT_CONSTRAINTS_MEMBERS[2])?;
+                value.write_as(&GRANT_CONSTRAINT_SOURCE_ARN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GrantListEntry {
+    pub key_id: Option<String>,
+    pub grant_id: Option<String>,
+    pub name: Option<String>,
+    pub creation_date: Option<Timestamp>,
+    pub grantee_principal: Option<String>,
+    pub retiring_principal: Option<String>,
+    pub issuing_account: Option<String>,
+    pub operations: Option<Vec<String>>,
+    pub constraints: Option<GrantConstraints>,
+    pub grantee_service_principal: Option<String>,
+    pub retiring_service_principal: Option<String>,
+}
+
+impl Shape for GrantListEntry {
+    const SCHEMA: &'static Schema = &GRANT_LIST_ENTRY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GRANT_LIST_ENTRY, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.grant_id = Some(Shape::read_as(&GRANT_ID_TYPE, from)?),
+                2 => value.name = Some(Shape::read_as(&GRANT_NAME_TYPE, from)?),
+                3 => value.creation_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                4 => value.grantee_principal = Some(Shape::read_as(&PRINCIPAL_ID_TYPE, from)?),
+                5 => value.retiring_principal = Some(Shape::read_as(&PRINCIPAL_ID_TYPE, from)?),
+                6 => value.issuing_account = Some(Shape::read_as(&PRINCIPAL_ID_TYPE, from)?),
+                7 => value.operations = Some(Shape::read_as(&GRANT_OPERATION_LIST, from)?),
+                8 => value.constraints = Some(Shape::read_as(&GRANT_CONSTRAINTS, from)?),
+                9 => value.grantee_service_principal = Some(Shape::read_as(&SERVICE_PRINCIPAL_TYPE, from)?),
+                10 => value.retiring_service_principal = Some(Shape::read_as(&SERVICE_PRINCIPAL_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GRANT_LIST_ENTRY, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &GRANT_LIST_ENTRY_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.grant_id {
+                to.member(1, &GRANT_LIST_ENTRY_MEMBERS[1])?;
+                value.write_as(&GRANT_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.name {
+                to.member(2, &GRANT_LIST_ENTRY_MEMBERS[2])?;
+                value.write_as(&GRANT_NAME_TYPE, to)?;
+            }
+            if let Some(value) = &self.creation_date {
+                to.member(3, &GRANT_LIST_ENTRY_MEMBERS[3])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.grantee_principal {
+                to.member(4, &GRANT_LIST_ENTRY_MEMBERS[4])?;
+                value.write_as(&PRINCIPAL_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.retiring_principal {
+                to.member(5, &GRANT_LIST_ENTRY_MEMBERS[5])?;
+                value.write_as(&PRINCIPAL_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.issuing_account {
+                to.member(6, &GRANT_LIST_ENTRY_MEMBERS[6])?;
+                value.write_as(&PRINCIPAL_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.operations {
+                to.member(7, &GRANT_LIST_ENTRY_MEMBERS[7])?;
+                value.write_as(&GRANT_OPERATION_LIST, to)?;
+            }
+            if let Some(value) = &self.constraints {
+                to.member(8, &GRANT_LIST_ENTRY_MEMBERS[8])?;
+                value.write_as(&GRANT_CONSTRAINTS, to)?;
+            }
+            if let Some(value) = &self.grantee_service_principal {
+                to.member(9, &GRANT_LIST_ENTRY_MEMBERS[9])?;
+                value.write_as(&SERVICE_PRINCIPAL_TYPE, to)?;
+            }
+            if let Some(value) = &self.retiring_service_principal {
+                to.member(10, &GRANT_LIST_ENTRY_MEMBERS[10])?;
+                value.write_as(&SERVICE_PRINCIPAL_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GrantOperation {
+    Decrypt,
+    Encrypt,
+    GenerateDataKey,
+    GenerateDataKeyWithoutPlaintext,
+    ReEncryptFrom,
+    ReEncryptTo,
+    Sign,
+    Verify,
+    GetPublicKey,
+    CreateGrant,
+    RetireGrant,
+    DescribeKey,
+    GenerateDataKeyPair,
+    GenerateDataKeyPairWithoutPlaintext,
+    GenerateMac,
+    VerifyMac,
+    DeriveSharedSecret,
+    Encapsulate,
+    Decapsulate,
+}
+
+impl GrantOperation {
+    pub const NAMES: &'static [&'static str] = &[
+        "Decrypt",
+        "Encrypt",
+        "GenerateDataKey",
+        "GenerateDataKeyWithoutPlaintext",
+        "ReEncryptFrom",
+        "ReEncryptTo",
+        "Sign",
+        "Verify",
+        "GetPublicKey",
+        "CreateGrant",
+        "RetireGrant",
+        "DescribeKey",
+        "GenerateDataKeyPair",
+        "GenerateDataKeyPairWithoutPlaintext",
+        "GenerateMac",
+        "VerifyMac",
+        "DeriveSharedSecret",
+        "Encapsulate",
+        "Decapsulate",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Decrypt => "Decrypt",
+            Self::Encrypt => "Encrypt",
+            Self::GenerateDataKey => "GenerateDataKey",
+            Self::GenerateDataKeyWithoutPlaintext => "GenerateDataKeyWithoutPlaintext",
+            Self::ReEncryptFrom => "ReEncryptFrom",
+            Self::ReEncryptTo => "ReEncryptTo",
+            Self::Sign => "Sign",
+            Self::Verify => "Verify",
+            Self::GetPublicKey => "GetPublicKey",
+            Self::CreateGrant => "CreateGrant",
+            Self::RetireGrant => "RetireGrant",
+            Self::DescribeKey => "DescribeKey",
+            Self::GenerateDataKeyPair => "GenerateDataKeyPair",
+            Self::GenerateDataKeyPairWithoutPlaintext => "GenerateDataKeyPairWithoutPlaintext",
+            Self::GenerateMac => "GenerateMac",
+            Self::VerifyMac => "VerifyMac",
+            Self::DeriveSharedSecret => "DeriveSharedSecret",
+            Self::Encapsulate => "Encapsulate",
+            Self::Decapsulate => "Decapsulate",
+        }
+    }
+}
+
+impl TryFrom<&str> for GrantOperation {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "Decrypt" => Ok(Self::Decrypt),
+            "Encrypt" => Ok(Self::Encrypt),
+            "GenerateDataKey" => Ok(Self::GenerateDataKey),
+            "GenerateDataKeyWithoutPlaintext" => Ok(Self::GenerateDataKeyWithoutPlaintext),
+            "ReEncryptFrom" => Ok(Self::ReEncryptFrom),
+            "ReEncryptTo" => Ok(Self::ReEncryptTo),
+            "Sign" => Ok(Self::Sign),
+            "Verify" => Ok(Self::Verify),
+            "GetPublicKey" => Ok(Self::GetPublicKey),
+            "CreateGrant" => Ok(Self::CreateGrant),
+            "RetireGrant" => Ok(Self::RetireGrant),
+            "DescribeKey" => Ok(Self::DescribeKey),
+            "GenerateDataKeyPair" => Ok(Self::GenerateDataKeyPair),
+            "GenerateDataKeyPairWithoutPlaintext" => Ok(Self::GenerateDataKeyPairWithoutPlaintext),
+            "GenerateMac" => Ok(Self::GenerateMac),
+            "VerifyMac" => Ok(Self::VerifyMac),
+            "DeriveSharedSecret" => Ok(Self::DeriveSharedSecret),
+            "Encapsulate" => Ok(Self::Encapsulate),
+            "Decapsulate" => Ok(Self::Decapsulate),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ImportState {
+    Imported,
+    PendingImport,
+}
+
+impl ImportState {
+    pub const NAMES: &'static [&'static str] = &["IMPORTED", "PENDING_IMPORT"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Imported => "IMPORTED",
+            Self::PendingImport => "PENDING_IMPORT",
+        }
+    }
+}
+
+impl TryFrom<&str> for ImportState {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "IMPORTED" => Ok(Self::Imported),
+            "PENDING_IMPORT" => Ok(Self::PendingImport),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IncludeKeyMaterial {
+    AllKeyMaterial,
+    RotationsOnly,
+}
+
+impl IncludeKeyMaterial {
+    pub const NAMES: &'static [&'static str] = &["ALL_KEY_MATERIAL", "ROTATIONS_ONLY"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllKeyMaterial => "ALL_KEY_MATERIAL",
+            Self::RotationsOnly => "ROTATIONS_ONLY",
+        }
+    }
+}
+
+impl TryFrom<&str> for IncludeKeyMaterial {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "ALL_KEY_MATERIAL" => Ok(Self::AllKeyMaterial),
+            "ROTATIONS_ONLY" => Ok(Self::RotationsOnly),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyAgreementAlgorithmSpec {
+    Ecdh,
+}
+
+impl KeyAgreementAlgorithmSpec {
+    pub const NAMES: &'static [&'static str] = &["ECDH"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ecdh => "ECDH",
+        }
+    }
+}
+
+impl TryFrom<&str> for KeyAgreementAlgorithmSpec {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "ECDH" => Ok(Self::Ecdh),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyEncryptionMechanism {
     RsaesOaepSha256,
@@ -377,6 +1965,1491 @@ impl TryFrom<&str> for KeyEncryptionMechanism {
 
             _ => Err(UnknownValue),
         }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct KeyListEntry {
+    pub key_id: Option<String>,
+    pub key_arn: Option<String>,
+}
+
+impl Shape for KeyListEntry {
+    const SCHEMA: &'static Schema = &KEY_LIST_ENTRY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&KEY_LIST_ENTRY, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.key_arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&KEY_LIST_ENTRY, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &KEY_LIST_ENTRY_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_arn {
+                to.member(1, &KEY_LIST_ENTRY_MEMBERS[1])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyManagerType {
+    Aws,
+    Customer,
+}
+
+impl KeyManagerType {
+    pub const NAMES: &'static [&'static str] = &["AWS", "CUSTOMER"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aws => "AWS",
+            Self::Customer => "CUSTOMER",
+        }
+    }
+}
+
+impl TryFrom<&str> for KeyManagerType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "AWS" => Ok(Self::Aws),
+            "CUSTOMER" => Ok(Self::Customer),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyMaterialState {
+    NonCurrent,
+    Current,
+    PendingRotation,
+    PendingMultiRegionImportAndRotation,
+}
+
+impl KeyMaterialState {
+    pub const NAMES: &'static [&'static str] =
+        &["NON_CURRENT", "CURRENT", "PENDING_ROTATION", "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NonCurrent => "NON_CURRENT",
+            Self::Current => "CURRENT",
+            Self::PendingRotation => "PENDING_ROTATION",
+            Self::PendingMultiRegionImportAndRotation => "PENDING_MULTI_REGION_IMPORT_AND_ROTATION",
+        }
+    }
+}
+
+impl TryFrom<&str> for KeyMaterialState {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "NON_CURRENT" => Ok(Self::NonCurrent),
+            "CURRENT" => Ok(Self::Current),
+            "PENDING_ROTATION" => Ok(Self::PendingRotation),
+            "PENDING_MULTI_REGION_IMPORT_AND_ROTATION" => Ok(Self::PendingMultiRegionImportAndRotation),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct KeyMetadata {
+    pub aws_account_id: Option<String>,
+    pub key_id: String,
+    pub arn: Option<String>,
+    pub creation_date: Option<Timestamp>,
+    pub enabled: Option<bool>,
+    pub description: Option<String>,
+    pub key_usage: Option<String>,
+    pub key_state: Option<String>,
+    pub deletion_date: Option<Timestamp>,
+    pub valid_to: Option<Timestamp>,
+    pub origin: Option<String>,
+    pub custom_key_store_id: Option<String>,
+    pub cloud_hsm_cluster_id: Option<String>,
+    pub expiration_model: Option<String>,
+    pub key_manager: Option<String>,
+    pub customer_master_key_spec: Option<String>,
+    pub key_spec: Option<String>,
+    pub encryption_algorithms: Option<Vec<String>>,
+    pub signing_algorithms: Option<Vec<String>>,
+    pub key_agreement_algorithms: Option<Vec<String>>,
+    pub encapsulation_algorithms: Option<Vec<String>>,
+    pub multi_region: Option<bool>,
+    pub multi_region_configuration: Option<MultiRegionConfiguration>,
+    pub pending_deletion_window_in_days: Option<i64>,
+    pub mac_algorithms: Option<Vec<String>>,
+    pub xks_key_configuration: Option<XksKeyConfigurationType>,
+    pub current_key_material_id: Option<String>,
+}
+
+impl Shape for KeyMetadata {
+    const SCHEMA: &'static Schema = &KEY_METADATA;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&KEY_METADATA, &mut |index, from| {
+            match index {
+                0 => value.aws_account_id = Some(Shape::read_as(&AWS_ACCOUNT_ID_TYPE, from)?),
+                1 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                2 => value.arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                3 => value.creation_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                4 => value.enabled = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                5 => value.description = Some(Shape::read_as(&DESCRIPTION_TYPE, from)?),
+                6 => value.key_usage = Some(Shape::read_as(&KEY_USAGE_TYPE, from)?),
+                7 => value.key_state = Some(Shape::read_as(&KEY_STATE, from)?),
+                8 => value.deletion_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                9 => value.valid_to = Some(Shape::read_as(&DATE_TYPE, from)?),
+                10 => value.origin = Some(Shape::read_as(&ORIGIN_TYPE, from)?),
+                11 => value.custom_key_store_id = Some(Shape::read_as(&CUSTOM_KEY_STORE_ID_TYPE, from)?),
+                12 => value.cloud_hsm_cluster_id = Some(Shape::read_as(&CLOUD_HSM_CLUSTER_ID_TYPE, from)?),
+                13 => value.expiration_model = Some(Shape::read_as(&EXPIRATION_MODEL_TYPE, from)?),
+                14 => value.key_manager = Some(Shape::read_as(&KEY_MANAGER_TYPE, from)?),
+                15 => value.customer_master_key_spec = Some(Shape::read_as(&CUSTOMER_MASTER_KEY_SPEC, from)?),
+                16 => value.key_spec = Some(Shape::read_as(&KEY_SPEC, from)?),
+                17 => {
+                    value.encryption_algorithms =
+                        Some(Shape::read_as(&ENCRYPTION_ALGORITHM_SPEC_LIST, from)?);
+                }
+                18 => value.signing_algorithms = Some(Shape::read_as(&SIGNING_ALGORITHM_SPEC_LIST, from)?),
+                19 => {
+                    value.key_agreement_algorithms =
+                        Some(Shape::read_as(&KEY_AGREEMENT_ALGORITHM_SPEC_LIST, from)?);
+                }
+                20 => {
+                    value.encapsulation_algorithms =
+                        Some(Shape::read_as(&ENCAPSULATION_ALGORITHM_SPEC_LIST, from)?);
+                }
+                21 => value.multi_region = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                22 => {
+                    value.multi_region_configuration =
+                        Some(Shape::read_as(&MULTI_REGION_CONFIGURATION, from)?);
+                }
+                23 => {
+                    value.pending_deletion_window_in_days =
+                        Some(Shape::read_as(&PENDING_WINDOW_IN_DAYS_TYPE, from)?);
+                }
+                24 => value.mac_algorithms = Some(Shape::read_as(&MAC_ALGORITHM_SPEC_LIST, from)?),
+                25 => value.xks_key_configuration = Some(Shape::read_as(&XKS_KEY_CONFIGURATION_TYPE, from)?),
+                26 => value.current_key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&KEY_METADATA, &mut |to| {
+            if let Some(value) = &self.aws_account_id {
+                to.member(0, &KEY_METADATA_MEMBERS[0])?;
+                value.write_as(&AWS_ACCOUNT_ID_TYPE, to)?;
+            }
+            to.member(1, &KEY_METADATA_MEMBERS[1])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.arn {
+                to.member(2, &KEY_METADATA_MEMBERS[2])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.creation_date {
+                to.member(3, &KEY_METADATA_MEMBERS[3])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.enabled {
+                to.member(4, &KEY_METADATA_MEMBERS[4])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.description {
+                to.member(5, &KEY_METADATA_MEMBERS[5])?;
+                value.write_as(&DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_usage {
+                to.member(6, &KEY_METADATA_MEMBERS[6])?;
+                value.write_as(&KEY_USAGE_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_state {
+                to.member(7, &KEY_METADATA_MEMBERS[7])?;
+                value.write_as(&KEY_STATE, to)?;
+            }
+            if let Some(value) = &self.deletion_date {
+                to.member(8, &KEY_METADATA_MEMBERS[8])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.valid_to {
+                to.member(9, &KEY_METADATA_MEMBERS[9])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.origin {
+                to.member(10, &KEY_METADATA_MEMBERS[10])?;
+                value.write_as(&ORIGIN_TYPE, to)?;
+            }
+            if let Some(value) = &self.custom_key_store_id {
+                to.member(11, &KEY_METADATA_MEMBERS[11])?;
+                value.write_as(&CUSTOM_KEY_STORE_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.cloud_hsm_cluster_id {
+                to.member(12, &KEY_METADATA_MEMBERS[12])?;
+                value.write_as(&CLOUD_HSM_CLUSTER_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.expiration_model {
+                to.member(13, &KEY_METADATA_MEMBERS[13])?;
+                value.write_as(&EXPIRATION_MODEL_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_manager {
+                to.member(14, &KEY_METADATA_MEMBERS[14])?;
+                value.write_as(&KEY_MANAGER_TYPE, to)?;
+            }
+            if let Some(value) = &self.customer_master_key_spec {
+                to.member(15, &KEY_METADATA_MEMBERS[15])?;
+                value.write_as(&CUSTOMER_MASTER_KEY_SPEC, to)?;
+            }
+            if let Some(value) = &self.key_spec {
+                to.member(16, &KEY_METADATA_MEMBERS[16])?;
+                value.write_as(&KEY_SPEC, to)?;
+            }
+            if let Some(value) = &self.encryption_algorithms {
+                to.member(17, &KEY_METADATA_MEMBERS[17])?;
+                value.write_as(&ENCRYPTION_ALGORITHM_SPEC_LIST, to)?;
+            }
+            if let Some(value) = &self.signing_algorithms {
+                to.member(18, &KEY_METADATA_MEMBERS[18])?;
+                value.write_as(&SIGNING_ALGORITHM_SPEC_LIST, to)?;
+            }
+            if let Some(value) = &self.key_agreement_algorithms {
+                to.member(19, &KEY_METADATA_MEMBERS[19])?;
+                value.write_as(&KEY_AGREEMENT_ALGORITHM_SPEC_LIST, to)?;
+            }
+            if let Some(value) = &self.encapsulation_algorithms {
+                to.member(20, &KEY_METADATA_MEMBERS[20])?;
+                value.write_as(&ENCAPSULATION_ALGORITHM_SPEC_LIST, to)?;
+            }
+            if let Some(value) = &self.multi_region {
+                to.member(21, &KEY_METADATA_MEMBERS[21])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.multi_region_configuration {
+                to.member(22, &KEY_METADATA_MEMBERS[22])?;
+                value.write_as(&MULTI_REGION_CONFIGURATION, to)?;
+            }
+            if let Some(value) = &self.pending_deletion_window_in_days {
+                to.member(23, &KEY_METADATA_MEMBERS[23])?;
+                value.write_as(&PENDING_WINDOW_IN_DAYS_TYPE, to)?;
+            }
+            if let Some(value) = &self.mac_algorithms {
+                to.member(24, &KEY_METADATA_MEMBERS[24])?;
+                value.write_as(&MAC_ALGORITHM_SPEC_LIST, to)?;
+            }
+            if let Some(value) = &self.xks_key_configuration {
+                to.member(25, &KEY_METADATA_MEMBERS[25])?;
+                value.write_as(&XKS_KEY_CONFIGURATION_TYPE, to)?;
+            }
+            if let Some(value) = &self.current_key_material_id {
+                to.member(26, &KEY_METADATA_MEMBERS[26])?;
+                value.write_as(&BACKING_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeySpec {
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+    EccNistP256,
+    EccNistP384,
+    EccNistP521,
+    EccSecgP256K1,
+    SymmetricDefault,
+    Hmac224,
+    Hmac256,
+    Hmac384,
+    Hmac512,
+    Sm2,
+    MlDsa44,
+    MlDsa65,
+    MlDsa87,
+    EccNistEdwards25519,
+    MlKem512,
+    MlKem768,
+    MlKem1024,
+}
+
+impl KeySpec {
+    pub const NAMES: &'static [&'static str] = &[
+        "RSA_2048",
+        "RSA_3072",
+        "RSA_4096",
+        "ECC_NIST_P256",
+        "ECC_NIST_P384",
+        "ECC_NIST_P521",
+        "ECC_SECG_P256K1",
+        "SYMMETRIC_DEFAULT",
+        "HMAC_224",
+        "HMAC_256",
+        "HMAC_384",
+        "HMAC_512",
+        "SM2",
+        "ML_DSA_44",
+        "ML_DSA_65",
+        "ML_DSA_87",
+        "ECC_NIST_EDWARDS25519",
+        "ML_KEM_512",
+        "ML_KEM_768",
+        "ML_KEM_1024",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "RSA_2048",
+            Self::Rsa3072 => "RSA_3072",
+            Self::Rsa4096 => "RSA_4096",
+            Self::EccNistP256 => "ECC_NIST_P256",
+            Self::EccNistP384 => "ECC_NIST_P384",
+            Self::EccNistP521 => "ECC_NIST_P521",
+            Self::EccSecgP256K1 => "ECC_SECG_P256K1",
+            Self::SymmetricDefault => "SYMMETRIC_DEFAULT",
+            Self::Hmac224 => "HMAC_224",
+            Self::Hmac256 => "HMAC_256",
+            Self::Hmac384 => "HMAC_384",
+            Self::Hmac512 => "HMAC_512",
+            Self::Sm2 => "SM2",
+            Self::MlDsa44 => "ML_DSA_44",
+            Self::MlDsa65 => "ML_DSA_65",
+            Self::MlDsa87 => "ML_DSA_87",
+            Self::EccNistEdwards25519 => "ECC_NIST_EDWARDS25519",
+            Self::MlKem512 => "ML_KEM_512",
+            Self::MlKem768 => "ML_KEM_768",
+            Self::MlKem1024 => "ML_KEM_1024",
+        }
+    }
+}
+
+impl TryFrom<&str> for KeySpec {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "RSA_2048" => Ok(Self::Rsa2048),
+            "RSA_3072" => Ok(Self::Rsa3072),
+            "RSA_4096" => Ok(Self::Rsa4096),
+            "ECC_NIST_P256" => Ok(Self::EccNistP256),
+            "ECC_NIST_P384" => Ok(Self::EccNistP384),
+            "ECC_NIST_P521" => Ok(Self::EccNistP521),
+            "ECC_SECG_P256K1" => Ok(Self::EccSecgP256K1),
+            "SYMMETRIC_DEFAULT" => Ok(Self::SymmetricDefault),
+            "HMAC_224" => Ok(Self::Hmac224),
+            "HMAC_256" => Ok(Self::Hmac256),
+            "HMAC_384" => Ok(Self::Hmac384),
+            "HMAC_512" => Ok(Self::Hmac512),
+            "SM2" => Ok(Self::Sm2),
+            "ML_DSA_44" => Ok(Self::MlDsa44),
+            "ML_DSA_65" => Ok(Self::MlDsa65),
+            "ML_DSA_87" => Ok(Self::MlDsa87),
+            "ECC_NIST_EDWARDS25519" => Ok(Self::EccNistEdwards25519),
+            "ML_KEM_512" => Ok(Self::MlKem512),
+            "ML_KEM_768" => Ok(Self::MlKem768),
+            "ML_KEM_1024" => Ok(Self::MlKem1024),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyState {
+    Creating,
+    Enabled,
+    Disabled,
+    PendingDeletion,
+    PendingImport,
+    PendingReplicaDeletion,
+    Unavailable,
+    Updating,
+}
+
+impl KeyState {
+    pub const NAMES: &'static [&'static str] = &[
+        "Creating",
+        "Enabled",
+        "Disabled",
+        "PendingDeletion",
+        "PendingImport",
+        "PendingReplicaDeletion",
+        "Unavailable",
+        "Updating",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "Creating",
+            Self::Enabled => "Enabled",
+            Self::Disabled => "Disabled",
+            Self::PendingDeletion => "PendingDeletion",
+            Self::PendingImport => "PendingImport",
+            Self::PendingReplicaDeletion => "PendingReplicaDeletion",
+            Self::Unavailable => "Unavailable",
+            Self::Updating => "Updating",
+        }
+    }
+}
+
+impl TryFrom<&str> for KeyState {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "Creating" => Ok(Self::Creating),
+            "Enabled" => Ok(Self::Enabled),
+            "Disabled" => Ok(Self::Disabled),
+            "PendingDeletion" => Ok(Self::PendingDeletion),
+            "PendingImport" => Ok(Self::PendingImport),
+            "PendingReplicaDeletion" => Ok(Self::PendingReplicaDeletion),
+            "Unavailable" => Ok(Self::Unavailable),
+            "Updating" => Ok(Self::Updating),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyUsageType {
+    SignVerify,
+    EncryptDecrypt,
+    GenerateVerifyMac,
+    KeyAgreement,
+    EncapsulateDecapsulate,
+}
+
+impl KeyUsageType {
+    pub const NAMES: &'static [&'static str] = &[
+        "SIGN_VERIFY",
+        "ENCRYPT_DECRYPT",
+        "GENERATE_VERIFY_MAC",
+        "KEY_AGREEMENT",
+        "ENCAPSULATE_DECAPSULATE",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignVerify => "SIGN_VERIFY",
+            Self::EncryptDecrypt => "ENCRYPT_DECRYPT",
+            Self::GenerateVerifyMac => "GENERATE_VERIFY_MAC",
+            Self::KeyAgreement => "KEY_AGREEMENT",
+            Self::EncapsulateDecapsulate => "ENCAPSULATE_DECAPSULATE",
+        }
+    }
+}
+
+impl TryFrom<&str> for KeyUsageType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "SIGN_VERIFY" => Ok(Self::SignVerify),
+            "ENCRYPT_DECRYPT" => Ok(Self::EncryptDecrypt),
+            "GENERATE_VERIFY_MAC" => Ok(Self::GenerateVerifyMac),
+            "KEY_AGREEMENT" => Ok(Self::KeyAgreement),
+            "ENCAPSULATE_DECAPSULATE" => Ok(Self::EncapsulateDecapsulate),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListAliasesRequest {
+    pub key_id: Option<String>,
+    pub limit: Option<i64>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListAliasesRequest {
+    const SCHEMA: &'static Schema = &LIST_ALIASES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ALIASES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.limit = Some(Shape::read_as(&LIMIT_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ALIASES_REQUEST, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &LIST_ALIASES_REQUEST_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.limit {
+                to.member(1, &LIST_ALIASES_REQUEST_MEMBERS[1])?;
+                value.write_as(&LIMIT_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_ALIASES_REQUEST_MEMBERS[2])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListAliasesResponse {
+    pub aliases: Option<Vec<AliasListEntry>>,
+    pub next_marker: Option<String>,
+    pub truncated: Option<bool>,
+}
+
+impl Shape for ListAliasesResponse {
+    const SCHEMA: &'static Schema = &LIST_ALIASES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_ALIASES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.aliases = Some(Shape::read_as(&ALIAS_LIST, from)?),
+                1 => value.next_marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_ALIASES_RESPONSE, &mut |to| {
+            if let Some(value) = &self.aliases {
+                to.member(0, &LIST_ALIASES_RESPONSE_MEMBERS[0])?;
+                value.write_as(&ALIAS_LIST, to)?;
+            }
+            if let Some(value) = &self.next_marker {
+                to.member(1, &LIST_ALIASES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.truncated {
+                to.member(2, &LIST_ALIASES_RESPONSE_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListGrantsRequest {
+    pub limit: Option<i64>,
+    pub marker: Option<String>,
+    pub key_id: String,
+    pub grant_id: Option<String>,
+    pub grantee_principal: Option<String>,
+    pub grantee_service_principal: Option<String>,
+}
+
+impl Shape for ListGrantsRequest {
+    const SCHEMA: &'static Schema = &LIST_GRANTS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_GRANTS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.limit = Some(Shape::read_as(&LIMIT_TYPE, from)?),
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                3 => value.grant_id = Some(Shape::read_as(&GRANT_ID_TYPE, from)?),
+                4 => value.grantee_principal = Some(Shape::read_as(&PRINCIPAL_ID_TYPE, from)?),
+                5 => value.grantee_service_principal = Some(Shape::read_as(&SERVICE_PRINCIPAL_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_GRANTS_REQUEST, &mut |to| {
+            if let Some(value) = &self.limit {
+                to.member(0, &LIST_GRANTS_REQUEST_MEMBERS[0])?;
+                value.write_as(&LIMIT_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_GRANTS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            to.member(2, &LIST_GRANTS_REQUEST_MEMBERS[2])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.grant_id {
+                to.member(3, &LIST_GRANTS_REQUEST_MEMBERS[3])?;
+                value.write_as(&GRANT_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.grantee_principal {
+                to.member(4, &LIST_GRANTS_REQUEST_MEMBERS[4])?;
+                value.write_as(&PRINCIPAL_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.grantee_service_principal {
+                to.member(5, &LIST_GRANTS_REQUEST_MEMBERS[5])?;
+                value.write_as(&SERVICE_PRINCIPAL_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListGrantsResponse {
+    pub grants: Option<Vec<GrantListEntry>>,
+    pub next_marker: Option<String>,
+    pub truncated: Option<bool>,
+}
+
+impl Shape for ListGrantsResponse {
+    const SCHEMA: &'static Schema = &LIST_GRANTS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_GRANTS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.grants = Some(Shape::read_as(&GRANT_LIST, from)?),
+                1 => value.next_marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_GRANTS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.grants {
+                to.member(0, &LIST_GRANTS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&GRANT_LIST, to)?;
+            }
+            if let Some(value) = &self.next_marker {
+                to.member(1, &LIST_GRANTS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.truncated {
+                to.member(2, &LIST_GRANTS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListKeyPoliciesRequest {
+    pub key_id: String,
+    pub limit: Option<i64>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListKeyPoliciesRequest {
+    const SCHEMA: &'static Schema = &LIST_KEY_POLICIES_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_KEY_POLICIES_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.limit = Some(Shape::read_as(&LIMIT_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_KEY_POLICIES_REQUEST, &mut |to| {
+            to.member(0, &LIST_KEY_POLICIES_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.limit {
+                to.member(1, &LIST_KEY_POLICIES_REQUEST_MEMBERS[1])?;
+                value.write_as(&LIMIT_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_KEY_POLICIES_REQUEST_MEMBERS[2])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListKeyPoliciesResponse {
+    pub policy_names: Option<Vec<String>>,
+    pub next_marker: Option<String>,
+    pub truncated: Option<bool>,
+}
+
+impl Shape for ListKeyPoliciesResponse {
+    const SCHEMA: &'static Schema = &LIST_KEY_POLICIES_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_KEY_POLICIES_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.policy_names = Some(Shape::read_as(&POLICY_NAME_LIST, from)?),
+                1 => value.next_marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_KEY_POLICIES_RESPONSE, &mut |to| {
+            if let Some(value) = &self.policy_names {
+                to.member(0, &LIST_KEY_POLICIES_RESPONSE_MEMBERS[0])?;
+                value.write_as(&POLICY_NAME_LIST, to)?;
+            }
+            if let Some(value) = &self.next_marker {
+                to.member(1, &LIST_KEY_POLICIES_RESPONSE_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.truncated {
+                to.member(2, &LIST_KEY_POLICIES_RESPONSE_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListKeyRotationsRequest {
+    pub key_id: String,
+    pub include_key_material: Option<String>,
+    pub limit: Option<i64>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListKeyRotationsRequest {
+    const SCHEMA: &'static Schema = &LIST_KEY_ROTATIONS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_KEY_ROTATIONS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.include_key_material = Some(Shape::read_as(&INCLUDE_KEY_MATERIAL, from)?),
+                2 => value.limit = Some(Shape::read_as(&LIMIT_TYPE, from)?),
+                3 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_KEY_ROTATIONS_REQUEST, &mut |to| {
+            to.member(0, &LIST_KEY_ROTATIONS_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.include_key_material {
+                to.member(1, &LIST_KEY_ROTATIONS_REQUEST_MEMBERS[1])?;
+                value.write_as(&INCLUDE_KEY_MATERIAL, to)?;
+            }
+            if let Some(value) = &self.limit {
+                to.member(2, &LIST_KEY_ROTATIONS_REQUEST_MEMBERS[2])?;
+                value.write_as(&LIMIT_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(3, &LIST_KEY_ROTATIONS_REQUEST_MEMBERS[3])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListKeyRotationsResponse {
+    pub rotations: Option<Vec<RotationsListEntry>>,
+    pub next_marker: Option<String>,
+    pub truncated: Option<bool>,
+}
+
+impl Shape for ListKeyRotationsResponse {
+    const SCHEMA: &'static Schema = &LIST_KEY_ROTATIONS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_KEY_ROTATIONS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.rotations = Some(Shape::read_as(&ROTATIONS_LIST, from)?),
+                1 => value.next_marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_KEY_ROTATIONS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.rotations {
+                to.member(0, &LIST_KEY_ROTATIONS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&ROTATIONS_LIST, to)?;
+            }
+            if let Some(value) = &self.next_marker {
+                to.member(1, &LIST_KEY_ROTATIONS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.truncated {
+                to.member(2, &LIST_KEY_ROTATIONS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListKeysRequest {
+    pub limit: Option<i64>,
+    pub marker: Option<String>,
+    pub resource_owners: Option<Vec<String>>,
+}
+
+impl Shape for ListKeysRequest {
+    const SCHEMA: &'static Schema = &LIST_KEYS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_KEYS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.limit = Some(Shape::read_as(&LIMIT_TYPE, from)?),
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.resource_owners = Some(Shape::read_as(&RESOURCE_OWNERS_LIST, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_KEYS_REQUEST, &mut |to| {
+            if let Some(value) = &self.limit {
+                to.member(0, &LIST_KEYS_REQUEST_MEMBERS[0])?;
+                value.write_as(&LIMIT_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_KEYS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.resource_owners {
+                to.member(2, &LIST_KEYS_REQUEST_MEMBERS[2])?;
+                value.write_as(&RESOURCE_OWNERS_LIST, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListKeysResponse {
+    pub keys: Option<Vec<KeyListEntry>>,
+    pub next_marker: Option<String>,
+    pub truncated: Option<bool>,
+}
+
+impl Shape for ListKeysResponse {
+    const SCHEMA: &'static Schema = &LIST_KEYS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_KEYS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.keys = Some(Shape::read_as(&KEY_LIST, from)?),
+                1 => value.next_marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_KEYS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.keys {
+                to.member(0, &LIST_KEYS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_LIST, to)?;
+            }
+            if let Some(value) = &self.next_marker {
+                to.member(1, &LIST_KEYS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.truncated {
+                to.member(2, &LIST_KEYS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListResourceTagsRequest {
+    pub key_id: String,
+    pub limit: Option<i64>,
+    pub marker: Option<String>,
+}
+
+impl Shape for ListResourceTagsRequest {
+    const SCHEMA: &'static Schema = &LIST_RESOURCE_TAGS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_RESOURCE_TAGS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.limit = Some(Shape::read_as(&LIMIT_TYPE, from)?),
+                2 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_RESOURCE_TAGS_REQUEST, &mut |to| {
+            to.member(0, &LIST_RESOURCE_TAGS_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.limit {
+                to.member(1, &LIST_RESOURCE_TAGS_REQUEST_MEMBERS[1])?;
+                value.write_as(&LIMIT_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(2, &LIST_RESOURCE_TAGS_REQUEST_MEMBERS[2])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListResourceTagsResponse {
+    pub tags: Option<Vec<Tag>>,
+    pub next_marker: Option<String>,
+    pub truncated: Option<bool>,
+}
+
+impl Shape for ListResourceTagsResponse {
+    const SCHEMA: &'static Schema = &LIST_RESOURCE_TAGS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_RESOURCE_TAGS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.tags = Some(Shape::read_as(&TAG_LIST, from)?),
+                1 => value.next_marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.truncated = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_RESOURCE_TAGS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.tags {
+                to.member(0, &LIST_RESOURCE_TAGS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&TAG_LIST, to)?;
+            }
+            if let Some(value) = &self.next_marker {
+                to.member(1, &LIST_RESOURCE_TAGS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.truncated {
+                to.member(2, &LIST_RESOURCE_TAGS_RESPONSE_MEMBERS[2])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListRetirableGrantsRequest {
+    pub limit: Option<i64>,
+    pub marker: Option<String>,
+    pub retiring_principal: Option<String>,
+    pub retiring_service_principal: Option<String>,
+}
+
+impl Shape for ListRetirableGrantsRequest {
+    const SCHEMA: &'static Schema = &LIST_RETIRABLE_GRANTS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_RETIRABLE_GRANTS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.limit = Some(Shape::read_as(&LIMIT_TYPE, from)?),
+                1 => value.marker = Some(Shape::read_as(&MARKER_TYPE, from)?),
+                2 => value.retiring_principal = Some(Shape::read_as(&PRINCIPAL_ID_TYPE, from)?),
+                3 => value.retiring_service_principal = Some(Shape::read_as(&SERVICE_PRINCIPAL_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_RETIRABLE_GRANTS_REQUEST, &mut |to| {
+            if let Some(value) = &self.limit {
+                to.member(0, &LIST_RETIRABLE_GRANTS_REQUEST_MEMBERS[0])?;
+                value.write_as(&LIMIT_TYPE, to)?;
+            }
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_RETIRABLE_GRANTS_REQUEST_MEMBERS[1])?;
+                value.write_as(&MARKER_TYPE, to)?;
+            }
+            if let Some(value) = &self.retiring_principal {
+                to.member(2, &LIST_RETIRABLE_GRANTS_REQUEST_MEMBERS[2])?;
+                value.write_as(&PRINCIPAL_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.retiring_service_principal {
+                to.member(3, &LIST_RETIRABLE_GRANTS_REQUEST_MEMBERS[3])?;
+                value.write_as(&SERVICE_PRINCIPAL_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MacAlgorithmSpec {
+    HmacSha224,
+    HmacSha256,
+    HmacSha384,
+    HmacSha512,
+}
+
+impl MacAlgorithmSpec {
+    pub const NAMES: &'static [&'static str] =
+        &["HMAC_SHA_224", "HMAC_SHA_256", "HMAC_SHA_384", "HMAC_SHA_512"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacSha224 => "HMAC_SHA_224",
+            Self::HmacSha256 => "HMAC_SHA_256",
+            Self::HmacSha384 => "HMAC_SHA_384",
+            Self::HmacSha512 => "HMAC_SHA_512",
+        }
+    }
+}
+
+impl TryFrom<&str> for MacAlgorithmSpec {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "HMAC_SHA_224" => Ok(Self::HmacSha224),
+            "HMAC_SHA_256" => Ok(Self::HmacSha256),
+            "HMAC_SHA_384" => Ok(Self::HmacSha384),
+            "HMAC_SHA_512" => Ok(Self::HmacSha512),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct MultiRegionConfiguration {
+    pub multi_region_key_type: Option<String>,
+    pub primary_key: Option<MultiRegionKey>,
+    pub replica_keys: Option<Vec<MultiRegionKey>>,
+}
+
+impl Shape for MultiRegionConfiguration {
+    const SCHEMA: &'static Schema = &MULTI_REGION_CONFIGURATION;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&MULTI_REGION_CONFIGURATION, &mut |index, from| {
+            match index {
+                0 => value.multi_region_key_type = Some(Shape::read_as(&MULTI_REGION_KEY_TYPE, from)?),
+                1 => value.primary_key = Some(Shape::read_as(&MULTI_REGION_KEY, from)?),
+                2 => value.replica_keys = Some(Shape::read_as(&MULTI_REGION_KEY_LIST, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&MULTI_REGION_CONFIGURATION, &mut |to| {
+            if let Some(value) = &self.multi_region_key_type {
+                to.member(0, &MULTI_REGION_CONFIGURATION_MEMBERS[0])?;
+                value.write_as(&MULTI_REGION_KEY_TYPE, to)?;
+            }
+            if let Some(value) = &self.primary_key {
+                to.member(1, &MULTI_REGION_CONFIGURATION_MEMBERS[1])?;
+                value.write_as(&MULTI_REGION_KEY, to)?;
+            }
+            if let Some(value) = &self.replica_keys {
+                to.member(2, &MULTI_REGION_CONFIGURATION_MEMBERS[2])?;
+                value.write_as(&MULTI_REGION_KEY_LIST, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct MultiRegionKey {
+    pub arn: Option<String>,
+    pub region: Option<String>,
+}
+
+impl Shape for MultiRegionKey {
+    const SCHEMA: &'static Schema = &MULTI_REGION_KEY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&MULTI_REGION_KEY, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&ARN_TYPE, from)?),
+                1 => value.region = Some(Shape::read_as(&REGION_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&MULTI_REGION_KEY, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &MULTI_REGION_KEY_MEMBERS[0])?;
+                value.write_as(&ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.region {
+                to.member(1, &MULTI_REGION_KEY_MEMBERS[1])?;
+                value.write_as(&REGION_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MultiRegionKeyType {
+    Primary,
+    Replica,
+}
+
+impl MultiRegionKeyType {
+    pub const NAMES: &'static [&'static str] = &["PRIMARY", "REPLICA"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "PRIMARY",
+            Self::Replica => "REPLICA",
+        }
+    }
+}
+
+impl TryFrom<&str> for MultiRegionKeyType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "PRIMARY" => Ok(Self::Primary),
+            "REPLICA" => Ok(Self::Replica),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OriginType {
+    AwsKms,
+    External,
+    AwsCloudhsm,
+    ExternalKeyStore,
+}
+
+impl OriginType {
+    pub const NAMES: &'static [&'static str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AwsKms => "AWS_KMS",
+            Self::External => "EXTERNAL",
+            Self::AwsCloudhsm => "AWS_CLOUDHSM",
+            Self::ExternalKeyStore => "EXTERNAL_KEY_STORE",
+        }
+    }
+}
+
+impl TryFrom<&str> for OriginType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "AWS_KMS" => Ok(Self::AwsKms),
+            "EXTERNAL" => Ok(Self::External),
+            "AWS_CLOUDHSM" => Ok(Self::AwsCloudhsm),
+            "EXTERNAL_KEY_STORE" => Ok(Self::ExternalKeyStore),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PutKeyPolicyRequest {
+    pub key_id: String,
+    pub policy_name: Option<String>,
+    pub policy: String,
+    pub bypass_policy_lockout_safety_check: Option<bool>,
+}
+
+impl Shape for PutKeyPolicyRequest {
+    const SCHEMA: &'static Schema = &PUT_KEY_POLICY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&PUT_KEY_POLICY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.policy_name = Some(Shape::read_as(&POLICY_NAME_TYPE, from)?),
+                2 => value.policy = Shape::read_as(&POLICY_TYPE, from)?,
+                3 => value.bypass_policy_lockout_safety_check = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&PUT_KEY_POLICY_REQUEST, &mut |to| {
+            to.member(0, &PUT_KEY_POLICY_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.policy_name {
+                to.member(1, &PUT_KEY_POLICY_REQUEST_MEMBERS[1])?;
+                value.write_as(&POLICY_NAME_TYPE, to)?;
+            }
+            to.member(2, &PUT_KEY_POLICY_REQUEST_MEMBERS[2])?;
+            self.policy.write_as(&POLICY_TYPE, to)?;
+            if let Some(value) = &self.bypass_policy_lockout_safety_check {
+                to.member(3, &PUT_KEY_POLICY_REQUEST_MEMBERS[3])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ReEncryptRequest {
+    pub ciphertext_blob: Option<Vec<u8>>,
+    pub source_encryption_context: Option<BTreeMap<String, String>>,
+    pub source_key_id: Option<String>,
+    pub destination_key_id: String,
+    pub destination_encryption_context: Option<BTreeMap<String, String>>,
+    pub source_encryption_algorithm: Option<String>,
+    pub destination_encryption_algorithm: Option<String>,
+    pub grant_tokens: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+    pub dry_run_modifiers: Option<Vec<String>>,
+}
+
+impl Shape for ReEncryptRequest {
+    const SCHEMA: &'static Schema = &RE_ENCRYPT_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&RE_ENCRYPT_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.ciphertext_blob = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                1 => value.source_encryption_context = Some(Shape::read_as(&ENCRYPTION_CONTEXT_TYPE, from)?),
+                2 => value.source_key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                3 => value.destination_key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                4 => {
+                    value.destination_encryption_context =
+                        Some(Shape::read_as(&ENCRYPTION_CONTEXT_TYPE, from)?);
+                }
+                5 => {
+                    value.source_encryption_algorithm =
+                        Some(Shape::read_as(&ENCRYPTION_ALGORITHM_SPEC, from)?);
+                }
+                6 => {
+                    value.destination_encryption_algorithm =
+                        Some(Shape::read_as(&ENCRYPTION_ALGORITHM_SPEC, from)?);
+                }
+                7 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                8 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                9 => value.dry_run_modifiers = Some(Shape::read_as(&DRY_RUN_MODIFIER_LIST, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&RE_ENCRYPT_REQUEST, &mut |to| {
+            if let Some(value) = &self.ciphertext_blob {
+                to.member(0, &RE_ENCRYPT_REQUEST_MEMBERS[0])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.source_encryption_context {
+                to.member(1, &RE_ENCRYPT_REQUEST_MEMBERS[1])?;
+                value.write_as(&ENCRYPTION_CONTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.source_key_id {
+                to.member(2, &RE_ENCRYPT_REQUEST_MEMBERS[2])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            to.member(3, &RE_ENCRYPT_REQUEST_MEMBERS[3])?;
+            self.destination_key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.destination_encryption_context {
+                to.member(4, &RE_ENCRYPT_REQUEST_MEMBERS[4])?;
+                value.write_as(&ENCRYPTION_CONTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.source_encryption_algorithm {
+                to.member(5, &RE_ENCRYPT_REQUEST_MEMBERS[5])?;
+                value.write_as(&ENCRYPTION_ALGORITHM_SPEC, to)?;
+            }
+            if let Some(value) = &self.destination_encryption_algorithm {
+                to.member(6, &RE_ENCRYPT_REQUEST_MEMBERS[6])?;
+                value.write_as(&ENCRYPTION_ALGORITHM_SPEC, to)?;
+            }
+            if let Some(value) = &self.grant_tokens {
+                to.member(7, &RE_ENCRYPT_REQUEST_MEMBERS[7])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(8, &RE_ENCRYPT_REQUEST_MEMBERS[8])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.dry_run_modifiers {
+                to.member(9, &RE_ENCRYPT_REQUEST_MEMBERS[9])?;
+                value.write_as(&DRY_RUN_MODIFIER_LIST, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ReEncryptResponse {
+    pub ciphertext_blob: Option<Vec<u8>>,
+    pub source_key_id: Option<String>,
+    pub key_id: Option<String>,
+    pub source_encryption_algorithm: Option<String>,
+    pub destination_encryption_algorithm: Option<String>,
+    pub source_key_material_id: Option<String>,
+    pub destination_key_material_id: Option<String>,
+}
+
+impl Shape for ReEncryptResponse {
+    const SCHEMA: &'static Schema = &RE_ENCRYPT_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&RE_ENCRYPT_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.ciphertext_blob = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                1 => value.source_key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                2 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                3 => {
+                    value.source_encryption_algorithm =
+                        Some(Shape::read_as(&ENCRYPTION_ALGORITHM_SPEC, from)?);
+                }
+                4 => {
+                    value.destination_encryption_algorithm =
+                        Some(Shape::read_as(&ENCRYPTION_ALGORITHM_SPEC, from)?);
+                }
+                5 => value.source_key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_TYPE, from)?),
+                6 => value.destination_key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&RE_ENCRYPT_RESPONSE, &mut |to| {
+            if let Some(value) = &self.ciphertext_blob {
+                to.member(0, &RE_ENCRYPT_RESPONSE_MEMBERS[0])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.source_key_id {
+                to.member(1, &RE_ENCRYPT_RESPONSE_MEMBERS[1])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_id {
+                to.member(2, &RE_ENCRYPT_RESPONSE_MEMBERS[2])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.source_encryption_algorithm {
+                to.member(3, &RE_ENCRYPT_RESPONSE_MEMBERS[3])?;
+                value.write_as(&ENCRYPTION_ALGORITHM_SPEC, to)?;
+            }
+            if let Some(value) = &self.destination_encryption_algorithm {
+                to.member(4, &RE_ENCRYPT_RESPONSE_MEMBERS[4])?;
+                value.write_as(&ENCRYPTION_ALGORITHM_SPEC, to)?;
+            }
+            if let Some(value) = &self.source_key_material_id {
+                to.member(5, &RE_ENCRYPT_RESPONSE_MEMBERS[5])?;
+                value.write_as(&BACKING_KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.destination_key_material_id {
+                to.member(6, &RE_ENCRYPT_RESPONSE_MEMBERS[6])?;
+                value.write_as(&BACKING_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -417,6 +3490,779 @@ impl Shape for RecipientInfo {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResourceOwnerType {
+    Self_,
+    OtherAccountsViaRam,
+}
+
+impl ResourceOwnerType {
+    pub const NAMES: &'static [&'static str] = &["SELF", "OTHER_ACCOUNTS_VIA_RAM"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Self_ => "SELF",
+            Self::OtherAccountsViaRam => "OTHER_ACCOUNTS_VIA_RAM",
+        }
+    }
+}
+
+impl TryFrom<&str> for ResourceOwnerType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "SELF" => Ok(Self::Self_),
+            "OTHER_ACCOUNTS_VIA_RAM" => Ok(Self::OtherAccountsViaRam),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RetireGrantRequest {
+    pub grant_token: Option<String>,
+    pub key_id: Option<String>,
+    pub grant_id: Option<String>,
+    pub dry_run: Option<bool>,
+}
+
+impl Shape for RetireGrantRequest {
+    const SCHEMA: &'static Schema = &RETIRE_GRANT_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&RETIRE_GRANT_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.grant_token = Some(Shape::read_as(&GRANT_TOKEN_TYPE, from)?),
+                1 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                2 => value.grant_id = Some(Shape::read_as(&GRANT_ID_TYPE, from)?),
+                3 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&RETIRE_GRANT_REQUEST, &mut |to| {
+            if let Some(value) = &self.grant_token {
+                to.member(0, &RETIRE_GRANT_REQUEST_MEMBERS[0])?;
+                value.write_as(&GRANT_TOKEN_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_id {
+                to.member(1, &RETIRE_GRANT_REQUEST_MEMBERS[1])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.grant_id {
+                to.member(2, &RETIRE_GRANT_REQUEST_MEMBERS[2])?;
+                value.write_as(&GRANT_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(3, &RETIRE_GRANT_REQUEST_MEMBERS[3])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RevokeGrantRequest {
+    pub key_id: String,
+    pub grant_id: String,
+    pub dry_run: Option<bool>,
+}
+
+impl Shape for RevokeGrantRequest {
+    const SCHEMA: &'static Schema = &REVOKE_GRANT_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&REVOKE_GRANT_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.grant_id = Shape::read_as(&GRANT_ID_TYPE, from)?,
+                2 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&REVOKE_GRANT_REQUEST, &mut |to| {
+            to.member(0, &REVOKE_GRANT_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &REVOKE_GRANT_REQUEST_MEMBERS[1])?;
+            self.grant_id.write_as(&GRANT_ID_TYPE, to)?;
+            if let Some(value) = &self.dry_run {
+                to.member(2, &REVOKE_GRANT_REQUEST_MEMBERS[2])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RotateKeyOnDemandRequest {
+    pub key_id: String,
+}
+
+impl Shape for RotateKeyOnDemandRequest {
+    const SCHEMA: &'static Schema = &ROTATE_KEY_ON_DEMAND_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ROTATE_KEY_ON_DEMAND_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ROTATE_KEY_ON_DEMAND_REQUEST, &mut |to| {
+            to.member(0, &ROTATE_KEY_ON_DEMAND_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RotateKeyOnDemandResponse {
+    pub key_id: Option<String>,
+}
+
+impl Shape for RotateKeyOnDemandResponse {
+    const SCHEMA: &'static Schema = &ROTATE_KEY_ON_DEMAND_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ROTATE_KEY_ON_DEMAND_RESPONSE, &mut |index, from| {
+            if index == 0 {
+                value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ROTATE_KEY_ON_DEMAND_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &ROTATE_KEY_ON_DEMAND_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RotationType {
+    Automatic,
+    OnDemand,
+}
+
+impl RotationType {
+    pub const NAMES: &'static [&'static str] = &["AUTOMATIC", "ON_DEMAND"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Automatic => "AUTOMATIC",
+            Self::OnDemand => "ON_DEMAND",
+        }
+    }
+}
+
+impl TryFrom<&str> for RotationType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "AUTOMATIC" => Ok(Self::Automatic),
+            "ON_DEMAND" => Ok(Self::OnDemand),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct RotationsListEntry {
+    pub key_id: Option<String>,
+    pub key_material_id: Option<String>,
+    pub key_material_description: Option<String>,
+    pub import_state: Option<String>,
+    pub key_material_state: Option<String>,
+    pub expiration_model: Option<String>,
+    pub valid_to: Option<Timestamp>,
+    pub rotation_date: Option<Timestamp>,
+    pub rotation_type: Option<String>,
+}
+
+impl Shape for RotationsListEntry {
+    const SCHEMA: &'static Schema = &ROTATIONS_LIST_ENTRY;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ROTATIONS_LIST_ENTRY, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_TYPE, from)?),
+                2 => {
+                    value.key_material_description =
+                        Some(Shape::read_as(&KEY_MATERIAL_DESCRIPTION_TYPE, from)?);
+                }
+                3 => value.import_state = Some(Shape::read_as(&IMPORT_STATE, from)?),
+                4 => value.key_material_state = Some(Shape::read_as(&KEY_MATERIAL_STATE, from)?),
+                5 => value.expiration_model = Some(Shape::read_as(&EXPIRATION_MODEL_TYPE, from)?),
+                6 => value.valid_to = Some(Shape::read_as(&DATE_TYPE, from)?),
+                7 => value.rotation_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                8 => value.rotation_type = Some(Shape::read_as(&ROTATION_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ROTATIONS_LIST_ENTRY, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &ROTATIONS_LIST_ENTRY_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_material_id {
+                to.member(1, &ROTATIONS_LIST_ENTRY_MEMBERS[1])?;
+                value.write_as(&BACKING_KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_material_description {
+                to.member(2, &ROTATIONS_LIST_ENTRY_MEMBERS[2])?;
+                value.write_as(&KEY_MATERIAL_DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.import_state {
+                to.member(3, &ROTATIONS_LIST_ENTRY_MEMBERS[3])?;
+                value.write_as(&IMPORT_STATE, to)?;
+            }
+            if let Some(value) = &self.key_material_state {
+                to.member(4, &ROTATIONS_LIST_ENTRY_MEMBERS[4])?;
+                value.write_as(&KEY_MATERIAL_STATE, to)?;
+            }
+            if let Some(value) = &self.expiration_model {
+                to.member(5, &ROTATIONS_LIST_ENTRY_MEMBERS[5])?;
+                value.write_as(&EXPIRATION_MODEL_TYPE, to)?;
+            }
+            if let Some(value) = &self.valid_to {
+                to.member(6, &ROTATIONS_LIST_ENTRY_MEMBERS[6])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.rotation_date {
+                to.member(7, &ROTATIONS_LIST_ENTRY_MEMBERS[7])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.rotation_type {
+                to.member(8, &ROTATIONS_LIST_ENTRY_MEMBERS[8])?;
+                value.write_as(&ROTATION_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ScheduleKeyDeletionRequest {
+    pub key_id: String,
+    pub pending_window_in_days: Option<i64>,
+}
+
+impl Shape for ScheduleKeyDeletionRequest {
+    const SCHEMA: &'static Schema = &SCHEDULE_KEY_DELETION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SCHEDULE_KEY_DELETION_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.pending_window_in_days = Some(Shape::read_as(&PENDING_WINDOW_IN_DAYS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SCHEDULE_KEY_DELETION_REQUEST, &mut |to| {
+            to.member(0, &SCHEDULE_KEY_DELETION_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.pending_window_in_days {
+                to.member(1, &SCHEDULE_KEY_DELETION_REQUEST_MEMBERS[1])?;
+                value.write_as(&PENDING_WINDOW_IN_DAYS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ScheduleKeyDeletionResponse {
+    pub key_id: Option<String>,
+    pub deletion_date: Option<Timestamp>,
+    pub key_state: Option<String>,
+    pub pending_window_in_days: Option<i64>,
+}
+
+impl Shape for ScheduleKeyDeletionResponse {
+    const SCHEMA: &'static Schema = &SCHEDULE_KEY_DELETION_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SCHEDULE_KEY_DELETION_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.deletion_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                2 => value.key_state = Some(Shape::read_as(&KEY_STATE, from)?),
+                3 => value.pending_window_in_days = Some(Shape::read_as(&PENDING_WINDOW_IN_DAYS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SCHEDULE_KEY_DELETION_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &SCHEDULE_KEY_DELETION_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.deletion_date {
+                to.member(1, &SCHEDULE_KEY_DELETION_RESPONSE_MEMBERS[1])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_state {
+                to.member(2, &SCHEDULE_KEY_DELETION_RESPONSE_MEMBERS[2])?;
+                value.write_as(&KEY_STATE, to)?;
+            }
+            if let Some(value) = &self.pending_window_in_days {
+                to.member(3, &SCHEDULE_KEY_DELETION_RESPONSE_MEMBERS[3])?;
+                value.write_as(&PENDING_WINDOW_IN_DAYS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SigningAlgorithmSpec {
+    RsassaPssSha256,
+    RsassaPssSha384,
+    RsassaPssSha512,
+    RsassaPkcs1V15Sha256,
+    RsassaPkcs1V15Sha384,
+    RsassaPkcs1V15Sha512,
+    EcdsaSha256,
+    EcdsaSha384,
+    EcdsaSha512,
+    Sm2Dsa,
+    MlDsaShake256,
+    Ed25519Sha512,
+    Ed25519PhSha512,
+}
+
+impl SigningAlgorithmSpec {
+    pub const NAMES: &'static [&'static str] = &[
+        "RSASSA_PSS_SHA_256",
+        "RSASSA_PSS_SHA_384",
+        "RSASSA_PSS_SHA_512",
+        "RSASSA_PKCS1_V1_5_SHA_256",
+        "RSASSA_PKCS1_V1_5_SHA_384",
+        "RSASSA_PKCS1_V1_5_SHA_512",
+        "ECDSA_SHA_256",
+        "ECDSA_SHA_384",
+        "ECDSA_SHA_512",
+        "SM2DSA",
+        "ML_DSA_SHAKE_256",
+        "ED25519_SHA_512",
+        "ED25519_PH_SHA_512",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RsassaPssSha256 => "RSASSA_PSS_SHA_256",
+            Self::RsassaPssSha384 => "RSASSA_PSS_SHA_384",
+            Self::RsassaPssSha512 => "RSASSA_PSS_SHA_512",
+            Self::RsassaPkcs1V15Sha256 => "RSASSA_PKCS1_V1_5_SHA_256",
+            Self::RsassaPkcs1V15Sha384 => "RSASSA_PKCS1_V1_5_SHA_384",
+            Self::RsassaPkcs1V15Sha512 => "RSASSA_PKCS1_V1_5_SHA_512",
+            Self::EcdsaSha256 => "ECDSA_SHA_256",
+            Self::EcdsaSha384 => "ECDSA_SHA_384",
+            Self::EcdsaSha512 => "ECDSA_SHA_512",
+            Self::Sm2Dsa => "SM2DSA",
+            Self::MlDsaShake256 => "ML_DSA_SHAKE_256",
+            Self::Ed25519Sha512 => "ED25519_SHA_512",
+            Self::Ed25519PhSha512 => "ED25519_PH_SHA_512",
+        }
+    }
+}
+
+impl TryFrom<&str> for SigningAlgorithmSpec {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "RSASSA_PSS_SHA_256" => Ok(Self::RsassaPssSha256),
+            "RSASSA_PSS_SHA_384" => Ok(Self::RsassaPssSha384),
+            "RSASSA_PSS_SHA_512" => Ok(Self::RsassaPssSha512),
+            "RSASSA_PKCS1_V1_5_SHA_256" => Ok(Self::RsassaPkcs1V15Sha256),
+            "RSASSA_PKCS1_V1_5_SHA_384" => Ok(Self::RsassaPkcs1V15Sha384),
+            "RSASSA_PKCS1_V1_5_SHA_512" => Ok(Self::RsassaPkcs1V15Sha512),
+            "ECDSA_SHA_256" => Ok(Self::EcdsaSha256),
+            "ECDSA_SHA_384" => Ok(Self::EcdsaSha384),
+            "ECDSA_SHA_512" => Ok(Self::EcdsaSha512),
+            "SM2DSA" => Ok(Self::Sm2Dsa),
+            "ML_DSA_SHAKE_256" => Ok(Self::MlDsaShake256),
+            "ED25519_SHA_512" => Ok(Self::Ed25519Sha512),
+            "ED25519_PH_SHA_512" => Ok(Self::Ed25519PhSha512),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Tag {
+    pub tag_key: String,
+    pub tag_value: String,
+}
+
+impl Shape for Tag {
+    const SCHEMA: &'static Schema = &TAG;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&TAG, &mut |index, from| {
+            match index {
+                0 => value.tag_key = Shape::read_as(&TAG_KEY_TYPE, from)?,
+                1 => value.tag_value = Shape::read_as(&TAG_VALUE_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&TAG, &mut |to| {
+            to.member(0, &TAG_MEMBERS[0])?;
+            self.tag_key.write_as(&TAG_KEY_TYPE, to)?;
+            to.member(1, &TAG_MEMBERS[1])?;
+            self.tag_value.write_as(&TAG_VALUE_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct TagResourceRequest {
+    pub key_id: String,
+    pub tags: Vec<Tag>,
+}
+
+impl Shape for TagResourceRequest {
+    const SCHEMA: &'static Schema = &TAG_RESOURCE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&TAG_RESOURCE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.tags = Shape::read_as(&TAG_LIST, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&TAG_RESOURCE_REQUEST, &mut |to| {
+            to.member(0, &TAG_RESOURCE_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &TAG_RESOURCE_REQUEST_MEMBERS[1])?;
+            self.tags.write_as(&TAG_LIST, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UntagResourceRequest {
+    pub key_id: String,
+    pub tag_keys: Vec<String>,
+}
+
+impl Shape for UntagResourceRequest {
+    const SCHEMA: &'static Schema = &UNTAG_RESOURCE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UNTAG_RESOURCE_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.tag_keys = Shape::read_as(&TAG_KEY_LIST, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UNTAG_RESOURCE_REQUEST, &mut |to| {
+            to.member(0, &UNTAG_RESOURCE_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &UNTAG_RESOURCE_REQUEST_MEMBERS[1])?;
+            self.tag_keys.write_as(&TAG_KEY_LIST, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateAliasRequest {
+    pub alias_name: String,
+    pub target_key_id: String,
+}
+
+impl Shape for UpdateAliasRequest {
+    const SCHEMA: &'static Schema = &UPDATE_ALIAS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_ALIAS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.alias_name = Shape::read_as(&ALIAS_NAME_TYPE, from)?,
+                1 => value.target_key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_ALIAS_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_ALIAS_REQUEST_MEMBERS[0])?;
+            self.alias_name.write_as(&ALIAS_NAME_TYPE, to)?;
+            to.member(1, &UPDATE_ALIAS_REQUEST_MEMBERS[1])?;
+            self.target_key_id.write_as(&KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateKeyDescriptionRequest {
+    pub key_id: String,
+    pub description: String,
+}
+
+impl Shape for UpdateKeyDescriptionRequest {
+    const SCHEMA: &'static Schema = &UPDATE_KEY_DESCRIPTION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_KEY_DESCRIPTION_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.description = Shape::read_as(&DESCRIPTION_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_KEY_DESCRIPTION_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_KEY_DESCRIPTION_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &UPDATE_KEY_DESCRIPTION_REQUEST_MEMBERS[1])?;
+            self.description.write_as(&DESCRIPTION_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct VerifyMacRequest {
+    pub message: Secret<Vec<u8>>,
+    pub key_id: String,
+    pub mac_algorithm: String,
+    pub mac: Vec<u8>,
+    pub grant_tokens: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+}
+
+impl Shape for VerifyMacRequest {
+    const SCHEMA: &'static Schema = &VERIFY_MAC_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&VERIFY_MAC_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.message = Shape::read_as(&PLAINTEXT_TYPE, from)?,
+                1 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                2 => value.mac_algorithm = Shape::read_as(&MAC_ALGORITHM_SPEC, from)?,
+                3 => value.mac = Shape::read_as(&CIPHERTEXT_TYPE, from)?,
+                4 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                5 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&VERIFY_MAC_REQUEST, &mut |to| {
+            to.member(0, &VERIFY_MAC_REQUEST_MEMBERS[0])?;
+            self.message.write_as(&PLAINTEXT_TYPE, to)?;
+            to.member(1, &VERIFY_MAC_REQUEST_MEMBERS[1])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(2, &VERIFY_MAC_REQUEST_MEMBERS[2])?;
+            self.mac_algorithm.write_as(&MAC_ALGORITHM_SPEC, to)?;
+            to.member(3, &VERIFY_MAC_REQUEST_MEMBERS[3])?;
+            self.mac.write_as(&CIPHERTEXT_TYPE, to)?;
+            if let Some(value) = &self.grant_tokens {
+                to.member(4, &VERIFY_MAC_REQUEST_MEMBERS[4])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(5, &VERIFY_MAC_REQUEST_MEMBERS[5])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct VerifyMacResponse {
+    pub key_id: Option<String>,
+    pub mac_valid: Option<bool>,
+    pub mac_algorithm: Option<String>,
+}
+
+impl Shape for VerifyMacResponse {
+    const SCHEMA: &'static Schema = &VERIFY_MAC_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&VERIFY_MAC_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.mac_valid = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.mac_algorithm = Some(Shape::read_as(&MAC_ALGORITHM_SPEC, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&VERIFY_MAC_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &VERIFY_MAC_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.mac_valid {
+                to.member(1, &VERIFY_MAC_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.mac_algorithm {
+                to.member(2, &VERIFY_MAC_RESPONSE_MEMBERS[2])?;
+                value.write_as(&MAC_ALGORITHM_SPEC, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct XksKeyConfigurationType {
+    pub id: Option<String>,
+}
+
+impl Shape for XksKeyConfigurationType {
+    const SCHEMA: &'static Schema = &XKS_KEY_CONFIGURATION_TYPE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&XKS_KEY_CONFIGURATION_TYPE, &mut |index, from| {
+            if index == 0 {
+                value.id = Some(Shape::read_as(&XKS_KEY_ID_TYPE, from)?);
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&XKS_KEY_CONFIGURATION_TYPE, &mut |to| {
+            if let Some(value) = &self.id {
+                to.member(0, &XKS_KEY_CONFIGURATION_TYPE_MEMBERS[0])?;
+                value.write_as(&XKS_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+static AWS_ACCOUNT_ID_TYPE: Schema = Schema::plain("AWSAccountIdType", Kind::String);
+
+static ALIAS_LIST: Schema = Schema::plain(
+    "AliasList",
+    Kind::List(&Element { schema: &ALIAS_LIST_ENTRY, wire: "member", flat: false }),
+);
+
+static ALIAS_LIST_ENTRY_MEMBERS: [Member; 5] = [
+    Member { name: "AliasName", wire: "AliasName", required: false, schema: &ALIAS_NAME_TYPE },
+    Member { name: "AliasArn", wire: "AliasArn", required: false, schema: &ARN_TYPE },
+    Member { name: "TargetKeyId", wire: "TargetKeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "CreationDate", wire: "CreationDate", required: false, schema: &DATE_TYPE },
+    Member { name: "LastUpdatedDate", wire: "LastUpdatedDate", required: false, schema: &DATE_TYPE },
+];
+
+static ALIAS_LIST_ENTRY: Schema = Schema::plain("AliasListEntry", Kind::Structure(&ALIAS_LIST_ENTRY_MEMBERS));
+
+static ALIAS_NAME_TYPE_PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9:/_-]+$", "^[a-zA-Z0-9:/_-]+$");
+
+static ALIAS_NAME_TYPE: Schema = Schema {
+    name: "AliasNameType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(256), pattern: Some(&ALIAS_NAME_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static ARN_TYPE: Schema = Schema {
+    name: "ArnType",
+    kind: Kind::String,
+    limits: Limits { min: Some(20), max: Some(2048), ..Limits::NONE },
+    sensitive: false,
+};
+
 static ATTESTATION_DOCUMENT_TYPE: Schema = Schema {
     name: "AttestationDocumentType",
     kind: Kind::Blob,
@@ -438,10 +4284,143 @@ static BACKING_KEY_ID_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static BOOLEAN_TYPE: Schema = Schema::plain("BooleanType", Kind::Boolean);
+
+static CANCEL_KEY_DELETION_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE }];
+
+static CANCEL_KEY_DELETION_REQUEST: Schema =
+    Schema::plain("CancelKeyDeletionRequest", Kind::Structure(&CANCEL_KEY_DELETION_REQUEST_MEMBERS));
+
+static CANCEL_KEY_DELETION_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE }];
+
+static CANCEL_KEY_DELETION_RESPONSE: Schema =
+    Schema::plain("CancelKeyDeletionResponse", Kind::Structure(&CANCEL_KEY_DELETION_RESPONSE_MEMBERS));
+
 static CIPHERTEXT_TYPE: Schema = Schema {
     name: "CiphertextType",
     kind: Kind::Blob,
     limits: Limits { min: Some(1), max: Some(6144), ..Limits::NONE },
+    sensitive: false,
+};
+
+static CLOUD_HSM_CLUSTER_ID_TYPE_PATTERN: Pattern =
+    Pattern::new("cluster-[2-7a-zA-Z]{11,16}", "cluster-[2-7a-zA-Z]{11,16}");
+
+static CLOUD_HSM_CLUSTER_ID_TYPE: Schema = Schema {
+    name: "CloudHsmClusterIdType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(19),
+        max: Some(24),
+        pattern: Some(&CLOUD_HSM_CLUSTER_ID_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static CREATE_ALIAS_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "AliasName", wire: "AliasName", required: true, schema: &ALIAS_NAME_TYPE },
+    Member { name: "TargetKeyId", wire: "TargetKeyId", required: true, schema: &KEY_ID_TYPE },
+];
+
+static CREATE_ALIAS_REQUEST: Schema =
+    Schema::plain("CreateAliasRequest", Kind::Structure(&CREATE_ALIAS_REQUEST_MEMBERS));
+
+static CREATE_GRANT_REQUEST_MEMBERS: [Member; 10] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member {
+        name: "GranteePrincipal",
+        wire: "GranteePrincipal",
+        required: false,
+        schema: &PRINCIPAL_ID_TYPE,
+    },
+    Member {
+        name: "RetiringPrincipal",
+        wire: "RetiringPrincipal",
+        required: false,
+        schema: &PRINCIPAL_ID_TYPE,
+    },
+    Member { name: "Operations", wire: "Operations", required: true, schema: &GRANT_OPERATION_LIST },
+    Member { name: "Constraints", wire: "Constraints", required: false, schema: &GRANT_CONSTRAINTS },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member { name: "Name", wire: "Name", required: false, schema: &GRANT_NAME_TYPE },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+    Member {
+        name: "GranteeServicePrincipal",
+        wire: "GranteeServicePrincipal",
+        required: false,
+        schema: &SERVICE_PRINCIPAL_TYPE,
+    },
+    Member {
+        name: "RetiringServicePrincipal",
+        wire: "RetiringServicePrincipal",
+        required: false,
+        schema: &SERVICE_PRINCIPAL_TYPE,
+    },
+];
+
+static CREATE_GRANT_REQUEST: Schema =
+    Schema::plain("CreateGrantRequest", Kind::Structure(&CREATE_GRANT_REQUEST_MEMBERS));
+
+static CREATE_GRANT_RESPONSE_MEMBERS: [Member; 2] = [
+    Member { name: "GrantToken", wire: "GrantToken", required: false, schema: &GRANT_TOKEN_TYPE },
+    Member { name: "GrantId", wire: "GrantId", required: false, schema: &GRANT_ID_TYPE },
+];
+
+static CREATE_GRANT_RESPONSE: Schema =
+    Schema::plain("CreateGrantResponse", Kind::Structure(&CREATE_GRANT_RESPONSE_MEMBERS));
+
+static CREATE_KEY_REQUEST_MEMBERS: [Member; 11] = [
+    Member { name: "Policy", wire: "Policy", required: false, schema: &POLICY_TYPE },
+    Member { name: "Description", wire: "Description", required: false, schema: &DESCRIPTION_TYPE },
+    Member { name: "KeyUsage", wire: "KeyUsage", required: false, schema: &KEY_USAGE_TYPE },
+    Member {
+        name: "CustomerMasterKeySpec",
+        wire: "CustomerMasterKeySpec",
+        required: false,
+        schema: &CUSTOMER_MASTER_KEY_SPEC,
+    },
+    Member { name: "KeySpec", wire: "KeySpec", required: false, schema: &KEY_SPEC },
+    Member { name: "Origin", wire: "Origin", required: false, schema: &ORIGIN_TYPE },
+    Member {
+        name: "CustomKeyStoreId",
+        wire: "CustomKeyStoreId",
+        required: false,
+        schema: &CUSTOM_KEY_STORE_ID_TYPE,
+    },
+    Member {
+        name: "BypassPolicyLockoutSafetyCheck",
+        wire: "BypassPolicyLockoutSafetyCheck",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST },
+    Member { name: "MultiRegion", wire: "MultiRegion", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+    Member { name: "XksKeyId", wire: "XksKeyId", required: false, schema: &XKS_KEY_ID_TYPE },
+];
+
+static CREATE_KEY_REQUEST: Schema =
+    Schema::plain("CreateKeyRequest", Kind::Structure(&CREATE_KEY_REQUEST_MEMBERS));
+
+static CREATE_KEY_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "KeyMetadata", wire: "KeyMetadata", required: false, schema: &KEY_METADATA }];
+
+static CREATE_KEY_RESPONSE: Schema =
+    Schema::plain("CreateKeyResponse", Kind::Structure(&CREATE_KEY_RESPONSE_MEMBERS));
+
+static CUSTOM_KEY_STORE_ID_TYPE: Schema = Schema {
+    name: "CustomKeyStoreIdType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(64), ..Limits::NONE },
+    sensitive: false,
+};
+
+static CUSTOMER_MASTER_KEY_SPEC: Schema = Schema {
+    name: "CustomerMasterKeySpec",
+    kind: Kind::String,
+    limits: Limits { values: CustomerMasterKeySpec::NAMES, ..Limits::NONE },
     sensitive: false,
 };
 
@@ -451,6 +4430,8 @@ static DATA_KEY_SPEC: Schema = Schema {
     limits: Limits { values: DataKeySpec::NAMES, ..Limits::NONE },
     sensitive: false,
 };
+
+static DATE_TYPE: Schema = Schema::plain("DateType", Kind::Timestamp);
 
 static DECRYPT_REQUEST_MEMBERS: [Member; 8] = [
     Member { name: "CiphertextBlob", wire: "CiphertextBlob", required: false, schema: &CIPHERTEXT_TYPE },
@@ -501,6 +4482,45 @@ static DECRYPT_RESPONSE_MEMBERS: [Member; 5] = [
 static DECRYPT_RESPONSE: Schema =
     Schema::plain("DecryptResponse", Kind::Structure(&DECRYPT_RESPONSE_MEMBERS));
 
+static DELETE_ALIAS_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "AliasName", wire: "AliasName", required: true, schema: &ALIAS_NAME_TYPE }];
+
+static DELETE_ALIAS_REQUEST: Schema =
+    Schema::plain("DeleteAliasRequest", Kind::Structure(&DELETE_ALIAS_REQUEST_MEMBERS));
+
+static DESCRIBE_KEY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+];
+
+static DESCRIBE_KEY_REQUEST: Schema =
+    Schema::plain("DescribeKeyRequest", Kind::Structure(&DESCRIBE_KEY_REQUEST_MEMBERS));
+
+static DESCRIBE_KEY_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "KeyMetadata", wire: "KeyMetadata", required: false, schema: &KEY_METADATA }];
+
+static DESCRIBE_KEY_RESPONSE: Schema =
+    Schema::plain("DescribeKeyResponse", Kind::Structure(&DESCRIBE_KEY_RESPONSE_MEMBERS));
+
+static DESCRIPTION_TYPE: Schema = Schema {
+    name: "DescriptionType",
+    kind: Kind::String,
+    limits: Limits { min: Some(0), max: Some(8192), ..Limits::NONE },
+    sensitive: false,
+};
+
+static DISABLE_KEY_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE }];
+
+static DISABLE_KEY_REQUEST: Schema =
+    Schema::plain("DisableKeyRequest", Kind::Structure(&DISABLE_KEY_REQUEST_MEMBERS));
+
+static DISABLE_KEY_ROTATION_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE }];
+
+static DISABLE_KEY_ROTATION_REQUEST: Schema =
+    Schema::plain("DisableKeyRotationRequest", Kind::Structure(&DISABLE_KEY_ROTATION_REQUEST_MEMBERS));
+
 static DRY_RUN_MODIFIER_LIST: Schema = Schema::plain(
     "DryRunModifierList",
     Kind::List(&Element { schema: &DRY_RUN_MODIFIER_TYPE, wire: "member", flat: false }),
@@ -513,12 +4533,83 @@ static DRY_RUN_MODIFIER_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static ENABLE_KEY_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE }];
+
+static ENABLE_KEY_REQUEST: Schema =
+    Schema::plain("EnableKeyRequest", Kind::Structure(&ENABLE_KEY_REQUEST_MEMBERS));
+
+static ENABLE_KEY_ROTATION_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member {
+        name: "RotationPeriodInDays",
+        wire: "RotationPeriodInDays",
+        required: false,
+        schema: &ROTATION_PERIOD_IN_DAYS_TYPE,
+    },
+];
+
+static ENABLE_KEY_ROTATION_REQUEST: Schema =
+    Schema::plain("EnableKeyRotationRequest", Kind::Structure(&ENABLE_KEY_ROTATION_REQUEST_MEMBERS));
+
+static ENCAPSULATION_ALGORITHM_SPEC: Schema = Schema {
+    name: "EncapsulationAlgorithmSpec",
+    kind: Kind::String,
+    limits: Limits { values: EncapsulationAlgorithmSpec::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static ENCAPSULATION_ALGORITHM_SPEC_LIST: Schema = Schema::plain(
+    "EncapsulationAlgorithmSpecList",
+    Kind::List(&Element { schema: &ENCAPSULATION_ALGORITHM_SPEC, wire: "member", flat: false }),
+);
+
+static ENCRYPT_REQUEST_MEMBERS: [Member; 6] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "Plaintext", wire: "Plaintext", required: true, schema: &PLAINTEXT_TYPE },
+    Member {
+        name: "EncryptionContext",
+        wire: "EncryptionContext",
+        required: false,
+        schema: &ENCRYPTION_CONTEXT_TYPE,
+    },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member {
+        name: "EncryptionAlgorithm",
+        wire: "EncryptionAlgorithm",
+        required: false,
+        schema: &ENCRYPTION_ALGORITHM_SPEC,
+    },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+];
+
+static ENCRYPT_REQUEST: Schema = Schema::plain("EncryptRequest", Kind::Structure(&ENCRYPT_REQUEST_MEMBERS));
+
+static ENCRYPT_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "CiphertextBlob", wire: "CiphertextBlob", required: false, schema: &CIPHERTEXT_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member {
+        name: "EncryptionAlgorithm",
+        wire: "EncryptionAlgorithm",
+        required: false,
+        schema: &ENCRYPTION_ALGORITHM_SPEC,
+    },
+];
+
+static ENCRYPT_RESPONSE: Schema =
+    Schema::plain("EncryptResponse", Kind::Structure(&ENCRYPT_RESPONSE_MEMBERS));
+
 static ENCRYPTION_ALGORITHM_SPEC: Schema = Schema {
     name: "EncryptionAlgorithmSpec",
     kind: Kind::String,
     limits: Limits { values: EncryptionAlgorithmSpec::NAMES, ..Limits::NONE },
     sensitive: false,
 };
+
+static ENCRYPTION_ALGORITHM_SPEC_LIST: Schema = Schema::plain(
+    "EncryptionAlgorithmSpecList",
+    Kind::List(&Element { schema: &ENCRYPTION_ALGORITHM_SPEC, wire: "member", flat: false }),
+);
 
 static ENCRYPTION_CONTEXT_KEY: Schema = Schema::plain("EncryptionContextKey", Kind::String);
 
@@ -534,6 +4625,13 @@ static ENCRYPTION_CONTEXT_TYPE: Schema = Schema::plain(
 );
 
 static ENCRYPTION_CONTEXT_VALUE: Schema = Schema::plain("EncryptionContextValue", Kind::String);
+
+static EXPIRATION_MODEL_TYPE: Schema = Schema {
+    name: "ExpirationModelType",
+    kind: Kind::String,
+    limits: Limits { values: ExpirationModelType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
 
 static GENERATE_DATA_KEY_REQUEST_MEMBERS: [Member; 7] = [
     Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
@@ -569,6 +4667,236 @@ static GENERATE_DATA_KEY_RESPONSE_MEMBERS: [Member; 5] = [
 static GENERATE_DATA_KEY_RESPONSE: Schema =
     Schema::plain("GenerateDataKeyResponse", Kind::Structure(&GENERATE_DATA_KEY_RESPONSE_MEMBERS));
 
+static GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST_MEMBERS: [Member; 6] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member {
+        name: "EncryptionContext",
+        wire: "EncryptionContext",
+        required: false,
+        schema: &ENCRYPTION_CONTEXT_TYPE,
+    },
+    Member { name: "KeySpec", wire: "KeySpec", required: false, schema: &DATA_KEY_SPEC },
+    Member { name: "NumberOfBytes", wire: "NumberOfBytes", required: false, schema: &NUMBER_OF_BYTES_TYPE },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+];
+
+static GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST: Schema = Schema::plain(
+    "GenerateDataKeyWithoutPlaintextRequest",
+    Kind::Structure(&GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST_MEMBERS),
+);
+
+static GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "CiphertextBlob", wire: "CiphertextBlob", required: false, schema: &CIPHERTEXT_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "KeyMaterialId", wire: "KeyMaterialId", required: false, schema: &BACKING_KEY_ID_TYPE },
+];
+
+static GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE: Schema = Schema::plain(
+    "GenerateDataKeyWithoutPlaintextResponse",
+    Kind::Structure(&GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS),
+);
+
+static GENERATE_MAC_REQUEST_MEMBERS: [Member; 5] = [
+    Member { name: "Message", wire: "Message", required: true, schema: &PLAINTEXT_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "MacAlgorithm", wire: "MacAlgorithm", required: true, schema: &MAC_ALGORITHM_SPEC },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+];
+
+static GENERATE_MAC_REQUEST: Schema =
+    Schema::plain("GenerateMacRequest", Kind::Structure(&GENERATE_MAC_REQUEST_MEMBERS));
+
+static GENERATE_MAC_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Mac", wire: "Mac", required: false, schema: &CIPHERTEXT_TYPE },
+    Member { name: "MacAlgorithm", wire: "MacAlgorithm", required: false, schema: &MAC_ALGORITHM_SPEC },
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+];
+
+static GENERATE_MAC_RESPONSE: Schema =
+    Schema::plain("GenerateMacResponse", Kind::Structure(&GENERATE_MAC_RESPONSE_MEMBERS));
+
+static GENERATE_RANDOM_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "NumberOfBytes", wire: "NumberOfBytes", required: false, schema: &NUMBER_OF_BYTES_TYPE },
+    Member {
+        name: "CustomKeyStoreId",
+        wire: "CustomKeyStoreId",
+        required: false,
+        schema: &CUSTOM_KEY_STORE_ID_TYPE,
+    },
+    Member { name: "Recipient", wire: "Recipient", required: false, schema: &RECIPIENT_INFO },
+];
+
+static GENERATE_RANDOM_REQUEST: Schema =
+    Schema::plain("GenerateRandomRequest", Kind::Structure(&GENERATE_RANDOM_REQUEST_MEMBERS));
+
+static GENERATE_RANDOM_RESPONSE_MEMBERS: [Member; 2] = [
+    Member { name: "Plaintext", wire: "Plaintext", required: false, schema: &PLAINTEXT_TYPE },
+    Member {
+        name: "CiphertextForRecipient",
+        wire: "CiphertextForRecipient",
+        required: false,
+        schema: &CIPHERTEXT_TYPE,
+    },
+];
+
+static GENERATE_RANDOM_RESPONSE: Schema =
+    Schema::plain("GenerateRandomResponse", Kind::Structure(&GENERATE_RANDOM_RESPONSE_MEMBERS));
+
+static GET_KEY_POLICY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &POLICY_NAME_TYPE },
+];
+
+static GET_KEY_POLICY_REQUEST: Schema =
+    Schema::plain("GetKeyPolicyRequest", Kind::Structure(&GET_KEY_POLICY_REQUEST_MEMBERS));
+
+static GET_KEY_POLICY_RESPONSE_MEMBERS: [Member; 2] = [
+    Member { name: "Policy", wire: "Policy", required: false, schema: &POLICY_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &POLICY_NAME_TYPE },
+];
+
+static GET_KEY_POLICY_RESPONSE: Schema =
+    Schema::plain("GetKeyPolicyResponse", Kind::Structure(&GET_KEY_POLICY_RESPONSE_MEMBERS));
+
+static GET_KEY_ROTATION_STATUS_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE }];
+
+static GET_KEY_ROTATION_STATUS_REQUEST: Schema =
+    Schema::plain("GetKeyRotationStatusRequest", Kind::Structure(&GET_KEY_ROTATION_STATUS_REQUEST_MEMBERS));
+
+static GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS: [Member; 5] = [
+    Member { name: "KeyRotationEnabled", wire: "KeyRotationEnabled", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member {
+        name: "RotationPeriodInDays",
+        wire: "RotationPeriodInDays",
+        required: false,
+        schema: &ROTATION_PERIOD_IN_DAYS_TYPE,
+    },
+    Member { name: "NextRotationDate", wire: "NextRotationDate", required: false, schema: &DATE_TYPE },
+    Member {
+        name: "OnDemandRotationStartDate",
+        wire: "OnDemandRotationStartDate",
+        required: false,
+        schema: &DATE_TYPE,
+    },
+];
+
+static GET_KEY_ROTATION_STATUS_RESPONSE: Schema =
+    Schema::plain("GetKeyRotationStatusResponse", Kind::Structure(&GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS));
+
+static GRANT_CONSTRAINT_SOURCE_ARN_TYPE_PATTERN: Pattern = Pattern::new(
+    "^arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+$",
+    "^arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+$",
+);
+
+static GRANT_CONSTRAINT_SOURCE_ARN_TYPE: Schema = Schema {
+    name: "GrantConstraintSourceArnType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(20),
+        max: Some(512),
+        pattern: Some(&GRANT_CONSTRAINT_SOURCE_ARN_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static GRANT_CONSTRAINTS_MEMBERS: [Member; 3] = [
+    Member {
+        name: "EncryptionContextSubset",
+        wire: "EncryptionContextSubset",
+        required: false,
+        schema: &ENCRYPTION_CONTEXT_TYPE,
+    },
+    Member {
+        name: "EncryptionContextEquals",
+        wire: "EncryptionContextEquals",
+        required: false,
+        schema: &ENCRYPTION_CONTEXT_TYPE,
+    },
+    Member {
+        name: "SourceArn",
+        wire: "SourceArn",
+        required: false,
+        schema: &GRANT_CONSTRAINT_SOURCE_ARN_TYPE,
+    },
+];
+
+static GRANT_CONSTRAINTS: Schema =
+    Schema::plain("GrantConstraints", Kind::Structure(&GRANT_CONSTRAINTS_MEMBERS));
+
+static GRANT_ID_TYPE: Schema = Schema {
+    name: "GrantIdType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), ..Limits::NONE },
+    sensitive: false,
+};
+
+static GRANT_LIST: Schema = Schema::plain(
+    "GrantList",
+    Kind::List(&Element { schema: &GRANT_LIST_ENTRY, wire: "member", flat: false }),
+);
+
+static GRANT_LIST_ENTRY_MEMBERS: [Member; 11] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "GrantId", wire: "GrantId", required: false, schema: &GRANT_ID_TYPE },
+    Member { name: "Name", wire: "Name", required: false, schema: &GRANT_NAME_TYPE },
+    Member { name: "CreationDate", wire: "CreationDate", required: false, schema: &DATE_TYPE },
+    Member {
+        name: "GranteePrincipal",
+        wire: "GranteePrincipal",
+        required: false,
+        schema: &PRINCIPAL_ID_TYPE,
+    },
+    Member {
+        name: "RetiringPrincipal",
+        wire: "RetiringPrincipal",
+        required: false,
+        schema: &PRINCIPAL_ID_TYPE,
+    },
+    Member { name: "IssuingAccount", wire: "IssuingAccount", required: false, schema: &PRINCIPAL_ID_TYPE },
+    Member { name: "Operations", wire: "Operations", required: false, schema: &GRANT_OPERATION_LIST },
+    Member { name: "Constraints", wire: "Constraints", required: false, schema: &GRANT_CONSTRAINTS },
+    Member {
+        name: "GranteeServicePrincipal",
+        wire: "GranteeServicePrincipal",
+        required: false,
+        schema: &SERVICE_PRINCIPAL_TYPE,
+    },
+    Member {
+        name: "RetiringServicePrincipal",
+        wire: "RetiringServicePrincipal",
+        required: false,
+        schema: &SERVICE_PRINCIPAL_TYPE,
+    },
+];
+
+static GRANT_LIST_ENTRY: Schema = Schema::plain("GrantListEntry", Kind::Structure(&GRANT_LIST_ENTRY_MEMBERS));
+
+static GRANT_NAME_TYPE_PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9:/_-]+$", "^[a-zA-Z0-9:/_-]+$");
+
+static GRANT_NAME_TYPE: Schema = Schema {
+    name: "GrantNameType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(256), pattern: Some(&GRANT_NAME_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static GRANT_OPERATION: Schema = Schema {
+    name: "GrantOperation",
+    kind: Kind::String,
+    limits: Limits { values: GrantOperation::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static GRANT_OPERATION_LIST: Schema = Schema::plain(
+    "GrantOperationList",
+    Kind::List(&Element { schema: &GRANT_OPERATION, wire: "member", flat: false }),
+);
+
 static GRANT_TOKEN_LIST: Schema = Schema {
     name: "GrantTokenList",
     kind: Kind::List(&Element { schema: &GRANT_TOKEN_TYPE, wire: "member", flat: false }),
@@ -582,6 +4910,32 @@ static GRANT_TOKEN_TYPE: Schema = Schema {
     limits: Limits { min: Some(1), max: Some(8192), ..Limits::NONE },
     sensitive: false,
 };
+
+static IMPORT_STATE: Schema = Schema {
+    name: "ImportState",
+    kind: Kind::String,
+    limits: Limits { values: ImportState::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static INCLUDE_KEY_MATERIAL: Schema = Schema {
+    name: "IncludeKeyMaterial",
+    kind: Kind::String,
+    limits: Limits { values: IncludeKeyMaterial::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static KEY_AGREEMENT_ALGORITHM_SPEC: Schema = Schema {
+    name: "KeyAgreementAlgorithmSpec",
+    kind: Kind::String,
+    limits: Limits { values: KeyAgreementAlgorithmSpec::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static KEY_AGREEMENT_ALGORITHM_SPEC_LIST: Schema = Schema::plain(
+    "KeyAgreementAlgorithmSpecList",
+    Kind::List(&Element { schema: &KEY_AGREEMENT_ALGORITHM_SPEC, wire: "member", flat: false }),
+);
 
 static KEY_ENCRYPTION_MECHANISM: Schema = Schema {
     name: "KeyEncryptionMechanism",
@@ -597,6 +4951,371 @@ static KEY_ID_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static KEY_LIST: Schema =
+    Schema::plain("KeyList", Kind::List(&Element { schema: &KEY_LIST_ENTRY, wire: "member", flat: false }));
+
+static KEY_LIST_ENTRY_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "KeyArn", wire: "KeyArn", required: false, schema: &ARN_TYPE },
+];
+
+static KEY_LIST_ENTRY: Schema = Schema::plain("KeyListEntry", Kind::Structure(&KEY_LIST_ENTRY_MEMBERS));
+
+static KEY_MANAGER_TYPE: Schema = Schema {
+    name: "KeyManagerType",
+    kind: Kind::String,
+    limits: Limits { values: KeyManagerType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static KEY_MATERIAL_DESCRIPTION_TYPE_PATTERN: Pattern =
+    Pattern::new("^[a-zA-Z0-9:/_\\s.-]+$", "^[a-zA-Z0-9:/_\\s.-]+$");
+
+static KEY_MATERIAL_DESCRIPTION_TYPE: Schema = Schema {
+    name: "KeyMaterialDescriptionType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(0),
+        max: Some(256),
+        pattern: Some(&KEY_MATERIAL_DESCRIPTION_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static KEY_MATERIAL_STATE: Schema = Schema {
+    name: "KeyMaterialState",
+    kind: Kind::String,
+    limits: Limits { values: KeyMaterialState::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static KEY_METADATA_MEMBERS: [Member; 27] = [
+    Member { name: "AWSAccountId", wire: "AWSAccountId", required: false, schema: &AWS_ACCOUNT_ID_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "Arn", wire: "Arn", required: false, schema: &ARN_TYPE },
+    Member { name: "CreationDate", wire: "CreationDate", required: false, schema: &DATE_TYPE },
+    Member { name: "Enabled", wire: "Enabled", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "Description", wire: "Description", required: false, schema: &DESCRIPTION_TYPE },
+    Member { name: "KeyUsage", wire: "KeyUsage", required: false, schema: &KEY_USAGE_TYPE },
+    Member { name: "KeyState", wire: "KeyState", required: false, schema: &KEY_STATE },
+    Member { name: "DeletionDate", wire: "DeletionDate", required: false, schema: &DATE_TYPE },
+    Member { name: "ValidTo", wire: "ValidTo", required: false, schema: &DATE_TYPE },
+    Member { name: "Origin", wire: "Origin", required: false, schema: &ORIGIN_TYPE },
+    Member {
+        name: "CustomKeyStoreId",
+        wire: "CustomKeyStoreId",
+        required: false,
+        schema: &CUSTOM_KEY_STORE_ID_TYPE,
+    },
+    Member {
+        name: "CloudHsmClusterId",
+        wire: "CloudHsmClusterId",
+        required: false,
+        schema: &CLOUD_HSM_CLUSTER_ID_TYPE,
+    },
+    Member {
+        name: "ExpirationModel",
+        wire: "ExpirationModel",
+        required: false,
+        schema: &EXPIRATION_MODEL_TYPE,
+    },
+    Member { name: "KeyManager", wire: "KeyManager", required: false, schema: &KEY_MANAGER_TYPE },
+    Member {
+        name: "CustomerMasterKeySpec",
+        wire: "CustomerMasterKeySpec",
+        required: false,
+        schema: &CUSTOMER_MASTER_KEY_SPEC,
+    },
+    Member { name: "KeySpec", wire: "KeySpec", required: false, schema: &KEY_SPEC },
+    Member {
+        name: "EncryptionAlgorithms",
+        wire: "EncryptionAlgorithms",
+        required: false,
+        schema: &ENCRYPTION_ALGORITHM_SPEC_LIST,
+    },
+    Member {
+        name: "SigningAlgorithms",
+        wire: "SigningAlgorithms",
+        required: false,
+        schema: &SIGNING_ALGORITHM_SPEC_LIST,
+    },
+    Member {
+        name: "KeyAgreementAlgorithms",
+        wire: "KeyAgreementAlgorithms",
+        required: false,
+        schema: &KEY_AGREEMENT_ALGORITHM_SPEC_LIST,
+    },
+    Member {
+        name: "EncapsulationAlgorithms",
+        wire: "EncapsulationAlgorithms",
+        required: false,
+        schema: &ENCAPSULATION_ALGORITHM_SPEC_LIST,
+    },
+    Member { name: "MultiRegion", wire: "MultiRegion", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+    Member {
+        name: "MultiRegionConfiguration",
+        wire: "MultiRegionConfiguration",
+        required: false,
+        schema: &MULTI_REGION_CONFIGURATION,
+    },
+    Member {
+        name: "PendingDeletionWindowInDays",
+        wire: "PendingDeletionWindowInDays",
+        required: false,
+        schema: &PENDING_WINDOW_IN_DAYS_TYPE,
+    },
+    Member {
+        name: "MacAlgorithms",
+        wire: "MacAlgorithms",
+        required: false,
+        schema: &MAC_ALGORITHM_SPEC_LIST,
+    },
+    Member {
+        name: "XksKeyConfiguration",
+        wire: "XksKeyConfiguration",
+        required: false,
+        schema: &XKS_KEY_CONFIGURATION_TYPE,
+    },
+    Member {
+        name: "CurrentKeyMaterialId",
+        wire: "CurrentKeyMaterialId",
+        required: false,
+        schema: &BACKING_KEY_ID_TYPE,
+    },
+];
+
+static KEY_METADATA: Schema = Schema::plain("KeyMetadata", Kind::Structure(&KEY_METADATA_MEMBERS));
+
+static KEY_SPEC: Schema = Schema {
+    name: "KeySpec",
+    kind: Kind::String,
+    limits: Limits { values: KeySpec::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static KEY_STATE: Schema = Schema {
+    name: "KeyState",
+    kind: Kind::String,
+    limits: Limits { values: KeyState::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static KEY_USAGE_TYPE: Schema = Schema {
+    name: "KeyUsageType",
+    kind: Kind::String,
+    limits: Limits { values: KeyUsageType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static LIMIT_TYPE: Schema = Schema {
+    name: "LimitType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(1), max: Some(1000), ..Limits::NONE },
+    sensitive: false,
+};
+
+static LIST_ALIASES_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "Limit", wire: "Limit", required: false, schema: &LIMIT_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+];
+
+static LIST_ALIASES_REQUEST: Schema =
+    Schema::plain("ListAliasesRequest", Kind::Structure(&LIST_ALIASES_REQUEST_MEMBERS));
+
+static LIST_ALIASES_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Aliases", wire: "Aliases", required: false, schema: &ALIAS_LIST },
+    Member { name: "NextMarker", wire: "NextMarker", required: false, schema: &MARKER_TYPE },
+    Member { name: "Truncated", wire: "Truncated", required: false, schema: &BOOLEAN_TYPE },
+];
+
+static LIST_ALIASES_RESPONSE: Schema =
+    Schema::plain("ListAliasesResponse", Kind::Structure(&LIST_ALIASES_RESPONSE_MEMBERS));
+
+static LIST_GRANTS_REQUEST_MEMBERS: [Member; 6] = [
+    Member { name: "Limit", wire: "Limit", required: false, schema: &LIMIT_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "GrantId", wire: "GrantId", required: false, schema: &GRANT_ID_TYPE },
+    Member {
+        name: "GranteePrincipal",
+        wire: "GranteePrincipal",
+        required: false,
+        schema: &PRINCIPAL_ID_TYPE,
+    },
+    Member {
+        name: "GranteeServicePrincipal",
+        wire: "GranteeServicePrincipal",
+        required: false,
+        schema: &SERVICE_PRINCIPAL_TYPE,
+    },
+];
+
+static LIST_GRANTS_REQUEST: Schema =
+    Schema::plain("ListGrantsRequest", Kind::Structure(&LIST_GRANTS_REQUEST_MEMBERS));
+
+static LIST_GRANTS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Grants", wire: "Grants", required: false, schema: &GRANT_LIST },
+    Member { name: "NextMarker", wire: "NextMarker", required: false, schema: &MARKER_TYPE },
+    Member { name: "Truncated", wire: "Truncated", required: false, schema: &BOOLEAN_TYPE },
+];
+
+static LIST_GRANTS_RESPONSE: Schema =
+    Schema::plain("ListGrantsResponse", Kind::Structure(&LIST_GRANTS_RESPONSE_MEMBERS));
+
+static LIST_KEY_POLICIES_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "Limit", wire: "Limit", required: false, schema: &LIMIT_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+];
+
+static LIST_KEY_POLICIES_REQUEST: Schema =
+    Schema::plain("ListKeyPoliciesRequest", Kind::Structure(&LIST_KEY_POLICIES_REQUEST_MEMBERS));
+
+static LIST_KEY_POLICIES_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "PolicyNames", wire: "PolicyNames", required: false, schema: &POLICY_NAME_LIST },
+    Member { name: "NextMarker", wire: "NextMarker", required: false, schema: &MARKER_TYPE },
+    Member { name: "Truncated", wire: "Truncated", required: false, schema: &BOOLEAN_TYPE },
+];
+
+static LIST_KEY_POLICIES_RESPONSE: Schema =
+    Schema::plain("ListKeyPoliciesResponse", Kind::Structure(&LIST_KEY_POLICIES_RESPONSE_MEMBERS));
+
+static LIST_KEY_ROTATIONS_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member {
+        name: "IncludeKeyMaterial",
+        wire: "IncludeKeyMaterial",
+        required: false,
+        schema: &INCLUDE_KEY_MATERIAL,
+    },
+    Member { name: "Limit", wire: "Limit", required: false, schema: &LIMIT_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+];
+
+static LIST_KEY_ROTATIONS_REQUEST: Schema =
+    Schema::plain("ListKeyRotationsRequest", Kind::Structure(&LIST_KEY_ROTATIONS_REQUEST_MEMBERS));
+
+static LIST_KEY_ROTATIONS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Rotations", wire: "Rotations", required: false, schema: &ROTATIONS_LIST },
+    Member { name: "NextMarker", wire: "NextMarker", required: false, schema: &MARKER_TYPE },
+    Member { name: "Truncated", wire: "Truncated", required: false, schema: &BOOLEAN_TYPE },
+];
+
+static LIST_KEY_ROTATIONS_RESPONSE: Schema =
+    Schema::plain("ListKeyRotationsResponse", Kind::Structure(&LIST_KEY_ROTATIONS_RESPONSE_MEMBERS));
+
+static LIST_KEYS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "Limit", wire: "Limit", required: false, schema: &LIMIT_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member { name: "ResourceOwners", wire: "ResourceOwners", required: false, schema: &RESOURCE_OWNERS_LIST },
+];
+
+static LIST_KEYS_REQUEST: Schema =
+    Schema::plain("ListKeysRequest", Kind::Structure(&LIST_KEYS_REQUEST_MEMBERS));
+
+static LIST_KEYS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Keys", wire: "Keys", required: false, schema: &KEY_LIST },
+    Member { name: "NextMarker", wire: "NextMarker", required: false, schema: &MARKER_TYPE },
+    Member { name: "Truncated", wire: "Truncated", required: false, schema: &BOOLEAN_TYPE },
+];
+
+static LIST_KEYS_RESPONSE: Schema =
+    Schema::plain("ListKeysResponse", Kind::Structure(&LIST_KEYS_RESPONSE_MEMBERS));
+
+static LIST_RESOURCE_TAGS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "Limit", wire: "Limit", required: false, schema: &LIMIT_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+];
+
+static LIST_RESOURCE_TAGS_REQUEST: Schema =
+    Schema::plain("ListResourceTagsRequest", Kind::Structure(&LIST_RESOURCE_TAGS_REQUEST_MEMBERS));
+
+static LIST_RESOURCE_TAGS_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST },
+    Member { name: "NextMarker", wire: "NextMarker", required: false, schema: &MARKER_TYPE },
+    Member { name: "Truncated", wire: "Truncated", required: false, schema: &BOOLEAN_TYPE },
+];
+
+static LIST_RESOURCE_TAGS_RESPONSE: Schema =
+    Schema::plain("ListResourceTagsResponse", Kind::Structure(&LIST_RESOURCE_TAGS_RESPONSE_MEMBERS));
+
+static LIST_RETIRABLE_GRANTS_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "Limit", wire: "Limit", required: false, schema: &LIMIT_TYPE },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &MARKER_TYPE },
+    Member {
+        name: "RetiringPrincipal",
+        wire: "RetiringPrincipal",
+        required: false,
+        schema: &PRINCIPAL_ID_TYPE,
+    },
+    Member {
+        name: "RetiringServicePrincipal",
+        wire: "RetiringServicePrincipal",
+        required: false,
+        schema: &SERVICE_PRINCIPAL_TYPE,
+    },
+];
+
+static LIST_RETIRABLE_GRANTS_REQUEST: Schema =
+    Schema::plain("ListRetirableGrantsRequest", Kind::Structure(&LIST_RETIRABLE_GRANTS_REQUEST_MEMBERS));
+
+static MAC_ALGORITHM_SPEC: Schema = Schema {
+    name: "MacAlgorithmSpec",
+    kind: Kind::String,
+    limits: Limits { values: MacAlgorithmSpec::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static MAC_ALGORITHM_SPEC_LIST: Schema = Schema::plain(
+    "MacAlgorithmSpecList",
+    Kind::List(&Element { schema: &MAC_ALGORITHM_SPEC, wire: "member", flat: false }),
+);
+
+static MARKER_TYPE_PATTERN: Pattern = Pattern::new("[\\u0020-\\u00FF]*", "[\\u0020-\\u00FF]*");
+
+static MARKER_TYPE: Schema = Schema {
+    name: "MarkerType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(1024), pattern: Some(&MARKER_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static MULTI_REGION_CONFIGURATION_MEMBERS: [Member; 3] = [
+    Member {
+        name: "MultiRegionKeyType",
+        wire: "MultiRegionKeyType",
+        required: false,
+        schema: &MULTI_REGION_KEY_TYPE,
+    },
+    Member { name: "PrimaryKey", wire: "PrimaryKey", required: false, schema: &MULTI_REGION_KEY },
+    Member { name: "ReplicaKeys", wire: "ReplicaKeys", required: false, schema: &MULTI_REGION_KEY_LIST },
+];
+
+static MULTI_REGION_CONFIGURATION: Schema =
+    Schema::plain("MultiRegionConfiguration", Kind::Structure(&MULTI_REGION_CONFIGURATION_MEMBERS));
+
+static MULTI_REGION_KEY_MEMBERS: [Member; 2] = [
+    Member { name: "Arn", wire: "Arn", required: false, schema: &ARN_TYPE },
+    Member { name: "Region", wire: "Region", required: false, schema: &REGION_TYPE },
+];
+
+static MULTI_REGION_KEY: Schema = Schema::plain("MultiRegionKey", Kind::Structure(&MULTI_REGION_KEY_MEMBERS));
+
+static MULTI_REGION_KEY_LIST: Schema = Schema::plain(
+    "MultiRegionKeyList",
+    Kind::List(&Element { schema: &MULTI_REGION_KEY, wire: "member", flat: false }),
+);
+
+static MULTI_REGION_KEY_TYPE: Schema = Schema {
+    name: "MultiRegionKeyType",
+    kind: Kind::String,
+    limits: Limits { values: MultiRegionKeyType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
 static NULLABLE_BOOLEAN_TYPE: Schema = Schema::plain("NullableBooleanType", Kind::Boolean);
 
 static NUMBER_OF_BYTES_TYPE: Schema = Schema {
@@ -606,12 +5325,153 @@ static NUMBER_OF_BYTES_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static ORIGIN_TYPE: Schema = Schema {
+    name: "OriginType",
+    kind: Kind::String,
+    limits: Limits { values: OriginType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static PENDING_WINDOW_IN_DAYS_TYPE: Schema = Schema {
+    name: "PendingWindowInDaysType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(1), max: Some(365), ..Limits::NONE },
+    sensitive: false,
+};
+
 static PLAINTEXT_TYPE: Schema = Schema {
     name: "PlaintextType",
     kind: Kind::Blob,
     limits: Limits { min: Some(1), max: Some(4096), ..Limits::NONE },
     sensitive: true,
 };
+
+static POLICY_NAME_LIST: Schema = Schema::plain(
+    "PolicyNameList",
+    Kind::List(&Element { schema: &POLICY_NAME_TYPE, wire: "member", flat: false }),
+);
+
+static POLICY_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w]+", "[\\w]+");
+
+static POLICY_NAME_TYPE: Schema = Schema {
+    name: "PolicyNameType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&POLICY_NAME_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static POLICY_TYPE_PATTERN: Pattern =
+    Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+
+static POLICY_TYPE: Schema = Schema {
+    name: "PolicyType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(131072), pattern: Some(&POLICY_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static PRINCIPAL_ID_TYPE_PATTERN: Pattern = Pattern::new("^[\\w+=,.@:/-]+$", "^[\\w+=,.@:/-]+$");
+
+static PRINCIPAL_ID_TYPE: Schema = Schema {
+    name: "PrincipalIdType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(1),
+        max: Some(256),
+        pattern: Some(&PRINCIPAL_ID_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static PUT_KEY_POLICY_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &POLICY_NAME_TYPE },
+    Member { name: "Policy", wire: "Policy", required: true, schema: &POLICY_TYPE },
+    Member {
+        name: "BypassPolicyLockoutSafetyCheck",
+        wire: "BypassPolicyLockoutSafetyCheck",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+];
+
+static PUT_KEY_POLICY_REQUEST: Schema =
+    Schema::plain("PutKeyPolicyRequest", Kind::Structure(&PUT_KEY_POLICY_REQUEST_MEMBERS));
+
+static RE_ENCRYPT_REQUEST_MEMBERS: [Member; 10] = [
+    Member { name: "CiphertextBlob", wire: "CiphertextBlob", required: false, schema: &CIPHERTEXT_TYPE },
+    Member {
+        name: "SourceEncryptionContext",
+        wire: "SourceEncryptionContext",
+        required: false,
+        schema: &ENCRYPTION_CONTEXT_TYPE,
+    },
+    Member { name: "SourceKeyId", wire: "SourceKeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "DestinationKeyId", wire: "DestinationKeyId", required: true, schema: &KEY_ID_TYPE },
+    Member {
+        name: "DestinationEncryptionContext",
+        wire: "DestinationEncryptionContext",
+        required: false,
+        schema: &ENCRYPTION_CONTEXT_TYPE,
+    },
+    Member {
+        name: "SourceEncryptionAlgorithm",
+        wire: "SourceEncryptionAlgorithm",
+        required: false,
+        schema: &ENCRYPTION_ALGORITHM_SPEC,
+    },
+    Member {
+        name: "DestinationEncryptionAlgorithm",
+        wire: "DestinationEncryptionAlgorithm",
+        required: false,
+        schema: &ENCRYPTION_ALGORITHM_SPEC,
+    },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+    Member {
+        name: "DryRunModifiers",
+        wire: "DryRunModifiers",
+        required: false,
+        schema: &DRY_RUN_MODIFIER_LIST,
+    },
+];
+
+static RE_ENCRYPT_REQUEST: Schema =
+    Schema::plain("ReEncryptRequest", Kind::Structure(&RE_ENCRYPT_REQUEST_MEMBERS));
+
+static RE_ENCRYPT_RESPONSE_MEMBERS: [Member; 7] = [
+    Member { name: "CiphertextBlob", wire: "CiphertextBlob", required: false, schema: &CIPHERTEXT_TYPE },
+    Member { name: "SourceKeyId", wire: "SourceKeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member {
+        name: "SourceEncryptionAlgorithm",
+        wire: "SourceEncryptionAlgorithm",
+        required: false,
+        schema: &ENCRYPTION_ALGORITHM_SPEC,
+    },
+    Member {
+        name: "DestinationEncryptionAlgorithm",
+        wire: "DestinationEncryptionAlgorithm",
+        required: false,
+        schema: &ENCRYPTION_ALGORITHM_SPEC,
+    },
+    Member {
+        name: "SourceKeyMaterialId",
+        wire: "SourceKeyMaterialId",
+        required: false,
+        schema: &BACKING_KEY_ID_TYPE,
+    },
+    Member {
+        name: "DestinationKeyMaterialId",
+        wire: "DestinationKeyMaterialId",
+        required: false,
+        schema: &BACKING_KEY_ID_TYPE,
+    },
+];
+
+static RE_ENCRYPT_RESPONSE: Schema =
+    Schema::plain("ReEncryptResponse", Kind::Structure(&RE_ENCRYPT_RESPONSE_MEMBERS));
 
 static RECIPIENT_INFO_MEMBERS: [Member; 2] = [
     Member {
@@ -629,3 +5489,258 @@ static RECIPIENT_INFO_MEMBERS: [Member; 2] = [
 ];
 
 static RECIPIENT_INFO: Schema = Schema::plain("RecipientInfo", Kind::Structure(&RECIPIENT_INFO_MEMBERS));
+
+static REGION_TYPE_PATTERN: Pattern = Pattern::new("^([a-z]+-){2,3}\\d+$", "^([a-z]+-){2,3}\\d+$");
+
+static REGION_TYPE: Schema = Schema {
+    name: "RegionType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(32), pattern: Some(&REGION_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
+
+static RESOURCE_OWNER_TYPE: Schema = Schema {
+    name: "ResourceOwnerType",
+    kind: Kind::String,
+    limits: Limits { values: ResourceOwnerType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static RESOURCE_OWNERS_LIST: Schema = Schema {
+    name: "ResourceOwnersList",
+    kind: Kind::List(&Element { schema: &RESOURCE_OWNER_TYPE, wire: "member", flat: false }),
+    limits: Limits { min: Some(1), max: Some(2), ..Limits::NONE },
+    sensitive: false,
+};
+
+static RETIRE_GRANT_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "GrantToken", wire: "GrantToken", required: false, schema: &GRANT_TOKEN_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "GrantId", wire: "GrantId", required: false, schema: &GRANT_ID_TYPE },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+];
+
+static RETIRE_GRANT_REQUEST: Schema =
+    Schema::plain("RetireGrantRequest", Kind::Structure(&RETIRE_GRANT_REQUEST_MEMBERS));
+
+static REVOKE_GRANT_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "GrantId", wire: "GrantId", required: true, schema: &GRANT_ID_TYPE },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+];
+
+static REVOKE_GRANT_REQUEST: Schema =
+    Schema::plain("RevokeGrantRequest", Kind::Structure(&REVOKE_GRANT_REQUEST_MEMBERS));
+
+static ROTATE_KEY_ON_DEMAND_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE }];
+
+static ROTATE_KEY_ON_DEMAND_REQUEST: Schema =
+    Schema::plain("RotateKeyOnDemandRequest", Kind::Structure(&ROTATE_KEY_ON_DEMAND_REQUEST_MEMBERS));
+
+static ROTATE_KEY_ON_DEMAND_RESPONSE_MEMBERS: [Member; 1] =
+    [Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE }];
+
+static ROTATE_KEY_ON_DEMAND_RESPONSE: Schema =
+    Schema::plain("RotateKeyOnDemandResponse", Kind::Structure(&ROTATE_KEY_ON_DEMAND_RESPONSE_MEMBERS));
+
+static ROTATION_PERIOD_IN_DAYS_TYPE: Schema = Schema {
+    name: "RotationPeriodInDaysType",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(90), max: Some(2560), ..Limits::NONE },
+    sensitive: false,
+};
+
+static ROTATION_TYPE: Schema = Schema {
+    name: "RotationType",
+    kind: Kind::String,
+    limits: Limits { values: RotationType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static ROTATIONS_LIST: Schema = Schema::plain(
+    "RotationsList",
+    Kind::List(&Element { schema: &ROTATIONS_LIST_ENTRY, wire: "member", flat: false }),
+);
+
+static ROTATIONS_LIST_ENTRY_MEMBERS: [Member; 9] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "KeyMaterialId", wire: "KeyMaterialId", required: false, schema: &BACKING_KEY_ID_TYPE },
+    Member {
+        name: "KeyMaterialDescription",
+        wire: "KeyMaterialDescription",
+        required: false,
+        schema: &KEY_MATERIAL_DESCRIPTION_TYPE,
+    },
+    Member { name: "ImportState", wire: "ImportState", required: false, schema: &IMPORT_STATE },
+    Member {
+        name: "KeyMaterialState",
+        wire: "KeyMaterialState",
+        required: false,
+        schema: &KEY_MATERIAL_STATE,
+    },
+    Member {
+        name: "ExpirationModel",
+        wire: "ExpirationModel",
+        required: false,
+        schema: &EXPIRATION_MODEL_TYPE,
+    },
+    Member { name: "ValidTo", wire: "ValidTo", required: false, schema: &DATE_TYPE },
+    Member { name: "RotationDate", wire: "RotationDate", required: false, schema: &DATE_TYPE },
+    Member { name: "RotationType", wire: "RotationType", required: false, schema: &ROTATION_TYPE },
+];
+
+static ROTATIONS_LIST_ENTRY: Schema =
+    Schema::plain("RotationsListEntry", Kind::Structure(&ROTATIONS_LIST_ENTRY_MEMBERS));
+
+static SCHEDULE_KEY_DELETION_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member {
+        name: "PendingWindowInDays",
+        wire: "PendingWindowInDays",
+        required: false,
+        schema: &PENDING_WINDOW_IN_DAYS_TYPE,
+    },
+];
+
+static SCHEDULE_KEY_DELETION_REQUEST: Schema =
+    Schema::plain("ScheduleKeyDeletionRequest", Kind::Structure(&SCHEDULE_KEY_DELETION_REQUEST_MEMBERS));
+
+static SCHEDULE_KEY_DELETION_RESPONSE_MEMBERS: [Member; 4] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "DeletionDate", wire: "DeletionDate", required: false, schema: &DATE_TYPE },
+    Member { name: "KeyState", wire: "KeyState", required: false, schema: &KEY_STATE },
+    Member {
+        name: "PendingWindowInDays",
+        wire: "PendingWindowInDays",
+        required: false,
+        schema: &PENDING_WINDOW_IN_DAYS_TYPE,
+    },
+];
+
+static SCHEDULE_KEY_DELETION_RESPONSE: Schema =
+    Schema::plain("ScheduleKeyDeletionResponse", Kind::Structure(&SCHEDULE_KEY_DELETION_RESPONSE_MEMBERS));
+
+static SERVICE_PRINCIPAL_TYPE_PATTERN: Pattern = Pattern::new(
+    "^([A-Za-z0-9\\-]+)\\.([A-Za-z0-9\\-]+)(\\.[A-Za-z0-9\\-]+)+$",
+    "^([A-Za-z0-9\\-]+)\\.([A-Za-z0-9\\-]+)(\\.[A-Za-z0-9\\-]+)+$",
+);
+
+static SERVICE_PRINCIPAL_TYPE: Schema = Schema {
+    name: "ServicePrincipalType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some(&SERVICE_PRINCIPAL_TYPE_PATTERN),
+        ..Limits::NONE
+    },
+    sensitive: false,
+};
+
+static SIGNING_ALGORITHM_SPEC: Schema = Schema {
+    name: "SigningAlgorithmSpec",
+    kind: Kind::String,
+    limits: Limits { values: SigningAlgorithmSpec::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static SIGNING_ALGORITHM_SPEC_LIST: Schema = Schema::plain(
+    "SigningAlgorithmSpecList",
+    Kind::List(&Element { schema: &SIGNING_ALGORITHM_SPEC, wire: "member", flat: false }),
+);
+
+static TAG_MEMBERS: [Member; 2] = [
+    Member { name: "TagKey", wire: "TagKey", required: true, schema: &TAG_KEY_TYPE },
+    Member { name: "TagValue", wire: "TagValue", required: true, schema: &TAG_VALUE_TYPE },
+];
+
+static TAG: Schema = Schema::plain("Tag", Kind::Structure(&TAG_MEMBERS));
+
+static TAG_KEY_LIST: Schema =
+    Schema::plain("TagKeyList", Kind::List(&Element { schema: &TAG_KEY_TYPE, wire: "member", flat: false }));
+
+static TAG_KEY_TYPE: Schema = Schema {
+    name: "TagKeyType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), ..Limits::NONE },
+    sensitive: false,
+};
+
+static TAG_LIST: Schema =
+    Schema::plain("TagList", Kind::List(&Element { schema: &TAG, wire: "member", flat: false }));
+
+static TAG_RESOURCE_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "Tags", wire: "Tags", required: true, schema: &TAG_LIST },
+];
+
+static TAG_RESOURCE_REQUEST: Schema =
+    Schema::plain("TagResourceRequest", Kind::Structure(&TAG_RESOURCE_REQUEST_MEMBERS));
+
+static TAG_VALUE_TYPE: Schema = Schema {
+    name: "TagValueType",
+    kind: Kind::String,
+    limits: Limits { min: Some(0), max: Some(256), ..Limits::NONE },
+    sensitive: false,
+};
+
+static UNTAG_RESOURCE_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "TagKeys", wire: "TagKeys", required: true, schema: &TAG_KEY_LIST },
+];
+
+static UNTAG_RESOURCE_REQUEST: Schema =
+    Schema::plain("UntagResourceRequest", Kind::Structure(&UNTAG_RESOURCE_REQUEST_MEMBERS));
+
+static UPDATE_ALIAS_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "AliasName", wire: "AliasName", required: true, schema: &ALIAS_NAME_TYPE },
+    Member { name: "TargetKeyId", wire: "TargetKeyId", required: true, schema: &KEY_ID_TYPE },
+];
+
+static UPDATE_ALIAS_REQUEST: Schema =
+    Schema::plain("UpdateAliasRequest", Kind::Structure(&UPDATE_ALIAS_REQUEST_MEMBERS));
+
+static UPDATE_KEY_DESCRIPTION_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "Description", wire: "Description", required: true, schema: &DESCRIPTION_TYPE },
+];
+
+static UPDATE_KEY_DESCRIPTION_REQUEST: Schema =
+    Schema::plain("UpdateKeyDescriptionRequest", Kind::Structure(&UPDATE_KEY_DESCRIPTION_REQUEST_MEMBERS));
+
+static VERIFY_MAC_REQUEST_MEMBERS: [Member; 6] = [
+    Member { name: "Message", wire: "Message", required: true, schema: &PLAINTEXT_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "MacAlgorithm", wire: "MacAlgorithm", required: true, schema: &MAC_ALGORITHM_SPEC },
+    Member { name: "Mac", wire: "Mac", required: true, schema: &CIPHERTEXT_TYPE },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+];
+
+static VERIFY_MAC_REQUEST: Schema =
+    Schema::plain("VerifyMacRequest", Kind::Structure(&VERIFY_MAC_REQUEST_MEMBERS));
+
+static VERIFY_MAC_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "MacValid", wire: "MacValid", required: false, schema: &BOOLEAN_TYPE },
+    Member { name: "MacAlgorithm", wire: "MacAlgorithm", required: false, schema: &MAC_ALGORITHM_SPEC },
+];
+
+static VERIFY_MAC_RESPONSE: Schema =
+    Schema::plain("VerifyMacResponse", Kind::Structure(&VERIFY_MAC_RESPONSE_MEMBERS));
+
+static XKS_KEY_CONFIGURATION_TYPE_MEMBERS: [Member; 1] =
+    [Member { name: "Id", wire: "Id", required: false, schema: &XKS_KEY_ID_TYPE }];
+
+static XKS_KEY_CONFIGURATION_TYPE: Schema =
+    Schema::plain("XksKeyConfigurationType", Kind::Structure(&XKS_KEY_CONFIGURATION_TYPE_MEMBERS));
+
+static XKS_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9-_.]+$", "^[a-zA-Z0-9-_.]+$");
+
+static XKS_KEY_ID_TYPE: Schema = Schema {
+    name: "XksKeyIdType",
+    kind: Kind::String,
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&XKS_KEY_ID_TYPE_PATTERN), ..Limits::NONE },
+    sensitive: false,
+};
