@@ -167,9 +167,8 @@ impl From<KmsError> for ApiError {
             }
 
             KmsError::InvalidCiphertext => err::invalid_ciphertext(""),
-            KmsError::CiphertextMissing => err::validation(
-                "1 validation error detected: Value at 'ciphertextBlob' failed to satisfy constraint: Member must not be null",
-            ),
+            // Ours: the model asks for none, because a dry run may do without.
+            KmsError::CiphertextMissing => err::validation("You must specify a CiphertextBlob."),
             // Ours: the model declares no error for it.
             KmsError::Recipient => err::validation("Recipient isn't available in Coffer."),
             KmsError::IncorrectKey => err::incorrect_key(
