@@ -107,7 +107,7 @@ pub(super) static CREATE_GRANT: OperationSpec = OperationSpec {
     name: "CreateGrant",
     action: action::CREATE_GRANT,
     read_only: false,
-    body_limit: 262_144,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &[
@@ -220,7 +220,7 @@ pub(super) static DECRYPT: OperationSpec = OperationSpec {
     name: "Decrypt",
     action: action::DECRYPT,
     read_only: true,
-    body_limit: 262_144,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["EncryptionContext", "KeyId", "EncryptionAlgorithm", "DryRun"],
@@ -458,7 +458,7 @@ pub(super) static ENCRYPT: OperationSpec = OperationSpec {
     name: "Encrypt",
     action: action::ENCRYPT,
     read_only: true,
-    body_limit: 262_144,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"],
@@ -503,7 +503,7 @@ pub(super) static GENERATE_DATA_KEY: OperationSpec = OperationSpec {
     name: "GenerateDataKey",
     action: action::GENERATE_DATA_KEY,
     read_only: true,
-    body_limit: 262_144,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"],
@@ -547,7 +547,7 @@ pub(super) static GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: OperationSpec = Operation
     name: "GenerateDataKeyWithoutPlaintext",
     action: action::GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
     read_only: true,
-    body_limit: 262_144,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "DryRun"],
@@ -977,7 +977,7 @@ pub(super) static RE_ENCRYPT: OperationSpec = OperationSpec {
     name: "ReEncrypt",
     action: Action("kms:ReEncryptFrom"),
     read_only: true,
-    body_limit: 262_144,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &[
