@@ -49,7 +49,14 @@ pub(super) fn aim(
         }
     }
     for (member, value) in members {
-        aim_at(member, value, furniture, chance);
+        match spec.service.name {
+            // Its members are called the same and are something else. There is one key on every server.
+            "kms" if member.ends_with("KeyId") && member != "XksKeyId" && chance.below(2) == 0 => {
+                *value = "alias/aws/secretsmanager".into();
+            }
+            "kms" => {}
+            _ => aim_at(member, value, furniture, chance),
+        }
     }
     input.to_string().into_bytes()
 }
