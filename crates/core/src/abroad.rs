@@ -57,6 +57,12 @@ impl Cx<'_> {
         self.read_abroad(place, key)
     }
 
+    /// The other accounts that have something in the region of this call, for whoever has an id and no account to go with it.
+    pub fn other_accounts(&self) -> Vec<Partition> {
+        let here = |place: &Partition| place.region == *self.region() && place.account != self.account();
+        self.db().partitions().into_iter().filter(here).collect()
+    }
+
     fn read_abroad<R: Record>(&self, place: &Partition, key: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
         self.db().read::<R>(place, key).map_err(|error| self.internal(error))
     }

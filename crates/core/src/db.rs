@@ -197,6 +197,13 @@ impl Db {
         Ok(found.and_then(|found| found.record()))
     }
 
+    /// Every account and region in which something was ever stored, in order.
+    pub(crate) fn partitions(&self) -> Vec<Partition> {
+        let mut partitions: Vec<_> = self.memory.applied().keys().cloned().collect();
+        partitions.sort();
+        partitions
+    }
+
     pub(crate) fn locate(&self, partition: &Partition, table: Table, parts: &[&str]) -> names::Place {
         self.names.locate(&self.barrier, partition, table, parts)
     }

@@ -18,7 +18,7 @@ use coffer_types::{
     encoding::{BASE64URL_NOPAD, HEXLOWER},
 };
 
-use crate::{context::Context, error::KmsError, key::KeyRecord};
+use crate::{context::Context, error::KmsError, key::KeyRecord, named::Home};
 
 /// AWS's quota.
 const PER_KEY_MAX: i64 = 50_000;
@@ -138,23 +138,27 @@ fn names_of_caller(cx: &Cx<'_>) -> Vec<String> {
 }
 
 /// The grants that a key has for the caller.
-pub(crate) fn records_of_the_caller(cx: &Cx<'_>, key_id: &str) -> Result<Vec<Arc<GrantRecord>>, ApiError> {
+pub(crate) fn records_of_the_caller(
+    cx: &Cx<'_>,
+    home: &Home,
+    key_id: &str,
+) -> Result<Vec<Arc<GrantRecord>>, ApiError> {
     let mut grants = Vec::new();
     for name in names_of_caller(cx) {
-        let Some(list) = cx.part::<GranteeRecord>(&[key_id, &name])? else { continue };
+        let Some(list) = home.part::<GranteeRecord>(cx, &[key_id, &name])? else { continue };
         for grant_id in &list.grant_ids {
-            let grant = cx.part::<GrantRecord>(&[key_id, grant_id])?;
+            let grant = home.part::<GrantRecord>(cx, &[key_id, grant_id])?;
             grants.push(grant.ok_or_else(|| cx.internal("a grant is listed and is not there"))?);
         }
     }
     Ok(grants)
 }
 
-pub(crate) fn of_the_caller(cx: &Cx<'_>, key: &KeyRecord) -> Result<Vec<Grant>, ApiError> {
+pub(crate) fn of_the_caller(cx: &Cx<'_>, home: &Home, key: &KeyRecord) -> Result<Vec<Grant>, ApiError> {
     if key.grants == 0 {
         return Ok(Vec::new());
     }
-    Ok(records_of_the_caller(cx, &key.key_id)?.iter().map(|grant| grant.decided_by()).collect())
+    Ok(records_of_the_caller(cx, home, &key.key_id)?.iter().map(|grant| grant.decided_by()).collect())
 }
 
 impl GrantRecord {

@@ -4,9 +4,9 @@
 //! another account is looked for where the ARN says, if the operation goes there; one that is not there is refused like one that the
 //! caller may not use, so that nobody learns which keys others have.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
-use coffer_core::{Cx, Guarded, Listed, Permit, Resource};
+use coffer_core::{Cx, Guarded, Listed, Part, Partition, Permit, Resource};
 use coffer_policy::{Grant, Policy};
 use coffer_shape::{Action, ApiError, ConditionValue};
 use coffer_types::{Arn, PARTITION, Uuid};
@@ -40,10 +40,29 @@ pub(crate) enum Grants<'a> {
     These(&'a [Grant]),
 }
 
+/// Where a key is.
+#[derive(Debug)]
+pub(crate) enum Home {
+    /// Where the call runs.
+    Here,
+    /// In another account, for a call that runs elsewhere and only uses the key: that of a secret whose key somebody else lends.
+    Abroad(Partition),
+}
+
+impl Home {
+    pub(crate) fn part<R: Part>(&self, cx: &Cx<'_>, key: &[&str]) -> Result<Option<Arc<R>>, ApiError> {
+        match self {
+            Self::Here => cx.part(key),
+            Self::Abroad(home) => cx.part_abroad(home, key),
+        }
+    }
+}
+
 /// A key, and how it came to be meant.
 #[derive(Debug)]
 pub(crate) struct Named<'a> {
     arn: String,
+    home: Home,
     /// None where there is no such key.
     key: Option<Arc<KeyRecord>>,
     /// The alias that the caller wrote.
@@ -100,7 +119,7 @@ impl Resource for Named<'_> {
     /// Without one, nobody may.
     fn policy(&self, cx: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
         match &self.key {
-            Some(key) => policy::in_force(cx, key),
+            Some(key) => policy::in_force(cx, &self.home, key),
             None => Ok(None),
         }
     }
@@ -108,7 +127,7 @@ impl Resource for Named<'_> {
     fn grants(&self, cx: &Cx<'_>) -> Result<Vec<Grant>, ApiError> {
         match (&self.key, self.to.grants) {
             (_, Grants::These(grants)) => Ok(grants.to_vec()),
-            (Some(key), Grants::OfTheCaller) => grant::of_the_caller(cx, key),
+            (Some(key), Grants::OfTheCaller) => grant::of_the_caller(cx, &self.home, key),
             (None, Grants::OfTheCaller) => Ok(Vec::new()),
         }
     }
@@ -161,26 +180,41 @@ pub(crate) fn permitted_by_ciphertext(
     action: Action,
 ) -> Result<Arc<KeyRecord>, ApiError> {
     let key_id = Uuid::from_bytes(key_id).to_string();
-    let arn = cx.arn("kms", &format!("key/{key_id}")).to_string();
-    let mut is_there = false;
-    let named = cx.find_as::<KeyRecord, Named<'_>>(&[&key_id], |key| {
-        is_there = key.is_some();
-        Named { arn, key, alias: None, is_of_ciphertext: true, to }
-    })?;
-    if !is_there {
+    let is_there = Cell::new(false);
+    let found = |account, home| {
+        let arn = Arn::regional("kms", cx.region(), account, &format!("key/{key_id}")).to_string();
+        let is_there = &is_there;
+        move |key: Option<Arc<KeyRecord>>| {
+            is_there.set(key.is_some());
+            Named { arn, home, key, alias: None, is_of_ciphertext: true, to }
+        }
+    };
+    let mut named = cx.find_as::<KeyRecord, Named<'_>>(&[&key_id], found(cx.account(), Home::Here))?;
+    if !is_there.get() {
+        // A ciphertext says nothing of the account. AWS finds its key wherever that is, and so do we among the accounts of this
+        // deployment.
+        for place in cx.other_accounts().into_iter().take(ACCOUNTS_MAX) {
+            let home = Home::Abroad(place.clone());
+            named = cx.find_abroad::<KeyRecord, Named<'_>>(&place, &[&key_id], found(place.account, home))?;
+            if is_there.get() {
+                break;
+            }
+        }
+    }
+    if !is_there.get() {
         return Err(KmsError::InvalidCiphertext.into());
     }
     Ok(named.permit(cx, action)?.key()?)
 }
 
+/// Our choice: so many accounts are looked at for a key that nobody named.
+const ACCOUNTS_MAX: usize = 1000;
+
 /// The one place where a written key becomes a key.
 pub(crate) fn find<'a>(cx: &mut Cx<'_>, written: &str, to: Use<'a>) -> Result<Guarded<Named<'a>>, ApiError> {
     let name = match named_here(cx, written)? {
         Place::Here(name) => name,
-        Place::Elsewhere(arn) => {
-            let named = Named { arn, key: None, alias: None, is_of_ciphertext: false, to };
-            return Ok(Guarded::new(named));
-        }
+        Place::Elsewhere(arn) => return find_abroad(cx, &arn, to),
     };
     let (key_id, alias) = if name.starts_with(alias::PREFIX) {
         (find_by_alias(cx, &name)?, Some(name))
@@ -194,13 +228,40 @@ pub(crate) fn find<'a>(cx: &mut Cx<'_>, written: &str, to: Use<'a>) -> Result<Gu
     let mut is_there = false;
     let named = cx.find_as::<KeyRecord, Named<'_>>(&[&key_id], |key| {
         is_there = key.is_some();
-        Named { arn: arn.clone(), key, alias, is_of_ciphertext: false, to }
+        Named { arn: arn.clone(), home: Home::Here, key, alias, is_of_ciphertext: false, to }
     })?;
     // At home a missing key is told from one that is denied, as on AWS.
     if !is_there && !cx.is_from_abroad() {
         return Err(KmsError::KeyNotFound { arn }.into());
     }
     Ok(named)
+}
+
+/// A key of another account than that in which the call runs. Its policy decides as it does at home; what is done to the key itself is
+/// never done from here.
+fn find_abroad<'a>(cx: &Cx<'_>, arn: &Arn, to: Use<'a>) -> Result<Guarded<Named<'a>>, ApiError> {
+    let nothing = |to| {
+        let arn = arn.to_string();
+        Guarded::new(Named { arn, home: Home::Here, key: None, alias: None, is_of_ciphertext: false, to })
+    };
+    let (Some(_), Ok(account)) = (to.context, arn.account().parse()) else { return Ok(nothing(to)) };
+    let home = Partition::new(account, cx.region().clone());
+    let (key_id, alias) = match arn.resource().strip_prefix("key/") {
+        Some(key_id) => (key_id.to_owned(), None),
+        None => match cx.part_abroad::<AliasRecord>(&home, &[arn.resource()])? {
+            Some(alias) => (alias.key_id.clone(), Some(alias.name.clone())),
+            None => return Ok(nothing(to)),
+        },
+    };
+    let arn = Arn::regional("kms", cx.region(), account, &format!("key/{key_id}")).to_string();
+    cx.find_abroad::<KeyRecord, Named<'_>>(&home.clone(), &[&key_id], |key| Named {
+        arn,
+        home: Home::Abroad(home),
+        key,
+        alias,
+        is_of_ciphertext: false,
+        to,
+    })
 }
 
 /// The id of the key that is written, whether it exists or not; what it stands for is asked about later. None for one elsewhere.
@@ -216,7 +277,7 @@ enum Place {
     /// What stands behind the account.
     Here(String),
     /// An ARN of another account, for an operation that does not go there.
-    Elsewhere(String),
+    Elsewhere(Arn),
 }
 
 fn named_here(cx: &Cx<'_>, written: &str) -> Result<Place, KmsError> {
@@ -234,7 +295,7 @@ fn named_here(cx: &Cx<'_>, written: &str) -> Result<Place, KmsError> {
         return Err(KmsError::InvalidArn { written: arn.region().to_owned() });
     }
     if arn.account() != cx.account().as_str() {
-        return Ok(Place::Elsewhere(written.to_owned()));
+        return Ok(Place::Elsewhere(arn));
     }
     Ok(Place::Here(resource.to_owned()))
 }

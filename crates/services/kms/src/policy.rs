@@ -12,7 +12,7 @@ use coffer_policy::{Document, Kind, Policy};
 use coffer_shape::{ApiError, ConditionValue};
 use coffer_types::{AccountId, Arn};
 
-use crate::{alias::SERVICE_KEYS, error::KmsError, key::KeyRecord};
+use crate::{alias::SERVICE_KEYS, error::KmsError, key::KeyRecord, named::Home};
 
 /// The only name that policies of keys have.
 pub(crate) const DEFAULT: &str = "default";
@@ -29,7 +29,7 @@ table! {
 }
 
 /// The policy that decides on a key together with those of the caller.
-pub(crate) fn in_force(cx: &Cx<'_>, key: &KeyRecord) -> Result<Option<Arc<Policy>>, ApiError> {
+pub(crate) fn in_force(cx: &Cx<'_>, home: &Home, key: &KeyRecord) -> Result<Option<Arc<Policy>>, ApiError> {
     if let Some(service) = &key.managed_by {
         // Who comes through the service needs the part that is the same for all such keys, and this is the way of every secret.
         if cx.via().is_some_and(|via| via.name == service) {
@@ -38,7 +38,7 @@ pub(crate) fn in_force(cx: &Cx<'_>, key: &KeyRecord) -> Result<Option<Arc<Policy
         let text = of_managed(service, cx.account(), cx.region().as_str());
         return Ok(Some(Arc::new(Policy::stored(DEFAULT, Kind::Resource, &text))));
     }
-    Ok(Some(Arc::clone(stored(cx, key)?.policy.policy(Kind::Resource, DEFAULT))))
+    Ok(Some(Arc::clone(stored(cx, home, key)?.policy.policy(Kind::Resource, DEFAULT))))
 }
 
 /// The text as it reads today.
@@ -46,13 +46,14 @@ pub(crate) fn shown(cx: &Cx<'_>, key: &KeyRecord) -> Result<String, ApiError> {
     if let Some(service) = &key.managed_by {
         return Ok(of_managed(service, cx.account(), cx.region().as_str()));
     }
-    stored(cx, key)?.policy.shown(cx, &|name| {
+    stored(cx, &Home::Here, key)?.policy.shown(cx, &|name| {
         name.parse::<AccountId>().ok().map(|account| Arn::global("iam", account, "root").to_string())
     })
 }
 
-fn stored(cx: &Cx<'_>, key: &KeyRecord) -> Result<Arc<PolicyRecord>, ApiError> {
-    cx.part::<PolicyRecord>(&[&key.key_id])?.ok_or_else(|| cx.internal("a key has lost its policy"))
+fn stored(cx: &Cx<'_>, home: &Home, key: &KeyRecord) -> Result<Arc<PolicyRecord>, ApiError> {
+    let policy = home.part::<PolicyRecord>(cx, &[&key.key_id])?;
+    policy.ok_or_else(|| cx.internal("a key has lost its policy"))
 }
 
 /// The policy of a key whose maker wrote none, in AWS's layout.

@@ -334,13 +334,25 @@ fn policy_sentence(malformed: &Malformed) -> String {
 pub(crate) enum KmsSide {
     Encrypt,
     Decrypt,
+    /// The same of a version that is not under the secret's key any more.
+    DecryptFormer,
 }
 
 /// A refusal of KMS in the words of Secrets Manager.
 pub(crate) fn from_kms(cx: &Cx<'_>, side: KmsSide, error: ApiError) -> ApiError {
     // E27
     if error.code() == "AccessDeniedException" {
-        return err::access_denied("Access to KMS is not allowed").because(error);
+        let sentence = match side {
+            KmsSide::Encrypt | KmsSide::Decrypt => "Access to KMS is not allowed",
+            KmsSide::DecryptFormer => {
+                "Access to KMS is not allowed. This version of secret is not encrypted with the current KMS key."
+            }
+        };
+        return err::access_denied(sentence).because(error);
+    }
+    if error.code() == "InvalidKeyUsageException" {
+        return err::invalid_parameter("Cannot generate a data key with an asymmetric KMS key")
+            .because(error);
     }
     if error.is_fault() {
         return cx.internal(error);
@@ -356,7 +368,7 @@ pub(crate) fn from_kms(cx: &Cx<'_>, side: KmsSide, error: ApiError) -> ApiError 
         KmsSide::Encrypt => {
             err::encryption_failure(format!("Secrets Manager can't encrypt the secret value: {detail}"))
         }
-        KmsSide::Decrypt => {
+        KmsSide::Decrypt | KmsSide::DecryptFormer => {
             err::decryption_failure(format!("Secrets Manager can't decrypt the secret value: {detail}"))
         }
     }

@@ -3,6 +3,7 @@
 //! The whole service at a glance: an operation is a function in [`ops`], the rules it follows sit on [`Secret`](secret::SecretRecord)
 //! and its versions, and every sentence a client can read as an error stands in `error.rs`.
 
+mod data_key;
 mod erasure;
 mod error;
 mod examined;

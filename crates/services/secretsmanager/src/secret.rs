@@ -45,6 +45,34 @@ record! {
         pub has_value: bool,
         /// The customer's key it is encrypted under, as an ARN; none for the default key.
         pub kms_key_arn: Option<String>,
+        /// Other keys that open it as well, as they are shown: the secret was under them before.
+        pub other_keys: Vec<String>,
+        /// The secret has another key now, and this version was not encrypted again.
+        pub under_former_key: bool,
+    }
+}
+
+/// How AWS shows the default key among those of a version.
+const DEFAULT_KEY_SHOWN: &str = "DefaultEncryptionKey";
+
+impl VersionEntry {
+    /// The keys that open it, as they are shown; the one that it was last encrypted under comes first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let newest = self.kms_key_arn.as_deref().unwrap_or(DEFAULT_KEY_SHOWN);
+        std::iter::once(newest).chain(self.other_keys.iter().map(String::as_str))
+    }
+
+    pub(crate) fn is_under(&self, kms_key_arn: Option<&str>) -> bool {
+        let shown = kms_key_arn.unwrap_or(DEFAULT_KEY_SHOWN);
+        self.keys().any(|key| key == shown)
+    }
+
+    /// It was encrypted under this key as well, or this is the key that counts again.
+    pub(crate) fn note_key(&mut self, kms_key_arn: Option<&str>) {
+        let before = std::mem::replace(&mut self.kms_key_arn, kms_key_arn.map(str::to_owned));
+        self.other_keys.insert(0, before.unwrap_or_else(|| DEFAULT_KEY_SHOWN.to_owned()));
+        let newest = kms_key_arn.unwrap_or(DEFAULT_KEY_SHOWN);
+        self.other_keys.retain(|key| key != newest);
     }
 }
 

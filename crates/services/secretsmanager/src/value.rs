@@ -3,23 +3,16 @@
 //! Each version has a data key of its own from KMS, bound to the secret and the version by the encryption context. The value is
 //! sealed with it here, and the plaintext key is gone when the call ends. The record around it is sealed once more by the store.
 
-use std::collections::BTreeMap;
-
 use coffer_core::{Cx, table};
 use coffer_crypto::{NONCE_LEN, constant_time_eq, open, seal};
-use coffer_model::kms;
-use coffer_shape::{ApiError, record};
-use coffer_types::{Arn, Secret};
+use coffer_shape::ApiError;
+use coffer_types::Secret;
 
 use crate::{
-    error::{KmsSide, SecretError, from_kms},
+    data_key::{self, WrappedKey},
+    error::SecretError,
     secret::{SecretRecord, VersionEntry},
 };
-
-/// The key that every account has, and what callers may call it.
-const DEFAULT_KEY: &str = "alias/aws/secretsmanager";
-/// The version id AWS uses while it tries out a key.
-const KEY_CHECK: &str = "RequestToValidateKeyAccess";
 
 /// A value as given: text or bytes, never both.
 #[derive(Debug)]
@@ -65,18 +58,11 @@ impl SecretValue {
     }
 }
 
-record! {
-    /// A data key, wrapped by one KMS key. A change of key adds a copy; the data key stays.
-    pub struct WrappedKey {
-        pub kms_key_arn: String,
-        pub blob: Vec<u8>,
-    }
-}
-
 table! {
     0x31 "secret-version", version 1, key (secret_arn, version_id), part;
 
     /// The sealed value of one version.
+    #[derive(Clone)]
     pub struct VersionRecord {
         pub secret_arn: String,
         pub version_id: String,
@@ -88,27 +74,6 @@ table! {
     }
 }
 
-/// The key a caller means: none for the default one, however it is written. What is no ARN is a key of his own account, also where
-/// the secret is another's.
-pub(crate) fn chosen_key(cx: &Cx<'_>, written: Option<String>) -> Option<String> {
-    let written = written.filter(|key| {
-        !key.is_empty() && key != DEFAULT_KEY && *key != cx.arn("kms", DEFAULT_KEY).to_string()
-    })?;
-    if !cx.is_from_abroad() || written.starts_with("arn:") {
-        return Some(written);
-    }
-    let resource = if written.starts_with("alias/") { written } else { format!("key/{written}") };
-    Some(Arn::regional("kms", cx.region(), cx.caller().account, &resource).to_string())
-}
-
-/// The default key is for callers of its own account.
-fn ensure_not_abroad(cx: &Cx<'_>, secret: &SecretRecord) -> Result<(), SecretError> {
-    if secret.kms_key_id.is_none() && cx.is_from_abroad() {
-        return Err(SecretError::DefaultKeyAbroad);
-    }
-    Ok(())
-}
-
 /// Seals a value as a version of a secret and saves it.
 pub(crate) fn store_version(
     cx: &mut Cx<'_>,
@@ -116,8 +81,7 @@ pub(crate) fn store_version(
     version_id: &str,
     value: &SecretValue,
 ) -> Result<VersionEntry, ApiError> {
-    ensure_not_abroad(cx, secret)?;
-    let (data_key, wrapped) = data_key(cx, secret, version_id)?;
+    let (data_key, wrapped) = data_key::make(cx, secret, version_id)?;
     let mut nonce = [0; NONCE_LEN];
     cx.entropy().fill(&mut nonce);
     let mut sealed = Vec::with_capacity(value.bytes().len() + 16);
@@ -141,6 +105,7 @@ pub(crate) fn store_version(
         labels: Vec::new(),
         has_value: true,
         kms_key_arn,
+        ..VersionEntry::default()
     })
 }
 
@@ -150,29 +115,15 @@ pub(crate) fn open_version(
     secret: &SecretRecord,
     version_id: &str,
 ) -> Result<SecretValue, ApiError> {
-    ensure_not_abroad(cx, secret)?;
     let record = cx
         .part::<VersionRecord>(&[&secret.arn, version_id])?
         .ok_or_else(|| cx.internal(format!("a version of {} has lost its value", nameless(secret))))?;
-    let wrapped = record
-        .wrapped_keys
-        .last()
-        .ok_or_else(|| cx.internal(format!("a version of {} has no data key", nameless(secret))))?;
-    let answer = cx
-        .invoke::<kms::Decrypt>(kms::DecryptRequest {
-            ciphertext_blob: Some(wrapped.blob.clone()),
-            encryption_context: Some(context(&secret.arn, version_id)),
-            ..kms::DecryptRequest::default()
-        })
-        .map_err(|error| from_kms(cx, KmsSide::Decrypt, error))?;
-
-    let data_key = answer.plaintext.unwrap_or_default();
+    let key = data_key::open(cx, secret, version_id, &record.wrapped_keys)?;
     let mut plaintext = record.sealed.clone();
-    let opened = match (data_key.expose().as_slice().try_into(), record.nonce.as_slice().try_into()) {
-        (Ok(key), Ok(nonce)) => {
-            open(key, nonce, &associated_data(&secret.arn, version_id, &record.kind), &mut plaintext).is_ok()
-        }
-        _ => false,
+    let associated = associated_data(&secret.arn, version_id, &record.kind);
+    let opened = match record.nonce.as_slice().try_into() {
+        Ok(nonce) => open(key.expose(), nonce, &associated, &mut plaintext).is_ok(),
+        Err(_) => false,
     };
     let plaintext = Secret::new(plaintext);
     if !opened {
@@ -188,57 +139,19 @@ pub(crate) fn open_version(
     Ok(SecretValue::String(Secret::new(text)))
 }
 
-/// Tries a key out before it is set: a data key is made, opened again and thrown away.
-pub(crate) fn check_key(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiError> {
-    let (_, wrapped) = data_key(cx, secret, KEY_CHECK)?;
-    cx.invoke::<kms::Decrypt>(kms::DecryptRequest {
-        ciphertext_blob: Some(wrapped.blob),
-        encryption_context: Some(context(&secret.arn, KEY_CHECK)),
-        ..kms::DecryptRequest::default()
-    })
-    .map(drop)
-    .map_err(|error| from_kms(cx, KmsSide::Decrypt, error))
-}
-
-fn data_key(
-    cx: &mut Cx<'_>,
-    secret: &SecretRecord,
-    version_id: &str,
-) -> Result<(Secret<[u8; 32]>, WrappedKey), ApiError> {
-    let answer = cx
-        .invoke::<kms::GenerateDataKey>(kms::GenerateDataKeyRequest {
-            key_id: secret.kms_key_id.clone().unwrap_or_else(|| DEFAULT_KEY.to_owned()),
-            key_spec: Some(String::from("AES_256")),
-            encryption_context: Some(context(&secret.arn, version_id)),
-            ..kms::GenerateDataKeyRequest::default()
-        })
-        .map_err(|error| from_kms(cx, KmsSide::Encrypt, error))?;
-    let plaintext = answer.plaintext.unwrap_or_default();
-    let key = plaintext
-        .expose()
-        .as_slice()
-        .try_into()
-        .map(Secret::new)
-        .map_err(|_| cx.internal("a data key of another length"))?;
-    let wrapped = WrappedKey {
-        kms_key_arn: answer.key_id.unwrap_or_default(),
-        blob: answer.ciphertext_blob.unwrap_or_default(),
-    };
-    Ok((key, wrapped))
+/// As on AWS, whoever makes a secret under a customer's key, or gives it another value with UpdateSecret, must also be able to read what
+/// he has written.
+pub(crate) fn prove(cx: &mut Cx<'_>, secret: &SecretRecord, version_id: &str) -> Result<(), ApiError> {
+    if secret.kms_key_id.is_some() {
+        open_version(cx, secret, version_id)?;
+    }
+    Ok(())
 }
 
 /// What a log may call a secret: the random end of its ARN, which is unique enough to find it and tells nothing.
-fn nameless(secret: &SecretRecord) -> String {
+pub(crate) fn nameless(secret: &SecretRecord) -> String {
     let suffix = secret.arn.rsplit('-').next().unwrap_or_default();
     format!("the secret ending in -{suffix}")
-}
-
-/// AWS's encryption context: it shows in audit records and binds a data key to its place.
-fn context(secret_arn: &str, version_id: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (String::from("SecretARN"), secret_arn.to_owned()),
-        (String::from("SecretVersionId"), version_id.to_owned()),
-    ])
 }
 
 fn associated_data(secret_arn: &str, version_id: &str, kind: &str) -> Vec<u8> {

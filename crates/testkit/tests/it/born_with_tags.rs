@@ -8,10 +8,13 @@ const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","P
 const POLICY: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:ListKeys","Resource":"*"}]}"#;
 
+/// What makes something, what tagging it needs, and what has to be said.
+type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tags_from_the_beginning_need_the_permission_to_tag() {
     let server = TestServer::start(Engine::Memory, 41).await;
-    let cases: [(&str, &str, &[(&str, &str)]); 5] = [
+    let cases: [Case; 5] = [
         ("CreateUser", "iam:TagUser", &[("UserName", "new")]),
         ("CreateRole", "iam:TagRole", &[("RoleName", "new"), ("AssumeRolePolicyDocument", TRUST)]),
         ("CreatePolicy", "iam:TagPolicy", &[("PolicyName", "new"), ("PolicyDocument", POLICY)]),

@@ -32,10 +32,6 @@ impl Operation for CancelKeyDeletion {
     type Input = CancelKeyDeletionRequest;
     type Output = CancelKeyDeletionResponse;
     const SPEC: &'static OperationSpec = &CANCEL_KEY_DELETION;
-
-    fn owner(input: &CancelKeyDeletionRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static CANCEL_KEY_DELETION: OperationSpec = OperationSpec {
@@ -306,10 +302,6 @@ impl Operation for DisableKey {
     type Input = DisableKeyRequest;
     type Output = Empty;
     const SPEC: &'static OperationSpec = &DISABLE_KEY;
-
-    fn owner(input: &DisableKeyRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static DISABLE_KEY: OperationSpec = OperationSpec {
@@ -339,10 +331,6 @@ impl Operation for DisableKeyRotation {
     type Input = DisableKeyRotationRequest;
     type Output = Empty;
     const SPEC: &'static OperationSpec = &DISABLE_KEY_ROTATION;
-
-    fn owner(input: &DisableKeyRotationRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static DISABLE_KEY_ROTATION: OperationSpec = OperationSpec {
@@ -374,10 +362,6 @@ impl Operation for EnableKey {
     type Input = EnableKeyRequest;
     type Output = Empty;
     const SPEC: &'static OperationSpec = &ENABLE_KEY;
-
-    fn owner(input: &EnableKeyRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static ENABLE_KEY: OperationSpec = OperationSpec {
@@ -408,10 +392,6 @@ impl Operation for EnableKeyRotation {
     type Input = EnableKeyRotationRequest;
     type Output = Empty;
     const SPEC: &'static OperationSpec = &ENABLE_KEY_ROTATION;
-
-    fn owner(input: &EnableKeyRotationRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static ENABLE_KEY_ROTATION: OperationSpec = OperationSpec {
@@ -645,10 +625,6 @@ impl Operation for GetKeyPolicy {
     type Input = GetKeyPolicyRequest;
     type Output = GetKeyPolicyResponse;
     const SPEC: &'static OperationSpec = &GET_KEY_POLICY;
-
-    fn owner(input: &GetKeyPolicyRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static GET_KEY_POLICY: OperationSpec = OperationSpec {
@@ -780,10 +756,6 @@ impl Operation for ListKeyPolicies {
     type Input = ListKeyPoliciesRequest;
     type Output = ListKeyPoliciesResponse;
     const SPEC: &'static OperationSpec = &LIST_KEY_POLICIES;
-
-    fn owner(input: &ListKeyPoliciesRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static LIST_KEY_POLICIES: OperationSpec = OperationSpec {
@@ -870,10 +842,6 @@ impl Operation for ListResourceTags {
     type Input = ListResourceTagsRequest;
     type Output = ListResourceTagsResponse;
     const SPEC: &'static OperationSpec = &LIST_RESOURCE_TAGS;
-
-    fn owner(input: &ListResourceTagsRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static LIST_RESOURCE_TAGS: OperationSpec = OperationSpec {
@@ -926,10 +894,6 @@ impl Operation for PutKeyPolicy {
     type Input = PutKeyPolicyRequest;
     type Output = Empty;
     const SPEC: &'static OperationSpec = &PUT_KEY_POLICY;
-
-    fn owner(input: &PutKeyPolicyRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static PUT_KEY_POLICY: OperationSpec = OperationSpec {
@@ -1088,10 +1052,6 @@ impl Operation for RotateKeyOnDemand {
     type Input = RotateKeyOnDemandRequest;
     type Output = RotateKeyOnDemandResponse;
     const SPEC: &'static OperationSpec = &ROTATE_KEY_ON_DEMAND;
-
-    fn owner(input: &RotateKeyOnDemandRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static ROTATE_KEY_ON_DEMAND: OperationSpec = OperationSpec {
@@ -1125,10 +1085,6 @@ impl Operation for ScheduleKeyDeletion {
     type Input = ScheduleKeyDeletionRequest;
     type Output = ScheduleKeyDeletionResponse;
     const SPEC: &'static OperationSpec = &SCHEDULE_KEY_DELETION;
-
-    fn owner(input: &ScheduleKeyDeletionRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static SCHEDULE_KEY_DELETION: OperationSpec = OperationSpec {
@@ -1166,10 +1122,6 @@ impl Operation for TagResource {
     type Input = TagResourceRequest;
     type Output = Empty;
     const SPEC: &'static OperationSpec = &TAG_RESOURCE;
-
-    fn owner(input: &TagResourceRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static TAG_RESOURCE: OperationSpec = OperationSpec {
@@ -1203,10 +1155,6 @@ impl Operation for UntagResource {
     type Input = UntagResourceRequest;
     type Output = Empty;
     const SPEC: &'static OperationSpec = &UNTAG_RESOURCE;
-
-    fn owner(input: &UntagResourceRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static UNTAG_RESOURCE: OperationSpec = OperationSpec {
@@ -1259,10 +1207,6 @@ impl Operation for UpdateKeyDescription {
     type Input = UpdateKeyDescriptionRequest;
     type Output = Empty;
     const SPEC: &'static OperationSpec = &UPDATE_KEY_DESCRIPTION;
-
-    fn owner(input: &UpdateKeyDescriptionRequest) -> Option<&str> {
-        Some(&input.key_id)
-    }
 }
 
 pub(super) static UPDATE_KEY_DESCRIPTION: OperationSpec = OperationSpec {

@@ -18,7 +18,7 @@ use crate::{
         records_of_the_caller, suits,
     },
     key::KeyRecord,
-    named::{Grants, Use, key_id, permitted, permitted_with},
+    named::{Grants, Home, Use, key_id, permitted, permitted_with},
     page,
     spec::KeySpec,
     state::Class,
@@ -54,7 +54,7 @@ pub(crate) fn create_grant(
     // The grants of the caller that suffice for this one.
     let mut parents = Vec::new();
     if let Some(key_id) = key_id(cx, &input.key_id)? {
-        let own = records_of_the_caller(cx, &key_id)?;
+        let own = records_of_the_caller(cx, &Home::Here, &key_id)?;
         parents.extend(own.iter().filter(|own| own.may_give(&wanted)).map(|own| own.decided_by()));
     }
     let to = Use { grants: Grants::These(&parents), ..Use::default() };

@@ -7,12 +7,13 @@ use coffer_model::secretsmanager::{CreateSecretRequest, CreateSecretResponse, ac
 use coffer_shape::ApiError;
 
 use crate::{
+    data_key,
     error::SecretError,
     identifier::{check_name, new_arn},
     replication::{self, Wanted},
     secret::{SecretRecord, TagRecord, Token, ensure_room},
     tags,
-    value::{SecretValue, check_key, chosen_key, open_version, store_version},
+    value::{SecretValue, open_version, prove, store_version},
 };
 
 /// Makes a secret, with its first version if a value is given.
@@ -60,7 +61,7 @@ pub(crate) fn create_secret(
         created_at: now,
         changed_at: now,
         description: input.description.filter(|text| !text.is_empty()),
-        kms_key_id: chosen_key(cx, input.kms_key_id),
+        kms_key_id: data_key::chosen_key(cx, input.kms_key_id),
         kind: input.r#type.filter(|kind| !kind.is_empty()),
         tags,
         ..SecretRecord::default()
@@ -69,11 +70,12 @@ pub(crate) fn create_secret(
         (Some(value), Some(token)) => {
             let version = store_version(cx, &secret, &token, &value)?;
             secret.add_version(version, None, now)?;
+            prove(cx, &secret, &token)?;
             Some(token)
         }
         _ => {
             if secret.kms_key_id.is_some() {
-                check_key(cx, &secret)?;
+                data_key::check(cx, &secret)?;
             }
             None
         }

@@ -10,9 +10,6 @@ use coffer_types::Timestamp;
 use crate::{error::SecretError, identifier::secret, secret::VersionEntry};
 
 const PAGE_DEFAULT: usize = 100;
-/// What AWS calls the key of secrets that have none of their own.
-const DEFAULT_KEY_SHOWN: &str = "DefaultEncryptionKey";
-
 /// Lists the versions of a secret that hold a value, oldest first.
 pub(crate) fn list_secret_version_ids(
     cx: &mut Cx<'_>,
@@ -64,12 +61,11 @@ fn open_place(
 }
 
 fn entry(version: &VersionEntry) -> SecretVersionsListEntry {
-    let key = version.kms_key_arn.clone().unwrap_or_else(|| DEFAULT_KEY_SHOWN.to_owned());
     SecretVersionsListEntry {
         version_id: Some(version.id.clone()),
         version_stages: (!version.labels.is_empty()).then(|| version.labels.clone()),
         last_accessed_date: version.accessed_on,
         created_date: Some(version.created_at),
-        kms_key_ids: Some(vec![key]),
+        kms_key_ids: Some(version.keys().map(str::to_owned).collect()),
     }
 }

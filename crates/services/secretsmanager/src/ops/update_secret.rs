@@ -6,9 +6,10 @@ use coffer_shape::ApiError;
 
 use super::put_secret_value::{add_version, is_repeated};
 use crate::{
+    data_key,
     error::SecretError,
     identifier::{check_secret_id, secret},
-    value::{SecretValue, check_key, chosen_key},
+    value::{SecretValue, prove},
 };
 
 /// Changes what is said about a secret, and adds a version if a value is given. Only members that are present change anything.
@@ -42,12 +43,12 @@ pub(crate) fn update_secret(
         secret.kind = Some(kind).filter(|kind| !kind.is_empty());
     }
     if let Some(key) = input.kms_key_id {
-        secret.kms_key_id = chosen_key(cx, Some(key));
-        // Versions that are there keep their data keys under the old key. Wrapping them under the new one as well comes with
-        // the API for customer managed keys; until then no such key exists and this check refuses every one.
-        if secret.kms_key_id.is_some() {
-            check_key(cx, &secret)?;
-        }
+        secret.kms_key_id = data_key::chosen_key(cx, Some(key));
+        let key_arn = match secret.kms_key_id {
+            Some(_) => Some(data_key::check(cx, &secret)?),
+            None => None,
+        };
+        data_key::wrap_again(cx, &mut secret, key_arn.as_deref())?;
     }
     let version_id = input.client_request_token.filter(|_| value.is_some());
     let mut repeated = false;
@@ -55,6 +56,7 @@ pub(crate) fn update_secret(
         repeated = is_repeated(cx, &secret, token, value)?;
         if !repeated {
             add_version(cx, &mut secret, token, value, None)?;
+            prove(cx, &secret, token)?;
         }
     }
     let (arn, name) = (secret.arn.clone(), secret.name.clone());

@@ -12,13 +12,14 @@ use coffer_types::{Arn, Timestamp};
 
 use super::{HeldVersion, NewsRecord, ReplicaRecord};
 use crate::{
+    data_key,
     erasure::{drop_versions, erase_due},
     error::SecretError,
     identifier::{SERVICE, secret},
     policy::PolicyRecord,
     rotation,
     secret::{CURRENT, PENDING, PREVIOUS, SecretRecord, VersionEntry, ensure_room},
-    value::{SecretValue, check_key, chosen_key, open_version, store_version},
+    value::{SecretValue, open_version, store_version},
 };
 
 /// A transaction holds 1 MiB and 256 writes; removing what the primary has no more may take a hundred of them.
@@ -156,13 +157,13 @@ impl Content {
             name: name.clone(),
             created_at: self.primary.created_at,
             changed_at: self.primary.changed_at,
-            kms_key_id: chosen_key(cx, self.kms_key_id.clone()),
+            kms_key_id: data_key::chosen_key(cx, self.kms_key_id.clone()),
             primary_region: Some(self.primary_region.clone()),
             incarnation: self.incarnation,
             ..SecretRecord::default()
         };
         if replica.kms_key_id.is_some() {
-            check_key(cx, &replica)?;
+            data_key::check(cx, &replica)?;
         }
         Ok(replica)
     }
@@ -190,20 +191,20 @@ impl Content {
         let mut complete = true;
         for version in &self.primary.versions {
             let there = replica.version(&version.id).filter(|there| there.created_at == version.created_at);
-            let (accessed_on, kms_key_arn) = match there {
-                Some(there) if there.has_value || !version.has_value => {
-                    (there.accessed_on, there.kms_key_arn.clone())
-                }
-                _ if !version.has_value => (None, None),
+            let own = match there {
+                Some(there) if there.has_value || !version.has_value => there.clone(),
+                _ if !version.has_value => VersionEntry::default(),
                 _ => {
                     let Some(value) = self.value(&version.id) else {
                         complete = false;
                         continue;
                     };
-                    (None, store_version(cx, replica, &version.id, value)?.kms_key_arn)
+                    store_version(cx, replica, &version.id, value)?
                 }
             };
-            versions.push(VersionEntry { accessed_on, kms_key_arn, ..version.clone() });
+            let VersionEntry { accessed_on, kms_key_arn, other_keys, under_former_key, .. } = own;
+            let theirs = version.clone();
+            versions.push(VersionEntry { accessed_on, kms_key_arn, other_keys, under_former_key, ..theirs });
         }
         let before = std::mem::replace(&mut replica.versions, versions);
         let gone = before.into_iter().map(|version| version.id).filter(|id| replica.version(id).is_none());
