@@ -74,6 +74,21 @@ pub(crate) enum KmsError {
     IncorrectKey,
     KeyMissing,
     InvalidMac,
+    InvalidSignature,
+    DigestLength {
+        algorithm: String,
+    },
+    MessageTypeUnfit {
+        algorithm: String,
+    },
+    PlaintextTooLong {
+        algorithm: String,
+        spec: &'static str,
+        most: usize,
+    },
+    ContextWithPair,
+    /// Not in the form in which public keys are given, or of another curve.
+    PublicKeyUnfit,
     DataKeyLength,
     RandomLengthMissing,
     ContextTooLong,
@@ -179,6 +194,22 @@ impl From<KmsError> for ApiError {
                 err::validation("You must specify the key that a ciphertext is ignored for.")
             }
             KmsError::InvalidMac => err::kms_invalid_mac(""),
+            KmsError::InvalidSignature => err::kms_invalid_signature(""),
+            KmsError::DigestLength { algorithm } => {
+                err::validation(format!("Digest is invalid length for algorithm {algorithm}."))
+            }
+            // Ours.
+            KmsError::MessageTypeUnfit { algorithm } => {
+                err::validation(format!("The message type is not valid for algorithm {algorithm}."))
+            }
+            KmsError::PlaintextTooLong { algorithm, spec, most } => err::validation(format!(
+                "Algorithm {algorithm} and key spec {spec} cannot encrypt data larger than {most} bytes."
+            )),
+            // Ours, and so is the next one.
+            KmsError::ContextWithPair => {
+                err::validation("An encryption context is for symmetric encryption keys only.")
+            }
+            KmsError::PublicKeyUnfit => err::validation("The public key is not one of the curve of the key."),
             KmsError::DataKeyLength => err::validation("Please specify either number of bytes or key spec."),
             KmsError::RandomLengthMissing => err::validation("NumberOfBytes is required."),
             // Ours, and so is the next one.

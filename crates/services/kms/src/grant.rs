@@ -322,20 +322,20 @@ pub(crate) fn list_of(cx: &Cx<'_>, grant: &GrantRecord) -> Result<GranteeRecord,
     ))
 }
 
-/// Operations that make sense for a key that encrypts, or for one that authenticates.
+/// Operations that make sense for a key of this usage and spec.
 pub(crate) fn suits(key: &KeyRecord, operation: &str) -> bool {
-    use crate::spec::KeyUsage;
+    use crate::spec::{KeySpec, KeyUsage};
     match operation {
         "CreateGrant" | "RetireGrant" | "DescribeKey" => true,
         "GenerateMac" | "VerifyMac" => key.usage == KeyUsage::GenerateVerifyMac,
-        "Decrypt"
-        | "Encrypt"
-        | "ReEncryptFrom"
-        | "ReEncryptTo"
-        | "GenerateDataKey"
+        "Sign" | "Verify" => key.usage == KeyUsage::SignVerify,
+        "DeriveSharedSecret" => key.usage == KeyUsage::KeyAgreement,
+        "GetPublicKey" => key.is_pair(),
+        "Decrypt" | "Encrypt" | "ReEncryptFrom" | "ReEncryptTo" => key.usage == KeyUsage::EncryptDecrypt,
+        "GenerateDataKey"
         | "GenerateDataKeyWithoutPlaintext"
         | "GenerateDataKeyPair"
-        | "GenerateDataKeyPairWithoutPlaintext" => key.usage == KeyUsage::EncryptDecrypt,
+        | "GenerateDataKeyPairWithoutPlaintext" => key.spec == KeySpec::SymmetricDefault,
         _ => false,
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! All of a key but its policy lies in one record, with its material: a ciphertext is opened with one look-up. Old material is kept,
 //! because it opens what it closed. The bytes of material mean what the key's spec says: a secret key for symmetric encryption and
-//! for message authentication.
+//! for message authentication, and a private key in PKCS #8 for everything else.
 
 use coffer_core::{Cx, Listed, Place, table};
+use coffer_crypto::PrivateKey;
 use coffer_model::kms::KeyMetadata;
 use coffer_shape::record;
 use coffer_types::{Entropy, Secret, Timestamp, encoding::HEXLOWER};
@@ -13,7 +14,7 @@ use crate::{
     blob::material_id,
     error::KmsError,
     rotation::RotationRecord,
-    spec::{KeySpec, KeyUsage, Origin},
+    spec::{KeySpec, KeyUsage, MadeOf, Origin},
     state::KeyState,
     tags::TagRecord,
     words::words,
@@ -146,8 +147,14 @@ impl Listed for KeyRecord {
 
 impl Material {
     pub(crate) fn draw(entropy: &dyn Entropy, spec: KeySpec, now: Timestamp, came: Came) -> Self {
-        let mut bytes = Secret::new(vec![0; spec.material_len()]);
-        entropy.fill(bytes.expose_mut());
+        let bytes = match spec.made_of() {
+            MadeOf::Secret { bytes } => {
+                let mut secret = Secret::new(vec![0; bytes]);
+                entropy.fill(secret.expose_mut());
+                secret
+            }
+            MadeOf::Pair(kind) => PrivateKey::generate(kind).to_pkcs8(),
+        };
         Self { id: HEXLOWER.encode(&material_id(bytes.expose())), bytes, created_at: now, came }
     }
 
@@ -238,9 +245,12 @@ impl KeyRecord {
                 .map(|deletion| deletion.window_days),
             origin: Some(self.origin.as_str().to_owned()),
             key_manager: Some(String::from(if self.managed_by.is_some() { "AWS" } else { "CUSTOMER" })),
-            customer_master_key_spec: Some(self.spec.as_str().to_owned()),
+            // The older of the two members does not know the newest curve.
+            customer_master_key_spec: (self.spec != KeySpec::Ed25519).then(|| self.spec.as_str().to_owned()),
             key_spec: Some(self.spec.as_str().to_owned()),
-            encryption_algorithms: list(self.spec.encryption_algorithms()),
+            encryption_algorithms: list(self.encryption_algorithms()),
+            signing_algorithms: list(self.signing_algorithms()),
+            key_agreement_algorithms: list(self.key_agreement_algorithms()),
             mac_algorithms: list(self.spec.mac_algorithms()),
             multi_region: Some(false),
             current_key_material_id: self.shown_material_id(),

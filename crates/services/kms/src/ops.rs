@@ -8,13 +8,17 @@ mod create_key;
 mod data_keys;
 mod decrypt;
 mod deletion;
+mod derive_shared_secret;
 mod encrypt;
+mod generate_data_key_pair;
+mod get_public_key;
 mod grants;
 mod keys;
 mod policies;
 mod random;
 mod re_encrypt;
 mod rotation;
+mod sign;
 mod tags;
 
 use coffer_core::{Cx, Registry, Task};
@@ -46,6 +50,15 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.serve::<kms::GenerateRandom>(random::generate_random);
     registry.serve::<kms::GenerateMac>(codes::generate_mac);
     registry.serve::<kms::VerifyMac>(codes::verify_mac);
+
+    registry.serve::<kms::GetPublicKey>(get_public_key::get_public_key);
+    registry.serve::<kms::Sign>(sign::sign);
+    registry.serve::<kms::Verify>(sign::verify);
+    registry.serve::<kms::DeriveSharedSecret>(derive_shared_secret::derive_shared_secret);
+    registry.serve::<kms::GenerateDataKeyPair>(generate_data_key_pair::generate_data_key_pair);
+    registry.serve::<kms::GenerateDataKeyPairWithoutPlaintext>(
+        generate_data_key_pair::generate_data_key_pair_without_plaintext,
+    );
 
     registry.serve::<kms::PutKeyPolicy>(policies::put_key_policy);
     registry.serve::<kms::GetKeyPolicy>(policies::get_key_policy);

@@ -70,6 +70,9 @@ pub const KMS_INTERNAL: ErrorSpec =
 pub const KMS_INVALID_MAC: ErrorSpec =
     ErrorSpec { code: "KMSInvalidMacException", status: 400, message_member: "message" };
 
+pub const KMS_INVALID_SIGNATURE: ErrorSpec =
+    ErrorSpec { code: "KMSInvalidSignatureException", status: 400, message_member: "message" };
+
 pub const KMS_INVALID_STATE: ErrorSpec =
     ErrorSpec { code: "KMSInvalidStateException", status: 400, message_member: "message" };
 
@@ -214,6 +217,11 @@ pub fn kms_internal(message: impl Into<String>) -> ApiError {
 /// `KMSInvalidMacException`, HTTP 400.
 pub fn kms_invalid_mac(message: impl Into<String>) -> ApiError {
     ApiError::new(KMS_INVALID_MAC, message)
+}
+
+/// `KMSInvalidSignatureException`, HTTP 400.
+pub fn kms_invalid_signature(message: impl Into<String>) -> ApiError {
+    ApiError::new(KMS_INVALID_SIGNATURE, message)
 }
 
 /// `KMSInvalidStateException`, HTTP 400.

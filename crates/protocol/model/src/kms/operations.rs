@@ -9,19 +9,22 @@ use super::{
     shapes::{
         CancelKeyDeletionRequest, CancelKeyDeletionResponse, CreateAliasRequest, CreateGrantRequest,
         CreateGrantResponse, CreateKeyRequest, CreateKeyResponse, DecryptRequest, DecryptResponse,
-        DeleteAliasRequest, DescribeKeyRequest, DescribeKeyResponse, DisableKeyRequest,
-        DisableKeyRotationRequest, EnableKeyRequest, EnableKeyRotationRequest, EncryptRequest,
-        EncryptResponse, GenerateDataKeyRequest, GenerateDataKeyResponse,
+        DeleteAliasRequest, DeriveSharedSecretRequest, DeriveSharedSecretResponse, DescribeKeyRequest,
+        DescribeKeyResponse, DisableKeyRequest, DisableKeyRotationRequest, EnableKeyRequest,
+        EnableKeyRotationRequest, EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest,
+        GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextRequest,
+        GenerateDataKeyPairWithoutPlaintextResponse, GenerateDataKeyRequest, GenerateDataKeyResponse,
         GenerateDataKeyWithoutPlaintextRequest, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
         GenerateMacResponse, GenerateRandomRequest, GenerateRandomResponse, GetKeyPolicyRequest,
-        GetKeyPolicyResponse, GetKeyRotationStatusRequest, GetKeyRotationStatusResponse, ListAliasesRequest,
-        ListAliasesResponse, ListGrantsRequest, ListGrantsResponse, ListKeyPoliciesRequest,
-        ListKeyPoliciesResponse, ListKeyRotationsRequest, ListKeyRotationsResponse, ListKeysRequest,
-        ListKeysResponse, ListResourceTagsRequest, ListResourceTagsResponse, ListRetirableGrantsRequest,
-        PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, RetireGrantRequest, RevokeGrantRequest,
-        RotateKeyOnDemandRequest, RotateKeyOnDemandResponse, ScheduleKeyDeletionRequest,
-        ScheduleKeyDeletionResponse, TagResourceRequest, UntagResourceRequest, UpdateAliasRequest,
-        UpdateKeyDescriptionRequest, VerifyMacRequest, VerifyMacResponse,
+        GetKeyPolicyResponse, GetKeyRotationStatusRequest, GetKeyRotationStatusResponse, GetPublicKeyRequest,
+        GetPublicKeyResponse, ListAliasesRequest, ListAliasesResponse, ListGrantsRequest, ListGrantsResponse,
+        ListKeyPoliciesRequest, ListKeyPoliciesResponse, ListKeyRotationsRequest, ListKeyRotationsResponse,
+        ListKeysRequest, ListKeysResponse, ListResourceTagsRequest, ListResourceTagsResponse,
+        ListRetirableGrantsRequest, PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse,
+        RetireGrantRequest, RevokeGrantRequest, RotateKeyOnDemandRequest, RotateKeyOnDemandResponse,
+        ScheduleKeyDeletionRequest, ScheduleKeyDeletionResponse, SignRequest, SignResponse,
+        TagResourceRequest, UntagResourceRequest, UpdateAliasRequest, UpdateKeyDescriptionRequest,
+        VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
     },
 };
 
@@ -269,6 +272,51 @@ pub(super) static DELETE_ALIAS: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct DeriveSharedSecret;
+
+impl Operation for DeriveSharedSecret {
+    type Input = DeriveSharedSecretRequest;
+    type Output = DeriveSharedSecretResponse;
+    const SPEC: &'static OperationSpec = &DERIVE_SHARED_SECRET;
+
+    fn owner(input: &DeriveSharedSecretRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static DERIVE_SHARED_SECRET: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeriveSharedSecret",
+    action: action::DERIVE_SHARED_SECRET,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "KeyAgreementAlgorithm", "PublicKey", "DryRun"],
+        response: &[],
+        read_only: true,
+    },
+    conditions: &[ConditionRule {
+        key: "kms:KeyAgreementAlgorithm",
+        member: "KeyAgreementAlgorithm",
+        inner: None,
+    }],
+    input: DeriveSharedSecretRequest::SCHEMA,
+    output: DeriveSharedSecretResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::KEY_UNAVAILABLE,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_GRANT_TOKEN,
+        err::INVALID_KEY_USAGE,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct DescribeKey;
 
 impl Operation for DescribeKey {
@@ -510,6 +558,98 @@ pub(super) static GENERATE_DATA_KEY: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct GenerateDataKeyPair;
+
+impl Operation for GenerateDataKeyPair {
+    type Input = GenerateDataKeyPairRequest;
+    type Output = GenerateDataKeyPairResponse;
+    const SPEC: &'static OperationSpec = &GENERATE_DATA_KEY_PAIR;
+
+    fn owner(input: &GenerateDataKeyPairRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static GENERATE_DATA_KEY_PAIR: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GenerateDataKeyPair",
+    action: action::GENERATE_DATA_KEY_PAIR,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "EncryptionContext", "KeyPairSpec", "DryRun"],
+        response: &[],
+        read_only: true,
+    },
+    conditions: &[
+        ConditionRule { key: "kms:DataKeyPairSpec", member: "KeyPairSpec", inner: None },
+        ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
+        ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
+    ],
+    input: GenerateDataKeyPairRequest::SCHEMA,
+    output: GenerateDataKeyPairResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::KEY_UNAVAILABLE,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_KEY_USAGE,
+        err::INVALID_GRANT_TOKEN,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::UNSUPPORTED_OPERATION,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GenerateDataKeyPairWithoutPlaintext;
+
+impl Operation for GenerateDataKeyPairWithoutPlaintext {
+    type Input = GenerateDataKeyPairWithoutPlaintextRequest;
+    type Output = GenerateDataKeyPairWithoutPlaintextResponse;
+    const SPEC: &'static OperationSpec = &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT;
+
+    fn owner(input: &GenerateDataKeyPairWithoutPlaintextRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GenerateDataKeyPairWithoutPlaintext",
+    action: action::GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "EncryptionContext", "KeyPairSpec", "DryRun"],
+        response: &[],
+        read_only: true,
+    },
+    conditions: &[
+        ConditionRule { key: "kms:DataKeyPairSpec", member: "KeyPairSpec", inner: None },
+        ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
+        ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
+    ],
+    input: GenerateDataKeyPairWithoutPlaintextRequest::SCHEMA,
+    output: GenerateDataKeyPairWithoutPlaintextResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::KEY_UNAVAILABLE,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_KEY_USAGE,
+        err::INVALID_GRANT_TOKEN,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::UNSUPPORTED_OPERATION,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct GenerateDataKeyWithoutPlaintext;
 
 impl Operation for GenerateDataKeyWithoutPlaintext {
@@ -678,6 +818,44 @@ pub(super) static GET_KEY_ROTATION_STATUS: OperationSpec = OperationSpec {
         err::KMS_INTERNAL,
         err::KMS_INVALID_STATE,
         err::UNSUPPORTED_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetPublicKey;
+
+impl Operation for GetPublicKey {
+    type Input = GetPublicKeyRequest;
+    type Output = GetPublicKeyResponse;
+    const SPEC: &'static OperationSpec = &GET_PUBLIC_KEY;
+
+    fn owner(input: &GetPublicKeyRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static GET_PUBLIC_KEY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetPublicKey",
+    action: action::GET_PUBLIC_KEY,
+    read_only: true,
+    body_limit: 393_216,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId"], response: &[], read_only: true },
+    conditions: &[],
+    input: GetPublicKeyRequest::SCHEMA,
+    output: GetPublicKeyResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::KEY_UNAVAILABLE,
+        err::DEPENDENCY_TIMEOUT,
+        err::UNSUPPORTED_OPERATION,
+        err::INVALID_ARN,
+        err::INVALID_GRANT_TOKEN,
+        err::INVALID_KEY_USAGE,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
     ],
 };
 
@@ -1116,6 +1294,50 @@ pub(super) static SCHEDULE_KEY_DELETION: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct Sign;
+
+impl Operation for Sign {
+    type Input = SignRequest;
+    type Output = SignResponse;
+    const SPEC: &'static OperationSpec = &SIGN;
+
+    fn owner(input: &SignRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static SIGN: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "Sign",
+    action: action::SIGN,
+    read_only: true,
+    body_limit: 393_216,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "MessageType", "SigningAlgorithm", "DryRun"],
+        response: &[],
+        read_only: true,
+    },
+    conditions: &[
+        ConditionRule { key: "kms:MessageType", member: "MessageType", inner: None },
+        ConditionRule { key: "kms:SigningAlgorithm", member: "SigningAlgorithm", inner: None },
+    ],
+    input: SignRequest::SCHEMA,
+    output: SignResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::KEY_UNAVAILABLE,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_KEY_USAGE,
+        err::INVALID_GRANT_TOKEN,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::DRY_RUN_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct TagResource;
 
 impl Operation for TagResource {
@@ -1226,6 +1448,51 @@ pub(super) static UPDATE_KEY_DESCRIPTION: OperationSpec = OperationSpec {
         err::DEPENDENCY_TIMEOUT,
         err::KMS_INTERNAL,
         err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct Verify;
+
+impl Operation for Verify {
+    type Input = VerifyRequest;
+    type Output = VerifyResponse;
+    const SPEC: &'static OperationSpec = &VERIFY;
+
+    fn owner(input: &VerifyRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static VERIFY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "Verify",
+    action: action::VERIFY,
+    read_only: true,
+    body_limit: 393_216,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "MessageType", "SigningAlgorithm", "DryRun"],
+        response: &[],
+        read_only: true,
+    },
+    conditions: &[
+        ConditionRule { key: "kms:MessageType", member: "MessageType", inner: None },
+        ConditionRule { key: "kms:SigningAlgorithm", member: "SigningAlgorithm", inner: None },
+    ],
+    input: VerifyRequest::SCHEMA,
+    output: VerifyResponse::SCHEMA,
+    errors: &[
+        err::NOT_FOUND,
+        err::DISABLED,
+        err::KEY_UNAVAILABLE,
+        err::DEPENDENCY_TIMEOUT,
+        err::INVALID_KEY_USAGE,
+        err::INVALID_GRANT_TOKEN,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::KMS_INVALID_SIGNATURE,
+        err::DRY_RUN_OPERATION,
     ],
 };
 

@@ -474,6 +474,79 @@ impl TryFrom<&str> for CustomerMasterKeySpec {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DataKeyPairSpec {
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+    EccNistP256,
+    EccNistP384,
+    EccNistP521,
+    EccSecgP256K1,
+    Sm2,
+    EccNistEdwards25519,
+    MlKem512,
+    MlKem768,
+    MlKem1024,
+}
+
+impl DataKeyPairSpec {
+    pub const NAMES: &'static [&'static str] = &[
+        "RSA_2048",
+        "RSA_3072",
+        "RSA_4096",
+        "ECC_NIST_P256",
+        "ECC_NIST_P384",
+        "ECC_NIST_P521",
+        "ECC_SECG_P256K1",
+        "SM2",
+        "ECC_NIST_EDWARDS25519",
+        "ML_KEM_512",
+        "ML_KEM_768",
+        "ML_KEM_1024",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "RSA_2048",
+            Self::Rsa3072 => "RSA_3072",
+            Self::Rsa4096 => "RSA_4096",
+            Self::EccNistP256 => "ECC_NIST_P256",
+            Self::EccNistP384 => "ECC_NIST_P384",
+            Self::EccNistP521 => "ECC_NIST_P521",
+            Self::EccSecgP256K1 => "ECC_SECG_P256K1",
+            Self::Sm2 => "SM2",
+            Self::EccNistEdwards25519 => "ECC_NIST_EDWARDS25519",
+            Self::MlKem512 => "ML_KEM_512",
+            Self::MlKem768 => "ML_KEM_768",
+            Self::MlKem1024 => "ML_KEM_1024",
+        }
+    }
+}
+
+impl TryFrom<&str> for DataKeyPairSpec {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "RSA_2048" => Ok(Self::Rsa2048),
+            "RSA_3072" => Ok(Self::Rsa3072),
+            "RSA_4096" => Ok(Self::Rsa4096),
+            "ECC_NIST_P256" => Ok(Self::EccNistP256),
+            "ECC_NIST_P384" => Ok(Self::EccNistP384),
+            "ECC_NIST_P521" => Ok(Self::EccNistP521),
+            "ECC_SECG_P256K1" => Ok(Self::EccSecgP256K1),
+            "SM2" => Ok(Self::Sm2),
+            "ECC_NIST_EDWARDS25519" => Ok(Self::EccNistEdwards25519),
+            "ML_KEM_512" => Ok(Self::MlKem512),
+            "ML_KEM_768" => Ok(Self::MlKem768),
+            "ML_KEM_1024" => Ok(Self::MlKem1024),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataKeySpec {
     Aes256,
     Aes128,
@@ -654,6 +727,119 @@ impl Shape for DeleteAliasRequest {
         to.structure(&DELETE_ALIAS_REQUEST, &mut |to| {
             to.member(0, &DELETE_ALIAS_REQUEST_MEMBERS[0])?;
             self.alias_name.write_as(&ALIAS_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeriveSharedSecretRequest {
+    pub key_id: String,
+    pub key_agreement_algorithm: String,
+    pub public_key: Vec<u8>,
+    pub grant_tokens: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+    pub recipient: Option<RecipientInfo>,
+}
+
+impl Shape for DeriveSharedSecretRequest {
+    const SCHEMA: &'static Schema = &DERIVE_SHARED_SECRET_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DERIVE_SHARED_SECRET_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.key_agreement_algorithm = Shape::read_as(&KEY_AGREEMENT_ALGORITHM_SPEC, from)?,
+                2 => value.public_key = Shape::read_as(&PUBLIC_KEY_TYPE, from)?,
+                3 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                4 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                5 => value.recipient = Some(Shape::read_as(&RECIPIENT_INFO, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DERIVE_SHARED_SECRET_REQUEST, &mut |to| {
+            to.member(0, &DERIVE_SHARED_SECRET_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &DERIVE_SHARED_SECRET_REQUEST_MEMBERS[1])?;
+            self.key_agreement_algorithm.write_as(&KEY_AGREEMENT_ALGORITHM_SPEC, to)?;
+            to.member(2, &DERIVE_SHARED_SECRET_REQUEST_MEMBERS[2])?;
+            self.public_key.write_as(&PUBLIC_KEY_TYPE, to)?;
+            if let Some(value) = &self.grant_tokens {
+                to.member(3, &DERIVE_SHARED_SECRET_REQUEST_MEMBERS[3])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(4, &DERIVE_SHARED_SECRET_REQUEST_MEMBERS[4])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.recipient {
+                to.member(5, &DERIVE_SHARED_SECRET_REQUEST_MEMBERS[5])?;
+                value.write_as(&RECIPIENT_INFO, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct DeriveSharedSecretResponse {
+    pub key_id: Option<String>,
+    pub shared_secret: Option<Secret<Vec<u8>>>,
+    pub ciphertext_for_recipient: Option<Vec<u8>>,
+    pub key_agreement_algorithm: Option<String>,
+    pub key_origin: Option<String>,
+}
+
+impl Shape for DeriveSharedSecretResponse {
+    const SCHEMA: &'static Schema = &DERIVE_SHARED_SECRET_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DERIVE_SHARED_SECRET_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.shared_secret = Some(Shape::read_as(&PLAINTEXT_TYPE, from)?),
+                2 => value.ciphertext_for_recipient = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                3 => {
+                    value.key_agreement_algorithm =
+                        Some(Shape::read_as(&KEY_AGREEMENT_ALGORITHM_SPEC, from)?);
+                }
+                4 => value.key_origin = Some(Shape::read_as(&ORIGIN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DERIVE_SHARED_SECRET_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &DERIVE_SHARED_SECRET_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.shared_secret {
+                to.member(1, &DERIVE_SHARED_SECRET_RESPONSE_MEMBERS[1])?;
+                value.write_as(&PLAINTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.ciphertext_for_recipient {
+                to.member(2, &DERIVE_SHARED_SECRET_RESPONSE_MEMBERS[2])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_agreement_algorithm {
+                to.member(3, &DERIVE_SHARED_SECRET_RESPONSE_MEMBERS[3])?;
+                value.write_as(&KEY_AGREEMENT_ALGORITHM_SPEC, to)?;
+            }
+            if let Some(value) = &self.key_origin {
+                to.member(4, &DERIVE_SHARED_SECRET_RESPONSE_MEMBERS[4])?;
+                value.write_as(&ORIGIN_TYPE, to)?;
+            }
             Ok(())
         })
     }
@@ -1064,6 +1250,236 @@ impl TryFrom<&str> for ExpirationModelType {
 
             _ => Err(UnknownValue),
         }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GenerateDataKeyPairRequest {
+    pub encryption_context: Option<BTreeMap<String, String>>,
+    pub key_id: String,
+    pub key_pair_spec: String,
+    pub grant_tokens: Option<Vec<String>>,
+    pub recipient: Option<RecipientInfo>,
+    pub dry_run: Option<bool>,
+}
+
+impl Shape for GenerateDataKeyPairRequest {
+    const SCHEMA: &'static Schema = &GENERATE_DATA_KEY_PAIR_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_DATA_KEY_PAIR_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.encryption_context = Some(Shape::read_as(&ENCRYPTION_CONTEXT_TYPE, from)?),
+                1 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                2 => value.key_pair_spec = Shape::read_as(&DATA_KEY_PAIR_SPEC, from)?,
+                3 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                4 => value.recipient = Some(Shape::read_as(&RECIPIENT_INFO, from)?),
+                5 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_DATA_KEY_PAIR_REQUEST, &mut |to| {
+            if let Some(value) = &self.encryption_context {
+                to.member(0, &GENERATE_DATA_KEY_PAIR_REQUEST_MEMBERS[0])?;
+                value.write_as(&ENCRYPTION_CONTEXT_TYPE, to)?;
+            }
+            to.member(1, &GENERATE_DATA_KEY_PAIR_REQUEST_MEMBERS[1])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(2, &GENERATE_DATA_KEY_PAIR_REQUEST_MEMBERS[2])?;
+            self.key_pair_spec.write_as(&DATA_KEY_PAIR_SPEC, to)?;
+            if let Some(value) = &self.grant_tokens {
+                to.member(3, &GENERATE_DATA_KEY_PAIR_REQUEST_MEMBERS[3])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            if let Some(value) = &self.recipient {
+                to.member(4, &GENERATE_DATA_KEY_PAIR_REQUEST_MEMBERS[4])?;
+                value.write_as(&RECIPIENT_INFO, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(5, &GENERATE_DATA_KEY_PAIR_REQUEST_MEMBERS[5])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct GenerateDataKeyPairResponse {
+    pub private_key_ciphertext_blob: Option<Vec<u8>>,
+    pub private_key_plaintext: Option<Secret<Vec<u8>>>,
+    pub public_key: Option<Vec<u8>>,
+    pub key_id: Option<String>,
+    pub key_pair_spec: Option<String>,
+    pub ciphertext_for_recipient: Option<Vec<u8>>,
+    pub key_material_id: Option<String>,
+}
+
+impl Shape for GenerateDataKeyPairResponse {
+    const SCHEMA: &'static Schema = &GENERATE_DATA_KEY_PAIR_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_DATA_KEY_PAIR_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.private_key_ciphertext_blob = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                1 => value.private_key_plaintext = Some(Shape::read_as(&PLAINTEXT_TYPE, from)?),
+                2 => value.public_key = Some(Shape::read_as(&PUBLIC_KEY_TYPE, from)?),
+                3 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                4 => value.key_pair_spec = Some(Shape::read_as(&DATA_KEY_PAIR_SPEC, from)?),
+                5 => value.ciphertext_for_recipient = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                6 => value.key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_DATA_KEY_PAIR_RESPONSE, &mut |to| {
+            if let Some(value) = &self.private_key_ciphertext_blob {
+                to.member(0, &GENERATE_DATA_KEY_PAIR_RESPONSE_MEMBERS[0])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.private_key_plaintext {
+                to.member(1, &GENERATE_DATA_KEY_PAIR_RESPONSE_MEMBERS[1])?;
+                value.write_as(&PLAINTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.public_key {
+                to.member(2, &GENERATE_DATA_KEY_PAIR_RESPONSE_MEMBERS[2])?;
+                value.write_as(&PUBLIC_KEY_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_id {
+                to.member(3, &GENERATE_DATA_KEY_PAIR_RESPONSE_MEMBERS[3])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_pair_spec {
+                to.member(4, &GENERATE_DATA_KEY_PAIR_RESPONSE_MEMBERS[4])?;
+                value.write_as(&DATA_KEY_PAIR_SPEC, to)?;
+            }
+            if let Some(value) = &self.ciphertext_for_recipient {
+                to.member(5, &GENERATE_DATA_KEY_PAIR_RESPONSE_MEMBERS[5])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_material_id {
+                to.member(6, &GENERATE_DATA_KEY_PAIR_RESPONSE_MEMBERS[6])?;
+                value.write_as(&BACKING_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GenerateDataKeyPairWithoutPlaintextRequest {
+    pub encryption_context: Option<BTreeMap<String, String>>,
+    pub key_id: String,
+    pub key_pair_spec: String,
+    pub grant_tokens: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+}
+
+impl Shape for GenerateDataKeyPairWithoutPlaintextRequest {
+    const SCHEMA: &'static Schema = &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.encryption_context = Some(Shape::read_as(&ENCRYPTION_CONTEXT_TYPE, from)?),
+                1 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                2 => value.key_pair_spec = Shape::read_as(&DATA_KEY_PAIR_SPEC, from)?,
+                3 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                4 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST, &mut |to| {
+            if let Some(value) = &self.encryption_context {
+                to.member(0, &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[0])?;
+                value.write_as(&ENCRYPTION_CONTEXT_TYPE, to)?;
+            }
+            to.member(1, &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[1])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(2, &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[2])?;
+            self.key_pair_spec.write_as(&DATA_KEY_PAIR_SPEC, to)?;
+            if let Some(value) = &self.grant_tokens {
+                to.member(3, &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[3])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(4, &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST_MEMBERS[4])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GenerateDataKeyPairWithoutPlaintextResponse {
+    pub private_key_ciphertext_blob: Option<Vec<u8>>,
+    pub public_key: Option<Vec<u8>>,
+    pub key_id: Option<String>,
+    pub key_pair_spec: Option<String>,
+    pub key_material_id: Option<String>,
+}
+
+impl Shape for GenerateDataKeyPairWithoutPlaintextResponse {
+    const SCHEMA: &'static Schema = &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.private_key_ciphertext_blob = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                1 => value.public_key = Some(Shape::read_as(&PUBLIC_KEY_TYPE, from)?),
+                2 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                3 => value.key_pair_spec = Some(Shape::read_as(&DATA_KEY_PAIR_SPEC, from)?),
+                4 => value.key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE, &mut |to| {
+            if let Some(value) = &self.private_key_ciphertext_blob {
+                to.member(0, &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS[0])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.public_key {
+                to.member(1, &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS[1])?;
+                value.write_as(&PUBLIC_KEY_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_id {
+                to.member(2, &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS[2])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_pair_spec {
+                to.member(3, &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS[3])?;
+                value.write_as(&DATA_KEY_PAIR_SPEC, to)?;
+            }
+            if let Some(value) = &self.key_material_id {
+                to.member(4, &GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS[4])?;
+                value.write_as(&BACKING_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -1613,6 +2029,129 @@ impl Shape for GetKeyRotationStatusResponse {
             if let Some(value) = &self.on_demand_rotation_start_date {
                 to.member(4, &GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS[4])?;
                 value.write_as(&DATE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetPublicKeyRequest {
+    pub key_id: String,
+    pub grant_tokens: Option<Vec<String>>,
+}
+
+impl Shape for GetPublicKeyRequest {
+    const SCHEMA: &'static Schema = &GET_PUBLIC_KEY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_PUBLIC_KEY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_PUBLIC_KEY_REQUEST, &mut |to| {
+            to.member(0, &GET_PUBLIC_KEY_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.grant_tokens {
+                to.member(1, &GET_PUBLIC_KEY_REQUEST_MEMBERS[1])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetPublicKeyResponse {
+    pub key_id: Option<String>,
+    pub public_key: Option<Vec<u8>>,
+    pub customer_master_key_spec: Option<String>,
+    pub key_spec: Option<String>,
+    pub key_usage: Option<String>,
+    pub encryption_algorithms: Option<Vec<String>>,
+    pub signing_algorithms: Option<Vec<String>>,
+    pub key_agreement_algorithms: Option<Vec<String>>,
+    pub encapsulation_algorithms: Option<Vec<String>>,
+}
+
+impl Shape for GetPublicKeyResponse {
+    const SCHEMA: &'static Schema = &GET_PUBLIC_KEY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_PUBLIC_KEY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.public_key = Some(Shape::read_as(&PUBLIC_KEY_TYPE, from)?),
+                2 => value.customer_master_key_spec = Some(Shape::read_as(&CUSTOMER_MASTER_KEY_SPEC, from)?),
+                3 => value.key_spec = Some(Shape::read_as(&KEY_SPEC, from)?),
+                4 => value.key_usage = Some(Shape::read_as(&KEY_USAGE_TYPE, from)?),
+                5 => {
+                    value.encryption_algorithms =
+                        Some(Shape::read_as(&ENCRYPTION_ALGORITHM_SPEC_LIST, from)?);
+                }
+                6 => value.signing_algorithms = Some(Shape::read_as(&SIGNING_ALGORITHM_SPEC_LIST, from)?),
+                7 => {
+                    value.key_agreement_algorithms =
+                        Some(Shape::read_as(&KEY_AGREEMENT_ALGORITHM_SPEC_LIST, from)?);
+                }
+                8 => {
+                    value.encapsulation_algorithms =
+                        Some(Shape::read_as(&ENCAPSULATION_ALGORITHM_SPEC_LIST, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_PUBLIC_KEY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &GET_PUBLIC_KEY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.public_key {
+                to.member(1, &GET_PUBLIC_KEY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&PUBLIC_KEY_TYPE, to)?;
+            }
+            if let Some(value) = &self.customer_master_key_spec {
+                to.member(2, &GET_PUBLIC_KEY_RESPONSE_MEMBERS[2])?;
+                value.write_as(&CUSTOMER_MASTER_KEY_SPEC, to)?;
+            }
+            if let Some(value) = &self.key_spec {
+                to.member(3, &GET_PUBLIC_KEY_RESPONSE_MEMBERS[3])?;
+                value.write_as(&KEY_SPEC, to)?;
+            }
+            if let Some(value) = &self.key_usage {
+                to.member(4, &GET_PUBLIC_KEY_RESPONSE_MEMBERS[4])?;
+                value.write_as(&KEY_USAGE_TYPE, to)?;
+            }
+            if let Some(value) = &self.encryption_algorithms {
+                to.member(5, &GET_PUBLIC_KEY_RESPONSE_MEMBERS[5])?;
+                value.write_as(&ENCRYPTION_ALGORITHM_SPEC_LIST, to)?;
+            }
+            if let Some(value) = &self.signing_algorithms {
+                to.member(6, &GET_PUBLIC_KEY_RESPONSE_MEMBERS[6])?;
+                value.write_as(&SIGNING_ALGORITHM_SPEC_LIST, to)?;
+            }
+            if let Some(value) = &self.key_agreement_algorithms {
+                to.member(7, &GET_PUBLIC_KEY_RESPONSE_MEMBERS[7])?;
+                value.write_as(&KEY_AGREEMENT_ALGORITHM_SPEC_LIST, to)?;
+            }
+            if let Some(value) = &self.encapsulation_algorithms {
+                to.member(8, &GET_PUBLIC_KEY_RESPONSE_MEMBERS[8])?;
+                value.write_as(&ENCAPSULATION_ALGORITHM_SPEC_LIST, to)?;
             }
             Ok(())
         })
@@ -3097,6 +3636,39 @@ impl TryFrom<&str> for MacAlgorithmSpec {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageType {
+    Raw,
+    Digest,
+    ExternalMu,
+}
+
+impl MessageType {
+    pub const NAMES: &'static [&'static str] = &["RAW", "DIGEST", "EXTERNAL_MU"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "RAW",
+            Self::Digest => "DIGEST",
+            Self::ExternalMu => "EXTERNAL_MU",
+        }
+    }
+}
+
+impl TryFrom<&str> for MessageType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "RAW" => Ok(Self::Raw),
+            "DIGEST" => Ok(Self::Digest),
+            "EXTERNAL_MU" => Ok(Self::ExternalMu),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct MultiRegionConfiguration {
     pub multi_region_key_type: Option<String>,
@@ -3862,6 +4434,104 @@ impl Shape for ScheduleKeyDeletionResponse {
     }
 }
 
+#[derive(Debug, Default)]
+pub struct SignRequest {
+    pub key_id: String,
+    pub message: Secret<Vec<u8>>,
+    pub message_type: Option<String>,
+    pub grant_tokens: Option<Vec<String>>,
+    pub signing_algorithm: String,
+    pub dry_run: Option<bool>,
+}
+
+impl Shape for SignRequest {
+    const SCHEMA: &'static Schema = &SIGN_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SIGN_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.message = Shape::read_as(&PLAINTEXT_TYPE, from)?,
+                2 => value.message_type = Some(Shape::read_as(&MESSAGE_TYPE, from)?),
+                3 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                4 => value.signing_algorithm = Shape::read_as(&SIGNING_ALGORITHM_SPEC, from)?,
+                5 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SIGN_REQUEST, &mut |to| {
+            to.member(0, &SIGN_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &SIGN_REQUEST_MEMBERS[1])?;
+            self.message.write_as(&PLAINTEXT_TYPE, to)?;
+            if let Some(value) = &self.message_type {
+                to.member(2, &SIGN_REQUEST_MEMBERS[2])?;
+                value.write_as(&MESSAGE_TYPE, to)?;
+            }
+            if let Some(value) = &self.grant_tokens {
+                to.member(3, &SIGN_REQUEST_MEMBERS[3])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            to.member(4, &SIGN_REQUEST_MEMBERS[4])?;
+            self.signing_algorithm.write_as(&SIGNING_ALGORITHM_SPEC, to)?;
+            if let Some(value) = &self.dry_run {
+                to.member(5, &SIGN_REQUEST_MEMBERS[5])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct SignResponse {
+    pub key_id: Option<String>,
+    pub signature: Option<Vec<u8>>,
+    pub signing_algorithm: Option<String>,
+}
+
+impl Shape for SignResponse {
+    const SCHEMA: &'static Schema = &SIGN_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&SIGN_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.signature = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                2 => value.signing_algorithm = Some(Shape::read_as(&SIGNING_ALGORITHM_SPEC, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&SIGN_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &SIGN_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.signature {
+                to.member(1, &SIGN_RESPONSE_MEMBERS[1])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.signing_algorithm {
+                to.member(2, &SIGN_RESPONSE_MEMBERS[2])?;
+                value.write_as(&SIGNING_ALGORITHM_SPEC, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SigningAlgorithmSpec {
     RsassaPssSha256,
@@ -4200,6 +4870,108 @@ impl Shape for VerifyMacResponse {
     }
 }
 
+#[derive(Debug, Default)]
+pub struct VerifyRequest {
+    pub key_id: String,
+    pub message: Secret<Vec<u8>>,
+    pub message_type: Option<String>,
+    pub signature: Vec<u8>,
+    pub signing_algorithm: String,
+    pub grant_tokens: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+}
+
+impl Shape for VerifyRequest {
+    const SCHEMA: &'static Schema = &VERIFY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&VERIFY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.message = Shape::read_as(&PLAINTEXT_TYPE, from)?,
+                2 => value.message_type = Some(Shape::read_as(&MESSAGE_TYPE, from)?),
+                3 => value.signature = Shape::read_as(&CIPHERTEXT_TYPE, from)?,
+                4 => value.signing_algorithm = Shape::read_as(&SIGNING_ALGORITHM_SPEC, from)?,
+                5 => value.grant_tokens = Some(Shape::read_as(&GRANT_TOKEN_LIST, from)?),
+                6 => value.dry_run = Some(Shape::read_as(&NULLABLE_BOOLEAN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&VERIFY_REQUEST, &mut |to| {
+            to.member(0, &VERIFY_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &VERIFY_REQUEST_MEMBERS[1])?;
+            self.message.write_as(&PLAINTEXT_TYPE, to)?;
+            if let Some(value) = &self.message_type {
+                to.member(2, &VERIFY_REQUEST_MEMBERS[2])?;
+                value.write_as(&MESSAGE_TYPE, to)?;
+            }
+            to.member(3, &VERIFY_REQUEST_MEMBERS[3])?;
+            self.signature.write_as(&CIPHERTEXT_TYPE, to)?;
+            to.member(4, &VERIFY_REQUEST_MEMBERS[4])?;
+            self.signing_algorithm.write_as(&SIGNING_ALGORITHM_SPEC, to)?;
+            if let Some(value) = &self.grant_tokens {
+                to.member(5, &VERIFY_REQUEST_MEMBERS[5])?;
+                value.write_as(&GRANT_TOKEN_LIST, to)?;
+            }
+            if let Some(value) = &self.dry_run {
+                to.member(6, &VERIFY_REQUEST_MEMBERS[6])?;
+                value.write_as(&NULLABLE_BOOLEAN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct VerifyResponse {
+    pub key_id: Option<String>,
+    pub signature_valid: Option<bool>,
+    pub signing_algorithm: Option<String>,
+}
+
+impl Shape for VerifyResponse {
+    const SCHEMA: &'static Schema = &VERIFY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&VERIFY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.signature_valid = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                2 => value.signing_algorithm = Some(Shape::read_as(&SIGNING_ALGORITHM_SPEC, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&VERIFY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &VERIFY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.signature_valid {
+                to.member(1, &VERIFY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.signing_algorithm {
+                to.member(2, &VERIFY_RESPONSE_MEMBERS[2])?;
+                value.write_as(&SIGNING_ALGORITHM_SPEC, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct XksKeyConfigurationType {
     pub id: Option<String>,
@@ -4424,6 +5196,13 @@ static CUSTOMER_MASTER_KEY_SPEC: Schema = Schema {
     sensitive: false,
 };
 
+static DATA_KEY_PAIR_SPEC: Schema = Schema {
+    name: "DataKeyPairSpec",
+    kind: Kind::String,
+    limits: Limits { values: DataKeyPairSpec::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
 static DATA_KEY_SPEC: Schema = Schema {
     name: "DataKeySpec",
     kind: Kind::String,
@@ -4487,6 +5266,44 @@ static DELETE_ALIAS_REQUEST_MEMBERS: [Member; 1] =
 
 static DELETE_ALIAS_REQUEST: Schema =
     Schema::plain("DeleteAliasRequest", Kind::Structure(&DELETE_ALIAS_REQUEST_MEMBERS));
+
+static DERIVE_SHARED_SECRET_REQUEST_MEMBERS: [Member; 6] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member {
+        name: "KeyAgreementAlgorithm",
+        wire: "KeyAgreementAlgorithm",
+        required: true,
+        schema: &KEY_AGREEMENT_ALGORITHM_SPEC,
+    },
+    Member { name: "PublicKey", wire: "PublicKey", required: true, schema: &PUBLIC_KEY_TYPE },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+    Member { name: "Recipient", wire: "Recipient", required: false, schema: &RECIPIENT_INFO },
+];
+
+static DERIVE_SHARED_SECRET_REQUEST: Schema =
+    Schema::plain("DeriveSharedSecretRequest", Kind::Structure(&DERIVE_SHARED_SECRET_REQUEST_MEMBERS));
+
+static DERIVE_SHARED_SECRET_RESPONSE_MEMBERS: [Member; 5] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "SharedSecret", wire: "SharedSecret", required: false, schema: &PLAINTEXT_TYPE },
+    Member {
+        name: "CiphertextForRecipient",
+        wire: "CiphertextForRecipient",
+        required: false,
+        schema: &CIPHERTEXT_TYPE,
+    },
+    Member {
+        name: "KeyAgreementAlgorithm",
+        wire: "KeyAgreementAlgorithm",
+        required: false,
+        schema: &KEY_AGREEMENT_ALGORITHM_SPEC,
+    },
+    Member { name: "KeyOrigin", wire: "KeyOrigin", required: false, schema: &ORIGIN_TYPE },
+];
+
+static DERIVE_SHARED_SECRET_RESPONSE: Schema =
+    Schema::plain("DeriveSharedSecretResponse", Kind::Structure(&DERIVE_SHARED_SECRET_RESPONSE_MEMBERS));
 
 static DESCRIBE_KEY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
@@ -4632,6 +5449,87 @@ static EXPIRATION_MODEL_TYPE: Schema = Schema {
     limits: Limits { values: ExpirationModelType::NAMES, ..Limits::NONE },
     sensitive: false,
 };
+
+static GENERATE_DATA_KEY_PAIR_REQUEST_MEMBERS: [Member; 6] = [
+    Member {
+        name: "EncryptionContext",
+        wire: "EncryptionContext",
+        required: false,
+        schema: &ENCRYPTION_CONTEXT_TYPE,
+    },
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "KeyPairSpec", wire: "KeyPairSpec", required: true, schema: &DATA_KEY_PAIR_SPEC },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member { name: "Recipient", wire: "Recipient", required: false, schema: &RECIPIENT_INFO },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+];
+
+static GENERATE_DATA_KEY_PAIR_REQUEST: Schema =
+    Schema::plain("GenerateDataKeyPairRequest", Kind::Structure(&GENERATE_DATA_KEY_PAIR_REQUEST_MEMBERS));
+
+static GENERATE_DATA_KEY_PAIR_RESPONSE_MEMBERS: [Member; 7] = [
+    Member {
+        name: "PrivateKeyCiphertextBlob",
+        wire: "PrivateKeyCiphertextBlob",
+        required: false,
+        schema: &CIPHERTEXT_TYPE,
+    },
+    Member {
+        name: "PrivateKeyPlaintext",
+        wire: "PrivateKeyPlaintext",
+        required: false,
+        schema: &PLAINTEXT_TYPE,
+    },
+    Member { name: "PublicKey", wire: "PublicKey", required: false, schema: &PUBLIC_KEY_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "KeyPairSpec", wire: "KeyPairSpec", required: false, schema: &DATA_KEY_PAIR_SPEC },
+    Member {
+        name: "CiphertextForRecipient",
+        wire: "CiphertextForRecipient",
+        required: false,
+        schema: &CIPHERTEXT_TYPE,
+    },
+    Member { name: "KeyMaterialId", wire: "KeyMaterialId", required: false, schema: &BACKING_KEY_ID_TYPE },
+];
+
+static GENERATE_DATA_KEY_PAIR_RESPONSE: Schema =
+    Schema::plain("GenerateDataKeyPairResponse", Kind::Structure(&GENERATE_DATA_KEY_PAIR_RESPONSE_MEMBERS));
+
+static GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST_MEMBERS: [Member; 5] = [
+    Member {
+        name: "EncryptionContext",
+        wire: "EncryptionContext",
+        required: false,
+        schema: &ENCRYPTION_CONTEXT_TYPE,
+    },
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "KeyPairSpec", wire: "KeyPairSpec", required: true, schema: &DATA_KEY_PAIR_SPEC },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+];
+
+static GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST: Schema = Schema::plain(
+    "GenerateDataKeyPairWithoutPlaintextRequest",
+    Kind::Structure(&GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_REQUEST_MEMBERS),
+);
+
+static GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS: [Member; 5] = [
+    Member {
+        name: "PrivateKeyCiphertextBlob",
+        wire: "PrivateKeyCiphertextBlob",
+        required: false,
+        schema: &CIPHERTEXT_TYPE,
+    },
+    Member { name: "PublicKey", wire: "PublicKey", required: false, schema: &PUBLIC_KEY_TYPE },
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "KeyPairSpec", wire: "KeyPairSpec", required: false, schema: &DATA_KEY_PAIR_SPEC },
+    Member { name: "KeyMaterialId", wire: "KeyMaterialId", required: false, schema: &BACKING_KEY_ID_TYPE },
+];
+
+static GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE: Schema = Schema::plain(
+    "GenerateDataKeyPairWithoutPlaintextResponse",
+    Kind::Structure(&GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT_RESPONSE_MEMBERS),
+);
 
 static GENERATE_DATA_KEY_REQUEST_MEMBERS: [Member; 7] = [
     Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
@@ -4786,6 +5684,54 @@ static GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS: [Member; 5] = [
 
 static GET_KEY_ROTATION_STATUS_RESPONSE: Schema =
     Schema::plain("GetKeyRotationStatusResponse", Kind::Structure(&GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS));
+
+static GET_PUBLIC_KEY_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+];
+
+static GET_PUBLIC_KEY_REQUEST: Schema =
+    Schema::plain("GetPublicKeyRequest", Kind::Structure(&GET_PUBLIC_KEY_REQUEST_MEMBERS));
+
+static GET_PUBLIC_KEY_RESPONSE_MEMBERS: [Member; 9] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "PublicKey", wire: "PublicKey", required: false, schema: &PUBLIC_KEY_TYPE },
+    Member {
+        name: "CustomerMasterKeySpec",
+        wire: "CustomerMasterKeySpec",
+        required: false,
+        schema: &CUSTOMER_MASTER_KEY_SPEC,
+    },
+    Member { name: "KeySpec", wire: "KeySpec", required: false, schema: &KEY_SPEC },
+    Member { name: "KeyUsage", wire: "KeyUsage", required: false, schema: &KEY_USAGE_TYPE },
+    Member {
+        name: "EncryptionAlgorithms",
+        wire: "EncryptionAlgorithms",
+        required: false,
+        schema: &ENCRYPTION_ALGORITHM_SPEC_LIST,
+    },
+    Member {
+        name: "SigningAlgorithms",
+        wire: "SigningAlgorithms",
+        required: false,
+        schema: &SIGNING_ALGORITHM_SPEC_LIST,
+    },
+    Member {
+        name: "KeyAgreementAlgorithms",
+        wire: "KeyAgreementAlgorithms",
+        required: false,
+        schema: &KEY_AGREEMENT_ALGORITHM_SPEC_LIST,
+    },
+    Member {
+        name: "EncapsulationAlgorithms",
+        wire: "EncapsulationAlgorithms",
+        required: false,
+        schema: &ENCAPSULATION_ALGORITHM_SPEC_LIST,
+    },
+];
+
+static GET_PUBLIC_KEY_RESPONSE: Schema =
+    Schema::plain("GetPublicKeyResponse", Kind::Structure(&GET_PUBLIC_KEY_RESPONSE_MEMBERS));
 
 static GRANT_CONSTRAINT_SOURCE_ARN_TYPE_PATTERN: Pattern = Pattern::new(
     "^arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+$",
@@ -5283,6 +6229,13 @@ static MARKER_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static MESSAGE_TYPE: Schema = Schema {
+    name: "MessageType",
+    kind: Kind::String,
+    limits: Limits { values: MessageType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
 static MULTI_REGION_CONFIGURATION_MEMBERS: [Member; 3] = [
     Member {
         name: "MultiRegionKeyType",
@@ -5381,6 +6334,13 @@ static PRINCIPAL_ID_TYPE: Schema = Schema {
         pattern: Some(&PRINCIPAL_ID_TYPE_PATTERN),
         ..Limits::NONE
     },
+    sensitive: false,
+};
+
+static PUBLIC_KEY_TYPE: Schema = Schema {
+    name: "PublicKeyType",
+    kind: Kind::Blob,
+    limits: Limits { min: Some(1), max: Some(8192), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -5638,6 +6598,35 @@ static SERVICE_PRINCIPAL_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static SIGN_REQUEST_MEMBERS: [Member; 6] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "Message", wire: "Message", required: true, schema: &PLAINTEXT_TYPE },
+    Member { name: "MessageType", wire: "MessageType", required: false, schema: &MESSAGE_TYPE },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member {
+        name: "SigningAlgorithm",
+        wire: "SigningAlgorithm",
+        required: true,
+        schema: &SIGNING_ALGORITHM_SPEC,
+    },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+];
+
+static SIGN_REQUEST: Schema = Schema::plain("SignRequest", Kind::Structure(&SIGN_REQUEST_MEMBERS));
+
+static SIGN_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "Signature", wire: "Signature", required: false, schema: &CIPHERTEXT_TYPE },
+    Member {
+        name: "SigningAlgorithm",
+        wire: "SigningAlgorithm",
+        required: false,
+        schema: &SIGNING_ALGORITHM_SPEC,
+    },
+];
+
+static SIGN_RESPONSE: Schema = Schema::plain("SignResponse", Kind::Structure(&SIGN_RESPONSE_MEMBERS));
+
 static SIGNING_ALGORITHM_SPEC: Schema = Schema {
     name: "SigningAlgorithmSpec",
     kind: Kind::String,
@@ -5729,6 +6718,36 @@ static VERIFY_MAC_RESPONSE_MEMBERS: [Member; 3] = [
 
 static VERIFY_MAC_RESPONSE: Schema =
     Schema::plain("VerifyMacResponse", Kind::Structure(&VERIFY_MAC_RESPONSE_MEMBERS));
+
+static VERIFY_REQUEST_MEMBERS: [Member; 7] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "Message", wire: "Message", required: true, schema: &PLAINTEXT_TYPE },
+    Member { name: "MessageType", wire: "MessageType", required: false, schema: &MESSAGE_TYPE },
+    Member { name: "Signature", wire: "Signature", required: true, schema: &CIPHERTEXT_TYPE },
+    Member {
+        name: "SigningAlgorithm",
+        wire: "SigningAlgorithm",
+        required: true,
+        schema: &SIGNING_ALGORITHM_SPEC,
+    },
+    Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
+    Member { name: "DryRun", wire: "DryRun", required: false, schema: &NULLABLE_BOOLEAN_TYPE },
+];
+
+static VERIFY_REQUEST: Schema = Schema::plain("VerifyRequest", Kind::Structure(&VERIFY_REQUEST_MEMBERS));
+
+static VERIFY_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "SignatureValid", wire: "SignatureValid", required: false, schema: &BOOLEAN_TYPE },
+    Member {
+        name: "SigningAlgorithm",
+        wire: "SigningAlgorithm",
+        required: false,
+        schema: &SIGNING_ALGORITHM_SPEC,
+    },
+];
+
+static VERIFY_RESPONSE: Schema = Schema::plain("VerifyResponse", Kind::Structure(&VERIFY_RESPONSE_MEMBERS));
 
 static XKS_KEY_CONFIGURATION_TYPE_MEMBERS: [Member; 1] =
     [Member { name: "Id", wire: "Id", required: false, schema: &XKS_KEY_ID_TYPE }];

@@ -70,7 +70,15 @@ fn key_for(
         KeySpec::Hmac256 => HmacHash::Sha256,
         KeySpec::Hmac384 => HmacHash::Sha384,
         KeySpec::Hmac512 => HmacHash::Sha512,
-        KeySpec::SymmetricDefault => return Err(cx.internal("a key for codes without a hash")),
+        KeySpec::SymmetricDefault
+        | KeySpec::Rsa2048
+        | KeySpec::Rsa3072
+        | KeySpec::Rsa4096
+        | KeySpec::P256
+        | KeySpec::P384
+        | KeySpec::P521
+        | KeySpec::P256k1
+        | KeySpec::Ed25519 => return Err(cx.internal("a key for codes without a hash")),
     };
     Ok((key, hash))
 }

@@ -8,7 +8,7 @@ use crate::{
     error::KmsError,
     key::KeyRecord,
     policy::{self, Planned, PolicyRecord},
-    spec::{KeySpec, KeyUsage, Origin},
+    spec::{KeySpec, KeyUsage, MadeOf, Origin},
     tags,
 };
 
@@ -49,7 +49,11 @@ pub(crate) fn create_key(cx: &mut Cx<'_>, input: CreateKeyRequest) -> Result<Cre
     let tags = tags::from_request(input.tags.unwrap_or_default())?;
 
     cx.ask(action::CREATE_KEY, &NewKey { spec, usage })?;
-    let mut key = KeyRecord { tags, ..KeyRecord::new(cx, spec, usage) };
+    let new = || KeyRecord { tags, ..KeyRecord::new(cx, spec, usage) };
+    let mut key = match spec.made_of() {
+        MadeOf::Secret { .. } => new(),
+        MadeOf::Pair(_) => cx.at_length(new)?,
+    };
     key.description = input.description.unwrap_or_default();
     let of_the_account = policy::written(cx, policy::of_the_account(cx.account()))?;
     if !key.tags.is_empty() {

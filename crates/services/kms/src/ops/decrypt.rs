@@ -35,14 +35,14 @@ pub(crate) fn decrypt(cx: &mut Cx<'_>, input: DecryptRequest) -> Result<DecryptR
     let to = Use { context: Some(&context), algorithm: Some(&algorithm), ..Use::default() };
     let key = sealed.key(cx, to, action::DECRYPT)?;
     ensure_encrypts(&key, &algorithm, "Decrypt")?;
-    let (plaintext, material_id) = sealed.open(&key, &context)?;
+    let (plaintext, material_id) = sealed.open(cx, &key, &algorithm, &context)?;
     super::ensure_meant(sealed.dry_run)?;
 
     Ok(DecryptResponse {
         key_id: Some(key.arn.clone()),
         plaintext: Some(plaintext),
         encryption_algorithm: Some(algorithm),
-        key_material_id: Some(material_id),
+        key_material_id: material_id,
         ..DecryptResponse::default()
     })
 }
@@ -81,22 +81,31 @@ impl Sealed {
         }
     }
 
-    /// The plaintext, and the id of the material that closed it.
+    /// The plaintext and, where AWS says it, the id of the material that closed it.
     pub(super) fn open(
         &self,
+        cx: &Cx<'_>,
         key: &KeyRecord,
+        algorithm: &str,
         context: &Context,
-    ) -> Result<(Secret<Vec<u8>>, String), KmsError> {
+    ) -> Result<(Secret<Vec<u8>>, Option<String>), ApiError> {
         if self.is_ignored() {
-            return Err(KmsError::DryRun);
+            return Err(KmsError::DryRun.into());
+        }
+        if key.is_pair() {
+            if !context.is_empty() {
+                return Err(KmsError::ContextWithPair.into());
+            }
+            let ciphertext = self.ciphertext.as_deref().unwrap_or_default();
+            return Ok((key.decrypt_with_pair(cx, algorithm, ciphertext)?, None));
         }
         let blob = self.parsed()?;
         if Uuid::from_bytes(blob.key_id).to_string() != key.key_id {
-            return Err(KmsError::IncorrectKey);
+            return Err(KmsError::IncorrectKey.into());
         }
         let material = key.material(&blob.material_prefix).ok_or(KmsError::InvalidCiphertext)?;
         let opened = material.as_symmetric().and_then(|bytes| blob.open(bytes, context));
-        Ok((opened.ok_or(KmsError::InvalidCiphertext)?, material.id.clone()))
+        Ok((opened.ok_or(KmsError::InvalidCiphertext)?, Some(material.id.clone())))
     }
 
     fn parsed(&self) -> Result<Blob<'_>, KmsError> {

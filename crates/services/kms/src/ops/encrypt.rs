@@ -7,6 +7,7 @@ use coffer_shape::ApiError;
 use crate::{
     blob::wrap,
     context,
+    error::KmsError,
     grant::check_tokens,
     key::KeyRecord,
     named::{Use, permitted},
@@ -25,7 +26,7 @@ pub(crate) fn encrypt(cx: &mut Cx<'_>, input: EncryptRequest) -> Result<EncryptR
     super::ensure_meant(input.dry_run)?;
 
     Ok(EncryptResponse {
-        ciphertext_blob: Some(wrapped(cx, &key, &context, input.plaintext.expose())?),
+        ciphertext_blob: Some(enclosed(cx, &key, &algorithm, &context, input.plaintext.expose())?),
         key_id: Some(key.arn.clone()),
         encryption_algorithm: Some(algorithm),
     })
@@ -38,12 +39,29 @@ pub(super) fn ensure_encrypts(
     operation: &'static str,
 ) -> Result<(), ApiError> {
     key.ensure_usage(KeyUsage::EncryptDecrypt, operation)?;
-    key.spec.ensure_among(key.spec.encryption_algorithms(), algorithm)?;
+    key.spec.ensure_among(key.encryption_algorithms(), algorithm)?;
     key.ensure(Class::Use)?;
     Ok(())
 }
 
-/// A ciphertext under the current material of a key.
+/// A ciphertext for a key, with an algorithm that it has.
+pub(super) fn enclosed(
+    cx: &Cx<'_>,
+    key: &KeyRecord,
+    algorithm: &str,
+    context: &context::Context,
+    plaintext: &[u8],
+) -> Result<Vec<u8>, ApiError> {
+    if !key.is_pair() {
+        return wrapped(cx, key, context, plaintext);
+    }
+    if !context.is_empty() {
+        return Err(KmsError::ContextWithPair.into());
+    }
+    key.encrypt_with_pair(cx, algorithm, plaintext)
+}
+
+/// A ciphertext under the current material of a key for symmetric encryption.
 pub(super) fn wrapped(
     cx: &Cx<'_>,
     key: &KeyRecord,

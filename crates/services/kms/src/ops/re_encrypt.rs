@@ -6,7 +6,7 @@ use coffer_shape::ApiError;
 
 use super::{
     decrypt::Sealed,
-    encrypt::{ensure_encrypts, wrapped},
+    encrypt::{enclosed, ensure_encrypts},
 };
 use crate::{
     context,
@@ -37,16 +37,16 @@ pub(crate) fn re_encrypt(cx: &mut Cx<'_>, input: ReEncryptRequest) -> Result<ReE
     let destination = permitted(cx, &input.destination_key_id, use_to, action::RE_ENCRYPT_TO)?;
     ensure_encrypts(&source, &from_algorithm, "ReEncryptFrom")?;
     ensure_encrypts(&destination, &to_algorithm, "ReEncryptTo")?;
-    let (plaintext, source_material_id) = sealed.open(&source, &from)?;
+    let (plaintext, source_material_id) = sealed.open(cx, &source, &from_algorithm, &from)?;
     super::ensure_meant(sealed.dry_run)?;
 
     Ok(ReEncryptResponse {
-        ciphertext_blob: Some(wrapped(cx, &destination, &to, plaintext.expose())?),
+        ciphertext_blob: Some(enclosed(cx, &destination, &to_algorithm, &to, plaintext.expose())?),
         source_key_id: Some(source.arn.clone()),
         key_id: Some(destination.arn.clone()),
         source_encryption_algorithm: Some(from_algorithm),
         destination_encryption_algorithm: Some(to_algorithm),
-        source_key_material_id: Some(source_material_id),
+        source_key_material_id: source_material_id,
         destination_key_material_id: destination.shown_material_id(),
     })
 }
