@@ -110,6 +110,25 @@ pub(crate) enum KmsError {
         arn: String,
     },
 
+    ImportTokenInvalid,
+    ImportTokenExpired,
+    ValidToMissing,
+    ValidToWithoutExpiry,
+    ValidToOutOfRange,
+    /// Not such as the key takes, or not the material that it had.
+    MaterialUnfit,
+    MaterialPending {
+        arn: String,
+        new: String,
+        pending: String,
+    },
+    NoMaterialPending {
+        arn: String,
+    },
+    MaterialNotFound {
+        id: String,
+    },
+
     InvalidGrantToken,
     InvalidGrantId,
     GrantNotFound,
@@ -243,6 +262,30 @@ impl From<KmsError> for ApiError {
             KmsError::TooManyRotations { arn } => err::limit_exceeded(format!(
                 "The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: {arn}"
             )),
+
+            KmsError::ImportTokenInvalid => err::invalid_import_token(""),
+            KmsError::ImportTokenExpired => err::expired_import_token(""),
+            KmsError::ValidToMissing => {
+                err::validation("A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES")
+            }
+            // Ours, and so is the next one.
+            KmsError::ValidToWithoutExpiry => err::validation(
+                "A validTo date must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE",
+            ),
+            KmsError::ValidToOutOfRange => {
+                err::validation("The validTo date must be in the future and at most 365 days away.")
+            }
+            KmsError::MaterialUnfit => err::incorrect_key_material(""),
+            KmsError::MaterialPending { arn, new, pending } => err::kms_invalid_state(format!(
+                "New key material (id: {new}) cannot be imported into KMS key {arn}, because another key material (id: {pending}) is pending rotation."
+            )),
+            KmsError::NoMaterialPending { arn } => err::kms_invalid_state(format!(
+                "No available key material pending rotation for the key: {arn}."
+            )),
+            // Ours.
+            KmsError::MaterialNotFound { id } => {
+                err::not_found(format!("Key material '{id}' does not exist"))
+            }
 
             KmsError::InvalidGrantToken => err::invalid_grant_token("The grant token is invalid."),
             KmsError::InvalidGrantId => err::invalid_grant_id("InvalidGrantId"),

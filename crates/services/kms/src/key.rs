@@ -34,16 +34,21 @@ record! {
     pub struct Material {
         /// Hex, as the API shows it.
         pub id: String,
+        /// Nothing while it has to be imported again.
         pub bytes: Secret<Vec<u8>>,
         pub created_at: Timestamp,
         pub came: Came,
+        /// For what came from outside: how long it stays, and what its owner says of it.
+        pub expires_at: Option<Timestamp>,
+        pub description: Option<String>,
     }
 }
 
 impl Clone for Material {
     /// Keys are changed as copies; the copy is wiped like the original.
     fn clone(&self) -> Self {
-        Self { id: self.id.clone(), bytes: Secret::new(self.bytes.expose().clone()), ..*self }
+        let bytes = Secret::new(self.bytes.expose().clone());
+        Self { id: self.id.clone(), bytes, description: self.description.clone(), ..*self }
     }
 }
 
@@ -102,6 +107,8 @@ table! {
         pub aliases: Vec<String>,
         /// How many grants it has.
         pub grants: i64,
+        /// Imported, and current when the key is rotated the next time.
+        pub pending: Option<Material>,
     }
 }
 
@@ -112,7 +119,7 @@ impl From<KeyRecordV1> for KeyRecord {
             id: one.id,
             bytes: one.bytes,
             created_at: old.created_at,
-            came: Came::WithTheKey,
+            ..Material::default()
         };
         Self {
             description: old.managed_by.as_deref().map(description_of_managed).unwrap_or_default(),
@@ -155,7 +162,13 @@ impl Material {
             }
             MadeOf::Pair(kind) => PrivateKey::generate(kind).to_pkcs8(),
         };
-        Self { id: HEXLOWER.encode(&material_id(bytes.expose())), bytes, created_at: now, came }
+        Self {
+            id: HEXLOWER.encode(&material_id(bytes.expose())),
+            bytes,
+            created_at: now,
+            came,
+            ..Self::default()
+        }
     }
 
     /// As what wraps and opens ciphertexts.
@@ -166,15 +179,24 @@ impl Material {
 
 impl KeyRecord {
     /// A new key of the account, whose policy is somebody else's to write.
-    pub(crate) fn new(cx: &Cx<'_>, spec: KeySpec, usage: KeyUsage) -> Self {
+    pub(crate) fn new(cx: &Cx<'_>, spec: KeySpec, usage: KeyUsage, origin: Origin) -> Self {
         let key_id = cx.uuid().to_string();
+        let (state, materials) = match origin {
+            Origin::AwsKms => {
+                let drawn = Material::draw(cx.entropy(), spec, cx.now(), Came::WithTheKey);
+                (KeyState::Enabled, vec![drawn])
+            }
+            Origin::External => (KeyState::PendingImport, Vec::new()),
+        };
         Self {
             arn: cx.arn("kms", &format!("key/{key_id}")).to_string(),
             key_id,
             created_at: cx.now(),
             spec,
             usage,
-            materials: vec![Material::draw(cx.entropy(), spec, cx.now(), Came::WithTheKey)],
+            origin,
+            state,
+            materials,
             ..Self::default()
         }
     }
@@ -186,7 +208,7 @@ impl KeyRecord {
             description: description_of_managed(service),
             rotation: Some(RotationRecord::yearly(cx.now())),
             aliases: vec![alias.to_owned()],
-            ..Self::new(cx, KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)
+            ..Self::new(cx, KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt, Origin::AwsKms)
         }
     }
 
@@ -216,11 +238,12 @@ impl KeyRecord {
 
     /// When the keeper has to do something about it.
     pub(crate) fn due_at(&self) -> Option<Timestamp> {
-        match (self.state, &self.deletion, &self.rotation) {
+        let at = match (self.state, &self.deletion, &self.rotation) {
             (KeyState::PendingDeletion, Some(deletion), _) => Some(deletion.due_at),
             (KeyState::Enabled, _, Some(rotation)) => Some(rotation.next_at),
             _ => None,
-        }
+        };
+        at.into_iter().chain(self.expires_at()).min()
     }
 
     pub(crate) fn metadata(&self, account: &str) -> KeyMetadata {
@@ -228,6 +251,7 @@ impl KeyRecord {
             let names: Vec<String> = algorithms.iter().map(|name| (*name).to_owned()).collect();
             (!names.is_empty()).then_some(names)
         };
+        let (expiration_model, valid_to) = self.shown_validity();
         let waits_for_replicas = self.state == KeyState::PendingReplicaDeletion;
         let deletion = self.deletion.as_ref();
         KeyMetadata {
@@ -244,6 +268,8 @@ impl KeyRecord {
                 .filter(|_| waits_for_replicas)
                 .map(|deletion| deletion.window_days),
             origin: Some(self.origin.as_str().to_owned()),
+            expiration_model,
+            valid_to,
             key_manager: Some(String::from(if self.managed_by.is_some() { "AWS" } else { "CUSTOMER" })),
             // The older of the two members does not know the newest curve.
             customer_master_key_spec: (self.spec != KeySpec::Ed25519).then(|| self.spec.as_str().to_owned()),

@@ -5,7 +5,7 @@
 //! the other through the same operations that everybody calls.
 //!
 //! Start at `named.rs` for how a key is found and permitted, at `state.rs` for what may be done when, at `blob.rs` for what a ciphertext
-//! is, and at [`ops`] for the operations. What is not here: material from outside, keys of several regions.
+//! is, and at [`ops`] for the operations. What is not here: keys of several regions.
 
 mod alias;
 mod asymmetric;
@@ -14,6 +14,7 @@ mod context;
 mod error;
 mod examined;
 mod grant;
+mod import;
 mod key;
 mod named;
 mod ops;

@@ -13,6 +13,7 @@ mod encrypt;
 mod generate_data_key_pair;
 mod get_public_key;
 mod grants;
+mod import;
 mod keys;
 mod policies;
 mod random;
@@ -73,6 +74,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.serve::<kms::GetKeyRotationStatus>(rotation::get_key_rotation_status);
     registry.serve::<kms::RotateKeyOnDemand>(rotation::rotate_key_on_demand);
     registry.serve::<kms::ListKeyRotations>(rotation::list_key_rotations);
+
+    registry.serve::<kms::GetParametersForImport>(import::get_parameters_for_import);
+    registry.serve::<kms::ImportKeyMaterial>(import::import_key_material);
+    registry.serve::<kms::DeleteImportedKeyMaterial>(import::delete_imported_key_material);
 
     registry.serve::<kms::CreateGrant>(grants::create_grant);
     registry.serve::<kms::ListGrants>(grants::list_grants);

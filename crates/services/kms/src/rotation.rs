@@ -45,14 +45,31 @@ impl KeyRecord {
         Ok(())
     }
 
+    /// Material that comes from outside has to be there before it can become the current one.
+    pub(crate) fn ensure_rotates_on_demand(&self) -> Result<(), KmsError> {
+        match self.origin {
+            Origin::AwsKms => self.ensure_rotates(),
+            Origin::External if self.spec != KeySpec::SymmetricDefault => Err(KmsError::Unsupported),
+            Origin::External if self.pending.is_none() => {
+                Err(KmsError::NoMaterialPending { arn: self.arn.clone() })
+            }
+            Origin::External => Ok(()),
+        }
+    }
+
     pub(crate) fn ensure_on_demand_left(&self) -> Result<(), KmsError> {
         let done = self.materials.iter().filter(|material| material.came == Came::OnDemand).count();
         if done < ON_DEMAND_MAX { Ok(()) } else { Err(KmsError::TooManyRotations { arn: self.arn.clone() }) }
     }
 
-    /// Makes new material the current one. A rotation on demand leaves the schedule alone.
+    /// Makes new material the current one: what was imported for that, or else what is drawn. A rotation on demand leaves the schedule
+    /// alone.
     pub(crate) fn rotate(&mut self, cx: &mut Cx<'_>, came: Came) {
-        self.materials.push(Material::draw(cx.entropy(), self.spec, cx.now(), came));
+        let material = match self.pending.take() {
+            Some(pending) => Material { came, created_at: cx.now(), ..pending },
+            None => Material::draw(cx.entropy(), self.spec, cx.now(), came),
+        };
+        self.materials.push(material);
         if came == Came::ByItself
             && let Some(rotation) = &mut self.rotation
         {

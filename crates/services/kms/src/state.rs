@@ -37,6 +37,9 @@ pub(crate) enum Class {
     LookAtRotation,
     ScheduleDeletion,
     CancelDeletion,
+    /// GetParametersForImport, ImportKeyMaterial.
+    Import,
+    DeleteImported,
 }
 
 /// Why not.
@@ -76,6 +79,8 @@ impl Class {
             Self::LookAtRotation => [OK, OK, OK, X, OK, OK],
             Self::ScheduleDeletion => [OK, OK, S, OK, OK, U],
             Self::CancelDeletion => [N, N, OK, N, N, N],
+            Self::Import => [OK, OK, S, OK, C, U],
+            Self::DeleteImported => [OK, OK, OK, OK, C, U],
         }
     }
 
@@ -134,6 +139,8 @@ mod tests {
             (Class::LookAtRotation, "----X--"),
             (Class::ScheduleDeletion, "--SS--U"),
             (Class::CancelDeletion, "NN--NNN"),
+            (Class::Import, "--SS-CU"),
+            (Class::DeleteImported, "-----CU"),
         ] {
             let row: String = states.iter().map(|state| letter(class.in_state(*state))).collect();
             assert_eq!(row, expected, "{class:?}");

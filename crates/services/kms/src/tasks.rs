@@ -29,7 +29,7 @@ table! {
     }
 }
 
-/// Rotates keys whose time has come, and destroys those whose deletion is due.
+/// Rotates keys whose time has come, destroys those whose deletion is due, and forgets imported material that is not valid any more.
 #[derive(Debug)]
 pub(crate) struct KeyKeeper;
 
@@ -67,7 +67,13 @@ impl Task for KeyKeeper {
             if key.due_at().is_none_or(|at| at > now) {
                 continue;
             }
-            if key.state == KeyState::PendingDeletion {
+            if key.expires_at().is_some_and(|at| at <= now) {
+                let mut key = (*key).clone();
+                key.expire(now);
+                event(cx, "DeleteExpiredKeyMaterial", &key);
+                next = next.sooner(key.due_at().map_or(Next::Idle, Next::At));
+                cx.save(key)?;
+            } else if key.state == KeyState::PendingDeletion {
                 next = next.sooner(destroy(cx, &key)?);
             } else {
                 let mut key = (*key).clone();

@@ -34,8 +34,14 @@ pub const DISABLED: ErrorSpec =
 pub const DRY_RUN_OPERATION: ErrorSpec =
     ErrorSpec { code: "DryRunOperationException", status: 400, message_member: "message" };
 
+pub const EXPIRED_IMPORT_TOKEN: ErrorSpec =
+    ErrorSpec { code: "ExpiredImportTokenException", status: 400, message_member: "message" };
+
 pub const INCORRECT_KEY: ErrorSpec =
     ErrorSpec { code: "IncorrectKeyException", status: 400, message_member: "message" };
+
+pub const INCORRECT_KEY_MATERIAL: ErrorSpec =
+    ErrorSpec { code: "IncorrectKeyMaterialException", status: 400, message_member: "message" };
 
 pub const INTERNAL: ErrorSpec =
     ErrorSpec { code: "KMSInternalException", status: 500, message_member: "message" };
@@ -54,6 +60,9 @@ pub const INVALID_GRANT_ID: ErrorSpec =
 
 pub const INVALID_GRANT_TOKEN: ErrorSpec =
     ErrorSpec { code: "InvalidGrantTokenException", status: 400, message_member: "message" };
+
+pub const INVALID_IMPORT_TOKEN: ErrorSpec =
+    ErrorSpec { code: "InvalidImportTokenException", status: 400, message_member: "message" };
 
 pub const INVALID_KEY_USAGE: ErrorSpec =
     ErrorSpec { code: "InvalidKeyUsageException", status: 400, message_member: "message" };
@@ -159,9 +168,19 @@ pub fn dry_run_operation(message: impl Into<String>) -> ApiError {
     ApiError::new(DRY_RUN_OPERATION, message)
 }
 
+/// `ExpiredImportTokenException`, HTTP 400.
+pub fn expired_import_token(message: impl Into<String>) -> ApiError {
+    ApiError::new(EXPIRED_IMPORT_TOKEN, message)
+}
+
 /// `IncorrectKeyException`, HTTP 400.
 pub fn incorrect_key(message: impl Into<String>) -> ApiError {
     ApiError::new(INCORRECT_KEY, message)
+}
+
+/// `IncorrectKeyMaterialException`, HTTP 400.
+pub fn incorrect_key_material(message: impl Into<String>) -> ApiError {
+    ApiError::new(INCORRECT_KEY_MATERIAL, message)
 }
 
 /// `KMSInternalException`, HTTP 500.
@@ -192,6 +211,11 @@ pub fn invalid_grant_id(message: impl Into<String>) -> ApiError {
 /// `InvalidGrantTokenException`, HTTP 400.
 pub fn invalid_grant_token(message: impl Into<String>) -> ApiError {
     ApiError::new(INVALID_GRANT_TOKEN, message)
+}
+
+/// `InvalidImportTokenException`, HTTP 400.
+pub fn invalid_import_token(message: impl Into<String>) -> ApiError {
+    ApiError::new(INVALID_IMPORT_TOKEN, message)
 }
 
 /// `InvalidKeyUsageException`, HTTP 400.

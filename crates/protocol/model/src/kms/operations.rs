@@ -9,22 +9,24 @@ use super::{
     shapes::{
         CancelKeyDeletionRequest, CancelKeyDeletionResponse, CreateAliasRequest, CreateGrantRequest,
         CreateGrantResponse, CreateKeyRequest, CreateKeyResponse, DecryptRequest, DecryptResponse,
-        DeleteAliasRequest, DeriveSharedSecretRequest, DeriveSharedSecretResponse, DescribeKeyRequest,
-        DescribeKeyResponse, DisableKeyRequest, DisableKeyRotationRequest, EnableKeyRequest,
-        EnableKeyRotationRequest, EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest,
-        GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextRequest,
-        GenerateDataKeyPairWithoutPlaintextResponse, GenerateDataKeyRequest, GenerateDataKeyResponse,
-        GenerateDataKeyWithoutPlaintextRequest, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
-        GenerateMacResponse, GenerateRandomRequest, GenerateRandomResponse, GetKeyPolicyRequest,
-        GetKeyPolicyResponse, GetKeyRotationStatusRequest, GetKeyRotationStatusResponse, GetPublicKeyRequest,
-        GetPublicKeyResponse, ListAliasesRequest, ListAliasesResponse, ListGrantsRequest, ListGrantsResponse,
-        ListKeyPoliciesRequest, ListKeyPoliciesResponse, ListKeyRotationsRequest, ListKeyRotationsResponse,
-        ListKeysRequest, ListKeysResponse, ListResourceTagsRequest, ListResourceTagsResponse,
-        ListRetirableGrantsRequest, PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse,
-        RetireGrantRequest, RevokeGrantRequest, RotateKeyOnDemandRequest, RotateKeyOnDemandResponse,
-        ScheduleKeyDeletionRequest, ScheduleKeyDeletionResponse, SignRequest, SignResponse,
-        TagResourceRequest, UntagResourceRequest, UpdateAliasRequest, UpdateKeyDescriptionRequest,
-        VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
+        DeleteAliasRequest, DeleteImportedKeyMaterialRequest, DeleteImportedKeyMaterialResponse,
+        DeriveSharedSecretRequest, DeriveSharedSecretResponse, DescribeKeyRequest, DescribeKeyResponse,
+        DisableKeyRequest, DisableKeyRotationRequest, EnableKeyRequest, EnableKeyRotationRequest,
+        EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest, GenerateDataKeyPairResponse,
+        GenerateDataKeyPairWithoutPlaintextRequest, GenerateDataKeyPairWithoutPlaintextResponse,
+        GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextRequest,
+        GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest, GenerateMacResponse,
+        GenerateRandomRequest, GenerateRandomResponse, GetKeyPolicyRequest, GetKeyPolicyResponse,
+        GetKeyRotationStatusRequest, GetKeyRotationStatusResponse, GetParametersForImportRequest,
+        GetParametersForImportResponse, GetPublicKeyRequest, GetPublicKeyResponse, ImportKeyMaterialRequest,
+        ImportKeyMaterialResponse, ListAliasesRequest, ListAliasesResponse, ListGrantsRequest,
+        ListGrantsResponse, ListKeyPoliciesRequest, ListKeyPoliciesResponse, ListKeyRotationsRequest,
+        ListKeyRotationsResponse, ListKeysRequest, ListKeysResponse, ListResourceTagsRequest,
+        ListResourceTagsResponse, ListRetirableGrantsRequest, PutKeyPolicyRequest, ReEncryptRequest,
+        ReEncryptResponse, RetireGrantRequest, RevokeGrantRequest, RotateKeyOnDemandRequest,
+        RotateKeyOnDemandResponse, ScheduleKeyDeletionRequest, ScheduleKeyDeletionResponse, SignRequest,
+        SignResponse, TagResourceRequest, UntagResourceRequest, UpdateAliasRequest,
+        UpdateKeyDescriptionRequest, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
     },
 };
 
@@ -269,6 +271,44 @@ pub(super) static DELETE_ALIAS: OperationSpec = OperationSpec {
     input: DeleteAliasRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[err::DEPENDENCY_TIMEOUT, err::NOT_FOUND, err::KMS_INTERNAL, err::KMS_INVALID_STATE],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteImportedKeyMaterial;
+
+impl Operation for DeleteImportedKeyMaterial {
+    type Input = DeleteImportedKeyMaterialRequest;
+    type Output = DeleteImportedKeyMaterialResponse;
+    const SPEC: &'static OperationSpec = &DELETE_IMPORTED_KEY_MATERIAL;
+
+    fn owner(input: &DeleteImportedKeyMaterialRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static DELETE_IMPORTED_KEY_MATERIAL: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteImportedKeyMaterial",
+    action: action::DELETE_IMPORTED_KEY_MATERIAL,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "KeyMaterialId"],
+        response: &["KeyId", "KeyMaterialId"],
+        read_only: false,
+    },
+    conditions: &[],
+    input: DeleteImportedKeyMaterialRequest::SCHEMA,
+    output: DeleteImportedKeyMaterialResponse::SCHEMA,
+    errors: &[
+        err::INVALID_ARN,
+        err::UNSUPPORTED_OPERATION,
+        err::DEPENDENCY_TIMEOUT,
+        err::NOT_FOUND,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+    ],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -822,6 +862,47 @@ pub(super) static GET_KEY_ROTATION_STATUS: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct GetParametersForImport;
+
+impl Operation for GetParametersForImport {
+    type Input = GetParametersForImportRequest;
+    type Output = GetParametersForImportResponse;
+    const SPEC: &'static OperationSpec = &GET_PARAMETERS_FOR_IMPORT;
+
+    fn owner(input: &GetParametersForImportRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static GET_PARAMETERS_FOR_IMPORT: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetParametersForImport",
+    action: action::GET_PARAMETERS_FOR_IMPORT,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["KeyId", "WrappingAlgorithm", "WrappingKeySpec"],
+        response: &[],
+        read_only: true,
+    },
+    conditions: &[
+        ConditionRule { key: "kms:WrappingAlgorithm", member: "WrappingAlgorithm", inner: None },
+        ConditionRule { key: "kms:WrappingKeySpec", member: "WrappingKeySpec", inner: None },
+    ],
+    input: GetParametersForImportRequest::SCHEMA,
+    output: GetParametersForImportResponse::SCHEMA,
+    errors: &[
+        err::INVALID_ARN,
+        err::UNSUPPORTED_OPERATION,
+        err::DEPENDENCY_TIMEOUT,
+        err::NOT_FOUND,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct GetPublicKey;
 
 impl Operation for GetPublicKey {
@@ -856,6 +937,58 @@ pub(super) static GET_PUBLIC_KEY: OperationSpec = OperationSpec {
         err::INVALID_KEY_USAGE,
         err::KMS_INTERNAL,
         err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct ImportKeyMaterial;
+
+impl Operation for ImportKeyMaterial {
+    type Input = ImportKeyMaterialRequest;
+    type Output = ImportKeyMaterialResponse;
+    const SPEC: &'static OperationSpec = &IMPORT_KEY_MATERIAL;
+
+    fn owner(input: &ImportKeyMaterialRequest) -> Option<&str> {
+        Some(&input.key_id)
+    }
+}
+
+pub(super) static IMPORT_KEY_MATERIAL: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ImportKeyMaterial",
+    action: action::IMPORT_KEY_MATERIAL,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "KeyId",
+            "ValidTo",
+            "ExpirationModel",
+            "ImportType",
+            "KeyMaterialDescription",
+            "KeyMaterialId",
+        ],
+        response: &["KeyId", "KeyMaterialId"],
+        read_only: false,
+    },
+    conditions: &[
+        ConditionRule { key: "kms:ExpirationModel", member: "ExpirationModel", inner: None },
+        ConditionRule { key: "kms:ValidTo", member: "ValidTo", inner: None },
+    ],
+    input: ImportKeyMaterialRequest::SCHEMA,
+    output: ImportKeyMaterialResponse::SCHEMA,
+    errors: &[
+        err::INVALID_ARN,
+        err::UNSUPPORTED_OPERATION,
+        err::DEPENDENCY_TIMEOUT,
+        err::NOT_FOUND,
+        err::KMS_INTERNAL,
+        err::KMS_INVALID_STATE,
+        err::INVALID_CIPHERTEXT,
+        err::INCORRECT_KEY_MATERIAL,
+        err::EXPIRED_IMPORT_TOKEN,
+        err::INVALID_IMPORT_TOKEN,
     ],
 };
 

@@ -11,6 +11,55 @@ use coffer_types::{Secret, Timestamp};
 
 use crate::UnknownValue;
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AlgorithmSpec {
+    RsaesPkcs1V15,
+    RsaesOaepSha1,
+    RsaesOaepSha256,
+    RsaAesKeyWrapSha1,
+    RsaAesKeyWrapSha256,
+    Sm2Pke,
+}
+
+impl AlgorithmSpec {
+    pub const NAMES: &'static [&'static str] = &[
+        "RSAES_PKCS1_V1_5",
+        "RSAES_OAEP_SHA_1",
+        "RSAES_OAEP_SHA_256",
+        "RSA_AES_KEY_WRAP_SHA_1",
+        "RSA_AES_KEY_WRAP_SHA_256",
+        "SM2PKE",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RsaesPkcs1V15 => "RSAES_PKCS1_V1_5",
+            Self::RsaesOaepSha1 => "RSAES_OAEP_SHA_1",
+            Self::RsaesOaepSha256 => "RSAES_OAEP_SHA_256",
+            Self::RsaAesKeyWrapSha1 => "RSA_AES_KEY_WRAP_SHA_1",
+            Self::RsaAesKeyWrapSha256 => "RSA_AES_KEY_WRAP_SHA_256",
+            Self::Sm2Pke => "SM2PKE",
+        }
+    }
+}
+
+impl TryFrom<&str> for AlgorithmSpec {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "RSAES_PKCS1_V1_5" => Ok(Self::RsaesPkcs1V15),
+            "RSAES_OAEP_SHA_1" => Ok(Self::RsaesOaepSha1),
+            "RSAES_OAEP_SHA_256" => Ok(Self::RsaesOaepSha256),
+            "RSA_AES_KEY_WRAP_SHA_1" => Ok(Self::RsaAesKeyWrapSha1),
+            "RSA_AES_KEY_WRAP_SHA_256" => Ok(Self::RsaAesKeyWrapSha256),
+            "SM2PKE" => Ok(Self::Sm2Pke),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct AliasListEntry {
     pub alias_name: Option<String>,
@@ -727,6 +776,78 @@ impl Shape for DeleteAliasRequest {
         to.structure(&DELETE_ALIAS_REQUEST, &mut |to| {
             to.member(0, &DELETE_ALIAS_REQUEST_MEMBERS[0])?;
             self.alias_name.write_as(&ALIAS_NAME_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteImportedKeyMaterialRequest {
+    pub key_id: String,
+    pub key_material_id: Option<String>,
+}
+
+impl Shape for DeleteImportedKeyMaterialRequest {
+    const SCHEMA: &'static Schema = &DELETE_IMPORTED_KEY_MATERIAL_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_IMPORTED_KEY_MATERIAL_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_IMPORTED_KEY_MATERIAL_REQUEST, &mut |to| {
+            to.member(0, &DELETE_IMPORTED_KEY_MATERIAL_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            if let Some(value) = &self.key_material_id {
+                to.member(1, &DELETE_IMPORTED_KEY_MATERIAL_REQUEST_MEMBERS[1])?;
+                value.write_as(&BACKING_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteImportedKeyMaterialResponse {
+    pub key_id: Option<String>,
+    pub key_material_id: Option<String>,
+}
+
+impl Shape for DeleteImportedKeyMaterialResponse {
+    const SCHEMA: &'static Schema = &DELETE_IMPORTED_KEY_MATERIAL_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_IMPORTED_KEY_MATERIAL_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_RESPONSE_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_IMPORTED_KEY_MATERIAL_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &DELETE_IMPORTED_KEY_MATERIAL_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_material_id {
+                to.member(1, &DELETE_IMPORTED_KEY_MATERIAL_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BACKING_KEY_ID_RESPONSE_TYPE, to)?;
+            }
             Ok(())
         })
     }
@@ -2036,6 +2157,92 @@ impl Shape for GetKeyRotationStatusResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetParametersForImportRequest {
+    pub key_id: String,
+    pub wrapping_algorithm: String,
+    pub wrapping_key_spec: String,
+}
+
+impl Shape for GetParametersForImportRequest {
+    const SCHEMA: &'static Schema = &GET_PARAMETERS_FOR_IMPORT_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_PARAMETERS_FOR_IMPORT_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.wrapping_algorithm = Shape::read_as(&ALGORITHM_SPEC, from)?,
+                2 => value.wrapping_key_spec = Shape::read_as(&WRAPPING_KEY_SPEC, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_PARAMETERS_FOR_IMPORT_REQUEST, &mut |to| {
+            to.member(0, &GET_PARAMETERS_FOR_IMPORT_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &GET_PARAMETERS_FOR_IMPORT_REQUEST_MEMBERS[1])?;
+            self.wrapping_algorithm.write_as(&ALGORITHM_SPEC, to)?;
+            to.member(2, &GET_PARAMETERS_FOR_IMPORT_REQUEST_MEMBERS[2])?;
+            self.wrapping_key_spec.write_as(&WRAPPING_KEY_SPEC, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct GetParametersForImportResponse {
+    pub key_id: Option<String>,
+    pub import_token: Option<Vec<u8>>,
+    pub public_key: Option<Secret<Vec<u8>>>,
+    pub parameters_valid_to: Option<Timestamp>,
+}
+
+impl Shape for GetParametersForImportResponse {
+    const SCHEMA: &'static Schema = &GET_PARAMETERS_FOR_IMPORT_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_PARAMETERS_FOR_IMPORT_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.import_token = Some(Shape::read_as(&CIPHERTEXT_TYPE, from)?),
+                2 => value.public_key = Some(Shape::read_as(&PLAINTEXT_TYPE, from)?),
+                3 => value.parameters_valid_to = Some(Shape::read_as(&DATE_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_PARAMETERS_FOR_IMPORT_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &GET_PARAMETERS_FOR_IMPORT_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.import_token {
+                to.member(1, &GET_PARAMETERS_FOR_IMPORT_RESPONSE_MEMBERS[1])?;
+                value.write_as(&CIPHERTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.public_key {
+                to.member(2, &GET_PARAMETERS_FOR_IMPORT_RESPONSE_MEMBERS[2])?;
+                value.write_as(&PLAINTEXT_TYPE, to)?;
+            }
+            if let Some(value) = &self.parameters_valid_to {
+                to.member(3, &GET_PARAMETERS_FOR_IMPORT_RESPONSE_MEMBERS[3])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct GetPublicKeyRequest {
     pub key_id: String,
     pub grant_tokens: Option<Vec<String>>,
@@ -2393,6 +2600,113 @@ impl TryFrom<&str> for GrantOperation {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ImportKeyMaterialRequest {
+    pub key_id: String,
+    pub import_token: Vec<u8>,
+    pub encrypted_key_material: Vec<u8>,
+    pub valid_to: Option<Timestamp>,
+    pub expiration_model: Option<String>,
+    pub import_type: Option<String>,
+    pub key_material_description: Option<String>,
+    pub key_material_id: Option<String>,
+}
+
+impl Shape for ImportKeyMaterialRequest {
+    const SCHEMA: &'static Schema = &IMPORT_KEY_MATERIAL_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&IMPORT_KEY_MATERIAL_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.import_token = Shape::read_as(&CIPHERTEXT_TYPE, from)?,
+                2 => value.encrypted_key_material = Shape::read_as(&CIPHERTEXT_TYPE, from)?,
+                3 => value.valid_to = Some(Shape::read_as(&DATE_TYPE, from)?),
+                4 => value.expiration_model = Some(Shape::read_as(&EXPIRATION_MODEL_TYPE, from)?),
+                5 => value.import_type = Some(Shape::read_as(&IMPORT_TYPE, from)?),
+                6 => {
+                    value.key_material_description =
+                        Some(Shape::read_as(&KEY_MATERIAL_DESCRIPTION_TYPE, from)?);
+                }
+                7 => value.key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&IMPORT_KEY_MATERIAL_REQUEST, &mut |to| {
+            to.member(0, &IMPORT_KEY_MATERIAL_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &IMPORT_KEY_MATERIAL_REQUEST_MEMBERS[1])?;
+            self.import_token.write_as(&CIPHERTEXT_TYPE, to)?;
+            to.member(2, &IMPORT_KEY_MATERIAL_REQUEST_MEMBERS[2])?;
+            self.encrypted_key_material.write_as(&CIPHERTEXT_TYPE, to)?;
+            if let Some(value) = &self.valid_to {
+                to.member(3, &IMPORT_KEY_MATERIAL_REQUEST_MEMBERS[3])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.expiration_model {
+                to.member(4, &IMPORT_KEY_MATERIAL_REQUEST_MEMBERS[4])?;
+                value.write_as(&EXPIRATION_MODEL_TYPE, to)?;
+            }
+            if let Some(value) = &self.import_type {
+                to.member(5, &IMPORT_KEY_MATERIAL_REQUEST_MEMBERS[5])?;
+                value.write_as(&IMPORT_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_material_description {
+                to.member(6, &IMPORT_KEY_MATERIAL_REQUEST_MEMBERS[6])?;
+                value.write_as(&KEY_MATERIAL_DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_material_id {
+                to.member(7, &IMPORT_KEY_MATERIAL_REQUEST_MEMBERS[7])?;
+                value.write_as(&BACKING_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ImportKeyMaterialResponse {
+    pub key_id: Option<String>,
+    pub key_material_id: Option<String>,
+}
+
+impl Shape for ImportKeyMaterialResponse {
+    const SCHEMA: &'static Schema = &IMPORT_KEY_MATERIAL_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&IMPORT_KEY_MATERIAL_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.key_material_id = Some(Shape::read_as(&BACKING_KEY_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&IMPORT_KEY_MATERIAL_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &IMPORT_KEY_MATERIAL_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_material_id {
+                to.member(1, &IMPORT_KEY_MATERIAL_RESPONSE_MEMBERS[1])?;
+                value.write_as(&BACKING_KEY_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ImportState {
     Imported,
@@ -2417,6 +2731,36 @@ impl TryFrom<&str> for ImportState {
         match value {
             "IMPORTED" => Ok(Self::Imported),
             "PENDING_IMPORT" => Ok(Self::PendingImport),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ImportType {
+    NewKeyMaterial,
+    ExistingKeyMaterial,
+}
+
+impl ImportType {
+    pub const NAMES: &'static [&'static str] = &["NEW_KEY_MATERIAL", "EXISTING_KEY_MATERIAL"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NewKeyMaterial => "NEW_KEY_MATERIAL",
+            Self::ExistingKeyMaterial => "EXISTING_KEY_MATERIAL",
+        }
+    }
+}
+
+impl TryFrom<&str> for ImportType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "NEW_KEY_MATERIAL" => Ok(Self::NewKeyMaterial),
+            "EXISTING_KEY_MATERIAL" => Ok(Self::ExistingKeyMaterial),
 
             _ => Err(UnknownValue),
         }
@@ -4972,6 +5316,42 @@ impl Shape for VerifyResponse {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WrappingKeySpec {
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+    Sm2,
+}
+
+impl WrappingKeySpec {
+    pub const NAMES: &'static [&'static str] = &["RSA_2048", "RSA_3072", "RSA_4096", "SM2"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "RSA_2048",
+            Self::Rsa3072 => "RSA_3072",
+            Self::Rsa4096 => "RSA_4096",
+            Self::Sm2 => "SM2",
+        }
+    }
+}
+
+impl TryFrom<&str> for WrappingKeySpec {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "RSA_2048" => Ok(Self::Rsa2048),
+            "RSA_3072" => Ok(Self::Rsa3072),
+            "RSA_4096" => Ok(Self::Rsa4096),
+            "SM2" => Ok(Self::Sm2),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct XksKeyConfigurationType {
     pub id: Option<String>,
@@ -5003,6 +5383,13 @@ impl Shape for XksKeyConfigurationType {
 }
 
 static AWS_ACCOUNT_ID_TYPE: Schema = Schema::plain("AWSAccountIdType", Kind::String);
+
+static ALGORITHM_SPEC: Schema = Schema {
+    name: "AlgorithmSpec",
+    kind: Kind::String,
+    limits: Limits { values: AlgorithmSpec::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
 
 static ALIAS_LIST: Schema = Schema::plain(
     "AliasList",
@@ -5039,6 +5426,20 @@ static ATTESTATION_DOCUMENT_TYPE: Schema = Schema {
     name: "AttestationDocumentType",
     kind: Kind::Blob,
     limits: Limits { min: Some(1), max: Some(262144), ..Limits::NONE },
+    sensitive: false,
+};
+
+static BACKING_KEY_ID_RESPONSE_TYPE_PATTERN: Pattern = Pattern::new("^[a-f0-9]+$", "^[a-f0-9]+$");
+
+static BACKING_KEY_ID_RESPONSE_TYPE: Schema = Schema {
+    name: "BackingKeyIdResponseType",
+    kind: Kind::String,
+    limits: Limits {
+        min: Some(0),
+        max: Some(64),
+        pattern: Some(&BACKING_KEY_ID_RESPONSE_TYPE_PATTERN),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -5266,6 +5667,31 @@ static DELETE_ALIAS_REQUEST_MEMBERS: [Member; 1] =
 
 static DELETE_ALIAS_REQUEST: Schema =
     Schema::plain("DeleteAliasRequest", Kind::Structure(&DELETE_ALIAS_REQUEST_MEMBERS));
+
+static DELETE_IMPORTED_KEY_MATERIAL_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "KeyMaterialId", wire: "KeyMaterialId", required: false, schema: &BACKING_KEY_ID_TYPE },
+];
+
+static DELETE_IMPORTED_KEY_MATERIAL_REQUEST: Schema = Schema::plain(
+    "DeleteImportedKeyMaterialRequest",
+    Kind::Structure(&DELETE_IMPORTED_KEY_MATERIAL_REQUEST_MEMBERS),
+);
+
+static DELETE_IMPORTED_KEY_MATERIAL_RESPONSE_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member {
+        name: "KeyMaterialId",
+        wire: "KeyMaterialId",
+        required: false,
+        schema: &BACKING_KEY_ID_RESPONSE_TYPE,
+    },
+];
+
+static DELETE_IMPORTED_KEY_MATERIAL_RESPONSE: Schema = Schema::plain(
+    "DeleteImportedKeyMaterialResponse",
+    Kind::Structure(&DELETE_IMPORTED_KEY_MATERIAL_RESPONSE_MEMBERS),
+);
 
 static DERIVE_SHARED_SECRET_REQUEST_MEMBERS: [Member; 6] = [
     Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
@@ -5685,6 +6111,29 @@ static GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS: [Member; 5] = [
 static GET_KEY_ROTATION_STATUS_RESPONSE: Schema =
     Schema::plain("GetKeyRotationStatusResponse", Kind::Structure(&GET_KEY_ROTATION_STATUS_RESPONSE_MEMBERS));
 
+static GET_PARAMETERS_FOR_IMPORT_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "WrappingAlgorithm", wire: "WrappingAlgorithm", required: true, schema: &ALGORITHM_SPEC },
+    Member { name: "WrappingKeySpec", wire: "WrappingKeySpec", required: true, schema: &WRAPPING_KEY_SPEC },
+];
+
+static GET_PARAMETERS_FOR_IMPORT_REQUEST: Schema = Schema::plain(
+    "GetParametersForImportRequest",
+    Kind::Structure(&GET_PARAMETERS_FOR_IMPORT_REQUEST_MEMBERS),
+);
+
+static GET_PARAMETERS_FOR_IMPORT_RESPONSE_MEMBERS: [Member; 4] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "ImportToken", wire: "ImportToken", required: false, schema: &CIPHERTEXT_TYPE },
+    Member { name: "PublicKey", wire: "PublicKey", required: false, schema: &PLAINTEXT_TYPE },
+    Member { name: "ParametersValidTo", wire: "ParametersValidTo", required: false, schema: &DATE_TYPE },
+];
+
+static GET_PARAMETERS_FOR_IMPORT_RESPONSE: Schema = Schema::plain(
+    "GetParametersForImportResponse",
+    Kind::Structure(&GET_PARAMETERS_FOR_IMPORT_RESPONSE_MEMBERS),
+);
+
 static GET_PUBLIC_KEY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
     Member { name: "GrantTokens", wire: "GrantTokens", required: false, schema: &GRANT_TOKEN_LIST },
@@ -5857,10 +6306,54 @@ static GRANT_TOKEN_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static IMPORT_KEY_MATERIAL_REQUEST_MEMBERS: [Member; 8] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "ImportToken", wire: "ImportToken", required: true, schema: &CIPHERTEXT_TYPE },
+    Member {
+        name: "EncryptedKeyMaterial",
+        wire: "EncryptedKeyMaterial",
+        required: true,
+        schema: &CIPHERTEXT_TYPE,
+    },
+    Member { name: "ValidTo", wire: "ValidTo", required: false, schema: &DATE_TYPE },
+    Member {
+        name: "ExpirationModel",
+        wire: "ExpirationModel",
+        required: false,
+        schema: &EXPIRATION_MODEL_TYPE,
+    },
+    Member { name: "ImportType", wire: "ImportType", required: false, schema: &IMPORT_TYPE },
+    Member {
+        name: "KeyMaterialDescription",
+        wire: "KeyMaterialDescription",
+        required: false,
+        schema: &KEY_MATERIAL_DESCRIPTION_TYPE,
+    },
+    Member { name: "KeyMaterialId", wire: "KeyMaterialId", required: false, schema: &BACKING_KEY_ID_TYPE },
+];
+
+static IMPORT_KEY_MATERIAL_REQUEST: Schema =
+    Schema::plain("ImportKeyMaterialRequest", Kind::Structure(&IMPORT_KEY_MATERIAL_REQUEST_MEMBERS));
+
+static IMPORT_KEY_MATERIAL_RESPONSE_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "KeyMaterialId", wire: "KeyMaterialId", required: false, schema: &BACKING_KEY_ID_TYPE },
+];
+
+static IMPORT_KEY_MATERIAL_RESPONSE: Schema =
+    Schema::plain("ImportKeyMaterialResponse", Kind::Structure(&IMPORT_KEY_MATERIAL_RESPONSE_MEMBERS));
+
 static IMPORT_STATE: Schema = Schema {
     name: "ImportState",
     kind: Kind::String,
     limits: Limits { values: ImportState::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
+static IMPORT_TYPE: Schema = Schema {
+    name: "ImportType",
+    kind: Kind::String,
+    limits: Limits { values: ImportType::NAMES, ..Limits::NONE },
     sensitive: false,
 };
 
@@ -6748,6 +7241,13 @@ static VERIFY_RESPONSE_MEMBERS: [Member; 3] = [
 ];
 
 static VERIFY_RESPONSE: Schema = Schema::plain("VerifyResponse", Kind::Structure(&VERIFY_RESPONSE_MEMBERS));
+
+static WRAPPING_KEY_SPEC: Schema = Schema {
+    name: "WrappingKeySpec",
+    kind: Kind::String,
+    limits: Limits { values: WrappingKeySpec::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
 
 static XKS_KEY_CONFIGURATION_TYPE_MEMBERS: [Member; 1] =
     [Member { name: "Id", wire: "Id", required: false, schema: &XKS_KEY_ID_TYPE }];

@@ -16,6 +16,7 @@ use crate::{
 struct NewKey {
     spec: KeySpec,
     usage: KeyUsage,
+    origin: Origin,
 }
 
 impl Resource for NewKey {
@@ -24,7 +25,8 @@ impl Resource for NewKey {
     }
 
     fn condition(&self, cx: &Cx<'_>, key: &str) -> Option<ConditionValue> {
-        let kind = KeyRecord { spec: self.spec, usage: self.usage, ..KeyRecord::default() };
+        let kind =
+            KeyRecord { spec: self.spec, usage: self.usage, origin: self.origin, ..KeyRecord::default() };
         match key {
             "kms:calleraccount" => Some(ConditionValue::One(cx.caller().account.to_string())),
             _ => kind.condition(key),
@@ -37,9 +39,10 @@ pub(crate) fn create_key(cx: &mut Cx<'_>, input: CreateKeyRequest) -> Result<Cre
     if input.custom_key_store_id.is_some() || input.xks_key_id.is_some() || input.multi_region == Some(true) {
         return Err(KmsError::Unsupported.into());
     }
-    if input.origin.as_deref().is_some_and(|origin| Origin::parse(origin) != Some(Origin::AwsKms)) {
-        return Err(KmsError::Unsupported.into());
-    }
+    let origin = match input.origin.as_deref() {
+        None => Origin::AwsKms,
+        Some(origin) => Origin::parse(origin).ok_or(KmsError::Unsupported)?,
+    };
     let spec = match (input.key_spec, input.customer_master_key_spec) {
         (Some(_), Some(_)) => return Err(KmsError::SpecTwice.into()),
         (Some(spec), None) | (None, Some(spec)) => KeySpec::parse(&spec).ok_or(KmsError::Unsupported)?,
@@ -48,11 +51,11 @@ pub(crate) fn create_key(cx: &mut Cx<'_>, input: CreateKeyRequest) -> Result<Cre
     let usage = spec.usage(input.key_usage.as_deref())?;
     let tags = tags::from_request(input.tags.unwrap_or_default())?;
 
-    cx.ask(action::CREATE_KEY, &NewKey { spec, usage })?;
-    let new = || KeyRecord { tags, ..KeyRecord::new(cx, spec, usage) };
-    let mut key = match spec.made_of() {
-        MadeOf::Secret { .. } => new(),
-        MadeOf::Pair(_) => cx.at_length(new)?,
+    cx.ask(action::CREATE_KEY, &NewKey { spec, usage, origin })?;
+    let new = || KeyRecord { tags, ..KeyRecord::new(cx, spec, usage, origin) };
+    let mut key = match (spec.made_of(), origin) {
+        (MadeOf::Pair(_), Origin::AwsKms) => cx.at_length(new)?,
+        (MadeOf::Secret { .. } | MadeOf::Pair(_), Origin::AwsKms | Origin::External) => new(),
     };
     key.description = input.description.unwrap_or_default();
     let of_the_account = policy::written(cx, policy::of_the_account(cx.account()))?;

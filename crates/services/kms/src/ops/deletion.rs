@@ -41,7 +41,7 @@ pub(crate) fn schedule_key_deletion(
     })
 }
 
-/// Takes it back. The key stays disabled until somebody enables it.
+/// Takes it back. The key stays disabled until somebody enables it; one whose material has gone meanwhile waits for that.
 pub(crate) fn cancel_key_deletion(
     cx: &mut Cx<'_>,
     input: CancelKeyDeletionRequest,
@@ -49,6 +49,7 @@ pub(crate) fn cancel_key_deletion(
     let key = permitted(cx, &input.key_id, Use::default(), action::CANCEL_KEY_DELETION)?;
     key.ensure(Class::CancelDeletion)?;
 
-    super::save_and_wake(cx, KeyRecord { state: KeyState::Disabled, deletion: None, ..(*key).clone() })?;
+    let state = if key.lacks_material() { KeyState::PendingImport } else { KeyState::Disabled };
+    super::save_and_wake(cx, KeyRecord { state, deletion: None, ..(*key).clone() })?;
     Ok(CancelKeyDeletionResponse { key_id: Some(key.arn.clone()) })
 }

@@ -13,6 +13,7 @@ use crate::{
     named::{Use, permitted},
     page,
     rotation::{PERIOD_DEFAULT_DAYS, RotationRecord},
+    spec::Origin,
     state::{Class, KeyState},
 };
 
@@ -71,8 +72,8 @@ pub(crate) fn rotate_key_on_demand(
     input: RotateKeyOnDemandRequest,
 ) -> Result<RotateKeyOnDemandResponse, ApiError> {
     let key = permitted(cx, &input.key_id, Use::default(), action::ROTATE_KEY_ON_DEMAND)?;
-    key.ensure_rotates()?;
     key.ensure(Class::RotateOnDemand)?;
+    key.ensure_rotates_on_demand()?;
     key.ensure_on_demand_left()?;
 
     let mut key = (*key).clone();
@@ -92,11 +93,13 @@ pub(crate) fn list_key_rotations(
     let all = input.include_key_material.as_deref() == Some("ALL_KEY_MATERIAL");
 
     let key = permitted(cx, &input.key_id, Use::default(), action::LIST_KEY_ROTATIONS)?;
-    key.ensure_rotates()?;
-    key.ensure(Class::LookAtRotation)?;
+    if key.origin == Origin::AwsKms {
+        key.ensure_rotates()?;
+        key.ensure(Class::LookAtRotation)?;
+    }
 
-    // The place of a generation is its number.
-    let generations = key.materials.iter().enumerate();
+    // The place of a generation is its number; what is to become one comes last.
+    let generations = key.materials.iter().chain(key.pending.iter().filter(|_| all)).enumerate();
     let listed: Vec<(String, &Material)> = generations
         .filter(|(_, material)| all || material.came != Came::WithTheKey)
         .map(|(number, material)| (format!("{number:09}"), material))
@@ -108,13 +111,25 @@ pub(crate) fn list_key_rotations(
     let entry = |material: &Material| {
         let was_rotated = material.came != Came::WithTheKey;
         let is_current = current == Some(material.id.as_str());
+        let is_pending = key.pending.as_ref().is_some_and(|pending| pending.id == material.id);
+        let state = match (is_current, is_pending) {
+            (true, _) => "CURRENT",
+            (false, true) => "PENDING_ROTATION",
+            (false, false) => "NON_CURRENT",
+        };
+        let is_external = key.origin == Origin::External;
+        let import_state = if material.is_here() { "IMPORTED" } else { "PENDING_IMPORT" };
+        let (expiration_model, valid_to) = material.shown_validity(key.origin);
         RotationsListEntry {
             key_id: Some(key.arn.clone()),
             key_material_id: Some(material.id.clone()),
-            key_material_state: Some(String::from(if is_current { "CURRENT" } else { "NON_CURRENT" })),
+            key_material_description: material.description.clone(),
+            key_material_state: Some(state.to_owned()),
+            import_state: is_external.then(|| import_state.to_owned()),
+            expiration_model,
+            valid_to,
             rotation_date: was_rotated.then_some(material.created_at),
             rotation_type: was_rotated.then(|| material.came.as_str().to_owned()),
-            ..RotationsListEntry::default()
         }
     };
     Ok(ListKeyRotationsResponse {
