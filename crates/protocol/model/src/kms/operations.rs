@@ -329,7 +329,7 @@ pub(super) static DERIVE_SHARED_SECRET: OperationSpec = OperationSpec {
     name: "DeriveSharedSecret",
     action: action::DERIVE_SHARED_SECRET,
     read_only: true,
-    body_limit: 262_144,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["KeyId", "KeyAgreementAlgorithm", "PublicKey", "DryRun"],
@@ -615,7 +615,7 @@ pub(super) static GENERATE_DATA_KEY_PAIR: OperationSpec = OperationSpec {
     name: "GenerateDataKeyPair",
     action: action::GENERATE_DATA_KEY_PAIR,
     read_only: true,
-    body_limit: 262_144,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["KeyId", "EncryptionContext", "KeyPairSpec", "DryRun"],
@@ -661,7 +661,7 @@ pub(super) static GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT: OperationSpec = Oper
     name: "GenerateDataKeyPairWithoutPlaintext",
     action: action::GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT,
     read_only: true,
-    body_limit: 262_144,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["KeyId", "EncryptionContext", "KeyPairSpec", "DryRun"],
@@ -920,7 +920,7 @@ pub(super) static GET_PUBLIC_KEY: OperationSpec = OperationSpec {
     name: "GetPublicKey",
     action: action::GET_PUBLIC_KEY,
     read_only: true,
-    body_limit: 393_216,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId"], response: &[], read_only: true },
     conditions: &[],
@@ -1444,7 +1444,7 @@ pub(super) static SIGN: OperationSpec = OperationSpec {
     name: "Sign",
     action: action::SIGN,
     read_only: true,
-    body_limit: 393_216,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["KeyId", "MessageType", "SigningAlgorithm", "DryRun"],
@@ -1602,7 +1602,7 @@ pub(super) static VERIFY: OperationSpec = OperationSpec {
     name: "Verify",
     action: action::VERIFY,
     read_only: true,
-    body_limit: 393_216,
+    body_limit: 2_097_152,
     exposure: Exposure::Public,
     audit: AuditRule {
         request: &["KeyId", "MessageType", "SigningAlgorithm", "DryRun"],
