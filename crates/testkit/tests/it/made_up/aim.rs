@@ -25,6 +25,13 @@ const NEEDED: [&str; 8] = [
 /// So many different tokens and version ids are in use; the last ones are of no version.
 const TOKENS: usize = 8;
 
+/// Where KMS is told what kind of key to make.
+const KEY_SPECS: [&str; 3] = ["KeySpec", "CustomerMasterKeySpec", "KeyPairSpec"];
+
+fn is_rsa(value: &Value) -> bool {
+    value.as_str().is_some_and(|spec| spec.starts_with("RSA_"))
+}
+
 pub(super) fn aim(
     spec: &OperationSpec,
     body: Vec<u8>,
@@ -53,6 +60,10 @@ pub(super) fn aim(
             // Its members are called the same and are something else. There is one key on every server.
             "kms" if member.ends_with("KeyId") && member != "XksKeyId" && chance.below(2) == 0 => {
                 *value = "alias/aws/secretsmanager".into();
+            }
+            // Looking for large primes takes its time, and a hundred times shows no more than ten.
+            "kms" if KEY_SPECS.contains(&member.as_str()) && is_rsa(value) && chance.below(10) > 0 => {
+                *value = "ECC_NIST_P256".into();
             }
             "kms" => {}
             _ => aim_at(member, value, furniture, chance),
