@@ -1,5 +1,6 @@
 """KMS, as programs and administrators use it: keys of one's own, who may use them, grants, rotation and the end of a key."""
 
+import base64
 import json
 import os
 import subprocess
@@ -197,24 +198,29 @@ def test_a_key_survives_a_restart(new_node, make_client):
     assert node.stop() == 0
 
 
-def test_the_aws_cli(server):
+def test_the_aws_cli(server, tmp_path):
     credentials = server.credentials()
     variables = {
         "AWS_ACCESS_KEY_ID": credentials.access_key_id,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
-        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": server.endpoint,
         "AWS_PAGER": "",
     }
 
     def kms(*words: str) -> dict:
-        done = subprocess.run([AWS, "kms", *words], env={**os.environ, **variables}, capture_output=True, text=True, check=True)
+        done = subprocess.run([AWS, "kms", *words], env={**os.environ, **variables}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
         return json.loads(done.stdout or "{}")
 
     key = kms("create-key", "--description", "from the shell", "--tags", "TagKey=team,TagValue=red")["KeyMetadata"]["KeyId"]
     kms("create-alias", "--alias-name", "alias/from-the-shell", "--target-key-id", key)
-    closed = kms("encrypt", "--key-id", "alias/from-the-shell", "--plaintext", "aGVsbG8=")["CiphertextBlob"]
-    assert kms("decrypt", "--ciphertext-blob", closed)["Plaintext"] == "aGVsbG8="
+    # Files are bytes to each version of the CLI.
+    plain, closed = tmp_path / "plain", tmp_path / "closed"
+    plain.write_bytes(b"hello")
+    answer = kms("encrypt", "--key-id", "alias/from-the-shell", "--plaintext", f"fileb://{plain}")
+    closed.write_bytes(base64.b64decode(answer["CiphertextBlob"]))
+    assert kms("decrypt", "--ciphertext-blob", f"fileb://{closed}")["Plaintext"] == "aGVsbG8="
     kms("enable-key-rotation", "--key-id", key, "--rotation-period-in-days", "180")
     assert kms("get-key-rotation-status", "--key-id", key)["RotationPeriodInDays"] == 180
     assert kms("list-resource-tags", "--key-id", key)["Tags"] == [{"TagKey": "team", "TagValue": "red"}]

@@ -40,8 +40,8 @@ def test_an_operation_that_is_served_is_known(unchecked, operation):
 @pytest.mark.parametrize(
     ("service", "operation", "code"),
     [
-        ("kms", "Encrypt", "UnknownOperationException"),
-        ("kms", "GenerateDataKey", "UnknownOperationException"),
+        ("kms", "DescribeCustomKeyStores", "UnknownOperationException"),
+        ("kms", "CreateCustomKeyStore", "UnknownOperationException"),
         ("iam", "ListVirtualMFADevices", "InvalidAction"),
         ("sts", "GetFederationToken", "InvalidAction"),
         ("dynamodb", "ListTables", "UnknownOperationException"),

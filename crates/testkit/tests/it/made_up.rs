@@ -27,6 +27,8 @@ use furniture::{ELSEWHERE, Furniture};
 /// What is made up for an operation on one server, of each kind, and how many servers an operation has.
 const REQUESTS: usize = 100;
 const SERVERS: u64 = 9;
+/// The same for KMS, whose requests are long for their grant tokens, and for which no server is furnished.
+const SERVERS_FOR_KMS: u64 = 2;
 /// What the requests for Secrets Manager must come to.
 const PLAYED_MIN: usize = 50_000;
 /// Not even an operation that nearly everything contradicts may be a stranger to success; it has some twenty.
@@ -40,7 +42,8 @@ async fn made_up_requests_are_answered_by_the_rules() {
         for (number, spec) in (0..).zip(coffer_server::open::registry().public()) {
             operations.spawn(async move {
                 let mut played = Played::default();
-                for server in 0..SERVERS {
+                let servers = if spec.service.name == "kms" { SERVERS_FOR_KMS } else { SERVERS };
+                for server in 0..servers {
                     let seed = seed + ((round * 1000 + number) * SERVERS + server);
                     played.play(spec, seed).await;
                 }
