@@ -50,6 +50,8 @@ pub struct Cx<'a> {
     wants_turn: Cell<bool>,
     caller: &'a Caller,
     home: Partition,
+    /// Whose the resource is that was used, where it is of another account than the one in which the call runs.
+    lender: Option<AccountId>,
     /// The audit log, and what its events are made with.
     trail: Option<(&'a AuditLog, &'a World)>,
     /// The service that this is done for, if nobody called it.
@@ -90,6 +92,7 @@ pub(crate) fn home(caller: &Caller, spec: Option<&'static OperationSpec>) -> Par
 pub(crate) struct Effects {
     /// Where it ran.
     pub home: Partition,
+    pub lender: Option<AccountId>,
     pub reads: BTreeMap<Key, Expect>,
     pub changes: BTreeMap<Key, Change>,
     pub only_optional: bool,
@@ -125,6 +128,7 @@ impl<'a> Cx<'a> {
             wants_turn: Cell::new(false),
             caller,
             home: home(caller, spec),
+            lender: None,
             trail: None,
             service: None,
             calls: spec.into_iter().collect(),
@@ -158,6 +162,7 @@ impl<'a> Cx<'a> {
     pub(crate) fn into_effects(self) -> Effects {
         Effects {
             home: self.home,
+            lender: self.lender,
             reads: self.reads.into_inner(),
             changes: self.changes,
             only_optional: self.only_optional,
@@ -209,6 +214,11 @@ impl<'a> Cx<'a> {
     /// Names the request in error texts that quote it.
     pub fn request_id(&self) -> String {
         self.caller.request_id.to_string()
+    }
+
+    /// The account whose resource this call was permitted to use has it on record too, though the call does not run there.
+    pub const fn is_known_to(&mut self, lender: AccountId) {
+        self.lender = Some(lender);
     }
 
     /// Before anything is read.

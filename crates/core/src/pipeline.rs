@@ -210,7 +210,7 @@ impl Core {
         let calls = own.into_iter().chain(effects.nested.iter().map(Told::from));
         // What a service did by itself was not done if the change it belongs to was not made.
         let done = if error.is_none() { effects.events.as_slice() } else { &[] };
-        let owner = effects.home.account;
+        let owner = effects.lender.unwrap_or(effects.home.account);
         // Strangers who are refused stand in their own trail only: they could fill that of anybody.
         if owner == caller.principal.account || error.is_some() {
             let service = done.iter().map(|event| outcome.service(event, id()));

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(crate) trait Entity: Record + Resource + Listed + Clone {
-    /// As error texts name it: `user`.
+    /// As error texts and refusals name it: `user`.
     const KIND: &'static str;
 
     /// What a caller's word for it is found by.
@@ -81,7 +81,7 @@ const ASK_FOR_BOUNDARY: &[Action] = &[
 /// Something that may be missing, locked together with the fact whether it exists.
 struct Target<E> {
     arn: String,
-    /// What AWS calls it where it is missing.
+    /// What refusals call it. It is the caller's own word, so that it does not tell whether there is one.
     called: String,
     record: Option<Arc<E>>,
     action: Action,
@@ -93,7 +93,7 @@ impl<E: Entity> Resource for Target<E> {
     }
 
     fn shown(&self) -> Option<String> {
-        Some(if self.record.is_some() { self.arn.clone() } else { self.called.clone() })
+        Some(self.called.clone())
     }
 
     fn tags(&self) -> Vec<(&str, &str)> {
@@ -169,7 +169,12 @@ pub(crate) fn permitted<E: Entity>(cx: &Cx<'_>, name: &str, action: Action) -> R
     let target = cx.find_as::<E, Target<E>>(&[&E::key_named(cx, name)?], |record| {
         let record = record.filter(|record| record.answers_to(name));
         let arn = record.as_ref().map_or_else(|| E::arn_of_missing(cx, name), |record| record.arn());
-        let called = if name.starts_with("arn:") { name.to_owned() } else { format!("{} {name}", E::KIND) };
+        // AWS names the ARN of what is handed to a service.
+        let called = match name.starts_with("arn:") {
+            true => name.to_owned(),
+            false if action == action::PASS_ROLE => arn.clone(),
+            false => format!("{} {name}", E::KIND),
+        };
         Target { arn, called, record, action }
     })?;
     target.permit(cx, action)?.record.ok_or_else(|| E::missing(name).into())

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use coffer_core::{Cx, Listed, Place, Resource, ResourcePolicy, table};
 use coffer_policy::{Kind, Policy};
-use coffer_shape::ApiError;
 use coffer_types::Timestamp;
 
 use crate::{
@@ -55,9 +54,13 @@ impl Resource for RoleRecord {
     fn tags(&self) -> Vec<(&str, &str)> {
         tags::pairs(&self.tags)
     }
+}
 
-    fn policy(&self, _: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
-        Ok(Some(Arc::clone(self.trust.policy(Kind::Trust, "the role trust policy"))))
+impl RoleRecord {
+    /// Who may take the role on. It is the policy of the role for that alone: what is done to the role itself, such as giving it more
+    /// permissions, is for the policies of identities to allow.
+    pub(crate) fn trust_policy(&self) -> Arc<Policy> {
+        Arc::clone(self.trust.policy(Kind::Trust, "the role trust policy"))
     }
 }
 

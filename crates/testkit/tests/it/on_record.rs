@@ -110,6 +110,39 @@ async fn a_session_is_on_record_with_the_role_that_it_is_of() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_taken_on_from_another_account_is_on_record_in_both() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let role = sessions::role(server.client(), "app").await;
+    let abroad = server.administrator_of("222233334444".parse().unwrap()).await;
+    sessions::assume(&abroad, &role, 900).await;
+    let missing = sts::AssumeRoleRequest {
+        role_arn: role.replace("app", "missing"),
+        role_session_name: String::from("test"),
+        ..Default::default()
+    };
+    assert_eq!(sessions::ask::<sts::AssumeRole>(&abroad, &missing).await.status, 403);
+
+    let events = events(&server).await;
+    let calls = events.iter().filter(|event| event["eventName"] == "AssumeRole");
+    let (refused, taken): (Vec<_>, Vec<_>) = calls.partition(|event| event["errorCode"] == "AccessDenied");
+    let of = |account: &str| taken.iter().find(|event| event["recipientAccountId"] == account).unwrap();
+    let (caller, owner) = (of("222233334444"), of("111122223333"));
+    assert_eq!(taken.len(), 2);
+    assert_eq!(caller["sharedEventID"], owner["sharedEventID"]);
+    assert!(caller["sharedEventID"].is_string() && caller["eventID"] != owner["eventID"]);
+    let id = &caller["userIdentity"]["principalId"];
+    assert_eq!(
+        owner["userIdentity"],
+        json!({"type": "AWSAccount", "principalId": id, "accountId": "222233334444"})
+    );
+    assert_eq!(owner["resources"][0]["ARN"], role.as_str());
+    // Strangers cannot fill the trail of somebody else.
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0]["recipientAccountId"], "222233334444");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_comes_with_a_token_is_on_record_once_it_is_proven() {
     let server = TestServer::start(Engine::Memory, 1).await;
     let provider = iam::CreateOpenIDConnectProviderRequest {

@@ -42,3 +42,22 @@ async fn a_report_that_takes_long_is_in_progress_until_it_has_seen_all() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_on_a_group_or_its_policy_is_about_the_users_in_it() {
+    let server = TestServer::start(Engine::Memory, 2).await;
+    let stage = Stage::new(&server, 0);
+    let policy = "arn:aws:iam::aws:policy/SecretsManagerReadWrite";
+    stage.iam("CreateGroup", &[("GroupName", "Devs")]).await;
+    stage.iam("AttachGroupPolicy", &[("GroupName", "Devs"), ("PolicyArn", policy)]).await;
+    stage.iam("CreateUser", &[("UserName", "ann")]).await;
+    stage.iam("AddUserToGroup", &[("GroupName", "Devs"), ("UserName", "ann")]).await;
+    for arn in ["arn:aws:iam::111122223333:group/Devs", policy] {
+        let begun = stage.iam("GenerateServiceLastAccessedDetails", &[("Arn", arn)]).await;
+        let (_, job) = begun.split_once("<JobId>").unwrap();
+        let asked = [("JobId", job.split_once('<').unwrap().0), ("ServiceNamespace", "secretsmanager")];
+        let report = stage.iam("GetServiceLastAccessedDetailsWithEntities", &asked).await;
+        assert!(report.contains("<Arn>arn:aws:iam::111122223333:user/ann</Arn>"), "{arn}: {report}");
+    }
+    server.stop().await;
+}

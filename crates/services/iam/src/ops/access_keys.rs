@@ -1,6 +1,8 @@
 //! Access keys of users. The secret is in the answer of CreateAccessKey and nowhere else.
 
-use coffer_core::{Cx, Registry, Unscoped};
+use std::sync::Arc;
+
+use coffer_core::{Cx, Guarded, Registry, Resource, Unscoped};
 use coffer_model::iam::{self, action};
 use coffer_shape::{ApiError, Empty};
 
@@ -9,7 +11,7 @@ use crate::{
     access_key::AccessKeyRecord,
     entity::{own, permitted},
     error::IamError,
-    page,
+    name, page,
     user::{UserRecord, new_key},
 };
 
@@ -90,17 +92,43 @@ fn delete_access_key(cx: &mut Cx<'_>, input: iam::DeleteAccessKeyRequest) -> Res
     Ok(Empty {})
 }
 
+/// The user of a key, if there is such a key. Refusals name the key alone: whose it is, and whether it is there, is what was asked.
+struct OfKey {
+    id: String,
+    user: Option<Arc<UserRecord>>,
+}
+
+impl Resource for OfKey {
+    fn arn(&self) -> String {
+        self.user.as_ref().map_or_else(|| Unscoped.arn(), Resource::arn)
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(format!("access key {}", self.id))
+    }
+
+    fn tags(&self) -> Vec<(&str, &str)> {
+        self.user.as_ref().map(Resource::tags).unwrap_or_default()
+    }
+}
+
 /// Uses of keys are in the audit trail and not counted beside it, so every key is shown as one that was never used.
 fn get_access_key_last_used(
     cx: &mut Cx<'_>,
     input: iam::GetAccessKeyLastUsedRequest,
 ) -> Result<iam::GetAccessKeyLastUsedResponse, ApiError> {
     let action = action::GET_ACCESS_KEY_LAST_USED;
-    let Some(key) = cx.part::<AccessKeyRecord>(&[&input.access_key_id])? else {
-        cx.ask(action, &Unscoped)?;
+    let id = &input.access_key_id;
+    let asked = match cx.part::<AccessKeyRecord>(&[id])? {
+        Some(key) => cx.find_as::<UserRecord, OfKey>(&[&name::key_of(&key.user_name)], |user| OfKey {
+            id: id.clone(),
+            user,
+        })?,
+        None => Guarded::new(OfKey { id: id.clone(), user: None }),
+    };
+    let OfKey { user: Some(user), .. } = asked.permit(cx, action)? else {
         return Err(IamError::NoSuchAccessKey { id: input.access_key_id }.into());
     };
-    let user = permitted::<UserRecord>(cx, &key.user_name, action)?;
     let never = || String::from("N/A");
     Ok(iam::GetAccessKeyLastUsedResponse {
         user_name: Some(user.name.clone()),
@@ -113,7 +141,7 @@ fn get_access_key_last_used(
 }
 
 /// A key of this user and of nobody else.
-fn key_of(cx: &Cx<'_>, user: &UserRecord, id: &str) -> Result<std::sync::Arc<AccessKeyRecord>, ApiError> {
+fn key_of(cx: &Cx<'_>, user: &UserRecord, id: &str) -> Result<Arc<AccessKeyRecord>, ApiError> {
     let key = cx.part::<AccessKeyRecord>(&[id])?.filter(|key| key.user_name == user.name);
     key.ok_or_else(|| IamError::NoSuchAccessKey { id: id.to_owned() }.into())
 }

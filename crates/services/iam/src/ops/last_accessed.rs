@@ -72,7 +72,7 @@ fn watched(cx: &Cx<'_>, arn: &Arn, action: Action) -> Result<Vec<Watched>, ApiEr
         "role" => vec![of_role(&*permitted::<RoleRecord>(cx, name, action)?)],
         _ => {
             let group = permitted::<GroupRecord>(cx, name, action)?;
-            users_where(cx, &*group, action, &|user| user.groups.contains(&group.key))?
+            users_where(cx, &*group, action, &|user| user.groups.contains(&group.group_id))?
         }
     })
 }
@@ -84,7 +84,7 @@ fn holders_of(cx: &Cx<'_>, policy_arn: &str, action: Action) -> Result<Vec<Watch
     let mut groups: Vec<String> = Vec::new();
     cx.walk(cx.ask_through::<GroupRecord>(action, &asked)?, Walk::default(), &mut |group| {
         if holds(&group.policies.attached) {
-            groups.push(group.key.clone());
+            groups.push(group.group_id.clone());
         }
         ControlFlow::Continue(())
     })?;

@@ -17,7 +17,6 @@ pub(super) fn assume_role(cx: &mut Cx<'_>, input: AssumeRoleRequest) -> Result<A
     if input.provided_contexts.is_some() {
         return Err(StsError::NoContexts.into());
     }
-    let has_tags = input.tags.as_ref().is_some_and(|tags| !tags.is_empty());
     let limits = Limits::of(
         cx,
         Wishes {
@@ -30,7 +29,8 @@ pub(super) fn assume_role(cx: &mut Cx<'_>, input: AssumeRoleRequest) -> Result<A
         },
     )?;
 
-    let role = permit(cx, name.find(cx, None)?, &limits, has_tags)?;
+    let role = permit(cx, name.find(cx, None)?, &limits)?;
+    cx.is_known_to(name.account());
     // Only those who may have the role learn that their second factor is none.
     if input.serial_number.is_some() || input.token_code.is_some() {
         return Err(StsError::NoSuchDevice.into());
@@ -53,14 +53,9 @@ pub(super) fn assume_role(cx: &mut Cx<'_>, input: AssumeRoleRequest) -> Result<A
 }
 
 /// Asks for the role, and for what comes with the session.
-fn permit(
-    cx: &Cx<'_>,
-    role: Guarded<RoleAskedFor>,
-    limits: &Limits,
-    has_tags: bool,
-) -> Result<RoleAskedFor, ApiError> {
+fn permit(cx: &Cx<'_>, role: Guarded<RoleAskedFor>, limits: &Limits) -> Result<RoleAskedFor, ApiError> {
     let role = role.permit(cx, action::ASSUME_ROLE)?;
-    if has_tags {
+    if limits.has_tags() {
         cx.ask(action::TAG_SESSION, &role)?;
     }
     if limits.has_source_identity() {

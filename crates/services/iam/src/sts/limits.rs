@@ -108,6 +108,11 @@ impl Limits {
         Ok(())
     }
 
+    /// Also those that a calling session passes on: a role that does not let sessions be tagged is not to have them either.
+    pub(super) const fn has_tags(&self) -> bool {
+        !self.tags.is_empty()
+    }
+
     pub(super) const fn has_source_identity(&self) -> bool {
         self.source_identity.is_some()
     }

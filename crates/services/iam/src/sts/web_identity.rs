@@ -76,7 +76,7 @@ pub(super) fn assume_role_with_web_identity(
     cx.also_asks(asked_by(&identity));
     let role = name.find(cx, Some(Arc::clone(&identity)))?;
     let role = role.permit(cx, action::ASSUME_ROLE_WITH_WEB_IDENTITY)?;
-    if !identity.tags.is_empty() {
+    if limits.has_tags() {
         cx.ask(action::TAG_SESSION, &role)?;
     }
     if limits.has_source_identity() {
