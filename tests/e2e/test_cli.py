@@ -179,6 +179,6 @@ def test_refusals_are_told_by_name_and_by_status(aws, new_name):
     missing = aws("secretsmanager", "get-secret-value", "--secret-id", name)
     assert missing.returncode == 255
     assert b"(ResourceNotFoundException) when calling the GetSecretValue operation" in missing.stderr
-    keys = aws("kms", "list-keys")
-    assert keys.returncode == 255
-    assert b"(UnknownOperationException)" in keys.stderr and b"ListKeys" in keys.stderr
+    stores = aws("kms", "describe-custom-key-stores")
+    assert stores.returncode == 255
+    assert b"(UnknownOperationException)" in stores.stderr and b"DescribeCustomKeyStores" in stores.stderr

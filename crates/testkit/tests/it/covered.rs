@@ -31,13 +31,10 @@ fn served() -> Vec<&'static OperationSpec> {
 fn never(operation: &str, code: &str) -> Option<&'static str> {
     Some(match (operation, code) {
         (_, "InternalServiceError") => "a fault of ours; other tests break the store and see it",
-        (
-            "GetSecretValue" | "BatchGetSecretValue" | "PutSecretValue" | "CreateSecret" | "UpdateSecret",
-            "DecryptionFailure",
-        )
-        | ("PutSecretValue", "EncryptionFailure") => {
-            "every key is one of ours, and nobody can disable it yet"
+        ("CreateSecret" | "UpdateSecret", "DecryptionFailure") => {
+            "the same key has just encrypted, so that what refuses to decrypt has refused that before"
         }
+        ("BatchGetSecretValue", "DecryptionFailure") => "said of each secret, and not of the call",
         ("CreateSecret", "LimitExceededException") => "half a million secrets fit on no page",
         ("UpdateSecret", "LimitExceededException") => "a hundred versions fit on no page; see `limits`",
         (
