@@ -26,7 +26,8 @@ async fn bob(stage: &Stage<'_>) -> Client {
 
 fn between(text: &str, name: &str) -> String {
     let found = text.split_once(&format!("<{name}>")).and_then(|(_, rest)| rest.split_once("</"));
-    found.unwrap_or_else(|| panic!("no {name} in {text}")).0.to_owned()
+    assert!(found.is_some(), "no {name} in {text}");
+    found.unwrap().0.to_owned()
 }
 
 fn policy(statement: &Value) -> String {

@@ -222,7 +222,15 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
             UntagPolicy UntagRole UntagUser UpdateAccessKey UpdateAccountPasswordPolicy UpdateAssumeRolePolicy
             UpdateGroup UpdateLoginProfile UpdateOpenIDConnectProviderThumbprint UpdateRole UpdateRoleDescription
             UpdateUser;
-        kms: Decrypt GenerateDataKey;
+        kms: CancelKeyDeletion CreateAlias CreateGrant CreateKey Decrypt DeleteAlias
+            DeleteImportedKeyMaterial DeriveSharedSecret DescribeKey DisableKey DisableKeyRotation EnableKey
+            EnableKeyRotation Encrypt GenerateDataKey GenerateDataKeyPair
+            GenerateDataKeyPairWithoutPlaintext GenerateDataKeyWithoutPlaintext GenerateMac GenerateRandom
+            GetKeyPolicy GetKeyRotationStatus GetParametersForImport GetPublicKey ImportKeyMaterial
+            ListAliases ListGrants ListKeyPolicies ListKeyRotations ListKeys ListResourceTags
+            ListRetirableGrants PutKeyPolicy ReEncrypt RetireGrant RevokeGrant RotateKeyOnDemand
+            ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateKeyDescription Verify
+            VerifyMac;
         secretsmanager: BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret
             GetRandomPassword GetResourcePolicy GetSecretValue ListResourcePolicies ListSecretVersionIds
             ListSecrets PutResourcePolicy PutSecretValue RemoveRegionsFromReplication ReplicateSecretToRegions RestoreSecret
