@@ -11,6 +11,7 @@ mod campaign;
 mod client;
 #[cfg(test)]
 mod covered;
+#[cfg(test)]
 mod escalation;
 #[cfg(test)]
 mod exchanges;
