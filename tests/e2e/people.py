@@ -48,6 +48,11 @@ class Person:
         self.name, self.arn, self.user_id = name, user["Arn"], user["UserId"]
         self.key = iam.create_access_key(UserName=name)["AccessKey"]
 
+    @property
+    def shown(self) -> str:
+        """As refusals of IAM call a user: by the caller's word, so that they do not tell whether there is one."""
+        return f"user {self.name}"
+
     def client(self, service="secretsmanager", **more):
         return self._make_client(Credentials(self.key["AccessKeyId"], self.key["SecretAccessKey"]), service, **more)
 

@@ -72,8 +72,8 @@ def test_a_user_without_policies_may_do_nothing(new_person, secret):
             call()
     iam = ann.client("iam")
     for action, on, call in [
-        ("iam:GetUser", ann.arn, lambda: iam.get_user()),
-        ("iam:DeleteUser", ann.arn, lambda: iam.delete_user(UserName=ann.name)),
+        ("iam:GetUser", ann.shown, lambda: iam.get_user()),
+        ("iam:DeleteUser", ann.shown, lambda: iam.delete_user(UserName=ann.name)),
     ]:
         with ann.denied(action, on, code="AccessDenied"):
             call()
@@ -243,7 +243,7 @@ def test_everything_but(new_person, home):
     client = bob.client(**at(home))
     for name in ("apps/one", "vault/one"):
         client.create_secret(Name=name, SecretString=name)
-    with bob.denied("iam:GetUser", bob.arn, code="AccessDenied"):
+    with bob.denied("iam:GetUser", bob.shown, code="AccessDenied"):
         bob.client("iam").get_user()
     bob.may(allow("secretsmanager:*"), deny(READ, on=None, NotResource="arn:aws:secretsmanager:*:*:secret:apps/*"))
     assert client.get_secret_value(SecretId="apps/one")["SecretString"] == "apps/one"
@@ -279,10 +279,10 @@ def test_users_manage_their_own_keys_and_nobody_elses(new_person):
         ("iam:ListAccessKeys", iam.list_access_keys),
         ("iam:GetUser", iam.get_user),
     ]:
-        with ann.denied(action, bob.arn, code="AccessDenied"):
+        with ann.denied(action, bob.shown, code="AccessDenied"):
             call(UserName=bob.name)
     # Policies are no keys: nobody makes himself the administrator.
-    with ann.denied("iam:AttachUserPolicy", ann.arn, code="AccessDenied"):
+    with ann.denied("iam:AttachUserPolicy", ann.shown, code="AccessDenied"):
         iam.attach_user_policy(UserName=ann.name, PolicyArn=ADMINISTRATOR_ACCESS)
 
 

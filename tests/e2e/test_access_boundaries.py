@@ -31,7 +31,7 @@ def test_a_boundary_gives_nothing(new_person, boundary, secret):
 def test_a_boundary_caps_what_policies_give(new_person, boundary, secret):
     ann = new_person(boundary=boundary).may(allow("*"))
     assert ann.client().describe_secret(SecretId=secret["Name"])["ARN"] == secret["ARN"]
-    with ann.denied("iam:GetUser", ann.arn, BOUNDARY_DOES_NOT_ALLOW, code="AccessDenied"):
+    with ann.denied("iam:GetUser", ann.shown, BOUNDARY_DOES_NOT_ALLOW, code="AccessDenied"):
         ann.client("iam").get_user()
     with ann.denied(LIST, None, BOUNDARY_DENIES):
         ann.client().list_secrets()
@@ -46,7 +46,7 @@ def test_a_boundary_is_there_and_gone_with_the_next_call(new_person, boundary, i
     for _ in range(2):
         assert ann.client("iam").get_user()["User"]["UserName"] == ann.name
         iam.put_user_permissions_boundary(UserName=ann.name, PermissionsBoundary=boundary)
-        with ann.denied("iam:GetUser", ann.arn, BOUNDARY_DOES_NOT_ALLOW, code="AccessDenied"):
+        with ann.denied("iam:GetUser", ann.shown, BOUNDARY_DOES_NOT_ALLOW, code="AccessDenied"):
             ann.client("iam").get_user()
         iam.delete_user_permissions_boundary(UserName=ann.name)
 

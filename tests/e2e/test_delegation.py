@@ -36,7 +36,7 @@ def test_policies_are_given_to_whom_the_boundary_limits(delegate, new_person):
 @pytest.mark.parametrize("operation", CHANGES)
 def test_and_to_nobody_else(delegate, new_person, operation):
     free = new_person()
-    with delegate.denied(f"iam:{operation}", free.arn, code="AccessDenied"):
+    with delegate.denied(f"iam:{operation}", free.shown, code="AccessDenied"):
         change(delegate.client("iam"), free.name, operation)
 
 
@@ -58,5 +58,5 @@ def test_the_boundary_that_is_set_goes_before_the_one_that_is_there(delegate, cl
 def test_reading_is_not_tied_to_it(delegate, new_person):
     """AWS has no such key there, so a condition on it is never met."""
     bounded = new_person(boundary=ADMINISTRATOR_ACCESS)
-    with delegate.denied("iam:GetUser", bounded.arn, code="AccessDenied"):
+    with delegate.denied("iam:GetUser", bounded.shown, code="AccessDenied"):
         delegate.client("iam").get_user(UserName=bounded.name)
