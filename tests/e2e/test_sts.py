@@ -86,7 +86,7 @@ def test_whoever_takes_on_a_role_may_what_the_role_may(sts, as_session, new_role
 
 def test_a_chain_of_roles_with_a_session_policy_can_only_become_less(sts, as_session, new_role, secret):
     last = new_role(allow("secretsmanager:*"))
-    first = new_role(allow("sts:AssumeRole", on=last))
+    first = new_role(allow("sts:AssumeRole", "sts:TagSession", on=last))
     tags = [{"Key": "team", "Value": "blue"}]
     credentials = sts.assume_role(RoleArn=first, RoleSessionName="one", Tags=tags, TransitiveTagKeys=["team"])["Credentials"]
     chained = as_session(credentials, "sts")
