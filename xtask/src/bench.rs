@@ -13,6 +13,7 @@ pub mod clock;
 pub mod floor;
 pub mod histogram;
 pub mod http;
+pub mod keys;
 pub mod load;
 pub mod machine;
 pub mod people;
@@ -64,10 +65,18 @@ pub enum Case {
     GetMany,
     /// The same by somebody with ten policies and a condition, of a secret with a policy of its own.
     GetBound,
+    /// The same of a secret under a customer's key whose policy decides too.
+    GetKeyed,
     Describe,
     List,
     /// Credentials for a role.
     Assume,
+    /// KMS, under the same key: a hundred bytes closed,
+    Encrypt,
+    /// opened,
+    Decrypt,
+    /// and a data key drawn.
+    DataKey,
     /// One connection: how long a durable write takes.
     PutAlone,
     /// Many connections: how many durable writes share a sync.
@@ -84,7 +93,11 @@ impl Case {
             Self::Get => "GetSecretValue",
             Self::GetMany => "GetSecretValue, 1000 secrets",
             Self::GetBound => "GetSecretValue, ten policies",
+            Self::GetKeyed => "GetSecretValue, customer key",
             Self::Assume => "AssumeRole",
+            Self::Encrypt => "kms Encrypt",
+            Self::Decrypt => "kms Decrypt",
+            Self::DataKey => "kms GenerateDataKey",
             Self::Describe => "DescribeSecret",
             Self::List => "ListSecrets, 100 a page",
             Self::PutAlone | Self::Put => "PutSecretValue",
@@ -99,6 +112,10 @@ impl Case {
             | Self::Get
             | Self::GetMany
             | Self::GetBound
+            | Self::GetKeyed
+            | Self::Encrypt
+            | Self::Decrypt
+            | Self::DataKey
             | Self::Describe
             | Self::List
             | Self::Assume => 16,
@@ -175,27 +192,38 @@ async fn measure(programs: &Programs, place: &Path, options: &Options, report: &
     }
     let stage = Stage::set(programs, place).await?;
     let phases = options.phases();
-    if [Case::Floor, Case::Get, Case::GetBound].into_iter().any(|case| options.has(case)) {
-        let (mut floors, mut gets, mut bound) = (Vec::new(), Vec::new(), Vec::new());
+    let reads = [Case::Get, Case::GetBound, Case::GetKeyed].map(|case| (case, options.has(case)));
+    if options.has(Case::Floor) || reads.iter().any(|(_, wanted)| *wanted) {
+        let mut floors = Vec::new();
+        let mut rounds = reads
+            .iter()
+            .filter(|(_, wanted)| *wanted)
+            .map(|(case, _)| (*case, Vec::new()))
+            .collect::<Vec<_>>();
         for _ in 0..ROUNDS {
             floors.push(stage.floor(phases).await?);
-            if options.has(Case::Get) {
-                gets.push(stage.run(Case::Get, phases).await?);
-            }
-            if options.has(Case::GetBound) {
-                bound.push(stage.run(Case::GetBound, phases).await?);
+            for (case, rows) in &mut rounds {
+                rows.push(stage.run(*case, phases).await?);
             }
         }
         report.rows.extend(median(floors));
-        report.rows.extend(median(gets));
-        report.rows.extend(median(bound));
+        report.rows.extend(rounds.into_iter().filter_map(|(_, rows)| median(rows)));
     }
     if options.has(Case::GetBound) {
         report.decision = Some(people::decision()?);
     }
-    for case in
-        [Case::GetMany, Case::Describe, Case::List, Case::Assume, Case::PutAlone, Case::Put, Case::Create]
-    {
+    for case in [
+        Case::GetMany,
+        Case::Describe,
+        Case::List,
+        Case::Assume,
+        Case::Encrypt,
+        Case::Decrypt,
+        Case::DataKey,
+        Case::PutAlone,
+        Case::Put,
+        Case::Create,
+    ] {
         if options.has(case) {
             report.rows.push(stage.run(case, phases).await?);
         }

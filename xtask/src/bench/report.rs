@@ -8,6 +8,7 @@ use super::{Case, load::Measured, machine::Machine};
 
 const FLOOR_RATIO_MAX: f64 = 4.0;
 const BOUND_RATIO_MAX: f64 = 4.5;
+const KEYED_RATIO_MAX: f64 = 5.0;
 const PUTS_PER_SECOND_MIN: f64 = 2_000.0;
 const READY_MAX: Duration = Duration::from_millis(100);
 /// A machine at rest uses less than this on its own, clock ticks and the generator's share of the kernel included.
@@ -115,6 +116,13 @@ impl Report {
                 wanted: "the same by ten policies for at most 4.5 times",
                 found: format!("{ratio:.2} times"),
                 reached: ratio <= BOUND_RATIO_MAX,
+            });
+        }
+        if let Some(ratio) = self.row(Case::GetKeyed).and_then(|row| self.ratio(row)) {
+            goals.push(Goal {
+                wanted: "the same under a customer key for at most 5 times",
+                found: format!("{ratio:.2} times"),
+                reached: ratio <= KEYED_RATIO_MAX,
             });
         }
         if let Some(row) = self.row(Case::Put) {

@@ -54,6 +54,11 @@ impl Client {
         self.signed("secretsmanager", JSON, Some(&target), &body.to_string())
     }
 
+    /// One request to KMS.
+    pub fn kms(&self, operation: &str, body: &Value) -> Result<Vec<u8>> {
+        self.signed("kms", JSON, Some(&format!("TrentService.{operation}")), &body.to_string())
+    }
+
     /// One request to IAM or STS.
     pub fn form(&self, service: &str, operation: &str, members: &[(&str, &str)]) -> Result<Vec<u8>> {
         let version = if service == "iam" { "2010-05-08" } else { "2011-06-15" };

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::{
     Case,
     http::Connection,
+    keys::{self, Key},
     load::{Phases, Requests, drive, send_all},
     people,
     process::Server,
@@ -68,6 +69,7 @@ pub struct Stage {
     /// Somebody whom policies bind, and the role that he may take on.
     reader: Client,
     role: String,
+    key: Key,
     nonce: Cell<u64>,
 }
 
@@ -78,7 +80,8 @@ impl Stage {
         let floor = Server::start(floor.arg("bench-floor"), &place.join("floor.log"))?;
         let client = client_of(place, server.address)?;
         let (reader, role) = people::settle(&client, server.address).await?;
-        let stage = Self { server, floor, client, reader, role, nonce: Cell::new(0) };
+        let key = Key::settle(&client, server.address).await?;
+        let stage = Self { server, floor, client, reader, role, key, nonce: Cell::new(0) };
         let names = (0..READ_SECRETS).map(read_name).chain((0..PUT_SECRETS).map(put_name));
         let creates =
             names.map(|name| stage.client.create(&name, stage.nonce())).collect::<Result<Vec<_>>>()?;
@@ -131,6 +134,10 @@ impl Stage {
                 (0..READ_SECRETS).map(|index| self.client.get(&read_name(index))).collect::<Result<_>>()?,
             ),
             Case::GetBound => again(vec![self.reader.get(people::SECRET)?]),
+            Case::GetKeyed => again(vec![self.client.get(keys::SECRET)?]),
+            Case::Encrypt => again(vec![self.key.encrypt(&self.client)?]),
+            Case::Decrypt => again(vec![self.key.decrypt(&self.client)?]),
+            Case::DataKey => again(vec![self.key.data_key(&self.client)?]),
             Case::Assume => again(vec![people::assume(&self.reader, &self.role)?]),
             Case::Describe => again(vec![self.client.describe(&read_name(0))?]),
             Case::List => again(vec![self.client.list()?]),
