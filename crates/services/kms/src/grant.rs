@@ -262,7 +262,13 @@ impl ConstraintRecord {
         if written.source_arn.is_some() {
             return Err(KmsError::SourceArnConstraint);
         }
-        match (written.encryption_context_equals, written.encryption_context_subset) {
+        let (mut equals, mut subset) = (written.encryption_context_equals, written.encryption_context_subset);
+        if equals.is_some() && subset.is_some() {
+            // Terraform sends both, and leaves empty what the configuration does not say.
+            equals = equals.filter(|context| !context.is_empty());
+            subset = subset.filter(|context| !context.is_empty());
+        }
+        match (equals, subset) {
             (Some(_), Some(_)) => Err(KmsError::TwoConstraints),
             (Some(context), None) => Ok(Some(Self { is_exact: true, context })),
             (None, Some(context)) => Ok(Some(Self { is_exact: false, context })),

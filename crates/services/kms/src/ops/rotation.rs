@@ -13,7 +13,7 @@ use crate::{
     named::{Use, permitted},
     page,
     rotation::{PERIOD_DEFAULT_DAYS, RotationRecord},
-    spec::Origin,
+    spec::{KeySpec, Origin},
     state::{Class, KeyState},
 };
 
@@ -47,14 +47,17 @@ pub(crate) fn disable_key_rotation(
     Ok(Empty {})
 }
 
-/// A key that is going to be deleted is not rotated; if it is taken back, it is again.
+/// A key that is going to be deleted is not rotated; if it is taken back, it is again. A key that has no generations is never rotated, and
+/// that is its status: Terraform asks this of every key.
 pub(crate) fn get_key_rotation_status(
     cx: &mut Cx<'_>,
     input: GetKeyRotationStatusRequest,
 ) -> Result<GetKeyRotationStatusResponse, ApiError> {
     let key = permitted(cx, &input.key_id, Use::default(), action::GET_KEY_ROTATION_STATUS)?;
-    key.ensure_rotates()?;
-    key.ensure(Class::LookAtRotation)?;
+    if key.spec == KeySpec::SymmetricDefault {
+        key.ensure_rotates()?;
+        key.ensure(Class::LookAtRotation)?;
+    }
 
     let rotation = key.rotation.as_ref().filter(|_| key.state != KeyState::PendingDeletion);
     Ok(GetKeyRotationStatusResponse {
