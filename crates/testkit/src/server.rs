@@ -4,15 +4,22 @@
 //! was set up differ. Background loops do not run by themselves, because a test must decide when time passes: see
 //! [`TestServer::pass`].
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use coffer_barrier::Barrier;
 use coffer_client::{Client, Credentials, Endpoint};
-use coffer_core::{AuditLog, Caller, Core, Db, Files, Registry, verify_segment};
+use coffer_core::{AuditLog, Caller, Core, Db, Examination, Files, Registry, verify_segment};
 use coffer_iam::create_administrator;
 use coffer_server::{Mode, Node, Settings, config::Window, open};
 use coffer_shape::OperationSpec;
-use coffer_store::{Engine as StoreEngine, MemoryEngine, SqliteEngine, SqliteOptions};
+use coffer_store::{
+    Dir, Engine as StoreEngine, Entry, Key, KeyRange, MemoryEngine, PAGE_ENTRIES_MAX, Partition, Read,
+    SqliteEngine, SqliteOptions, Txn, TxnToken, Write,
+};
 use coffer_types::{AccountId, Clock, Region, RequestId, Secret, Timestamp};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -176,6 +183,47 @@ impl TestServer {
     pub async fn restart(&self) {
         self.node.stop().await.unwrap();
         self.node.open(core(&self.world, &self.barrier, self.place.open(&self.world)));
+    }
+
+    /// Every record, as somebody sees it who has the disk and no key.
+    pub fn stored(&self) -> Vec<(Partition, Entry)> {
+        let engine = self.place.open(&self.world);
+        let mut found = Vec::new();
+        for (partition, _) in engine.partitions().unwrap() {
+            let mut rest = Some(KeyRange::all());
+            while let Some(range) = rest {
+                let page =
+                    engine.scan(&partition, &range, Dir::Forward, PAGE_ENTRIES_MAX, Read::Latest).unwrap();
+                found.extend(page.entries.into_iter().map(|entry| (partition.clone(), entry)));
+                rest = page.rest;
+            }
+        }
+        found
+    }
+
+    /// Writes on the disk behind the server's back. The server may notice when it is started again.
+    pub fn overwrite(&self, partition: &Partition, key: &Key, value: &[u8]) {
+        let token = TxnToken(self.world.entropy.next_u64().to_le_bytes().repeat(2).try_into().unwrap());
+        let mut txn = Txn::new(partition.clone(), token);
+        txn.writes = vec![Write::Put { key: key.clone(), value: value.to_vec().into() }];
+        self.place.open(&self.world).commit(&[txn]).unwrap();
+    }
+
+    /// The records that `coffer verify` has something to say about.
+    pub fn examine(&self) -> Vec<(Partition, Key)> {
+        let registry: Registry = open::registry();
+        let stored = self.stored();
+        let mut found = Vec::new();
+        for partition in stored.iter().map(|(partition, _)| partition).collect::<BTreeSet<_>>() {
+            let mut examination = Examination::new(&registry, &self.barrier, partition, false);
+            for (_, entry) in stored.iter().filter(|(of, _)| of == partition) {
+                if examination.look_at(&entry.key, &entry.value).is_err() {
+                    found.push((partition.clone(), entry.key.clone()));
+                }
+            }
+            found.extend(examination.finish().into_iter().map(|wrong| (partition.clone(), wrong.key)));
+        }
+        found
     }
 
     /// Stops as a server does. Dropping a server ends it without waiting.

@@ -43,6 +43,8 @@ mod sessions;
 #[cfg(test)]
 mod signatures;
 #[cfg(test)]
+mod spoiled;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod states;
