@@ -25,7 +25,7 @@ use std::{
 
 use crate::{
     Commit, Engine, EngineError, GROUP_BYTES_MAX, GROUP_ROWS_MAX, GROUP_TXNS_MAX, Partition, Rev, Txn,
-    check_txn,
+    chains, limits::check_chain,
 };
 
 /// At ten thousand a second this is less than half a second of waiting; a longer queue only answers later.
@@ -67,8 +67,13 @@ impl Committer {
 
     /// Queues a transaction. `on_done` is called exactly once, unless the committer panics with it in hand.
     pub fn submit(&self, txn: Txn, on_done: OnDone) {
-        let job = match check_txn(&txn) {
-            Ok(bytes) => Job { rows: txn.rows(), txn, bytes, on_done },
+        self.submit_joined(txn, Vec::new(), on_done);
+    }
+
+    /// The same with others that are joined to it. The answer is that of the first: they are all applied, or none is.
+    pub fn submit_joined(&self, txn: Txn, joined: Vec<Txn>, on_done: OnDone) {
+        let job = match check_chain(&txn, &joined) {
+            Ok(bytes) => Job { txn, joined, bytes, on_done },
             Err(error) => {
                 self.shared.refused.fetch_add(1, Ordering::Relaxed);
                 return on_done(Err(error));
@@ -128,9 +133,16 @@ impl Drop for Committer {
 
 struct Job {
     txn: Txn,
+    /// What belongs with it, few if any.
+    joined: Vec<Txn>,
     bytes: usize,
-    rows: usize,
     on_done: OnDone,
+}
+
+impl Job {
+    fn txns(&self) -> impl Iterator<Item = &Txn> {
+        std::iter::once(&self.txn).chain(&self.joined)
+    }
 }
 
 #[derive(Default)]
@@ -185,19 +197,17 @@ impl Shared {
             .arrived
             .wait_while(queue, |queue| queue.jobs.is_empty() && !queue.closed)
             .unwrap_or_else(PoisonError::into_inner);
-        let (mut bytes, mut rows) = (0, 0);
+        let (mut txns, mut bytes, mut rows) = (0, 0, 0);
         let mut group = Vec::new();
         while let Some(job) = queue.jobs.pop_front_if(|job| {
+            txns += 1 + job.joined.len();
             bytes += job.bytes;
-            rows += job.rows;
-            // A single transaction is always within the limits of a group.
-            bytes <= GROUP_BYTES_MAX && rows <= GROUP_ROWS_MAX
+            rows += job.txns().map(Txn::rows).sum::<usize>();
+            // A single transaction is always within the limits of a group, and so are as many as may be joined.
+            txns <= GROUP_TXNS_MAX && bytes <= GROUP_BYTES_MAX && rows <= GROUP_ROWS_MAX
         }) {
             queue.bytes -= job.bytes;
             group.push(job);
-            if group.len() == GROUP_TXNS_MAX {
-                break;
-            }
         }
         if group.is_empty() { None } else { Some(group) }
     }
@@ -226,7 +236,13 @@ impl Drop for LastOneOut<'_> {
 fn run(shared: &Shared, engine: &dyn Engine, mut observe: Observe) {
     let _last = LastOneOut(shared, engine);
     while let Some(group) = shared.next_group() {
-        let (txns, waiting): (Vec<_>, Vec<_>) = group.into_iter().map(|job| (job.txn, job.on_done)).unzip();
+        let mut txns = Vec::with_capacity(group.len());
+        let mut waiting = Vec::with_capacity(group.len());
+        for job in group {
+            waiting.push((txns.len(), job.on_done));
+            txns.push(job.txn);
+            txns.extend(job.joined.into_iter().map(|txn| Txn { joined: true, ..txn }));
+        }
         let answers = commit_group(engine, &txns);
         shared.groups.fetch_add(1, Ordering::Relaxed);
         for (txn, answer) in txns.iter().zip(&answers) {
@@ -244,8 +260,11 @@ fn run(shared: &Shared, engine: &dyn Engine, mut observe: Observe) {
                 }
             }
         }
-        for (on_done, answer) in waiting.into_iter().zip(answers) {
-            on_done(answer);
+        let mut waiting = waiting.into_iter().peekable();
+        for (place, answer) in answers.into_iter().enumerate() {
+            if let Some((_, on_done)) = waiting.next_if(|(first, _)| *first == place) {
+                on_done(answer);
+            }
         }
     }
 }
@@ -258,16 +277,21 @@ fn commit_group(engine: &dyn Engine, txns: &[Txn]) -> Vec<Result<Commit, EngineE
         Ok(_) => EngineError::OutcomeUnknown { reason: "the engine left transactions unanswered".to_owned() },
         Err(error) => error,
     };
-    let freeing = txns.iter().filter(|txn| !txn.grows()).cloned().collect::<Vec<_>>();
+    let grows = |chain: &[Txn]| chain.iter().any(Txn::grows);
+    let freeing = chains(txns).filter(|chain| !grows(chain)).flatten().cloned().collect::<Vec<_>>();
     if !matches!(error, EngineError::Full { .. }) || freeing.is_empty() || freeing.len() == txns.len() {
         return vec![Err(error); txns.len()];
     }
     let mut freed = commit_group(engine, &freeing).into_iter();
-    txns.iter()
-        .map(|txn| {
-            if txn.grows() { Err(error.clone()) } else { freed.next().unwrap_or_else(|| Err(error.clone())) }
-        })
-        .collect()
+    let mut answers = Vec::with_capacity(txns.len());
+    for chain in chains(txns) {
+        let is_refused = grows(chain);
+        answers.extend(chain.iter().map(|_| match is_refused {
+            true => Err(error.clone()),
+            false => freed.next().unwrap_or_else(|| Err(error.clone())),
+        }));
+    }
+    answers
 }
 
 #[cfg(test)]
@@ -386,6 +410,36 @@ mod tests {
         large.audit.push(Bytes::from(vec![0; crate::TXN_BYTES_MAX + 1]));
         assert!(matches!(committer.commit(large), Err(EngineError::TooLarge { .. })));
         assert_eq!(committer.commit(put(2)), Ok(Commit::Done(Rev(1))));
+    }
+
+    #[test]
+    fn what_is_joined_is_done_together_and_answered_once() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let of_observer = Arc::clone(&seen);
+        let observe: Observe = Box::new(move |partition, rev, _| {
+            of_observer.lock().unwrap().push((partition.clone(), rev));
+        });
+        let engine = Arc::new(MemoryEngine::new());
+        let committer = Committer::start(Arc::clone(&engine) as Arc<dyn Engine>, observe).unwrap();
+        let (tell, told) = mpsc::channel();
+        let submit = |first: Txn, second: Txn| {
+            let tell = tell.clone();
+            committer.submit_joined(first, vec![second], Box::new(move |answer| tell.send(answer).unwrap()));
+            told.recv().unwrap()
+        };
+        let there = |number| Txn { partition: partition(2), ..put(number) };
+        assert_eq!(submit(put(1), there(2)), Ok(Commit::Done(Rev(1))));
+        assert_eq!(*seen.lock().unwrap(), [(partition(1), Rev(1)), (partition(2), Rev(1))]);
+        let stale = Txn {
+            checks: vec![crate::Check { key: Key::new(2_u64.to_be_bytes()), expect: crate::Expect::Absent }],
+            ..there(4)
+        };
+        assert_eq!(submit(put(3), stale), Ok(Commit::Conflict(Vec::new())));
+        assert_eq!(engine.head(&[partition(1), partition(2)]).unwrap(), [Rev(1), Rev(1)]);
+        // More than a group could ever hold would stand before everything else for ever.
+        let many = vec![there(5); crate::JOINED_MAX + 1];
+        let refused = Box::new(|answer| assert!(matches!(answer, Err(EngineError::TooLarge { .. }))));
+        committer.submit_joined(put(5), many, refused);
     }
 
     #[test]

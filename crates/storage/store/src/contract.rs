@@ -3,7 +3,8 @@
 //! A transaction is one value: what must still be true (`checks`), what changes (`writes`), who should look again
 //! (`touched`), what the auditor gets (`audit`), and a token by which a writer that lost the answer can ask again.
 //! It lives in one partition, is applied completely or not at all, and needs no conversation, so an engine can be
-//! an embedded file or a server at the end of a network.
+//! an embedded file or a server at the end of a network. What has to become true in two partitions at once is two transactions of which
+//! the second is `joined` to the first: both are applied, or neither is.
 //!
 //! Revisions count per partition and come from a head row that moves with the write itself, never from a sequence:
 //! a sequence hands numbers out before it is known who commits first, and a reader of the change log could then step over a
@@ -17,7 +18,7 @@ use smallvec::SmallVec;
 
 use crate::{EngineError, FrameSink, FrameSource, ImportReport, Waker};
 
-/// One account in one region; IAM lives in the region `global`. Transactions do not cross partitions.
+/// One account in one region; IAM lives in the region `global`. A transaction is in one of them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition {
     pub account: AccountId,
@@ -110,6 +111,9 @@ pub struct Txn {
     /// Kept until somebody drops them, in the same commit as the writes.
     pub audit: Vec<Bytes>,
     pub token: TxnToken,
+    /// Belongs to the one before it in the group: the checks of all that belong together are made before anything of them is
+    /// written, and if one of them fails, none is applied.
+    pub joined: bool,
 }
 
 impl Txn {
@@ -121,6 +125,7 @@ impl Txn {
             touched: Vec::new(),
             audit: Vec::new(),
             token,
+            joined: false,
         }
     }
 
@@ -133,6 +138,11 @@ impl Txn {
     pub fn grows(&self) -> bool {
         self.writes.iter().any(|write| matches!(write, Write::Put { .. }))
     }
+}
+
+/// The transactions of a group that belong together, mostly each alone.
+pub fn chains(group: &[Txn]) -> impl Iterator<Item = &[Txn]> {
+    group.chunk_by(|_, next| next.joined)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +185,7 @@ impl Write {
 pub enum Commit {
     /// Applied, and durable.
     Done(Rev),
-    /// Not applied; these of its checks failed, by index.
+    /// Not applied; these of its checks failed, by index. None of them, if it was a check of one that it belongs with.
     Conflict(Vec<usize>),
     /// A transaction with this token was applied before, at this revision; this one was not applied again.
     Duplicate(Rev),
@@ -354,8 +364,8 @@ pub trait Engine: Send + Sync {
         read: Read,
     ) -> Result<Page, EngineError>;
 
-    /// Applies a group in order, each transaction seeing those before it; durable when it returns. An error is about
-    /// the whole group. Called by the one [`crate::Committer`].
+    /// Applies a group in order, each transaction seeing those before it; durable when it returns. Those that are joined are applied as
+    /// one, see [`chains`]. An error is about the whole group. Called by the one [`crate::Committer`].
     fn commit(&self, group: &[Txn]) -> Result<Vec<Commit>, EngineError>;
 
     fn head(&self, partitions: &[Partition]) -> Result<Vec<Rev>, EngineError>;

@@ -26,14 +26,14 @@ mod waker;
 pub use committer::{Committer, CommitterCounters, Observe, OnDone};
 pub use contract::{
     AuditPlace, AuditRow, Change, Changes, Check, Commit, Depth, Dir, Engine, EntityId, Entry, Expect,
-    Health, Key, KeyRange, Page, Partition, Read, Rev, Txn, TxnToken, Versioned, Write,
+    Health, Key, KeyRange, Page, Partition, Read, Rev, Txn, TxnToken, Versioned, Write, chains,
 };
 pub use error::EngineError;
 pub use frames::{Frame, FrameReader, FrameSink, FrameSource, FrameWriter, ImportReport};
 pub use limits::{
     AUDIT_ROWS_MAX, CHECKS_MAX, ENTITY_ID_BYTES_MAX, GET_KEYS_MAX, GROUP_BYTES_MAX, GROUP_ROWS_MAX,
-    GROUP_TXNS_MAX, HISTORY_REVISIONS, KEY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, TOUCHED_MAX,
-    TXN_BYTES_MAX, VALUE_BYTES_MAX, WRITES_MAX, check_group, check_txn,
+    GROUP_TXNS_MAX, HISTORY_REVISIONS, JOINED_MAX, KEY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX,
+    TOUCHED_MAX, TXN_BYTES_MAX, VALUE_BYTES_MAX, WRITES_MAX, check_group, check_txn,
 };
 pub use memory::MemoryEngine;
 pub use sqlite::{

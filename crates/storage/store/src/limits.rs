@@ -18,6 +18,9 @@ pub const AUDIT_ROWS_MAX: usize = 256;
 /// Keys, values, entity ids and audit rows together.
 pub const TXN_BYTES_MAX: usize = 1 << 20;
 
+/// Together with these a transaction still fits into a group.
+pub const JOINED_MAX: usize = 3;
+
 pub const GROUP_TXNS_MAX: usize = 256;
 /// Keeps one group well below the write-ahead log that recovery has to replay.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -59,6 +62,12 @@ pub fn check_txn(txn: &Txn) -> Result<usize, EngineError> {
     size += txn.audit.iter().map(|row| row.len()).sum::<usize>();
     at_most("transaction", size, TXN_BYTES_MAX)?;
     Ok(size)
+}
+
+/// The same for one with those that are joined to it.
+pub(crate) fn check_chain(txn: &Txn, joined: &[Txn]) -> Result<usize, EngineError> {
+    at_most("number of joined transactions", joined.len(), JOINED_MAX)?;
+    std::iter::once(txn).chain(joined).map(check_txn).sum()
 }
 
 /// Checks a group and everything in it, as each engine does before it applies anything.

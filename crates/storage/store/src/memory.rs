@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::{
     AuditPlace, AuditRow, Change, Changes, Commit, Depth, Dir, Engine, EngineError, EntityId, Entry, Frame,
     FrameSink, FrameSource, HISTORY_REVISIONS, Health, ImportReport, Key, KeyRange, Page, Partition, Read,
-    Rev, Txn, TxnToken, Versioned, Waker, Write,
+    Rev, Txn, TxnToken, Versioned, Waker, Write, chains,
     frames::{self, Loading, STREAM_VERSION},
     limits::{self, PageBudget},
     waker::Bell,
@@ -66,9 +66,10 @@ impl MemoryEngine {
 }
 
 impl Shelf {
-    fn apply(&mut self, txn: &Txn, history: u64) -> Commit {
+    /// What speaks against a transaction, or that it was applied before.
+    fn refuse(&self, txn: &Txn) -> Option<Commit> {
         if let Some(rev) = self.tokens.get(&txn.token) {
-            return Commit::Duplicate(*rev);
+            return Some(Commit::Duplicate(*rev));
         }
         let failed = txn
             .checks
@@ -77,9 +78,10 @@ impl Shelf {
             .filter(|(_, check)| !check.expect.holds(self.entries.get(&check.key).map(|found| found.rev)))
             .map(|(index, _)| index)
             .collect::<Vec<_>>();
-        if !failed.is_empty() {
-            return Commit::Conflict(failed);
-        }
+        (!failed.is_empty()).then_some(Commit::Conflict(failed))
+    }
+
+    fn apply(&mut self, txn: &Txn, history: u64) -> Commit {
         let rev = self.head.next();
         self.head = rev;
         for write in &txn.writes {
@@ -170,20 +172,20 @@ impl Engine for MemoryEngine {
         }
         let mut shelves = self.shelves_mut();
         let mut outcomes = Vec::with_capacity(group.len());
-        for txn in group {
-            // A partition exists from its first successful transaction on, not from the first attempt.
-            let outcome = match shelves.get_mut(&txn.partition) {
-                Some(shelf) => shelf.apply(txn, self.history),
-                None => {
-                    let mut shelf = Shelf::default();
-                    let outcome = shelf.apply(txn, self.history);
-                    if matches!(outcome, Commit::Done(_)) {
-                        shelves.insert(txn.partition.clone(), shelf);
-                    }
-                    outcome
-                }
-            };
-            outcomes.push(outcome);
+        let empty = Shelf::default();
+        for chain in chains(group) {
+            let refusals: Vec<_> =
+                chain.iter().map(|txn| shelves.get(&txn.partition).unwrap_or(&empty).refuse(txn)).collect();
+            if refusals.iter().any(Option::is_some) {
+                let conflict = || Commit::Conflict(Vec::new());
+                outcomes.extend(refusals.into_iter().map(|refusal| refusal.unwrap_or_else(conflict)));
+                continue;
+            }
+            for txn in chain {
+                // A partition exists from its first successful transaction on, not from the first attempt.
+                let shelf = shelves.entry(txn.partition.clone()).or_default();
+                outcomes.push(shelf.apply(txn, self.history));
+            }
         }
         drop(shelves);
         self.bell.ring();

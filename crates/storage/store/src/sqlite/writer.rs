@@ -19,7 +19,7 @@ use super::{
     readers::{PartId, find_part, number_at, rev_at},
     schema::{self, OwnerId},
 };
-use crate::{AuditPlace, Commit, EngineError, Key, Partition, Rev, Txn, Write, frames};
+use crate::{AuditPlace, Commit, EngineError, Key, Partition, Rev, Txn, Write, chains, frames};
 
 /// What recovery may have to replay; the log file is cut back to this when it starts over.
 pub(super) const LOG_BYTES_KEPT: u64 = 64 << 20;
@@ -123,8 +123,10 @@ impl Writer {
         let history = self.history;
         self.transact(latch, |connection| {
             let mut applying = Applying { connection, history, parts: HashMap::new() };
-            let commits =
-                group.iter().map(|txn| applying.apply(txn)).collect::<rusqlite::Result<Vec<_>>>()?;
+            let mut commits = Vec::with_capacity(group.len());
+            for chain in chains(group) {
+                applying.apply(chain, &mut commits)?;
+            }
             Ok((commits, applying.finish()?))
         })
     }
@@ -312,17 +314,36 @@ struct Part {
 }
 
 impl Applying<'_> {
-    fn apply(&mut self, txn: &Txn) -> rusqlite::Result<Commit> {
+    /// All that belongs together, or nothing of it.
+    fn apply(&mut self, chain: &[Txn], commits: &mut Vec<Commit>) -> rusqlite::Result<()> {
+        let before = commits.len();
+        let mut is_refused = false;
+        for txn in chain {
+            let part = self.part(&txn.partition)?;
+            if let Some(id) = part.id
+                && let Some(rev) = self.find_token(id, txn)?
+            {
+                // It was applied with all that it belongs with.
+                commits.push(Commit::Duplicate(rev));
+                is_refused = true;
+                continue;
+            }
+            let failed = self.failed_checks(part.id, txn)?;
+            is_refused |= !failed.is_empty();
+            commits.push(Commit::Conflict(failed));
+        }
+        if is_refused {
+            return Ok(());
+        }
+        commits.truncate(before);
+        for txn in chain {
+            commits.push(Commit::Done(self.apply_one(txn)?));
+        }
+        Ok(())
+    }
+
+    fn apply_one(&mut self, txn: &Txn) -> rusqlite::Result<Rev> {
         let part = self.part(&txn.partition)?;
-        if let Some(id) = part.id
-            && let Some(rev) = self.find_token(id, txn)?
-        {
-            return Ok(Commit::Duplicate(rev));
-        }
-        let failed = self.failed_checks(part.id, txn)?;
-        if !failed.is_empty() {
-            return Ok(Commit::Conflict(failed));
-        }
         // A partition exists from its first successful transaction on, not from the first attempt.
         let id = match part.id {
             Some(id) => id,
@@ -334,7 +355,7 @@ impl Applying<'_> {
         if let Some(part) = self.parts.get_mut(&txn.partition) {
             part.head = rev;
         }
-        Ok(Commit::Done(rev))
+        Ok(rev)
     }
 
     fn part(&mut self, partition: &Partition) -> rusqlite::Result<Part> {

@@ -22,6 +22,7 @@ pub fn conformance(make: &dyn Fn() -> Box<dyn Engine>) {
         revisions_count_per_partition,
         a_failed_check_is_named_and_changes_nothing,
         a_later_transaction_of_a_group_sees_the_earlier_ones,
+        what_is_joined_is_applied_as_one,
         a_token_is_applied_once,
         a_group_and_its_parts_have_limits,
         scans_go_both_ways_and_continue,
@@ -159,6 +160,49 @@ fn a_later_transaction_of_a_group_sees_the_earlier_ones(engine: &dyn Engine) {
         ]
     );
     assert_eq!(value(engine, 1, "name"), some("again", 4));
+}
+
+fn what_is_joined_is_applied_as_one(engine: &dyn Engine) {
+    let pair = |number, rev| {
+        [
+            txn(1, number).expects_rev("here", rev).puts("here", "1").audits("row").done(),
+            txn(2, number).expects_rev("there", 1).puts("there", "1").joined().done(),
+        ]
+    };
+    commit_one(engine, txn(1, 1).puts("here", "0").done());
+    commit_one(engine, txn(2, 1).puts("there", "0").done());
+    let before = exported(engine);
+    // Whichever of the two fails.
+    assert_eq!(engine.commit(&pair(2, 7)).unwrap(), [Commit::Conflict(vec![0]), Commit::Conflict(vec![])]);
+    let mut other = pair(3, 1);
+    other[1].checks[0].expect = Expect::Absent;
+    assert_eq!(engine.commit(&other).unwrap(), [Commit::Conflict(vec![]), Commit::Conflict(vec![0])]);
+    assert_eq!(exported(engine), before);
+    // Others of the group go on without them, and a refused token was not used up.
+    let mut group = pair(2, 7).to_vec();
+    group.extend(pair(2, 1));
+    group.push(txn(2, 9).expects_rev("there", 2).puts("there", "2").done());
+    let refused = || Commit::Conflict(vec![]);
+    assert_eq!(
+        engine.commit(&group).unwrap(),
+        [
+            Commit::Conflict(vec![0]),
+            refused(),
+            Commit::Done(Rev(2)),
+            Commit::Done(Rev(2)),
+            Commit::Done(Rev(3))
+        ]
+    );
+    assert_eq!((value(engine, 1, "here"), value(engine, 2, "there")), (some("1", 2), some("2", 3)));
+    assert_eq!(engine.commit(&pair(2, 1)).unwrap(), [Commit::Duplicate(Rev(2)), Commit::Duplicate(Rev(2))]);
+    // One of them may be the first that its partition has ever seen, or the last that it did not.
+    let first = |number, rev| {
+        [txn(1, number).expects_rev("here", rev).done(), txn(3, number).puts("new", "1").joined().done()]
+    };
+    assert_eq!(engine.commit(&first(5, 7)).unwrap(), [Commit::Conflict(vec![0]), refused()]);
+    assert_eq!(head(engine, 3), 0);
+    assert_eq!(engine.commit(&first(5, 2)).unwrap(), [Commit::Done(Rev(3)), Commit::Done(Rev(1))]);
+    assert_eq!(value(engine, 3, "new"), some("1", 1));
 }
 
 fn a_token_is_applied_once(engine: &dyn Engine) {

@@ -87,6 +87,13 @@ impl TxnBuilder {
         self
     }
 
+    /// To the one before it.
+    #[must_use]
+    pub const fn joined(mut self) -> Self {
+        self.0.joined = true;
+        self
+    }
+
     pub fn done(self) -> Txn {
         self.0
     }
