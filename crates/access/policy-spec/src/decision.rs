@@ -11,6 +11,7 @@ use crate::verdict::{PolicyType, Verdict};
 
 /// The actions of Secrets Manager that ever cross accounts (2.8).
 const CROSS_ACCOUNT_SECRETS: &[&str] = &[
+    "AcceptCrossAccountReplication",
     "CancelRotateSecret",
     "DeleteResourcePolicy",
     "DeleteSecret",
@@ -18,6 +19,7 @@ const CROSS_ACCOUNT_SECRETS: &[&str] = &[
     "GetRandomPassword",
     "GetResourcePolicy",
     "GetSecretValue",
+    "ListResourcePolicies",
     "ListSecretVersionIds",
     "PutResourcePolicy",
     "PutSecretValue",

@@ -27,7 +27,7 @@ use crate::{
     variables::{Template, Wildcards},
 };
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Check {
     key: Key,
     quantifier: Option<Quantifier>,
@@ -37,7 +37,7 @@ pub(crate) struct Check {
 }
 
 /// The values of the policy, by how they are compared. None where a text is not of its type.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Wanted {
     Equal(Vec<Template>),
     EqualIgnoringCase(Vec<Template>),

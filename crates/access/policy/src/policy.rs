@@ -19,7 +19,7 @@ pub struct Policy {
 }
 
 /// One statement.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) sid: Option<Box<str>>,
     pub(crate) effect: Effect,
@@ -50,6 +50,12 @@ impl Policy {
             Ok(document) => Self::new(name, &document),
             Err(_) => Self::denying(name),
         }
+    }
+
+    /// Several policies that decide as one, under the name of the first.
+    pub fn joined(policies: &[&Self]) -> Self {
+        let name = policies.first().map(|policy| policy.name.clone()).unwrap_or_default();
+        Self { name, rules: policies.iter().flat_map(|policy| policy.rules.iter().cloned()).collect() }
     }
 
     /// What stands for a policy that is there and cannot be read: it denies everybody everything.

@@ -6,6 +6,7 @@
 use crate::request::ResourceKind;
 
 const SECRETS_MANAGER: &[&str] = &[
+    "AcceptCrossAccountReplication",
     "CancelRotateSecret",
     "DeleteResourcePolicy",
     "DeleteSecret",
@@ -13,6 +14,7 @@ const SECRETS_MANAGER: &[&str] = &[
     "GetRandomPassword",
     "GetResourcePolicy",
     "GetSecretValue",
+    "ListResourcePolicies",
     "ListSecretVersionIds",
     "PutResourcePolicy",
     "PutSecretValue",
