@@ -4,7 +4,9 @@
 //! can be run again after a write conflict, and gives the same answer in a simulation. Everything it read becomes a check of the
 //! commit: if any of it has changed meanwhile, nothing is written and the handler runs again.
 
+mod acting;
 mod kept;
+mod there;
 
 use std::{
     any::Any,
@@ -26,7 +28,7 @@ use crate::{
     AuditLog, Caller, Db, Functions, Guarded, Identities, Listed, LooksBack, Part, Permit, Principal, Record,
     Registry, Resource, SealedToken, Standing, TrailPlace, Unscoped, Walk, World,
     audit::{Event, ServiceEvent, move_rows},
-    db::{Change, Found},
+    db::{Change, Found, Sheet},
     record::encode,
 };
 
@@ -49,6 +51,8 @@ pub struct Cx<'a> {
     has_turn: bool,
     wants_turn: Cell<bool>,
     caller: &'a Caller,
+    /// In whose name something is being done, if that is not the caller.
+    acting: Option<Arc<Caller>>,
     home: Partition,
     /// Whose the resource is that was used, where it is of another account than the one in which the call runs.
     lender: Option<AccountId>,
@@ -64,6 +68,8 @@ pub struct Cx<'a> {
     /// What was read, and at which revision: the checks of the commit.
     reads: RefCell<BTreeMap<Key, Expect>>,
     changes: BTreeMap<Key, Change>,
+    /// The same in other partitions.
+    elsewhere: BTreeMap<Partition, Sheet>,
     /// No change was made but such that may be dropped.
     only_optional: bool,
     resources: RefCell<Vec<String>>,
@@ -71,7 +77,8 @@ pub struct Cx<'a> {
     request: Option<String>,
     response: Option<String>,
     nested: Vec<Event>,
-    events: Vec<ServiceEvent>,
+    /// With the account in which each happened.
+    events: Vec<(AccountId, ServiceEvent)>,
     activated: Vec<&'static str>,
 }
 
@@ -93,18 +100,24 @@ pub(crate) struct Effects {
     /// Where it ran.
     pub home: Partition,
     pub lender: Option<AccountId>,
-    pub reads: BTreeMap<Key, Expect>,
-    pub changes: BTreeMap<Key, Change>,
+    pub sheet: Sheet,
+    pub elsewhere: BTreeMap<Partition, Sheet>,
     pub only_optional: bool,
     pub resources: Vec<String>,
     pub asked: bool,
     pub request: Option<String>,
     pub response: Option<String>,
     pub nested: Vec<Event>,
-    pub events: Vec<ServiceEvent>,
+    pub events: Vec<(AccountId, ServiceEvent)>,
     pub activated: Vec<&'static str>,
     /// The handler came to something that takes long, and must run again with a turn.
     pub wants_turn: bool,
+}
+
+impl Effects {
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.sheet.changes.is_empty() || self.elsewhere.values().any(|sheet| !sheet.changes.is_empty())
+    }
 }
 
 impl<'a> Cx<'a> {
@@ -127,6 +140,7 @@ impl<'a> Cx<'a> {
             has_turn: false,
             wants_turn: Cell::new(false),
             caller,
+            acting: None,
             home: home(caller, spec),
             lender: None,
             trail: None,
@@ -136,6 +150,7 @@ impl<'a> Cx<'a> {
             standing: OnceCell::new(),
             reads: RefCell::default(),
             changes: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
             only_optional: true,
             resources: RefCell::default(),
             asked: RefCell::default(),
@@ -163,8 +178,8 @@ impl<'a> Cx<'a> {
         Effects {
             home: self.home,
             lender: self.lender,
-            reads: self.reads.into_inner(),
-            changes: self.changes,
+            sheet: Sheet { reads: self.reads.into_inner(), changes: self.changes },
+            elsewhere: self.elsewhere,
             only_optional: self.only_optional,
             resources: self.resources.into_inner(),
             asked: self.asked.into_inner(),
@@ -194,8 +209,8 @@ impl<'a> Cx<'a> {
         self.functions
     }
 
-    pub const fn caller(&self) -> &Principal {
-        &self.caller.principal
+    pub fn caller(&self) -> &Principal {
+        &self.whole_caller().principal
     }
 
     pub const fn account(&self) -> AccountId {
@@ -208,7 +223,7 @@ impl<'a> Cx<'a> {
 
     /// Whether what the call is about belongs to another account than the caller.
     pub fn is_from_abroad(&self) -> bool {
-        self.caller.principal.account != self.home.account
+        self.caller().account != self.home.account
     }
 
     /// Names the request in error texts that quote it.
@@ -466,8 +481,8 @@ impl<'a> Cx<'a> {
         self.registry.identities()
     }
 
-    pub(crate) const fn whole_caller(&self) -> &Caller {
-        self.caller
+    pub(crate) fn whole_caller(&self) -> &Caller {
+        self.acting.as_deref().unwrap_or(self.caller)
     }
 
     pub(crate) const fn conditions(&self) -> &Conditions {
@@ -497,27 +512,25 @@ impl<'a> Cx<'a> {
         let caller = self.calls.last().map(|spec| spec.service).or(self.service);
         let via = caller.filter(|service| service.name != O::SPEC.service.name);
         let request = describe(&input, O::SPEC.audit.request);
-        let before = (self.changes.clone(), self.only_optional, self.events.len(), self.activated.len());
         let resources = self.resources.replace(Vec::new());
         let asked = self.asked.replace(false);
         self.calls.push(O::SPEC);
         let outer = std::mem::replace(&mut self.conditions, conditions(&input, O::SPEC.conditions));
-        let outcome = handler(self, input);
+        let mut inner_asked = false;
+        let outcome = self.attempt(|cx| {
+            let output = handler(cx, input);
+            inner_asked = *cx.asked.borrow();
+            let output = output?;
+            if inner_asked { Ok(output) } else { Err(nobody_asked(O::SPEC)) }
+        });
         self.conditions = outer;
         self.calls.pop();
-        let inner_asked = self.asked.replace(asked);
+        self.asked.replace(asked);
         let asked_about = self.resources.replace(resources);
-        let outcome =
-            outcome.and_then(|output| if inner_asked { Ok(output) } else { Err(nobody_asked(O::SPEC)) });
-        if outcome.is_err() {
-            let (changes, only_optional, events, activated) = before;
-            self.changes = changes;
-            self.only_optional = only_optional;
-            self.events.truncate(events);
-            self.activated.truncate(activated);
-        }
         self.nested.push(Event {
             spec: O::SPEC,
+            account: self.home.account,
+            by: self.acting.clone(),
             via,
             request,
             response: outcome
@@ -541,7 +554,7 @@ impl<'a> Cx<'a> {
 
     /// Something the service did by itself, for the audit trail.
     pub fn record_event(&mut self, event: ServiceEvent) {
-        self.events.push(event);
+        self.events.push((self.home.account, event));
     }
 
     /// A hint that a task has work.
@@ -565,7 +578,7 @@ impl<'a> Cx<'a> {
     fn token_context<Q: Shape>(&self, query: &Q) -> Vec<u8> {
         let mut context = Vec::new();
         let operation = self.calls.last().map_or("", |spec| spec.name);
-        let caller = self.caller.principal.user_id.as_str();
+        let caller = self.caller().user_id.as_str();
         for part in [operation, self.account().as_str(), self.region().as_str(), caller] {
             context.extend_from_slice(&(part.len() as u64).to_be_bytes());
             context.extend_from_slice(part.as_bytes());

@@ -84,6 +84,21 @@ pub(crate) enum Change {
     },
 }
 
+/// What a handler read and changed in one partition.
+#[derive(Default)]
+pub(crate) struct Sheet {
+    /// At which revision each was found: the checks of the commit.
+    pub reads: BTreeMap<Key, Expect>,
+    pub changes: BTreeMap<Key, Change>,
+}
+
+impl Sheet {
+    /// Whether a commit has to know of it. That something is not there is of no weight by itself.
+    fn counts(&self) -> bool {
+        !self.changes.is_empty() || self.reads.values().any(|expect| *expect != Expect::Absent)
+    }
+}
+
 impl Change {
     pub(crate) fn record(&self) -> Option<Arc<dyn Any + Send + Sync>> {
         match self {
@@ -341,24 +356,46 @@ impl Db {
         Ok(records)
     }
 
-    /// Seals the changes, commits them with the audit rows, and waits until they are durable.
+    /// Seals the changes, commits them with the audit rows, and waits until they are durable. What was done in other partitions is
+    /// committed with the rest, or nothing is.
     ///
     /// `applied` is called when they are, also if nobody waits any more: a client may leave in the middle of a commit.
     pub(crate) async fn commit(
         &self,
-        partition: &Partition,
-        reads: BTreeMap<Key, Expect>,
-        changes: impl IntoIterator<Item = (Key, Change)>,
+        home: &Partition,
+        sheet: Sheet,
+        elsewhere: BTreeMap<Partition, Sheet>,
         audit: Vec<Bytes>,
         applied: Applied,
     ) -> Result<Rev, CommitError> {
+        let mut txn = self.txn(home, sheet);
+        txn.audit = audit;
+        let joined: Vec<Txn> = elsewhere
+            .into_iter()
+            .filter(|(_, sheet)| sheet.counts())
+            .map(|(place, sheet)| self.txn(&place, sheet))
+            .collect();
+        let outcome = match self.submit(txn.clone(), joined.clone(), Arc::clone(&applied)).await {
+            // Asked again with the same token, the engine tells what became of it.
+            Err(CommitError::Engine(EngineError::OutcomeUnknown { .. })) => {
+                self.submit(txn, joined, applied).await
+            }
+            outcome => outcome,
+        };
+        match outcome? {
+            Commit::Done(rev) | Commit::Duplicate(rev) => Ok(rev),
+            Commit::Conflict(_) => Err(CommitError::Conflict),
+        }
+    }
+
+    /// What was done in one partition, sealed. Its records wait in memory for the outcome.
+    fn txn(&self, partition: &Partition, sheet: Sheet) -> Txn {
         let mut token = [0; 16];
         self.entropy.fill(&mut token);
         let mut txn = Txn::new(partition.clone(), TxnToken(token));
-        txn.checks = reads.into_iter().map(|(key, expect)| Check { key, expect }).collect();
-        txn.audit = audit;
+        txn.checks = sheet.reads.into_iter().map(|(key, expect)| Check { key, expect }).collect();
         let mut typed = Vec::new();
-        for (key, change) in changes {
+        for (key, change) in sheet.changes {
             txn.touched.push(EntityId(Bytes::copy_from_slice(key.as_bytes())));
             let (table, effect) = match change {
                 Change::Put { table, version, revision, bytes, record } => {
@@ -383,27 +420,25 @@ impl Db {
             typed.push(Effect { key, table, effect });
         }
         self.memory.expected().insert(txn.token, typed);
-        let outcome = match self.submit(txn.clone(), Arc::clone(&applied)).await {
-            // Asked again with the same token, the engine tells what became of it.
-            Err(CommitError::Engine(EngineError::OutcomeUnknown { .. })) => self.submit(txn, applied).await,
-            outcome => outcome,
-        };
-        match outcome? {
-            Commit::Done(rev) | Commit::Duplicate(rev) => Ok(rev),
-            Commit::Conflict(_) => Err(CommitError::Conflict),
-        }
+        txn
     }
 
-    async fn submit(&self, txn: Txn, applied: Applied) -> Result<Commit, CommitError> {
+    async fn submit(&self, txn: Txn, joined: Vec<Txn>, applied: Applied) -> Result<Commit, CommitError> {
         let (sender, receiver) = oneshot::channel();
         let memory = Arc::clone(&self.memory);
-        let (partition, token) = (txn.partition.clone(), txn.token);
-        let keys: Vec<Key> = txn.writes.iter().map(|write| write.key().clone()).collect();
-        self.committer.submit(
+        let written = |txn: &Txn| -> (Partition, TxnToken, Vec<Key>) {
+            let keys = txn.writes.iter().map(|write| write.key().clone()).collect();
+            (txn.partition.clone(), txn.token, keys)
+        };
+        let written: Vec<_> = std::iter::once(&txn).chain(&joined).map(written).collect();
+        self.committer.submit_joined(
             txn,
+            joined,
             Box::new(move |outcome| {
                 // All this is done here and not by whoever waits, because the waiting may be given up at any moment.
-                memory.settle(&partition, token, &keys, &outcome);
+                for (partition, token, keys) in &written {
+                    memory.settle(partition, *token, keys, &outcome);
+                }
                 if matches!(outcome, Ok(Commit::Done(_) | Commit::Duplicate(_))) {
                     applied();
                 }

@@ -11,9 +11,10 @@
 //! It deliberately shows no name: a finding is a kind and a stored key, which is a keyed hash. What a record is called is told only
 //! to whoever asked for names.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use coffer_barrier::Barrier;
+use coffer_crypto::sha256;
 use coffer_shape::{Read, ReadError};
 use coffer_store::{Key, Partition};
 
@@ -35,6 +36,11 @@ pub trait Examined: Record {
         let _ = need;
     }
 
+    /// Calls `share` with what another record has to say as well, in whatever partition that is.
+    fn shares(&self, share: &mut dyn FnMut(Shared<'_>)) {
+        let _ = share;
+    }
+
     /// What is wrong with it by itself, in fixed words.
     fn contradictions(&self) -> Vec<&'static str> {
         Vec::new()
@@ -47,6 +53,32 @@ pub struct Need<'a> {
     pub table: Table,
     pub key: &'a [&'a str],
     pub missing: &'static str,
+}
+
+/// What two records say of each other, and what one is that says it alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Shared<'a> {
+    pub words: &'a [&'a str],
+    pub alone: &'static str,
+}
+
+/// Something that one record says, and what it is if no other does.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    words: Short,
+    pub alone: Contradiction,
+}
+
+impl Claim {
+    /// Those of a whole store that nobody shares, each with whatever it was noted with.
+    pub fn alone<T>(claims: Vec<(T, Self)>) -> impl Iterator<Item = (T, Contradiction)> {
+        let mut times: HashMap<Short, usize> = HashMap::new();
+        for (_, claim) in &claims {
+            *times.entry(claim.words).or_default() += 1;
+        }
+        let is_alone = move |claim: &Self| times.get(&claim.words) != Some(&2);
+        claims.into_iter().filter(move |(_, claim)| is_alone(claim)).map(|(of, claim)| (of, claim.alone))
+    }
 }
 
 /// Something that cannot be. The key is the stored one.
@@ -67,6 +99,7 @@ pub(crate) fn examiner<R: Examined>() -> Examiner {
         look.orphan = R::ORPHAN;
         look.name = look.of.with_names.then(|| record.shown().to_owned());
         record.needs(&mut |need| look.note_need(need));
+        record.shares(&mut |shared| look.note_shared(shared));
         look.wrong = record.contradictions();
         Ok(())
     }
@@ -87,6 +120,17 @@ impl Look<'_, '_> {
         let found = Contradiction { kind: need.missing, key: self.key.clone(), name: self.name.clone() };
         self.of.needed.push((short(&target), found));
     }
+
+    fn note_shared(&mut self, shared: Shared<'_>) {
+        let mut text = Vec::new();
+        for word in shared.words {
+            text.extend_from_slice(&(word.len() as u64).to_be_bytes());
+            text.extend_from_slice(word.as_bytes());
+        }
+        let words = sha256(&text).last_chunk().copied().unwrap_or_default();
+        let alone = Contradiction { kind: shared.alone, key: self.key.clone(), name: self.name.clone() };
+        self.of.claims.push(Claim { words, alone });
+    }
 }
 
 /// The end of a keyed hash, which is as good as all of it.
@@ -106,6 +150,7 @@ pub struct Examination<'a> {
     needed: Vec<(Short, Contradiction)>,
     parts: Vec<Contradiction>,
     found: Vec<Contradiction>,
+    claims: Vec<Claim>,
 }
 
 impl std::fmt::Debug for Examination<'_> {
@@ -130,6 +175,7 @@ impl<'a> Examination<'a> {
             needed: Vec::new(),
             parts: Vec::new(),
             found: Vec::new(),
+            claims: Vec::new(),
         }
     }
 
@@ -154,15 +200,15 @@ impl<'a> Examination<'a> {
         Ok(())
     }
 
-    /// What cannot be, once every record was looked at.
-    pub fn finish(self) -> Vec<Contradiction> {
-        let Self { present, needed, parts, mut found, .. } = self;
+    /// What cannot be, once every record was looked at, and what depends on those of other partitions.
+    pub fn finish(self) -> (Vec<Contradiction>, Vec<Claim>) {
+        let Self { present, needed, parts, mut found, claims, .. } = self;
         let wanted: HashSet<Short> = needed.iter().map(|(target, _)| *target).collect();
         found.extend(
             needed.into_iter().filter(|(target, _)| !present.contains(target)).map(|(_, found)| found),
         );
         found.extend(parts.into_iter().filter(|part| !wanted.contains(&short(&part.key))));
-        found
+        (found, claims)
     }
 }
 
@@ -189,6 +235,21 @@ mod tests {
     crate::table! {
         0x7003 "unknown", version 1, key (name);
         struct Unknown { pub name: String }
+    }
+
+    crate::table! {
+        0x7004 "neighbour", version 1, key (name);
+        struct Neighbour { pub name: String, pub knows: String, pub since: String }
+    }
+
+    impl Examined for Neighbour {
+        fn shown(&self) -> &str {
+            &self.name
+        }
+        fn shares(&self, share: &mut dyn FnMut(Shared<'_>)) {
+            let (one, other) = (self.name.as_str().min(&self.knows), self.name.as_str().max(&self.knows));
+            share(Shared { words: &[one, other, &self.since], alone: "a neighbour who is mistaken" });
+        }
     }
 
     impl Examined for House {
@@ -240,17 +301,18 @@ mod tests {
             let mut registry = Registry::default();
             registry.examine::<House>();
             registry.examine::<Room>();
+            registry.examine::<Neighbour>();
             let keys: Vec<_> = self.rows.iter().map(|(key, _)| key.clone()).collect();
             let mut answers = Vec::new();
             for _ in 0..2 {
                 let mut examination = Examination::new(&registry, &self.barrier, &self.partition, with_names);
                 self.rows.iter().for_each(|(key, value)| examination.look_at(key, value).unwrap());
                 let place = |key: &Key| keys.iter().position(|known| known == key).unwrap();
-                let mut found: Vec<_> = examination
-                    .finish()
-                    .into_iter()
-                    .map(|found| (found.kind, place(&found.key), found.name))
-                    .collect();
+                let (mut found, claims) = examination.finish();
+                let claims = claims.into_iter().map(|claim| ((), claim)).collect();
+                found.extend(Claim::alone(claims).map(|((), found)| found));
+                let mut found: Vec<_> =
+                    found.into_iter().map(|found| (found.kind, place(&found.key), found.name)).collect();
                 found.sort();
                 answers.push(found);
                 self.rows.reverse();
@@ -272,6 +334,22 @@ mod tests {
     fn what_fits_together_is_not_found() {
         let street = Street::new().with(&house("a", &["hall", "attic"])).with(&room("a", "hall"));
         assert_eq!(street.with(&room("a", "attic")).found(true), []);
+    }
+
+    #[test]
+    fn what_one_record_says_of_another_is_said_by_that_too() {
+        let neighbour = |name: &str, knows: &str, since: &str| Neighbour {
+            name: name.to_owned(),
+            knows: knows.to_owned(),
+            since: since.to_owned(),
+        };
+        let mistaken = |row| ("a neighbour who is mistaken", row, None);
+        let pair = Street::new().with(&neighbour("a", "b", "1999")).with(&neighbour("b", "a", "1999"));
+        assert_eq!(pair.found(false), []);
+        let odd = Street::new().with(&neighbour("a", "b", "1999")).with(&neighbour("b", "a", "2001"));
+        assert_eq!(odd.found(false), [mistaken(0), mistaken(1)]);
+        let lonely = Street::new().with(&neighbour("a", "b", "1999"));
+        assert_eq!(lonely.found(false), [mistaken(0)]);
     }
 
     #[test]
@@ -309,6 +387,6 @@ mod tests {
         let answers: Vec<_> =
             street.rows.iter().map(|(key, value)| examination.look_at(key, value)).collect();
         assert!(answers[0].is_ok() && answers[1].is_err(), "{answers:?}");
-        assert_eq!(examination.finish(), []);
+        assert_eq!(examination.finish().0, []);
     }
 }

@@ -23,12 +23,23 @@ pub struct Standing {
     pub tags: Vec<(String, String)>,
 }
 
+/// A role that somebody wants to take on.
+#[derive(Debug, Clone)]
+pub struct FoundRole {
+    pub id: String,
+    /// Who may.
+    pub trust: Arc<Policy>,
+}
+
 pub trait Identities: Send + Sync {
     /// The unique id of the user or role of this ARN, which nobody else will ever have, if its account has one.
     fn identity(&self, db: &Db, arn: &Arn) -> Result<Option<String>, LoadError>;
 
     /// The ARN that the user or role of this id has now, if it is known to have had another one.
     fn arn_of(&self, db: &Db, account: AccountId, unique_id: &str) -> Result<Option<String>, LoadError>;
+
+    /// The role of this ARN, if its account has one.
+    fn role(&self, db: &Db, arn: &Arn) -> Result<Option<FoundRole>, LoadError>;
 
     /// None for somebody who is no more: a user that was deleted since he signed, a role since it was taken on.
     fn standing(&self, db: &Db, principal: &Principal) -> Result<Option<Arc<Standing>>, LoadError>;

@@ -37,9 +37,9 @@ pub use audit::{
 };
 pub use cx::{Cx, Kept};
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
-pub use examine::{Contradiction, Examination, Examined, Need};
+pub use examine::{Claim, Contradiction, Examination, Examined, Need, Shared};
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
-pub use identities::{Identities, Standing};
+pub use identities::{FoundRole, Identities, Standing};
 pub use pipeline::{Answer, Body, Core};
 pub use policy_text::PolicyText;
 pub use principal::{AssumedRole, Caller, Principal, PrincipalKind, Session, TlsDetails, WebIdentity};

@@ -109,7 +109,7 @@ impl Core {
             let outcome =
                 outcome.and_then(|reply| if effects.asked { Ok(reply) } else { Err(nobody_asked(spec)) });
             let reply = match outcome {
-                Ok(reply) if !effects.changes.is_empty() => reply,
+                Ok(reply) if effects.has_changes() => reply,
                 // Without a commit nobody has checked that what was read was true at one instant. A reader who always
                 // loses is answered all the same, from records that were true one after the other.
                 outcome if attempt == ATTEMPTS_MAX || self.is_unchanged(&effects) => {
@@ -117,10 +117,10 @@ impl Core {
                 }
                 _ => continue,
             };
-            let changes = std::mem::take(&mut effects.changes);
-            let reads = std::mem::take(&mut effects.reads);
+            let sheet = std::mem::take(&mut effects.sheet);
+            let elsewhere = std::mem::take(&mut effects.elsewhere);
             let rows = self.audit_rows(caller, Some(spec), now, &effects, None);
-            match self.db.commit(&effects.home, reads, changes, rows, self.applied(&effects)).await {
+            match self.db.commit(&effects.home, sheet, elsewhere, rows, self.applied(&effects)).await {
                 Ok(_) => return Some(Answer { outcome: Ok(reply), recorded: Recorded(()) }),
                 Err(CommitError::Conflict) => lost = Some(effects),
                 Err(error) if effects.only_optional => {
@@ -143,7 +143,9 @@ impl Core {
 
     /// An engine that does not say is no reason to run again: the answer is as good as what was read.
     fn is_unchanged(&self, effects: &Effects) -> bool {
-        self.db.is_unchanged(&effects.home, &effects.reads).unwrap_or(true)
+        let is_so = |place, reads| self.db.is_unchanged(place, reads).unwrap_or(true);
+        is_so(&effects.home, &effects.sheet.reads)
+            && effects.elsewhere.iter().all(|(place, sheet)| is_so(place, &sheet.reads))
     }
 
     fn cx<'a>(&'a self, now: Timestamp, caller: &'a Caller, spec: Option<&'static OperationSpec>) -> Cx<'a> {
@@ -197,7 +199,6 @@ impl Core {
         effects: &Effects,
         error: Option<&ApiError>,
     ) -> Vec<String> {
-        let outcome = Outcome::new(caller, at);
         let id = || Uuid::random(self.world.entropy.as_ref());
         let own = spec.map(|spec| Told {
             spec,
@@ -207,22 +208,43 @@ impl Core {
             error: error.map(|error| (error.code(), error.message.as_str())),
             resources: &effects.resources,
         });
-        let calls = own.into_iter().chain(effects.nested.iter().map(Told::from));
         // What a service did by itself was not done if the change it belongs to was not made.
         let done = if error.is_none() { effects.events.as_slice() } else { &[] };
-        let owner = effects.lender.unwrap_or(effects.home.account);
-        // Strangers who are refused stand in their own trail only: they could fill that of anybody.
-        if owner == caller.principal.account || error.is_some() {
-            let service = done.iter().map(|event| outcome.service(event, id()));
-            return calls.map(|call| outcome.call(&call, id(), None)).chain(service).collect();
-        }
-        let of_owner = outcome.told_to(owner);
-        let service = done.iter().map(|event| of_owner.service(event, id()));
-        let twice = |call: Told<'_>| {
-            let shared = Some(id());
-            [outcome.call(&call, id(), shared), of_owner.call(&call, id(), shared)]
+        let owner_of = |account| match effects.lender {
+            Some(lender) if account == effects.home.account => lender,
+            _ => account,
         };
-        calls.flat_map(twice).chain(service).collect()
+        let outcome = Outcome::new(caller, at);
+        let owner = owner_of(effects.home.account);
+        let of_owner = outcome.told_to(owner);
+        let mut events = Vec::new();
+        let mut tell = |mine: &Outcome<'_>, of_owner: &Outcome<'_>, call: &Told<'_>| {
+            // Strangers who are refused stand in their own trail only: they could fill that of anybody.
+            if of_owner.is_for_same(mine) || error.is_some() {
+                events.push(mine.call(call, id(), None));
+                return;
+            }
+            let shared = Some(id());
+            events.push(mine.call(call, id(), shared));
+            events.push(of_owner.call(call, id(), shared));
+        };
+        if let Some(own) = own {
+            tell(&outcome, &of_owner, &own);
+        }
+        for call in &effects.nested {
+            let (owner_of_call, told) = (owner_of(call.account), Told::from(call));
+            match &call.by {
+                None if owner_of_call == owner => tell(&outcome, &of_owner, &told),
+                by => {
+                    let mine = Outcome::new(by.as_deref().unwrap_or(caller), at);
+                    tell(&mine, &mine.told_to(owner_of_call), &told);
+                }
+            }
+        }
+        for (account, event) in done {
+            events.push(outcome.told_to(owner_of(*account)).service(event, id()));
+        }
+        events
     }
 
     /// Events as sealed rows for the commit of the change they tell of.
@@ -276,14 +298,13 @@ impl Core {
                 let mut cx = self.cx(now, caller, None).for_service(service).with_turn();
                 (off_the_runtime(|| run(&mut cx)), cx.into_effects())
             };
-            let unchecked = effects.changes.is_empty() || outcome.is_err();
+            let unchecked = !effects.has_changes() || outcome.is_err();
             if unchecked && attempt < ATTEMPTS_MAX && !self.is_unchanged(&effects) {
                 // What was read was not all true at one instant, and no commit is going to notice.
                 continue;
             }
             let outcome = outcome?;
-            let changes = std::mem::take(&mut effects.changes);
-            if changes.is_empty() {
+            if !effects.has_changes() {
                 let events = self.events(caller, None, now, &effects, None);
                 if !events.is_empty() {
                     self.audit
@@ -293,9 +314,10 @@ impl Core {
                 self.tasks.activate(&effects.activated, &effects.home);
                 return Ok(outcome);
             }
-            let reads = std::mem::take(&mut effects.reads);
+            let sheet = std::mem::take(&mut effects.sheet);
+            let elsewhere = std::mem::take(&mut effects.elsewhere);
             let rows = self.audit_rows(caller, None, now, &effects, None);
-            match self.db.commit(&effects.home, reads, changes, rows, self.applied(&effects)).await {
+            match self.db.commit(&effects.home, sheet, elsewhere, rows, self.applied(&effects)).await {
                 Ok(_) => return Ok(outcome),
                 Err(CommitError::Conflict) => {}
                 Err(error) => return Err(ApiError::new(INTERNAL, INTERNAL_MESSAGE).because(error)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_policy as policy;
-use coffer_shape::Conditions;
+use coffer_shape::{Conditions, ServiceSpec};
 use coffer_types::{AccountId, Region, RequestId, Timestamp};
 
 use crate::PolicyText;
@@ -147,6 +147,11 @@ pub struct TlsDetails {
 }
 
 impl Caller {
+    /// The same call, made by a service for itself.
+    pub(crate) fn of(&self, service: &ServiceSpec) -> Self {
+        Self::service(self.principal.account, self.region.clone(), service.event_source, self.request_id)
+    }
+
     /// A call that Coffer makes for itself.
     pub fn service(account: AccountId, region: Region, name: &'static str, request_id: RequestId) -> Self {
         Self {

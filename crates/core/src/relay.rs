@@ -1,6 +1,6 @@
 //! Work in one place that has an effect in another.
 //!
-//! A transaction stays in one partition, so what is to happen in two of them happens in three transactions: the next piece of
+//! What is carried from one partition to another, and may be a little behind there, happens in three transactions: the next piece of
 //! work is *picked* here, *delivered* there, and *settled* here. What is to be done is a record here, written by whoever wanted
 //! it and in the transaction in which he wanted it; it goes when it is settled. A crash between any two of the three begins the
 //! same piece again, so a delivery must be good to make twice. What travels is in memory and nowhere else.

@@ -5,7 +5,7 @@
 
 use std::{pin::Pin, time::Duration};
 
-use coffer_shape::ApiError;
+use coffer_shape::{ApiError, ServiceSpec};
 use coffer_store::Partition;
 use coffer_types::Timestamp;
 
@@ -51,6 +51,8 @@ pub enum Scope {
 pub trait Task: Send + Sync + 'static {
     const NAME: &'static str;
     const SCOPE: Scope = Scope::EachPartition;
+    /// In whose name it works, if it asks other services for something. Keys that this service manages admit it.
+    const SERVICE: Option<&'static ServiceSpec> = None;
 
     /// One bounded piece of work.
     fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError>;
@@ -136,7 +138,9 @@ impl<T: Task> AnyTask for T {
 
     fn step<'a>(&'a self, core: &'a Core, caller: &'a Caller) -> Stepping<'a> {
         Box::pin(async move {
-            match core.run_local(caller, |cx| Task::step(self, cx)).await {
+            let of_service = T::SERVICE.map(|service| caller.of(service));
+            let caller = of_service.as_ref().unwrap_or(caller);
+            match core.run_for(caller, T::SERVICE, |cx| Task::step(self, cx)).await {
                 Ok(next) => Step::good(next),
                 Err(error) => Step::failed(core, error),
             }

@@ -1,6 +1,6 @@
 //! One audit event as JSON text.
 
-use std::{cell::OnceCell, fmt::Write};
+use std::{cell::OnceCell, fmt::Write, sync::Arc};
 
 use coffer_shape::{OperationSpec, ServiceSpec, push_quoted};
 use coffer_types::{AccountId, Timestamp, Uuid};
@@ -39,6 +39,10 @@ pub struct ServiceEvent {
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     pub spec: &'static OperationSpec,
+    /// Where it was made.
+    pub account: AccountId,
+    /// Somebody else than the caller, in whose name a service made it.
+    pub by: Option<Arc<Caller>>,
     /// The service that made the call on the caller's behalf.
     pub via: Option<&'static ServiceSpec>,
     pub request: Option<String>,
@@ -123,6 +127,10 @@ impl<'a> Outcome<'a> {
     /// else about him.
     pub(crate) fn told_to(&self, recipient: AccountId) -> Self {
         Self { caller: self.caller, recipient, time: self.time.clone(), who: OnceCell::new() }
+    }
+
+    pub(crate) fn is_for_same(&self, other: &Self) -> bool {
+        self.recipient == other.recipient
     }
 
     /// `shared` is what the events of one call have in common when two accounts have one each.

@@ -10,7 +10,9 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use coffer_barrier::{Barrier, KeyringFile, SlotKey};
-use coffer_core::{AuditEnd, AuditEndRecord, Examination, Files, World, inspect_audit, open_row};
+use coffer_core::{
+    AuditEnd, AuditEndRecord, Claim, Contradiction, Examination, Files, World, inspect_audit, open_row,
+};
 use coffer_store::{
     AuditPlace, Depth, EngineError, Key, KeyRange, LogDamage, LogState, PAGE_ENTRIES_MAX, Partition,
     StillStore,
@@ -70,6 +72,16 @@ impl Report {
             self.problems.push(Problem { place: place.into(), says: says.to_string() });
         }
     }
+
+    fn contradiction(&mut self, partition: &Partition, found: &Contradiction) {
+        *self.contradictions.entry(found.kind).or_default() += 1;
+        let place = place_of(partition, &found.key);
+        let place = match &found.name {
+            Some(name) => format!("{place} ({name})"),
+            None => place,
+        };
+        self.problem(place, found.kind);
+    }
 }
 
 /// What a person may do about a damaged log.
@@ -128,15 +140,22 @@ pub fn verify(
         Err(error) => report.problem("store.db", error),
     }
     let registry = registry();
+    let mut claims = Vec::new();
+    let mut is_whole = true;
     for partition in store.partitions() {
         report.partitions += 1;
         let examination = Examination::new(&registry, &barrier, partition, names == Names::Shown);
-        if let Err(error) = records(&mut report, &store, examination, partition) {
+        if let Err(error) = records(&mut report, &store, examination, partition, &mut claims) {
             report.problem(format!("records of {partition:?}"), error);
+            is_whole = false;
         }
         if let Err(error) = rows(&mut report, &store, &barrier, partition) {
             report.problem(format!("audit rows of {partition:?}"), error);
         }
+    }
+    // What two partitions say of each other is told only where both were read to their ends.
+    if is_whole {
+        Claim::alone(claims).for_each(|(partition, found)| report.contradiction(partition, &found));
     }
     let ends = match audit_ends(&store, &barrier) {
         Ok(ends) => ends,
@@ -149,34 +168,33 @@ pub fn verify(
     Ok(report)
 }
 
-fn records(
+fn records<'a>(
     report: &mut Report,
     store: &StillStore,
     mut examination: Examination<'_>,
-    partition: &Partition,
+    partition: &'a Partition,
+    claims: &mut Vec<(&'a Partition, Claim)>,
 ) -> Result<(), EngineError> {
-    let record = |key: &Key| format!("record {} of {partition:?}", HEXLOWER.encode(key.as_bytes()));
     let mut rest = Some(KeyRange::all());
     while let Some(range) = rest {
         let page = store.scan(partition, &range, PAGE_ENTRIES_MAX)?;
         for entry in page.entries {
             report.records += 1;
             if let Err(error) = examination.look_at(&entry.key, &entry.value) {
-                report.problem(record(&entry.key), error);
+                report.problem(place_of(partition, &entry.key), error);
             }
         }
         rest = page.rest;
     }
     // Only a partition that was read to its end can tell what is missing in it.
-    for found in examination.finish() {
-        *report.contradictions.entry(found.kind).or_default() += 1;
-        let place = match &found.name {
-            Some(name) => format!("{} ({name})", record(&found.key)),
-            None => record(&found.key),
-        };
-        report.problem(place, found.kind);
-    }
+    let (found, claimed) = examination.finish();
+    found.iter().for_each(|found| report.contradiction(partition, found));
+    claims.extend(claimed.into_iter().map(|claim| (partition, claim)));
     Ok(())
+}
+
+fn place_of(partition: &Partition, key: &Key) -> String {
+    format!("record {} of {partition:?}", HEXLOWER.encode(key.as_bytes()))
 }
 
 fn rows(

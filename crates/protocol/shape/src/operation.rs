@@ -46,7 +46,7 @@ pub enum Exposure {
 }
 
 /// The members that may appear in an audit record. What is not listed has no path into it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct AuditRule {
     pub request: &'static [&'static str],
     pub response: &'static [&'static str],

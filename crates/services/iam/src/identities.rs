@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_core::{
-    AssumedRole, Db, Identities, LoadError, Partition, Principal, PrincipalKind, Session, Standing,
+    AssumedRole, Db, FoundRole, Identities, LoadError, Partition, Principal, PrincipalKind, Session, Standing,
 };
 use coffer_policy::{Kind, Policy};
 use coffer_types::{AccountId, Arn, Region};
@@ -40,6 +40,15 @@ impl Identities for Iam {
                 .map(|role| role.role_id.clone()),
             _ => None,
         })
+    }
+
+    fn role(&self, db: &Db, arn: &Arn) -> Result<Option<FoundRole>, LoadError> {
+        let Ok(account) = arn.account().parse() else { return Ok(None) };
+        let Some(path) = arn.resource().strip_prefix("role/") else { return Ok(None) };
+        let partition = Partition::new(account, Region::global());
+        let role = db.read::<RoleRecord>(&partition, &[&key_of(name_in(path))])?;
+        let role = role.filter(|role| role.arn == arn.as_str());
+        Ok(role.map(|role| FoundRole { id: role.role_id.clone(), trust: role.trust_policy() }))
     }
 
     fn arn_of(&self, db: &Db, account: AccountId, unique_id: &str) -> Result<Option<String>, LoadError> {
