@@ -21,6 +21,7 @@ PAGES = {
         "When somebody has locked himself out",
     ],
     "audit.md": ["Who read it", "On the machine"],
+    "cross-account.md": ["A few lines of Python", "Making the link", "Who copies", "Ending it"],
     "kms.md": ["A key of your own", "One secret for a partner"],
 }
 STEPS = {page: tour.read_page(HERE.parents[1] / "docs" / page, *headings) for page, headings in PAGES.items()}

@@ -12,7 +12,7 @@ use std::{
 
 use coffer_barrier::Barrier;
 use coffer_client::{Client, Credentials, Endpoint};
-use coffer_core::{AuditLog, Caller, Core, Db, Examination, Files, Registry, verify_segment};
+use coffer_core::{AuditLog, Caller, Claim, Core, Db, Examination, Files, Registry, verify_segment};
 use coffer_iam::create_administrator;
 use coffer_server::{Mode, Node, Settings, config::Window, open};
 use coffer_shape::OperationSpec;
@@ -213,7 +213,7 @@ impl TestServer {
     pub fn examine(&self) -> Vec<(Partition, Key)> {
         let registry: Registry = open::registry();
         let stored = self.stored();
-        let mut found = Vec::new();
+        let (mut found, mut claims) = (Vec::new(), Vec::new());
         for partition in stored.iter().map(|(partition, _)| partition).collect::<BTreeSet<_>>() {
             let mut examination = Examination::new(&registry, &self.barrier, partition, false);
             for (_, entry) in stored.iter().filter(|(of, _)| of == partition) {
@@ -221,8 +221,11 @@ impl TestServer {
                     found.push((partition.clone(), entry.key.clone()));
                 }
             }
-            found.extend(examination.finish().into_iter().map(|wrong| (partition.clone(), wrong.key)));
+            let (wrong, claimed) = examination.finish();
+            found.extend(wrong.into_iter().map(|wrong| (partition.clone(), wrong.key)));
+            claims.extend(claimed.into_iter().map(|claim| (partition.clone(), claim)));
         }
+        found.extend(Claim::alone(claims).map(|(partition, wrong)| (partition, wrong.key)));
         found
     }
 

@@ -121,11 +121,73 @@ fn unwrap(
     Ok(answer.plaintext.unwrap_or_default())
 }
 
+/// A data key that there is, wrapped by the key of another secret.
+pub(crate) fn wrap(
+    cx: &mut Cx<'_>,
+    secret: &SecretRecord,
+    version_id: &str,
+    data_key: &DataKey,
+) -> Result<WrappedKey, ApiError> {
+    let answer = cx
+        .invoke::<kms::Encrypt>(kms::EncryptRequest {
+            key_id: key_of(secret),
+            plaintext: Secret::new(data_key.expose().to_vec()),
+            encryption_context: Some(context(&secret.arn, version_id)),
+            ..kms::EncryptRequest::default()
+        })
+        .map_err(|error| from_kms(cx, KmsSide::Encrypt, error))?;
+    Ok(WrappedKey {
+        kms_key_arn: answer.key_id.unwrap_or_default(),
+        blob: answer.ciphertext_blob.unwrap_or_default(),
+    })
+}
+
+/// Whether the caller may open what is under the key of a secret. Nothing is opened; an error is that of KMS.
+pub(crate) fn try_to_open(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiError> {
+    let tried = cx.invoke::<kms::Decrypt>(kms::DecryptRequest {
+        key_id: Some(key_of(secret)),
+        encryption_context: Some(context(&secret.arn, KEY_CHECK)),
+        dry_run: Some(true),
+        dry_run_modifiers: Some(vec![String::from("IGNORE_CIPHERTEXT")]),
+        ..kms::DecryptRequest::default()
+    });
+    would_succeed(tried)
+}
+
+/// The same for wrapping.
+pub(crate) fn try_to_wrap(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiError> {
+    let tried = cx.invoke::<kms::Encrypt>(kms::EncryptRequest {
+        key_id: key_of(secret),
+        plaintext: Secret::new(vec![0; 32]),
+        encryption_context: Some(context(&secret.arn, KEY_CHECK)),
+        dry_run: Some(true),
+        ..kms::EncryptRequest::default()
+    });
+    would_succeed(tried)
+}
+
+fn would_succeed<T>(tried: Result<T, ApiError>) -> Result<(), ApiError> {
+    match tried {
+        Err(error) if error.code() != "DryRunOperationException" => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Tries a key out before it is set: a data key is made, opened again and thrown away. The ARN of the key.
 pub(crate) fn check(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<String, ApiError> {
     let (_, wrapped) = make(cx, secret, KEY_CHECK)?;
     unwrap(cx, &secret.arn, KEY_CHECK, &wrapped).map_err(|error| from_kms(cx, KmsSide::Decrypt, error))?;
     Ok(wrapped.kms_key_arn)
+}
+
+/// Whether this is the default key, which may have been named by its id. Who may not use that did not get so far with it.
+pub(crate) fn is_default(cx: &mut Cx<'_>, secret: &SecretRecord, key_arn: &str) -> Result<bool, ApiError> {
+    let under_default = SecretRecord { kms_key_id: None, ..secret.clone() };
+    match make(cx, &under_default, KEY_CHECK) {
+        Ok((_, wrapped)) => Ok(wrapped.kms_key_arn == key_arn),
+        Err(error) if error.is_fault() => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Wraps the data keys of the versions with AWS's labels by the secret's key, which has changed. Whatever the caller may not do is

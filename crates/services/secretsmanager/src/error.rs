@@ -43,7 +43,20 @@ pub(crate) enum SecretError {
     TagWithoutKey,
     TagKeyTwice { key: String },
     TagKeyReserved { key: String },
-    CrossAccountUnavailable,
+    NotWithPrimaryAbroad { member: &'static str },
+    ReplicaNeedsKey,
+    NotAcrossAccounts,
+    IncompleteArn { member: &'static str },
+    OnReplicaAbroad,
+    DeleteReplicaAbroad,
+    DeleteWithReplicaAbroad { secret_id: String, arn: String },
+    HasReplicaAbroad { arn: String },
+    NotItsReplica { arn: String },
+    OtherOrganization,
+    NoSuchReplica,
+    NoRoleOfPrimary,
+    KeyOfLinkUnusable { side: Linked },
+    RoleNotAssumable,
     DefaultKeyAbroad,
     OnReplica,
     HasReplicas { secret_id: String, regions: Vec<String> },
@@ -254,9 +267,63 @@ impl From<SecretError> for ApiError {
             SecretError::DefaultKeyAbroad => err::invalid_request(
                 "You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.",
             ),
-            SecretError::CrossAccountUnavailable => err::invalid_parameter(
-                "Replication to other accounts isn't available in this version of Coffer.",
+            // E35
+            SecretError::OnReplicaAbroad => err::invalid_parameter(
+                "Operation not permitted on a cross-account replica secret. Call must be made on the primary secret.",
             ),
+            // E36
+            SecretError::DeleteWithReplicaAbroad { secret_id, arn } => err::invalid_parameter(format!(
+                "You can't delete secret {secret_id} that still has cross-account replicas [{arn}]."
+            )),
+            // E42
+            SecretError::HasReplicaAbroad { arn } => {
+                err::limit_exceeded(format!("This secret already has a cross-account replica: {arn}."))
+            }
+            // E43
+            SecretError::NotItsReplica { arn } => err::invalid_request(format!(
+                "The secret {arn} isn't a cross-account replica of this secret."
+            )),
+            // E44
+            SecretError::OtherOrganization => err::invalid_request(
+                "The replica account isn't in the same organization as the primary account.",
+            ),
+            // E45
+            SecretError::NoSuchReplica => {
+                err::resource_not_found("Secrets Manager can't find the specified cross-account replica.")
+            }
+            // E48
+            SecretError::NoRoleOfPrimary => err::invalid_parameter(
+                "ReplicationRoleARN must be the ARN of an IAM role in the account of the primary secret.",
+            ),
+            // E49
+            SecretError::KeyOfLinkUnusable { side } => err::invalid_request(match side {
+                Linked::Primary => "Secrets Manager can't use the KMS key of the primary secret.",
+                Linked::Replica => "Secrets Manager can't use the KMS key of the replica secret.",
+            }),
+            // E50
+            SecretError::RoleNotAssumable => {
+                err::access_denied("Secrets Manager can't assume the specified replication role.")
+            }
+            // E37
+            SecretError::DeleteReplicaAbroad => err::invalid_parameter(
+                "You can't delete a cross-account replica secret. Stop replication to the replica first.",
+            ),
+            // E38
+            SecretError::NotWithPrimaryAbroad { member } => err::invalid_parameter(format!(
+                "You can't specify {member} when you create a cross-account replica secret."
+            )),
+            // E39
+            SecretError::ReplicaNeedsKey => err::invalid_parameter(
+                "A cross-account replica secret must be encrypted with a customer managed KMS key.",
+            ),
+            // E40
+            SecretError::NotAcrossAccounts => err::invalid_parameter(
+                "A cross-account replica must be in the same Region and partition as its primary secret and in a different account.",
+            ),
+            // E41
+            SecretError::IncompleteArn { member } => {
+                err::invalid_parameter(format!("{member} must be the complete ARN of a secret."))
+            }
             // E16
             SecretError::OnReplica => err::invalid_parameter(
                 "Operation not permitted on a replica secret. Call must be made in primary secret's region.",
@@ -284,6 +351,50 @@ impl From<SecretError> for ApiError {
             SecretError::NotReplica => {
                 err::invalid_request("You can't stop replication to this secret because it isn't a replica.")
             }
+        }
+    }
+}
+
+/// The two secrets of a link between accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linked {
+    Primary,
+    Replica,
+}
+
+/// Why a replica in another account does not follow, until somebody does something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkTrouble {
+    /// Whoever replicates may not use the key of this side.
+    KeyDenied(Linked),
+    KeyUnusable(Linked),
+    RoleNotAssumable,
+    WriterExpired,
+    OtherOrganization,
+    TooManyVersions,
+}
+
+/// What a link shows while it is tried again.
+pub(crate) const LINK_DELAYED: &str = "Replication is delayed and will be tried again.";
+
+impl LinkTrouble {
+    /// What a side is told of it, after "Replication failed: ". Neither hears of keys and principals of the other.
+    pub(crate) fn reason(self, on: Linked) -> &'static str {
+        match (self, on) {
+            (Self::KeyDenied(side), on) if side == on => {
+                "whoever replicates isn't allowed to use the KMS key of this secret."
+            }
+            (Self::KeyUnusable(side), on) if side == on => "the KMS key of this secret can't be used.",
+            (Self::TooManyVersions, Linked::Replica) => {
+                "this secret has 100 versions, and versions younger than 24 hours aren't cleaned up."
+            }
+            (Self::RoleNotAssumable, Linked::Primary) => "Secrets Manager can't assume the replication role.",
+            (Self::WriterExpired, Linked::Primary) => {
+                "the session of whoever changed this secret last is over."
+            }
+            (Self::OtherOrganization, _) => "the two accounts aren't in the same organization.",
+            (_, Linked::Primary) => "the replica secret can't be written.",
+            (_, Linked::Replica) => "the primary secret can't be read.",
         }
     }
 }

@@ -5,14 +5,17 @@
 
 use std::collections::HashSet;
 
-use coffer_core::{Examined, Need, Record};
+use coffer_core::{Examined, Need, Record, Shared};
 
 use crate::{
-    policy::PolicyRecord,
-    replication::{NewsRecord, ReplicaRecord},
+    policy::{PolicyRecord, REPLICATION},
+    replication::{LinkRecord, NewsRecord, ReplicaRecord},
     secret::{CURRENT, PENDING, SecretRecord},
     value::VersionRecord,
 };
+
+/// Says what the two sides of a link say in the same words.
+const LINK: &str = "cross-account replication";
 
 impl Examined for SecretRecord {
     fn shown(&self) -> &str {
@@ -32,6 +35,18 @@ impl Examined for SecretRecord {
             let missing = "a replica of which nothing is known";
             need(Need { table: ReplicaRecord::TABLE, key: &[&self.arn, region], missing });
         }
+        if self.replica_abroad.is_some() {
+            let missing = "a replica in another account of which nothing is known";
+            need(Need { table: LinkRecord::TABLE, key: &[&self.arn], missing });
+        }
+    }
+
+    fn shares(&self, share: &mut dyn FnMut(Shared<'_>)) {
+        if let Some((primary_arn, status)) = self.linked_primary() {
+            let alone =
+                "a replica that follows a secret of another account, and is not what that knows of it";
+            share(Shared { words: &[LINK, primary_arn, &self.arn, status], alone });
+        }
     }
 
     fn contradictions(&self) -> Vec<&'static str> {
@@ -46,7 +61,8 @@ impl Examined for SecretRecord {
         // What a rotation puts into a secret without a value becomes current when it is promoted, which may be never. A replica
         // has the version of the rotation and not the rotation.
         let rotates = self.rotation.is_some() || self.holder(PENDING).is_some();
-        if current.is_none() && has_values && !rotates {
+        // The labels of a replica in another account come when all its values are there, and perhaps without that one.
+        if current.is_none() && has_values && !rotates && !self.is_replica_of_abroad() {
             found.push("a secret with values of which none is AWSCURRENT");
         }
         if current.is_some_and(|version| !version.has_value) {
@@ -54,6 +70,13 @@ impl Examined for SecretRecord {
         }
         if self.is_replica() && !self.replica_regions.is_empty() {
             found.push("a replica with replicas");
+        }
+        let has_replicas = !self.replica_regions.is_empty() || self.replica_abroad.is_some();
+        if self.is_replica_of_abroad() && (self.is_replica() || has_replicas) {
+            found.push("a replica of another account with a place in replication between regions");
+        }
+        if self.is_replica_of_abroad() != self.has_policy(REPLICATION) {
+            found.push("a secret that admits another account's replication and is none of its replicas, or the reverse");
         }
         found
     }
@@ -79,6 +102,21 @@ impl Examined for PolicyRecord {
 impl Examined for ReplicaRecord {
     fn shown(&self) -> &str {
         &self.secret_arn
+    }
+}
+
+impl Examined for LinkRecord {
+    const ORPHAN: Option<&'static str> = Some("a link to another account that no secret names");
+
+    fn shown(&self) -> &str {
+        &self.secret_arn
+    }
+
+    fn shares(&self, share: &mut dyn FnMut(Shared<'_>)) {
+        if self.is_live() {
+            let alone = "a link to a secret of another account that is not what it says";
+            share(Shared { words: &[LINK, &self.secret_arn, &self.replica_arn, &self.status], alone });
+        }
     }
 }
 
@@ -116,6 +154,16 @@ mod tests {
             let secret = SecretRecord { versions: versions.to_vec(), ..SecretRecord::default() };
             assert_eq!(secret.contradictions(), expected);
         }
+    }
+
+    #[test]
+    fn a_replica_of_another_account_has_its_policy_and_nothing_between_regions() {
+        let of_abroad = SecretRecord { primary_abroad: Some(Box::default()), ..SecretRecord::default() };
+        assert_eq!(of_abroad.contradictions().len(), 1, "without the policy");
+        let whole = SecretRecord { policies: vec![REPLICATION.to_owned()], ..of_abroad };
+        assert!(whole.contradictions().is_empty());
+        let regions = vec![String::from("us-east-1")];
+        assert_eq!(SecretRecord { replica_regions: regions, ..whole }.contradictions().len(), 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coffer_core::{Cx, Guarded, Resource};
 use coffer_policy::Policy;
 use coffer_shape::{ApiError, ConditionValue};
-use coffer_types::{Arn, Entropy};
+use coffer_types::{AccountId, Arn, Entropy};
 
 use crate::{error::SecretError, policy, secret::SecretRecord, tags};
 
@@ -57,6 +57,14 @@ fn parse(cx: &Cx<'_>, secret_id: &str) -> Result<Reference, SecretError> {
         Some(name) => Reference::Arn { name: name.to_owned(), arn: secret_id.to_owned() },
         None => Reference::Name(rest.to_owned()),
     })
+}
+
+/// Whether this is the whole ARN of a secret, wherever that is.
+pub(crate) fn is_complete(arn: &Arn) -> bool {
+    let rest = arn.resource().strip_prefix("secret:");
+    arn.service() == SERVICE
+        && arn.account().parse::<AccountId>().is_ok()
+        && rest.and_then(without_suffix).is_some_and(|name| check_name(name).is_ok())
 }
 
 /// `db/password-k3X9aQ` -> `db/password`; nothing for what has no suffix.

@@ -48,8 +48,11 @@ pub fn register(registry: &mut Registry) {
     registry.serve::<model::ReplicateSecretToRegions>(ops::replicate_secret_to_regions);
     registry.serve::<model::RemoveRegionsFromReplication>(ops::remove_regions_from_replication);
     registry.serve::<model::StopReplicationToReplica>(ops::stop_replication_to_replica);
+    registry.serve::<model::AssociateCrossAccountReplica>(ops::associate_cross_account_replica);
+    registry.serve::<model::DisassociateCrossAccountReplica>(ops::disassociate_cross_account_replica);
     registry.serve::<model::GetRandomPassword>(ops::get_random_password);
     registry.task(tasks::DeletionReaper);
+    registry.task(replication::Courier);
     registry.relay(replication::Replicator);
     registry.relay(replication::Messenger);
     registry.examine::<SecretRecord>();
@@ -57,12 +60,13 @@ pub fn register(registry: &mut Registry) {
     registry.examine::<PolicyRecord>();
     registry.examine::<ReplicaRecord>();
     registry.examine::<NewsRecord>();
+    registry.examine::<LinkRecord>();
 }
 
 pub use repair::{remove_secret_policy, secret_policy};
 
 /// The tables of this service, for offline verification.
 pub use policy::PolicyRecord;
-pub use replication::{NewsRecord, ReplicaRecord};
+pub use replication::{LinkRecord, NewsRecord, ReplicaRecord};
 pub use secret::SecretRecord;
 pub use value::VersionRecord;

@@ -1,11 +1,13 @@
 //! The operations, one file each. Each is four paragraphs: understand the input, find and ask, change, answer.
 
+mod associate_cross_account_replica;
 mod batch_get_secret_value;
 mod cancel_rotate_secret;
 mod create_secret;
 mod delete_resource_policy;
 mod delete_secret;
 mod describe_secret;
+mod disassociate_cross_account_replica;
 mod get_random_password;
 mod get_resource_policy;
 mod get_secret_value;
@@ -24,12 +26,14 @@ mod update_secret;
 mod update_secret_version_stage;
 mod validate_resource_policy;
 
+pub(crate) use associate_cross_account_replica::associate_cross_account_replica;
 pub(crate) use batch_get_secret_value::batch_get_secret_value;
 pub(crate) use cancel_rotate_secret::cancel_rotate_secret;
 pub(crate) use create_secret::create_secret;
 pub(crate) use delete_resource_policy::delete_resource_policy;
 pub(crate) use delete_secret::delete_secret;
 pub(crate) use describe_secret::describe_secret;
+pub(crate) use disassociate_cross_account_replica::disassociate_cross_account_replica;
 pub(crate) use get_random_password::get_random_password;
 pub(crate) use get_resource_policy::get_resource_policy;
 pub(crate) use get_secret_value::get_secret_value;

@@ -13,13 +13,15 @@ use std::sync::Arc;
 use coffer_core::{Cx, ResourcePolicy, table};
 use coffer_model::secretsmanager::{ValidationErrorsEntry, action};
 use coffer_policy::{Document, Kind, Policy, Principal, Who};
-use coffer_shape::{Action, ApiError};
+use coffer_shape::{Action, ApiError, ConditionValue};
 use coffer_types::PARTITION;
 
 use crate::{error::SecretError, identifier::SERVICE, secret::SecretRecord};
 
 /// The policy that users write, and that is meant when none is named.
 pub(crate) const DEFAULT: &str = "default";
+/// The one that a replica of a secret in another account has.
+pub(crate) const REPLICATION: &str = "cross-account-replication";
 
 table! {
     0x33 "secret-policy", version 1, key (secret_arn, name), part;
@@ -31,14 +33,28 @@ table! {
     }
 }
 
-/// The policy that decides on a secret together with those of the caller.
+/// What decides on a secret together with the policies of the caller: all policies that it has, as one.
 pub(crate) fn in_force(cx: &Cx<'_>, secret: &SecretRecord) -> Result<Option<Arc<Policy>>, ApiError> {
-    if !secret.has_policy(DEFAULT) {
-        return Ok(None);
+    let compiled = |name: &String| -> Result<Arc<Policy>, ApiError> {
+        let policy = cx.part::<PolicyRecord>(&[&secret.arn, name])?;
+        let policy = policy.ok_or_else(|| cx.internal("a secret has lost its resource policy"))?;
+        Ok(Arc::clone(policy.policy.policy(Kind::Resource, name)))
+    };
+    match secret.policies.as_slice() {
+        [] => Ok(None),
+        [name] => compiled(name).map(Some),
+        names => {
+            let policies = names.iter().map(compiled).collect::<Result<Vec<_>, _>>()?;
+            let policies: Vec<&Policy> = policies.iter().map(|policy| &**policy).collect();
+            Ok(Some(Arc::new(Policy::joined(&policies))))
+        }
     }
-    let policy = cx.part::<PolicyRecord>(&[&secret.arn, DEFAULT])?;
-    let policy = policy.ok_or_else(|| cx.internal("a secret has lost its resource policy"))?;
-    Ok(Some(Arc::clone(policy.policy.policy(Kind::Resource, DEFAULT))))
+}
+
+/// Lets conditions of policies ask which policy of the secret is meant.
+pub(crate) fn note_name(cx: &mut Cx<'_>, name: &str) {
+    let name = ConditionValue::One(name.to_owned());
+    cx.also_asks(vec![(String::from("secretsmanager:PolicyName"), name)]);
 }
 
 /// A policy, understood, with the ids of whom it names: whoever is made anew under a name is somebody else.

@@ -9,6 +9,7 @@ use coffer_model::secretsmanager::action;
 use coffer_shape::ApiError;
 
 use crate::{
+    error::SecretError,
     identifier::secret,
     policy::{DEFAULT, PolicyRecord},
 };
@@ -30,7 +31,9 @@ pub fn secret_policy(cx: &Cx<'_>, secret_id: &str) -> Result<(String, Option<Str
 /// is to be deleted can be restored afterwards; the policy of a replica is that of its primary.
 pub fn remove_secret_policy(cx: &mut Cx<'_>, secret_id: &str) -> Result<(String, bool), ApiError> {
     let mut secret = secret(cx, secret_id)?.permit(cx, action::DELETE_RESOURCE_POLICY)?.into_record()?;
-    secret.ensure_primary()?;
+    if secret.is_replica() {
+        return Err(SecretError::OnReplica.into());
+    }
     let arn = secret.arn.clone();
     let is_removed = secret.forget_policy(DEFAULT);
     if is_removed {

@@ -14,6 +14,7 @@
 //!
 //! The rules on this page know no store beyond their own records, and nothing of what is copied: that is in `content`.
 
+mod abroad;
 mod content;
 mod messenger;
 mod replicator;
@@ -30,6 +31,11 @@ use crate::{
     secret::{SecretRecord, VersionEntry},
 };
 
+pub use abroad::LinkRecord;
+pub(crate) use abroad::{
+    Courier, PrimaryAbroad, ask_for_new_policy, associate, check_key, disassociate, follow, primary_wanted,
+    shown_links, stop_following, understand_link,
+};
 pub use messenger::NewsRecord;
 pub(crate) use messenger::{Messenger, note_access, promote};
 pub(crate) use replicator::Replicator;
@@ -40,7 +46,7 @@ const REPLICAS_MAX: usize = 50;
 /// How AWS shows the default key of a replica.
 const DEFAULT_KEY_SHOWN: &str = "alias/aws/secretsmanager";
 
-const IN_PROGRESS: &str = "InProgress";
+pub(crate) const IN_PROGRESS: &str = "InProgress";
 const IN_SYNC: &str = "InSync";
 const FAILED: &str = "Failed";
 /// What is shown of a replica of which nothing can be read any more.
@@ -190,10 +196,19 @@ impl SecretRecord {
 
     /// A replica is changed by its primary and by nobody else.
     pub(crate) fn ensure_primary(&self) -> Result<(), SecretError> {
+        if self.is_replica_of_abroad() {
+            return Err(SecretError::OnReplicaAbroad);
+        }
         if self.is_replica() { Err(SecretError::OnReplica) } else { Ok(()) }
     }
 
-    /// What every operation asks for that changes a secret.
+    /// Neither a replica nor with replicas of its own.
+    fn is_standalone(&self) -> bool {
+        let has_replicas = !self.replica_regions.is_empty() || self.replica_abroad.is_some();
+        !has_replicas && !self.is_replica() && !self.is_replica_of_abroad()
+    }
+
+    /// What every operation asks for that changes the versions of a secret.
     pub(crate) fn ensure_changeable(&self) -> Result<(), SecretError> {
         self.ensure_live()?;
         self.ensure_primary()
@@ -242,6 +257,7 @@ pub(crate) fn primary_saved(
     before: Option<&SecretRecord>,
     after: &SecretRecord,
 ) -> Result<(), ApiError> {
+    abroad::primary_saved(cx, before, after)?;
     if after.replica_regions.is_empty() {
         return Ok(());
     }

@@ -7,7 +7,11 @@ use coffer_core::{Listed, Place, table};
 use coffer_shape::record;
 use coffer_types::Timestamp;
 
-use crate::{error::SecretError, replication, rotation::RotationRecord};
+use crate::{
+    error::SecretError,
+    replication::{self, PrimaryAbroad},
+    rotation::RotationRecord,
+};
 
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
@@ -107,6 +111,10 @@ table! {
         pub primary_region: Option<String>,
         /// Of a replica: which of those that its primary ever asked for in this region.
         pub incarnation: i64,
+        /// Of a replica of a secret in another account; in a box, because few are.
+        pub primary_abroad: Option<Box<PrimaryAbroad>>,
+        /// Of a primary: the ARN of its replica in another account.
+        pub replica_abroad: Option<String>,
     }
 }
 
@@ -379,12 +387,22 @@ impl SecretRecord {
     ///
     /// No secret ever holds more than the quota, so there is nothing that would have to be dropped at another time.
     fn make_room(&mut self, now: Timestamp) -> Result<Vec<String>, SecretError> {
+        self.make_room_beside(&[], now)
+    }
+
+    /// The same, leaving some that are about to be labelled.
+    pub(crate) fn make_room_beside(
+        &mut self,
+        kept: &[&str],
+        now: Timestamp,
+    ) -> Result<Vec<String>, SecretError> {
         let excess = (self.versions.len() + 1).saturating_sub(VERSIONS_MAX);
         let kept_since = now.minus(std::time::Duration::from_secs(DEPRECATED_KEPT_HOURS * 3600));
         let mut old: Vec<(Timestamp, String)> = self
             .versions
             .iter()
             .filter(|version| version.labels.is_empty() && version.created_at <= kept_since)
+            .filter(|version| !kept.contains(&version.id.as_str()))
             .map(|version| (version.created_at, version.id.clone()))
             .collect();
         old.sort();

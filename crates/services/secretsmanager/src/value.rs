@@ -9,7 +9,7 @@ use coffer_shape::ApiError;
 use coffer_types::Secret;
 
 use crate::{
-    data_key::{self, WrappedKey},
+    data_key::{self, DataKey, WrappedKey},
     error::SecretError,
     secret::{SecretRecord, VersionEntry},
 };
@@ -82,12 +82,34 @@ pub(crate) fn store_version(
     value: &SecretValue,
 ) -> Result<VersionEntry, ApiError> {
     let (data_key, wrapped) = data_key::make(cx, secret, version_id)?;
+    save_sealed(cx, secret, version_id, value, &data_key, wrapped)
+}
+
+/// The same with a data key that another secret has for this version: who copies may wrap it by this one's key, and need not be able
+/// to make another.
+pub(crate) fn store_copy(
+    cx: &mut Cx<'_>,
+    secret: &SecretRecord,
+    version_id: &str,
+    opened: &Opened,
+) -> Result<VersionEntry, ApiError> {
+    let wrapped = data_key::wrap(cx, secret, version_id, &opened.data_key)?;
+    save_sealed(cx, secret, version_id, &opened.value, &opened.data_key, wrapped)
+}
+
+fn save_sealed(
+    cx: &mut Cx<'_>,
+    secret: &SecretRecord,
+    version_id: &str,
+    value: &SecretValue,
+    data_key: &DataKey,
+    wrapped: WrappedKey,
+) -> Result<VersionEntry, ApiError> {
     let mut nonce = [0; NONCE_LEN];
     cx.entropy().fill(&mut nonce);
     let mut sealed = Vec::with_capacity(value.bytes().len() + 16);
     sealed.extend_from_slice(value.bytes());
     seal(data_key.expose(), &nonce, &associated_data(&secret.arn, version_id, value.kind()), &mut sealed);
-    drop(data_key);
 
     let kms_key_arn = secret.kms_key_id.is_some().then(|| wrapped.kms_key_arn.clone());
     cx.save(VersionRecord {
@@ -109,20 +131,34 @@ pub(crate) fn store_version(
     })
 }
 
+/// A value, and the data key that it was sealed with.
+pub(crate) struct Opened {
+    pub(crate) value: SecretValue,
+    data_key: DataKey,
+}
+
 /// Opens the value of a version.
 pub(crate) fn open_version(
     cx: &mut Cx<'_>,
     secret: &SecretRecord,
     version_id: &str,
 ) -> Result<SecretValue, ApiError> {
+    open_with_key(cx, secret, version_id).map(|opened| opened.value)
+}
+
+pub(crate) fn open_with_key(
+    cx: &mut Cx<'_>,
+    secret: &SecretRecord,
+    version_id: &str,
+) -> Result<Opened, ApiError> {
     let record = cx
         .part::<VersionRecord>(&[&secret.arn, version_id])?
         .ok_or_else(|| cx.internal(format!("a version of {} has lost its value", nameless(secret))))?;
-    let key = data_key::open(cx, secret, version_id, &record.wrapped_keys)?;
+    let data_key = data_key::open(cx, secret, version_id, &record.wrapped_keys)?;
     let mut plaintext = record.sealed.clone();
     let associated = associated_data(&secret.arn, version_id, &record.kind);
     let opened = match record.nonce.as_slice().try_into() {
-        Ok(nonce) => open(key.expose(), nonce, &associated, &mut plaintext).is_ok(),
+        Ok(nonce) => open(data_key.expose(), nonce, &associated, &mut plaintext).is_ok(),
         Err(_) => false,
     };
     let plaintext = Secret::new(plaintext);
@@ -130,13 +166,13 @@ pub(crate) fn open_version(
         return Err(cx.internal(format!("a value of {} does not open", nameless(secret))));
     }
     if record.kind == "B" {
-        return Ok(SecretValue::Binary(plaintext));
+        return Ok(Opened { value: SecretValue::Binary(plaintext), data_key });
     }
     let text = String::from_utf8(plaintext.take()).map_err(|error| {
         drop(Secret::new(error.into_bytes()));
         cx.internal(format!("a text value of {} is not text", nameless(secret)))
     })?;
-    Ok(SecretValue::String(Secret::new(text)))
+    Ok(Opened { value: SecretValue::String(Secret::new(text)), data_key })
 }
 
 /// As on AWS, whoever makes a secret under a customer's key, or gives it another value with UpdateSecret, must also be able to read what

@@ -36,6 +36,12 @@ const NEVER_SUCCEEDS: &[(&str, &str)] =
 /// What an operation needs beside its own action, as its page calls it.
 fn also_needs(operation: &str) -> &'static [&'static str] {
     match operation {
+        "AssociateCrossAccountReplica" => &[
+            "secretsmanager:GetSecretValue",
+            "secretsmanager:AcceptCrossAccountReplication",
+            "kms:Decrypt",
+            "kms:Encrypt",
+        ],
         "BatchGetSecretValue" => &["secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"],
         "CreateSecret" => &["secretsmanager:TagResource", "secretsmanager:ReplicateSecretToRegions"],
         "AddRoleToInstanceProfile" => &["iam:PassRole"],

@@ -29,6 +29,8 @@ mod made_up;
 mod meanwhile;
 #[cfg(test)]
 mod on_record;
+#[cfg(test)]
+mod pair;
 mod passwords;
 #[cfg(test)]
 mod place;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     sessions,
-    stage::{Stage, token},
+    stage::{Stage, ask_iam, token},
 };
 
 async fn events(server: &TestServer) -> Vec<Value> {
@@ -19,21 +19,24 @@ async fn events(server: &TestServer) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_of_what_is_not_served_is_an_event() {
     let server = TestServer::start(Engine::Memory, 1).await;
-    let stage = Stage::new(&server, 0);
-    let unserved = *coffer_model::secretsmanager::SERVICE.unserved.first().unwrap();
+    let service = &coffer_model::iam::SERVICE;
+    let unserved = *service.unserved.first().unwrap();
     let mut ids = Vec::new();
     for asked in [unserved, "NobodyKnowsThis"] {
-        let reply = stage.ask(asked, &json!({"SecretId": "canary-of-a-body"})).await;
-        assert_eq!(reply.code(), "UnknownOperationException");
-        ids.push(reply.message().to_owned());
+        let (status, text) = ask_iam(server.client(), asked, &[("UserName", "canary-of-a-body")]).await;
+        assert_eq!(status, 400, "{text}");
+        let (_, message) = text.split_once("<Message>").unwrap();
+        ids.push(message.split_once('<').unwrap().0.to_owned());
     }
     let events = events(&server).await;
     let told: Vec<[&str; 3]> = events
         .iter()
-        .filter(|event| event["errorCode"] == "UnknownOperationException")
+        .filter(|event| {
+            event["errorMessage"].as_str().is_some_and(|message| ids.iter().any(|id| id == message))
+        })
         .map(|event| ["eventName", "errorMessage", "eventSource"].map(|name| event[name].as_str().unwrap()))
         .collect();
-    let source = "secretsmanager.amazonaws.com";
+    let source = service.event_source;
     assert_eq!(told, [[unserved, &ids[0], source], ["UnknownOperation", &ids[1], source]]);
     let all = serde_json::to_string(&events).unwrap();
     assert!(!all.contains("canary-of-a-body"), "{all}");

@@ -1,7 +1,7 @@
 //! A region of its own on a server, and short words for asking it.
 
 use coffer_client::{Client, Credentials};
-use coffer_model::{iam, secretsmanager::SERVICE};
+use coffer_model::{iam, kms, secretsmanager::SERVICE};
 use coffer_testkit::TestServer;
 use coffer_types::Secret;
 use serde_json::{Value, json};
@@ -40,7 +40,8 @@ pub(crate) fn keys(object: &Value) -> Vec<&str> {
     keys
 }
 
-const ABROAD: &str = "222233334444";
+pub(crate) const HOME: &str = "111122223333";
+pub(crate) const ABROAD: &str = "222233334444";
 
 impl<'s> Stage<'s> {
     pub(crate) fn new(server: &'s TestServer, number: usize) -> Self {
@@ -109,11 +110,42 @@ impl<'s> Stage<'s> {
         self.server.pass(Duration::from_secs(1)).await;
     }
 
+    /// The id of a new customer managed key.
+    pub(crate) async fn key(&self) -> String {
+        let body = self.kms("CreateKey", json!({})).await;
+        body["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks KMS for something that must succeed.
+    pub(crate) async fn kms(&self, operation: &str, input: Value) -> Value {
+        let body = input.to_string();
+        let answer = self.client.call_raw(&kms::SERVICE, operation, body.as_bytes()).await.unwrap();
+        let text = String::from_utf8(answer.body.expose().clone()).unwrap();
+        assert_eq!(answer.status, 200, "{operation}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The input of a CreateSecret that makes the replica of a secret in another account.
+    pub(crate) fn replica_of_abroad(&self, name: &str, key: &str) -> Value {
+        let here = self.client.region();
+        let primary = format!("arn:aws:secretsmanager:{here}:{ABROAD}:secret:db/primary-AAAAAA");
+        json!({"Name": name, "KmsKeyId": key, "CrossAccountPrimaryARN": primary})
+    }
+
     /// The same place, seen by a new user who may do everything but one thing.
     pub(crate) async fn as_user_without(&self, action: &str) -> Self {
+        self.as_user_denied(json!(action), json!({})).await
+    }
+
+    /// The same, who may not do some things under a condition.
+    pub(crate) async fn as_user_denied(&self, actions: Value, condition: Value) -> Self {
         let user = format!("user-of-{}", self.client.region());
-        let statement = |effect, action| json!({"Effect": effect, "Action": action, "Resource": "*"});
-        let statements = [statement("Allow", "*"), statement("Deny", action)];
+        let allow = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+        let mut deny = json!({"Effect": "Deny", "Action": actions, "Resource": "*"});
+        if condition != json!({}) {
+            deny["Condition"] = condition;
+        }
+        let statements = [allow, deny];
         let policy = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
         self.iam("CreateUser", &[("UserName", &user)]).await;
         let named = [("UserName", user.as_str()), ("PolicyName", "most"), ("PolicyDocument", &policy)];
@@ -129,6 +161,17 @@ impl<'s> Stage<'s> {
             session_token: None,
         };
         Self { server: self.server, client: self.client.with_credentials(credentials) }
+    }
+
+    /// Takes away what [`Stage::as_user_without`] made, so that it can be made once more.
+    pub(crate) async fn forget_user(&self, user: &str) {
+        let listed = self.iam("ListAccessKeys", &[("UserName", user)]).await;
+        for key in listed.split("<AccessKeyId>").skip(1) {
+            let id = key.split_once('<').unwrap().0;
+            self.iam("DeleteAccessKey", &[("UserName", user), ("AccessKeyId", id)]).await;
+        }
+        self.iam("DeleteUserPolicy", &[("UserName", user), ("PolicyName", "most")]).await;
+        self.iam("DeleteUser", &[("UserName", user)]).await;
     }
 
     /// Asks IAM, which has one region only, for something that must succeed.

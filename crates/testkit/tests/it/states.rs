@@ -6,7 +6,10 @@
 use coffer_testkit::{Engine, TestServer};
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, token};
+use crate::{
+    pair::Pair,
+    stage::{Stage, token},
+};
 
 const NAME: &str = "db/password";
 
@@ -32,6 +35,7 @@ const fn rule(
 
 #[rustfmt::skip]
 pub(crate) const RULES: &[Rule] = &[
+    rule("AssociateCrossAccountReplica", &["E5"],       &["E16"],       false, true),
     // In a batch E5 is an entry among the errors; a filter passes the secret over.
     rule("BatchGetSecretValue",          &["E5", "ok"], &["ok"],        false, false),
     rule("CancelRotateSecret",           &["E5"],       &["E16"],       false, true),
@@ -40,6 +44,7 @@ pub(crate) const RULES: &[Rule] = &[
     // By force it succeeds.
     rule("DeleteSecret",                 &["E5", "ok"], &["E16"],       false, true),
     rule("DescribeSecret",               &["ok"],       &["ok"],        false, false),
+    rule("DisassociateCrossAccountReplica", &["E5"],    &["E16"],       false, true),
     // Knows no secret.
     rule("GetRandomPassword",            &[],           &[],            false, false),
     rule("GetResourcePolicy",            &["E5"],       &["ok"],        false, false),
@@ -67,8 +72,20 @@ async fn each_operation_leaves_behind_what_its_rule_says() {
     let server = TestServer::start(Engine::Memory, 1).await;
     for (number, rule) in RULES.iter().enumerate() {
         let stage = Stage::new(&server, number);
-        let before = set_up(&stage, rule.operation).await;
-        stage.get(rule.operation, request(&stage, rule.operation)).await;
+        let linked = match rule.operation {
+            "AssociateCrossAccountReplica" => Some(Pair::on(&stage).await.link()),
+            "DisassociateCrossAccountReplica" => {
+                let arn = Pair::linked(&stage).await.replica_arn;
+                Some(json!({"SecretId": NAME, "CrossAccountReplicaARN": arn}))
+            }
+            _ => None,
+        };
+        let before = match linked {
+            Some(_) => seen(&stage).await,
+            None => set_up(&stage, rule.operation).await,
+        };
+        let request = linked.unwrap_or_else(|| request(&stage, rule.operation));
+        stage.get(rule.operation, request).await;
         let after = seen(&stage).await;
         let what = format!("{}: {before:?} {after:?}", rule.operation);
         assert_eq!(after.1 > before.1, rule.makes_version, "{what}");

@@ -3,11 +3,13 @@
 //! Every vector of the file is executed, or belongs to an operation that is not served, or stands with its reason in
 //! `tests/vectors/secretsmanager-pending.txt`. Both lists are compared exactly, and only shrink.
 
+mod across;
 mod errors;
 mod facts;
 mod fields;
 mod filters;
 mod labels;
+mod links;
 mod rotation;
 
 use std::collections::{BTreeSet, HashSet};
@@ -26,7 +28,6 @@ enum Plan {
     Pending(&'static str),
 }
 
-const NO_CROSS_ACCOUNT: &str = "there is no replication to other accounts yet";
 const NO_FUNCTIONS: &str = "functions do not run yet";
 
 fn file() -> Value {
@@ -74,15 +75,7 @@ fn what_is_not_executed_stands_in_the_lists() {
     for fact in rotation::facts(&file) {
         plans.push((format!("rotation {fact}"), rotation::plan(fact)));
     }
-    for sequence in entries(&file, "cross_account_sequences") {
-        let steps = entries(sequence, "steps").iter().map(|step| text(&step["operation"]));
-        // Steps in angle brackets are what the service does.
-        let unserved =
-            steps.filter(|step| !step.starts_with('<')).map(if_served).find(|plan| *plan != Plan::Run);
-        let plan = unserved.unwrap_or(Plan::Pending(NO_CROSS_ACCOUNT));
-        plans.push((format!("cross_account_sequences {}", text(&sequence["id"])), plan));
-    }
-    // All label sequences and filters are executed.
+    // All label sequences, filters and links between accounts are executed.
 
     let mut pending = String::new();
     let mut unserved = BTreeSet::new();

@@ -30,12 +30,14 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
         unknown_operation: err::UNKNOWN_OPERATION,
     },
     operations: &[
+        &operations::ASSOCIATE_CROSS_ACCOUNT_REPLICA,
         &operations::BATCH_GET_SECRET_VALUE,
         &operations::CANCEL_ROTATE_SECRET,
         &operations::CREATE_SECRET,
         &operations::DELETE_RESOURCE_POLICY,
         &operations::DELETE_SECRET,
         &operations::DESCRIBE_SECRET,
+        &operations::DISASSOCIATE_CROSS_ACCOUNT_REPLICA,
         &operations::GET_RANDOM_PASSWORD,
         &operations::GET_RESOURCE_POLICY,
         &operations::GET_SECRET_VALUE,
@@ -55,5 +57,5 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
         &operations::UPDATE_SECRET_VERSION_STAGE,
         &operations::VALIDATE_RESOURCE_POLICY,
     ],
-    unserved: &["AssociateCrossAccountReplica", "DisassociateCrossAccountReplica"],
+    unserved: &[],
 };

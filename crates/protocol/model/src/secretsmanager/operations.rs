@@ -7,10 +7,12 @@ use coffer_shape::{AuditRule, ConditionRule, Empty, Exposure, Operation, Operati
 use super::{
     SERVICE, err,
     shapes::{
+        AssociateCrossAccountReplicaRequest, AssociateCrossAccountReplicaResponse,
         BatchGetSecretValueRequest, BatchGetSecretValueResponse, CancelRotateSecretRequest,
         CancelRotateSecretResponse, CreateSecretRequest, CreateSecretResponse, DeleteResourcePolicyRequest,
         DeleteResourcePolicyResponse, DeleteSecretRequest, DeleteSecretResponse, DescribeSecretRequest,
-        DescribeSecretResponse, GetRandomPasswordRequest, GetRandomPasswordResponse,
+        DescribeSecretResponse, DisassociateCrossAccountReplicaRequest,
+        DisassociateCrossAccountReplicaResponse, GetRandomPasswordRequest, GetRandomPasswordResponse,
         GetResourcePolicyRequest, GetResourcePolicyResponse, GetSecretValueRequest, GetSecretValueResponse,
         ListResourcePoliciesRequest, ListResourcePoliciesResponse, ListSecretVersionIdsRequest,
         ListSecretVersionIdsResponse, ListSecretsRequest, ListSecretsResponse, PutResourcePolicyRequest,
@@ -22,6 +24,39 @@ use super::{
         UpdateSecretResponse, UpdateSecretVersionStageRequest, UpdateSecretVersionStageResponse,
         ValidateResourcePolicyRequest, ValidateResourcePolicyResponse,
     },
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct AssociateCrossAccountReplica;
+
+impl Operation for AssociateCrossAccountReplica {
+    type Input = AssociateCrossAccountReplicaRequest;
+    type Output = AssociateCrossAccountReplicaResponse;
+    const SPEC: &'static OperationSpec = &ASSOCIATE_CROSS_ACCOUNT_REPLICA;
+}
+
+pub(super) static ASSOCIATE_CROSS_ACCOUNT_REPLICA: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "AssociateCrossAccountReplica",
+    action: action::ASSOCIATE_CROSS_ACCOUNT_REPLICA,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["SecretId", "CrossAccountReplicaARN", "ReplicaRestriction", "ReplicationRoleARN"],
+        response: &["ARN", "CrossAccountReplicaARN", "ReplicationStatus"],
+        read_only: false,
+    },
+    conditions: &[],
+    input: AssociateCrossAccountReplicaRequest::SCHEMA,
+    output: AssociateCrossAccountReplicaResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_REQUEST,
+        err::INVALID_PARAMETER,
+        err::LIMIT_EXCEEDED,
+        err::INTERNAL_SERVICE_ERROR,
+    ],
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -176,7 +211,7 @@ pub(super) static DELETE_RESOURCE_POLICY: OperationSpec = OperationSpec {
         response: &["ARN", "Name", "PolicyName"],
         read_only: false,
     },
-    conditions: &[ConditionRule { key: "secretsmanager:PolicyName", member: "PolicyName", inner: None }],
+    conditions: &[],
     input: DeleteResourcePolicyRequest::SCHEMA,
     output: DeleteResourcePolicyResponse::SCHEMA,
     errors: &[
@@ -259,6 +294,38 @@ pub(super) static DESCRIBE_SECRET: OperationSpec = OperationSpec {
     input: DescribeSecretRequest::SCHEMA,
     output: DescribeSecretResponse::SCHEMA,
     errors: &[err::RESOURCE_NOT_FOUND, err::INTERNAL_SERVICE_ERROR, err::INVALID_PARAMETER],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DisassociateCrossAccountReplica;
+
+impl Operation for DisassociateCrossAccountReplica {
+    type Input = DisassociateCrossAccountReplicaRequest;
+    type Output = DisassociateCrossAccountReplicaResponse;
+    const SPEC: &'static OperationSpec = &DISASSOCIATE_CROSS_ACCOUNT_REPLICA;
+}
+
+pub(super) static DISASSOCIATE_CROSS_ACCOUNT_REPLICA: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DisassociateCrossAccountReplica",
+    action: action::DISASSOCIATE_CROSS_ACCOUNT_REPLICA,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &["SecretId", "CrossAccountReplicaARN"],
+        response: &["ARN", "CrossAccountReplicaARN"],
+        read_only: false,
+    },
+    conditions: &[],
+    input: DisassociateCrossAccountReplicaRequest::SCHEMA,
+    output: DisassociateCrossAccountReplicaResponse::SCHEMA,
+    errors: &[
+        err::RESOURCE_NOT_FOUND,
+        err::INVALID_REQUEST,
+        err::INVALID_PARAMETER,
+        err::INTERNAL_SERVICE_ERROR,
+    ],
 };
 
 #[derive(Debug, Clone, Copy)]

@@ -55,6 +55,94 @@ impl Shape for APIErrorType {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct AssociateCrossAccountReplicaRequest {
+    pub secret_id: String,
+    pub cross_account_replica_arn: String,
+    pub replica_restriction: Option<String>,
+    pub replication_role_arn: Option<String>,
+}
+
+impl Shape for AssociateCrossAccountReplicaRequest {
+    const SCHEMA: &'static Schema = &ASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?,
+                1 => value.cross_account_replica_arn = Shape::read_as(&SECRET_ARN_TYPE, from)?,
+                2 => value.replica_restriction = Some(Shape::read_as(&REPLICA_RESTRICTION_TYPE, from)?),
+                3 => value.replication_role_arn = Some(Shape::read_as(&ROLE_ARN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST, &mut |to| {
+            to.member(0, &ASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            to.member(1, &ASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST_MEMBERS[1])?;
+            self.cross_account_replica_arn.write_as(&SECRET_ARN_TYPE, to)?;
+            if let Some(value) = &self.replica_restriction {
+                to.member(2, &ASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST_MEMBERS[2])?;
+                value.write_as(&REPLICA_RESTRICTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.replication_role_arn {
+                to.member(3, &ASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST_MEMBERS[3])?;
+                value.write_as(&ROLE_ARN_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct AssociateCrossAccountReplicaResponse {
+    pub arn: Option<String>,
+    pub cross_account_replica_arn: Option<String>,
+    pub replication_status: Option<String>,
+}
+
+impl Shape for AssociateCrossAccountReplicaResponse {
+    const SCHEMA: &'static Schema = &ASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&ASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                1 => value.cross_account_replica_arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                2 => value.replication_status = Some(Shape::read_as(&STATUS_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&ASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &ASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.cross_account_replica_arn {
+                to.member(1, &ASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE_MEMBERS[1])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.replication_status {
+                to.member(2, &ASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE_MEMBERS[2])?;
+                value.write_as(&STATUS_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct BatchGetSecretValueRequest {
     pub secret_id_list: Option<Vec<String>>,
     pub filters: Option<Vec<Filter>>,
@@ -806,6 +894,76 @@ impl Shape for DescribeSecretResponse {
             if let Some(value) = &self.cross_account_replicas {
                 to.member(22, &DESCRIBE_SECRET_RESPONSE_MEMBERS[22])?;
                 value.write_as(&CROSS_ACCOUNT_REPLICA_LIST_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DisassociateCrossAccountReplicaRequest {
+    pub secret_id: String,
+    pub cross_account_replica_arn: String,
+}
+
+impl Shape for DisassociateCrossAccountReplicaRequest {
+    const SCHEMA: &'static Schema = &DISASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DISASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.secret_id = Shape::read_as(&SECRET_ID_TYPE, from)?,
+                1 => value.cross_account_replica_arn = Shape::read_as(&SECRET_ARN_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DISASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST, &mut |to| {
+            to.member(0, &DISASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST_MEMBERS[0])?;
+            self.secret_id.write_as(&SECRET_ID_TYPE, to)?;
+            to.member(1, &DISASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST_MEMBERS[1])?;
+            self.cross_account_replica_arn.write_as(&SECRET_ARN_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DisassociateCrossAccountReplicaResponse {
+    pub arn: Option<String>,
+    pub cross_account_replica_arn: Option<String>,
+}
+
+impl Shape for DisassociateCrossAccountReplicaResponse {
+    const SCHEMA: &'static Schema = &DISASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DISASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                1 => value.cross_account_replica_arn = Some(Shape::read_as(&SECRET_ARN_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DISASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE, &mut |to| {
+            if let Some(value) = &self.arn {
+                to.member(0, &DISASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE_MEMBERS[0])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
+            }
+            if let Some(value) = &self.cross_account_replica_arn {
+                to.member(1, &DISASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE_MEMBERS[1])?;
+                value.write_as(&SECRET_ARN_TYPE, to)?;
             }
             Ok(())
         })
@@ -1805,6 +1963,36 @@ impl Shape for ReplicaRegionType {
             }
             Ok(())
         })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReplicaRestrictionType {
+    SameOrg,
+    NoRestriction,
+}
+
+impl ReplicaRestrictionType {
+    pub const NAMES: &'static [&'static str] = &["SameOrg", "NoRestriction"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SameOrg => "SameOrg",
+            Self::NoRestriction => "NoRestriction",
+        }
+    }
+}
+
+impl TryFrom<&str> for ReplicaRestrictionType {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "SameOrg" => Ok(Self::SameOrg),
+            "NoRestriction" => Ok(Self::NoRestriction),
+
+            _ => Err(UnknownValue),
+        }
     }
 }
 
@@ -3050,6 +3238,49 @@ static ADD_REPLICA_REGION_LIST_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static ASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST_MEMBERS: [Member; 4] = [
+    Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
+    Member {
+        name: "CrossAccountReplicaARN",
+        wire: "CrossAccountReplicaARN",
+        required: true,
+        schema: &SECRET_ARN_TYPE,
+    },
+    Member {
+        name: "ReplicaRestriction",
+        wire: "ReplicaRestriction",
+        required: false,
+        schema: &REPLICA_RESTRICTION_TYPE,
+    },
+    Member {
+        name: "ReplicationRoleARN",
+        wire: "ReplicationRoleARN",
+        required: false,
+        schema: &ROLE_ARN_TYPE,
+    },
+];
+
+static ASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST: Schema = Schema::plain(
+    "AssociateCrossAccountReplicaRequest",
+    Kind::Structure(&ASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST_MEMBERS),
+);
+
+static ASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE },
+    Member {
+        name: "CrossAccountReplicaARN",
+        wire: "CrossAccountReplicaARN",
+        required: false,
+        schema: &SECRET_ARN_TYPE,
+    },
+    Member { name: "ReplicationStatus", wire: "ReplicationStatus", required: false, schema: &STATUS_TYPE },
+];
+
+static ASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE: Schema = Schema::plain(
+    "AssociateCrossAccountReplicaResponse",
+    Kind::Structure(&ASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE_MEMBERS),
+);
+
 static AUTOMATICALLY_ROTATE_AFTER_DAYS_TYPE: Schema = Schema {
     name: "AutomaticallyRotateAfterDaysType",
     kind: Kind::Long,
@@ -3335,6 +3566,36 @@ static DESCRIPTION_TYPE: Schema = Schema {
     limits: Limits { max: Some(2048), ..Limits::NONE },
     sensitive: false,
 };
+
+static DISASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },
+    Member {
+        name: "CrossAccountReplicaARN",
+        wire: "CrossAccountReplicaARN",
+        required: true,
+        schema: &SECRET_ARN_TYPE,
+    },
+];
+
+static DISASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST: Schema = Schema::plain(
+    "DisassociateCrossAccountReplicaRequest",
+    Kind::Structure(&DISASSOCIATE_CROSS_ACCOUNT_REPLICA_REQUEST_MEMBERS),
+);
+
+static DISASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE_MEMBERS: [Member; 2] = [
+    Member { name: "ARN", wire: "ARN", required: false, schema: &SECRET_ARN_TYPE },
+    Member {
+        name: "CrossAccountReplicaARN",
+        wire: "CrossAccountReplicaARN",
+        required: false,
+        schema: &SECRET_ARN_TYPE,
+    },
+];
+
+static DISASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE: Schema = Schema::plain(
+    "DisassociateCrossAccountReplicaResponse",
+    Kind::Structure(&DISASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE_MEMBERS),
+);
 
 static DURATION_TYPE_PATTERN: Pattern = Pattern::new("[0-9]+h", "[0-9]+h");
 
@@ -3813,6 +4074,13 @@ static REPLICA_REGION_TYPE_MEMBERS: [Member; 2] = [
 
 static REPLICA_REGION_TYPE: Schema =
     Schema::plain("ReplicaRegionType", Kind::Structure(&REPLICA_REGION_TYPE_MEMBERS));
+
+static REPLICA_RESTRICTION_TYPE: Schema = Schema {
+    name: "ReplicaRestrictionType",
+    kind: Kind::String,
+    limits: Limits { values: ReplicaRestrictionType::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
 
 static REPLICATE_SECRET_TO_REGIONS_REQUEST_MEMBERS: [Member; 3] = [
     Member { name: "SecretId", wire: "SecretId", required: true, schema: &SECRET_ID_TYPE },

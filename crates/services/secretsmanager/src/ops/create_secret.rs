@@ -26,11 +26,9 @@ pub(crate) fn create_secret(
     if has_value && input.client_request_token.is_none() {
         return Err(SecretError::TokenMissing.into());
     }
+    let primary = replication::primary_wanted(cx, &input)?;
     let value = SecretValue::from_parts(input.secret_string, input.secret_binary)?;
     let tags = input.tags.map(tags::from_request).transpose()?;
-    if input.cross_account_primary_arn.is_some() {
-        return Err(SecretError::CrossAccountUnavailable.into());
-    }
     let replicas = input
         .add_replica_regions
         .map(|regions| Wanted::from_request(cx.region(), regions, input.force_overwrite_replica_secret))
@@ -44,6 +42,9 @@ pub(crate) fn create_secret(
     }
     if replicas.is_some() {
         cx.ask(action::REPLICATE_SECRET_TO_REGIONS, &name)?;
+    }
+    if primary.is_some() {
+        replication::ask_for_new_policy(cx, &name)?;
     }
     if let Some(existing) = name.taken_by {
         let mut answer = repeated(cx, &existing, input.client_request_token, value.as_ref())?;
@@ -73,6 +74,10 @@ pub(crate) fn create_secret(
             prove(cx, &secret, &token)?;
             Some(token)
         }
+        _ if primary.is_some() => {
+            replication::check_key(cx, &secret)?;
+            None
+        }
         _ => {
             if secret.kms_key_id.is_some() {
                 data_key::check(cx, &secret)?;
@@ -80,6 +85,9 @@ pub(crate) fn create_secret(
             None
         }
     };
+    if let Some(primary) = &primary {
+        replication::follow(cx, &mut secret, primary)?;
+    }
     if let Some(replicas) = &replicas {
         replication::add(cx, &mut secret, replicas)?;
     }
@@ -107,8 +115,9 @@ fn repeated(
     if existing.deletion_due_at.is_some() {
         return Err(SecretError::NameScheduledForDeletion.into());
     }
-    // A replica is no secret that anybody created here.
-    let (Some(token), Some(value), false) = (token, value, existing.is_replica()) else {
+    // The versions of a replica are none that anybody created here.
+    let is_replica = existing.is_replica() || existing.is_replica_of_abroad();
+    let (Some(token), Some(value), false) = (token, value, is_replica) else {
         return Err(SecretError::NameTaken { name: existing.name.clone() }.into());
     };
     if existing.token(&token) != Token::Version {

@@ -6,7 +6,7 @@ use coffer_shape::ApiError;
 
 use crate::{
     identifier::{check_secret_id, secret},
-    policy::{PolicyRecord, writable},
+    policy::{PolicyRecord, note_name, writable},
 };
 
 /// Takes the resource policy off a secret. Where there is none, there is nothing to do.
@@ -16,10 +16,11 @@ pub(crate) fn delete_resource_policy(
 ) -> Result<DeleteResourcePolicyResponse, ApiError> {
     check_secret_id(&input.secret_id)?;
     let name = writable(input.policy_name)?;
+    note_name(cx, &name);
 
     let mut secret =
         secret(cx, &input.secret_id)?.permit(cx, action::DELETE_RESOURCE_POLICY)?.into_record()?;
-    secret.ensure_changeable()?;
+    secret.ensure_annotatable()?;
 
     let answer = DeleteResourcePolicyResponse {
         arn: Some(secret.arn.clone()),

@@ -59,10 +59,16 @@ pub(crate) fn delete_secret(
 
     let target = secret(cx, &input.secret_id)?.permit(cx, action::DELETE_SECRET)?;
     if let Some(secret) = target.found() {
+        if secret.is_replica_of_abroad() {
+            return Err(SecretError::DeleteReplicaAbroad.into());
+        }
         secret.ensure_primary()?;
         if !secret.replica_regions.is_empty() {
             let regions = secret.replica_regions.clone();
             return Err(SecretError::HasReplicas { secret_id: input.secret_id, regions }.into());
+        }
+        if let Some(arn) = secret.replica_abroad.clone() {
+            return Err(SecretError::DeleteWithReplicaAbroad { secret_id: input.secret_id, arn }.into());
         }
     }
     let now = cx.now();

@@ -37,6 +37,8 @@ pub(crate) fn describe_secret(
         created_date: Some(secret.created_at),
         primary_region: secret.shown_primary_region().map(str::to_owned),
         replication_status: (!replicas.is_empty()).then_some(replicas),
+        cross_account_replicas: replication::shown_links(cx, &secret)?,
+        cross_account_primary: secret.primary_abroad.as_ref().map(|primary| primary.to_answer()),
         ..DescribeSecretResponse::default()
     })
 }

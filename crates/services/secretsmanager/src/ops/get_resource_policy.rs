@@ -7,7 +7,7 @@ use coffer_shape::ApiError;
 use crate::{
     error::SecretError,
     identifier::secret,
-    policy::{DEFAULT, PolicyRecord},
+    policy::{DEFAULT, PolicyRecord, note_name},
 };
 
 /// Gives a policy of a secret back as it was sent.
@@ -16,6 +16,7 @@ pub(crate) fn get_resource_policy(
     input: GetResourcePolicyRequest,
 ) -> Result<GetResourcePolicyResponse, ApiError> {
     let name = input.policy_name.unwrap_or_else(|| DEFAULT.to_owned());
+    note_name(cx, &name);
 
     let secret = secret(cx, &input.secret_id)?.permit(cx, action::GET_RESOURCE_POLICY)?.existing()?;
     secret.ensure_live()?;

@@ -7,7 +7,7 @@ use coffer_shape::ApiError;
 use crate::{
     error::SecretError,
     identifier::{check_secret_id, secret},
-    policy::{PolicyRecord, understand, writable, written},
+    policy::{PolicyRecord, note_name, understand, writable, written},
     replication,
 };
 
@@ -18,9 +18,10 @@ pub(crate) fn put_resource_policy(
 ) -> Result<PutResourcePolicyResponse, ApiError> {
     check_secret_id(&input.secret_id)?;
     let name = writable(input.policy_name)?;
+    note_name(cx, &name);
 
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::PUT_RESOURCE_POLICY)?.into_record()?;
-    secret.ensure_changeable()?;
+    secret.ensure_annotatable()?;
     let document = understand(cx, &input.resource_policy)?;
     if input.block_public_policy.unwrap_or(false) && document.is_public() {
         return Err(SecretError::PublicPolicy.into());

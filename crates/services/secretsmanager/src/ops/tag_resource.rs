@@ -19,7 +19,7 @@ pub(crate) fn tag_resource(cx: &mut Cx<'_>, input: TagResourceRequest) -> Result
 
     let target = secret(cx, &input.secret_id)?.permit(cx, action::TAG_RESOURCE)?;
     let mut secret = target.to_record()?;
-    secret.ensure_changeable()?;
+    secret.ensure_annotatable()?;
 
     if !new.is_empty() {
         secret.set_tags(new)?;
@@ -34,7 +34,7 @@ pub(crate) fn tag_resource(cx: &mut Cx<'_>, input: TagResourceRequest) -> Result
 pub(crate) fn untag_resource(cx: &mut Cx<'_>, input: UntagResourceRequest) -> Result<Empty, ApiError> {
     let target = secret(cx, &input.secret_id)?.permit(cx, action::UNTAG_RESOURCE)?;
     let mut secret = target.to_record()?;
-    secret.ensure_changeable()?;
+    secret.ensure_annotatable()?;
 
     secret.remove_tags(&input.tag_keys);
     secret.changed_at = cx.now();

@@ -9,6 +9,7 @@ use crate::{
     data_key,
     error::SecretError,
     identifier::{check_secret_id, secret},
+    replication,
     value::{SecretValue, prove},
 };
 
@@ -31,7 +32,13 @@ pub(crate) fn update_secret(
         && input.description.is_none()
         && input.r#type.is_none()
         && value.is_none();
-    if !is_key_alone {
+    let is_abroad = secret.is_replica_of_abroad();
+    if is_abroad {
+        let has_text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        if value.is_some() || has_text(&input.description) || has_text(&input.r#type) {
+            secret.ensure_primary()?;
+        }
+    } else if !is_key_alone {
         secret.ensure_primary()?;
     }
 
@@ -45,6 +52,8 @@ pub(crate) fn update_secret(
     if let Some(key) = input.kms_key_id {
         secret.kms_key_id = data_key::chosen_key(cx, Some(key));
         let key_arn = match secret.kms_key_id {
+            None if is_abroad => return Err(SecretError::ReplicaNeedsKey.into()),
+            Some(_) if is_abroad => Some(replication::check_key(cx, &secret)?),
             Some(_) => Some(data_key::check(cx, &secret)?),
             None => None,
         };

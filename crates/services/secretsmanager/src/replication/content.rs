@@ -23,8 +23,8 @@ use crate::{
 };
 
 /// A transaction holds 1 MiB and 256 writes; removing what the primary has no more may take a hundred of them.
-const VALUES_MAX: usize = 16;
-const VALUE_BYTES_MAX: usize = 256 * 1024;
+pub(super) const VALUES_MAX: usize = 16;
+pub(super) const VALUE_BYTES_MAX: usize = 256 * 1024;
 
 /// What travels to a replica.
 pub(crate) struct Content {
@@ -136,8 +136,7 @@ impl Content {
                 // An earlier one, which was to go first.
                 erase_due(cx, &there)?;
             }
-            // One with replicas of its own is no standalone secret.
-            Some(there) if self.overwrites && there.replica_regions.is_empty() => {
+            Some(there) if self.overwrites && there.is_standalone() => {
                 let mut there = SecretRecord::clone(&there);
                 if there.abandon_rotation() {
                     cx.record_event(rotation::event("RotationAbandoned", &there));
@@ -221,7 +220,7 @@ pub(super) fn arn_here(cx: &Cx<'_>, arn: &str) -> Result<String, ApiError> {
 }
 
 /// Which value a replica needs first: the one that is read most, then what rotations need, then labelled ones, then the newest.
-fn urgency(version: &VersionEntry) -> (usize, std::cmp::Reverse<Timestamp>) {
+pub(super) fn urgency(version: &VersionEntry) -> (usize, std::cmp::Reverse<Timestamp>) {
     let has = |label: &str| version.labels.iter().any(|held| held == label);
     let labels = [has(CURRENT), has(PENDING), has(PREVIOUS), !version.labels.is_empty()];
     let rank = labels.iter().position(|has| *has).unwrap_or(labels.len());

@@ -12,7 +12,7 @@ use super::furniture::{Furniture, LABELS, REGIONS, TAGS};
 use crate::stage::token;
 
 /// Whoever gets one of these wrong comes no further.
-const NEEDED: [&str; 8] = [
+const NEEDED: [&str; 10] = [
     "SecretId",
     "Name",
     "Region",
@@ -21,6 +21,8 @@ const NEEDED: [&str; 8] = [
     "ExternalSecretRotationRoleArn",
     "VersionStage",
     "MoveToVersionId",
+    "CrossAccountReplicaARN",
+    "ReplicaRestriction",
 ];
 /// So many different tokens and version ids are in use; the last ones are of no version.
 const TOKENS: usize = 8;
@@ -98,6 +100,10 @@ fn thing(member: &str, furniture: &Furniture, chance: &SimEntropy) -> Option<Val
     let pick = |things: &[&str]| Value::from(things[chance.below(things.len())]);
     let one_of = |things: &[String]| Value::from(things[chance.below(things.len())].as_str());
     Some(match member {
+        "CrossAccountReplicaARN" => one_of(&furniture.replicas),
+        "CrossAccountPrimaryARN" => pick(&["arn:aws:secretsmanager:eu-west-1:222233334444:secret:db-AAAAAA"]),
+        "ReplicaRestriction" => "NoRestriction".into(),
+        "ReplicationRoleARN" => pick(&["arn:aws:iam::111122223333:role/replicate"]),
         "SecretId" | "SecretIdList" => one_of(&furniture.secret_ids),
         "Name" if chance.below(3) == 0 => one_of(&furniture.names),
         "Name" => format!("new/{}", chance.below(200)).into(),

@@ -9,6 +9,7 @@ use coffer_testkit::{Engine, TestServer};
 use serde_json::{Value, json};
 
 use crate::{
+    pair::key_policy,
     replication::in_region,
     stage::{Stage, token},
 };
@@ -34,7 +35,7 @@ pub(super) const REGIONS: [&str; 13] = [
 ];
 pub(super) const LABELS: [&str; 6] = ["AWSCURRENT", "AWSPREVIOUS", "AWSPENDING", "blue", "green", "none"];
 pub(super) const TAGS: [&str; 3] = ["team", "stage", "none"];
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 18] = [
     "versions",
     "empty",
     "scheduled",
@@ -50,6 +51,9 @@ const NAMES: [&str; 15] = [
     "mirrored/3",
     "ends/like-an-Arn-a1b2c3",
     "rds!cluster",
+    "linked/1",
+    "linked/2",
+    "linked/3",
 ];
 const LABELS_MAX: usize = 20;
 const TAGS_MAX: usize = 50;
@@ -62,6 +66,8 @@ pub(super) struct Furniture {
     pub(super) page_tokens: Vec<Value>,
     pub(super) policies: Vec<String>,
     pub(super) functions: Vec<String>,
+    /// Secrets of another account: of each name that begins with `linked`, the replica.
+    pub(super) replicas: Vec<String>,
 }
 
 impl Furniture {
@@ -105,16 +111,43 @@ impl Furniture {
             // The name once more: most clients use it.
             secret_ids.extend([name, name, arn, arn, part, &elsewhere, &foreign].map(str::to_owned));
         }
+        let replicas = linked(&here, &listed).await;
         let policies = ["444455556666", "*", "arn:aws:iam::111122223333:root", "nobody"];
         Self {
             secret_ids,
             names: NAMES.map(str::to_owned).into(),
             page_tokens: page_tokens(&here).await,
             policies: policies.map(|principal| here.policy(principal)).into(),
+            replicas,
             functions: ["rotate", "rotate-other", "missing"].map(|name| here.function(name)).into(),
             server,
         }
     }
+}
+
+/// Makes the replicas in another account, and links those that are in sight of it. A role may copy to them.
+async fn linked(here: &Stage<'_>, listed: &Value) -> Vec<String> {
+    let there = here.abroad().await;
+    let key = there.kms("CreateKey", json!({"Policy": key_policy("kms:Encrypt")})).await;
+    let mut replicas = Vec::new();
+    for secret in listed["SecretList"].as_array().unwrap() {
+        let name = secret["Name"].as_str().unwrap();
+        let Some(number) = name.strip_prefix("linked/") else { continue };
+        let key = &key["KeyMetadata"]["KeyId"];
+        let copy = json!({"Name": format!("copy/{number}"), "KmsKeyId": key, "CrossAccountPrimaryARN": secret["ARN"]});
+        let arn = there.get("CreateSecret", copy).await["ARN"].as_str().unwrap().to_owned();
+        if number != "3" {
+            let link = json!({"SecretId": name, "CrossAccountReplicaARN": arn, "ReplicaRestriction": "NoRestriction"});
+            here.get("AssociateCrossAccountReplica", link).await;
+        }
+        replicas.push(arn);
+    }
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"secretsmanager.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+    let keys = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:*","Resource":"*"}]}"#;
+    here.iam("CreateRole", &[("RoleName", "replicate"), ("AssumeRolePolicyDocument", trust)]).await;
+    here.iam("PutRolePolicy", &[("RoleName", "replicate"), ("PolicyName", "keys"), ("PolicyDocument", keys)])
+        .await;
+    replicas
 }
 
 /// Brings a secret that was just made into the state that its name tells of.

@@ -4,24 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{NO_CROSS_ACCOUNT, Plan, entries, file, if_served, server, text};
-use crate::stage::{Reply, Stage, token};
+use super::{Plan, entries, file, if_served, links, server, text};
+use crate::stage::{ABROAD, Reply, Stage, token};
 
 const NAME: &str = "db/password";
 const FROM_ABROAD: &str = "caller in another account, allowed by the resource policy; default key";
 const NO_KMS: &str = "caller lacks KMS permission on the key";
 
 pub(super) fn plan(vector: &Value) -> Plan {
-    let served = if_served(text(&vector["request"]["operation"]));
-    let state = text(&vector["precondition"]);
-    if served != Plan::Run {
-        return served;
-    }
-    let names = vector["request"].to_string();
-    if state.contains("cross-account") || names.contains("CrossAccount") || names.contains("replica-name") {
-        return Plan::Pending(NO_CROSS_ACCOUNT);
-    }
-    Plan::Run
+    if_served(text(&vector["request"]["operation"]))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,8 +21,13 @@ async fn every_error_is_the_one_that_aws_gives() {
     for (number, vector) in entries(&file, "errors").iter().enumerate() {
         if plan(vector) == Plan::Run {
             let stage = Stage::new(&server, number);
-            let names = set_up(&stage, text(&vector["precondition"])).await;
-            let caller = match text(&vector["precondition"]) {
+            let state = text(&vector["precondition"]);
+            let (names, caller) = match links::set_up(&stage, text(&vector["id"]), state).await {
+                Some(linked) => linked,
+                None => (set_up(&stage, state).await, None),
+            };
+            let caller = match state {
+                _ if caller.is_some() => caller.unwrap_or(stage),
                 NO_KMS => stage.as_user_without("kms:Decrypt").await,
                 FROM_ABROAD => stage.abroad().await,
                 _ => stage,
@@ -65,6 +61,19 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
         ("primary region", stage.client.region().to_string()),
         ("secret", NAME.to_owned()),
         ("account", String::from("111122223333")),
+        ("own-account", String::from("111122223333")),
+        ("replica-account", String::from("111122223333")),
+        ("primary-account", String::from("222233334444")),
+        ("replica-name", NAME.to_owned()),
+        ("primary-name", String::from("db/primary")),
+        ("6", String::from("AAAAAA")),
+        ("other-region", String::from("us-east-1")),
+        ("version-id", token(1)),
+        ("lambda-arn", stage.function("rotate")),
+        (
+            "arn-of-a-third-secret",
+            format!("arn:aws:secretsmanager:{}:222233334444:secret:third-AAAAAA", stage.client.region()),
+        ),
     ]);
     let with_value = json!({"Name": NAME, "ClientRequestToken": token(1), "SecretString": "one"});
     let second = json!({"SecretId": NAME, "ClientRequestToken": token(2), "SecretString": "two"});
@@ -85,6 +94,14 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
             // These hold without any secret, which shows that nobody looked for one.
             state if state.starts_with("raw request without ClientRequestToken") => {}
             "secret is a replica" => stage.replica(NAME).await,
+            "name is free" => {}
+            "name is free; customer managed key exists" => {
+                names.insert("key-id", stage.key().await);
+            }
+            state if state.contains("cross-account replica") => {
+                let key = stage.key().await;
+                stage.get("CreateSecret", stage.replica_of_abroad(NAME, &key)).await;
+            }
             "primary with replicas in eu-west-1 and us-west-2" => {
                 stage.get("CreateSecret", with_value).await;
                 let regions = json!([{"Region": "eu-west-1"}, {"Region": "us-west-2"}]);
@@ -141,8 +158,12 @@ async fn set_up(stage: &Stage<'_>, state: &str) -> BTreeMap<&'static str, String
 
 /// The request with its placeholders filled in, and with what an SDK or the note of the vector adds.
 fn request(vector: &Value, names: &BTreeMap<&'static str, String>) -> Value {
-    let mut params = filled(&vector["request"]["params"], names);
     let (id, operation) = (text(&vector["id"]), text(&vector["request"]["operation"]));
+    let mut names = names.clone();
+    if operation == "AssociateCrossAccountReplica" && !id.contains("own-account") {
+        names.insert("replica-account", ABROAD.to_owned());
+    }
+    let mut params = filled(&vector["request"]["params"], &names);
     let takes_token = ["CreateSecret", "PutSecretValue", "UpdateSecret", "RotateSecret"].contains(&operation);
     // Recorded through SDKs, which give every such request a token; E10 is about raw ones, and a bad name (E11) comes first.
     if takes_token
@@ -152,6 +173,9 @@ fn request(vector: &Value, names: &BTreeMap<&'static str, String>) -> Value {
     {
         params["ClientRequestToken"] = token(5).into();
     }
+    if ["E27-Associate", "E49", "E50"].iter().any(|known| id.starts_with(known)) {
+        params["ReplicaRestriction"] = "NoRestriction".into();
+    }
     if id == "E16-PutSecretValue" || id == "E26-PutSecretValue" {
         params["SecretString"] = "two".into();
     }
@@ -160,7 +184,7 @@ fn request(vector: &Value, names: &BTreeMap<&'static str, String>) -> Value {
         ("UpdateSecretVersionStage", "VersionStage", json!("AWSCURRENT")),
         ("TagResource", "Tags", json!([{"Key": "a", "Value": "b"}])),
         ("UntagResource", "TagKeys", json!(["a"])),
-        ("PutResourcePolicy", "ResourcePolicy", json!(names["policy"])),
+        ("PutResourcePolicy", "ResourcePolicy", json!(names.get("policy"))),
         ("ReplicateSecretToRegions", "AddReplicaRegions", json!([{"Region": "us-east-1"}])),
         ("RemoveRegionsFromReplication", "RemoveReplicaRegions", json!(["us-east-1"])),
     ] {

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{NO_CROSS_ACCOUNT, NO_FUNCTIONS, Plan, entries, file, if_served, server, text};
-use crate::stage::{Stage, keys, token};
+use super::{NO_FUNCTIONS, Plan, entries, file, if_served, server, text};
+use crate::{
+    pair::{PRIMARY, Pair, REPLICA},
+    stage::{Stage, keys, token},
+};
 
 const NAME: &str = "db/password";
 
@@ -13,9 +16,6 @@ pub(super) fn plan(vector: &Value) -> Plan {
         return served;
     }
     let context = text(&vector["context"]);
-    if context.contains("cross-account") || context.contains("CrossAccount") {
-        return Plan::Pending(NO_CROSS_ACCOUNT);
-    }
     if context == "after successful Lambda rotation" {
         return Plan::Pending(NO_FUNCTIONS);
     }
@@ -31,11 +31,16 @@ async fn every_answer_has_the_members_that_aws_gives_it() {
         }
         let stage = Stage::new(&server, number);
         let (operation, context) = (text(&vector["operation"]), text(&vector["context"]));
-        if operation == "StopReplicationToReplica" {
+        if (operation, context) == ("StopReplicationToReplica", "success") {
             stage.replica(NAME).await;
         }
+        if let Some(answers) = of_pair(&stage, operation, context).await {
+            answers.iter().for_each(|answer| check(vector, answer));
+            continue;
+        }
+        let key = stage.key().await;
         let mut answers = Vec::new();
-        for (step, input) in steps(&stage, operation, context) {
+        for (step, input) in steps(&stage, &key, operation, context) {
             let reply = stage.ask(step, &input).await;
             let is_refused = step == "RotateSecret" && context.contains("that failed");
             assert_eq!(
@@ -60,8 +65,67 @@ async fn every_answer_has_the_members_that_aws_gives_it() {
     server.stop().await;
 }
 
+/// The same for what is about two secrets of two accounts.
+async fn of_pair(stage: &Stage<'_>, operation: &str, context: &str) -> Option<Vec<Value>> {
+    let contexts = [
+        "success",
+        "cross-account replica in sync",
+        "cross-account primary",
+        "former cross-account primary after DisassociateCrossAccountReplica",
+        "entry of a cross-account primary or replica",
+    ];
+    let is_success = ["AssociateCrossAccountReplica", "DisassociateCrossAccountReplica"].contains(&operation);
+    if !contexts.contains(&context) || (context == "success" && !is_success) {
+        return None;
+    }
+    let pair = Pair::on(stage).await;
+    let linked = stage.get("AssociateCrossAccountReplica", pair.link()).await;
+    let let_go = || json!({"SecretId": PRIMARY, "CrossAccountReplicaARN": pair.replica_arn});
+    let describe = |name: &str| json!({"SecretId": name});
+    Some(match (operation, context) {
+        ("AssociateCrossAccountReplica", _) => {
+            assert_eq!(linked["ReplicationStatus"], "InProgress");
+            vec![linked]
+        }
+        ("DisassociateCrossAccountReplica", _) => {
+            vec![stage.get("DisassociateCrossAccountReplica", let_go()).await]
+        }
+        ("DescribeSecret", "cross-account replica in sync") => {
+            pair.settle().await;
+            vec![pair.replica.get("DescribeSecret", describe(REPLICA)).await]
+        }
+        ("DescribeSecret", "cross-account primary") => {
+            assert_eq!(keys(&pair.of_primary().await), ["ReplicaSecretARN", "ReplicationStatus"]);
+            vec![without_versions(stage.get("DescribeSecret", describe(PRIMARY)).await)]
+        }
+        ("DescribeSecret", _) => {
+            stage.get("DisassociateCrossAccountReplica", let_go()).await;
+            vec![without_versions(stage.get("DescribeSecret", describe(PRIMARY)).await)]
+        }
+        _ => {
+            pair.settle().await;
+            let mut entries = Vec::new();
+            for side in [stage, &pair.replica] {
+                let listed = side.get("ListSecrets", json!({})).await;
+                let mut entry = without_versions(listed["SecretList"][0].clone());
+                for more in ["KmsKeyId", "SecretVersionsToStages"] {
+                    entry.as_object_mut().unwrap().remove(more);
+                }
+                entries.push(entry);
+            }
+            entries
+        }
+    })
+}
+
+/// The vector says nothing of the value that the secret has.
+fn without_versions(mut described: Value) -> Value {
+    described.as_object_mut().unwrap().remove("VersionIdsToStages");
+    described
+}
+
 /// The requests that lead to the situation; the answers of the operation that the vector is about are looked at.
-fn steps(stage: &Stage<'_>, operation: &str, context: &str) -> Vec<(&'static str, Value)> {
+fn steps(stage: &Stage<'_>, key: &str, operation: &str, context: &str) -> Vec<(&'static str, Value)> {
     let empty = || ("CreateSecret", json!({"Name": NAME}));
     let create =
         || ("CreateSecret", json!({"Name": NAME, "ClientRequestToken": token(1), "SecretString": "one"}));
@@ -71,6 +135,7 @@ fn steps(stage: &Stage<'_>, operation: &str, context: &str) -> Vec<(&'static str
             json!({"SecretId": NAME, "ClientRequestToken": token(number), "SecretString": "more"}),
         )
     };
+    let follow = || ("CreateSecret", stage.replica_of_abroad(NAME, key));
     let of_it = |operation| (operation, json!({"SecretId": NAME}));
     let describe = || of_it("DescribeSecret");
     let read = || of_it("GetSecretValue");
@@ -185,6 +250,25 @@ fn steps(stage: &Stage<'_>, operation: &str, context: &str) -> Vec<(&'static str
         }
         ("ListResourcePolicies", "one page") => vec![create(), put_policy(), of_it("ListResourcePolicies")],
         ("ListResourcePolicies", "no policy attached") => vec![create(), of_it("ListResourcePolicies")],
+        ("CreateSecret", "with CrossAccountPrimaryARN") => vec![follow()],
+        ("DescribeSecret", "cross-account replica, never associated") => vec![follow(), describe()],
+        ("DescribeSecret", "former cross-account replica after StopReplicationToReplica") => {
+            vec![follow(), of_it("StopReplicationToReplica"), describe()]
+        }
+        ("StopReplicationToReplica", "cross-account replica") => {
+            vec![follow(), of_it("StopReplicationToReplica")]
+        }
+        ("GetResourcePolicy", "cross-account replica, PolicyName=cross-account-replication") => {
+            let policy = json!({"SecretId": NAME, "PolicyName": "cross-account-replication"});
+            vec![follow(), ("GetResourcePolicy", policy)]
+        }
+        ("ListResourcePolicies", "cross-account replica with a default policy") => {
+            vec![follow(), put_policy(), of_it("ListResourcePolicies")]
+        }
+        ("ListResourcePolicies", "MaxResults=1 on a cross-account replica with a default policy") => {
+            let first = json!({"SecretId": NAME, "MaxResults": 1});
+            vec![follow(), put_policy(), ("ListResourcePolicies", first)]
+        }
         ("BatchGetSecretValue", "one id found, one missing") => {
             vec![create(), ("BatchGetSecretValue", json!({"SecretIdList": [NAME, "nobody"]}))]
         }
@@ -201,7 +285,8 @@ fn check(vector: &Value, answer: &Value) {
     // names only since a few of these were recorded.
     let mut wanted = names(&vector["fields_present"]);
     let is_recent = text(&vector["context"]).contains("newer model");
-    if !is_recent && ["PutResourcePolicy", "GetResourcePolicy"].contains(&text(&vector["operation"])) {
+    let lacks_name = !is_recent && !wanted.iter().any(|name| name == "PolicyName");
+    if lacks_name && ["PutResourcePolicy", "GetResourcePolicy"].contains(&text(&vector["operation"])) {
         wanted.push(String::from("PolicyName"));
         wanted.sort();
     }
@@ -215,6 +300,13 @@ fn check(vector: &Value, answer: &Value) {
     }
     match note {
         "entries hold PolicyName only" => {
+            assert_eq!(answer["ResourcePolicies"], json!([{"PolicyName": "default"}]), "{what}");
+        }
+        "names in order: default, cross-account-replication" => {
+            let names = json!([{"PolicyName": "default"}, {"PolicyName": "cross-account-replication"}]);
+            assert_eq!(answer["ResourcePolicies"], names, "{what}");
+        }
+        "first page holds default only" => {
             assert_eq!(answer["ResourcePolicies"], json!([{"PolicyName": "default"}]), "{what}");
         }
         "ResourcePolicies is []" => assert_eq!(answer["ResourcePolicies"], json!([]), "{what}"),
