@@ -10,6 +10,7 @@
 
 mod derived;
 mod directory;
+mod epochs;
 mod memory;
 mod names;
 pub(crate) mod turns;
@@ -26,21 +27,22 @@ use bytes::Bytes;
 use coffer_barrier::Barrier;
 use coffer_store::{
     Check, Commit, Committer, Dir, Engine, EngineError, EntityId, Expect, GET_KEYS_MAX, Key, KeyRange,
-    Partition, Read, Rev, Txn, TxnToken, Write,
+    Partition, Read, Rev, Txn, TxnToken, Versioned, Write,
 };
-use coffer_types::{Entropy, Secret};
+use coffer_types::{Entropy, Secret, Uuid};
 use tokio::sync::oneshot;
 
 pub use self::directory::{Listed, Place, Walk};
 use self::{
     derived::Derived,
-    memory::{CACHE_ENTRY_OVERHEAD, Effect, Memory, Written},
+    epochs::{Sealing, UnderWay, was_sealed_again},
+    memory::{Became, CACHE_ENTRY_OVERHEAD, Effect, Memory, Written},
     names::Names,
     turns::Turns,
 };
 use crate::{
     Past, Record, Table,
-    record::{Damaged, open_record, seal_bytes, short_id},
+    record::{AUDIT_TABLE, Damaged, open_record, seal_bytes, short_id},
 };
 
 const SCAN_PAGE: u32 = 1000;
@@ -151,6 +153,7 @@ pub struct Db {
     names: Names,
     derived: Derived,
     turns: Turns,
+    under_way: Arc<UnderWay>,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -174,14 +177,15 @@ impl Db {
             Box::new(move |partition, rev, txn| observer.apply(partition, rev, txn)),
         )?;
         let (names, derived, turns) = (Names::new(), Derived::new(), Turns::new());
-        Ok(Self { engine, committer, barrier, memory, names, derived, turns, entropy })
+        let under_way = Arc::default();
+        Ok(Self { engine, committer, barrier, memory, names, derived, turns, under_way, entropy })
     }
 
     pub(crate) const fn turns(&self) -> &Turns {
         &self.turns
     }
 
-    pub fn barrier(&self) -> &Barrier {
+    pub fn barrier(&self) -> &Arc<Barrier> {
         &self.barrier
     }
 
@@ -246,11 +250,22 @@ impl Db {
         if !self.memory.applied().contains_key(partition) {
             return Ok(None);
         }
-        let (_, values) = self.engine.get(partition, std::slice::from_ref(key), Read::Latest)?;
-        let Some(value) = values.into_iter().flatten().next() else { return Ok(None) };
+        let Some(value) = self.get(partition, key)? else { return Ok(None) };
         let found = self.open::<R>(partition, key, &value.value, value.rev)?;
         self.memory.fill(partition, key, generation, before, &found);
         Ok(Some(found))
+    }
+
+    /// What the engine has now. If that was sealed again while it was read, it has something newer.
+    fn get(&self, partition: &Partition, key: &Key) -> Result<Option<Versioned>, EngineError> {
+        let get = || {
+            let (_, values) = self.engine.get(partition, std::slice::from_ref(key), Read::Latest)?;
+            Ok(values.into_iter().flatten().next())
+        };
+        match get()? {
+            Some(value) if was_sealed_again(self, &value.value) => get(),
+            value => Ok(value),
+        }
     }
 
     /// Where a record stands, without opening it.
@@ -345,7 +360,11 @@ impl Db {
         let mut rest = Some(KeyRange::prefix(&R::TABLE.id.to_be_bytes()));
         while let Some(range) = rest {
             let page = self.engine.scan(partition, &range, Dir::Forward, SCAN_PAGE, Read::Latest)?;
-            for entry in page.entries {
+            for mut entry in page.entries {
+                if was_sealed_again(self, &entry.value) {
+                    let Some(value) = self.get(partition, &entry.key)? else { continue };
+                    (entry.value, entry.rev) = (value.value, value.rev);
+                }
                 // A damaged record must not take the list away from everybody else; its own reads say that it is damaged.
                 if let Ok(found) = self.open::<R>(partition, &entry.key, &entry.value, entry.rev) {
                     records.insert(entry.key, found);
@@ -356,7 +375,7 @@ impl Db {
         Ok(records)
     }
 
-    /// Seals the changes, commits them with the audit rows, and waits until they are durable. What was done in other partitions is
+    /// Seals the changes and the events, commits them together, and waits until they are durable. What was done in other partitions is
     /// committed with the rest, or nothing is.
     ///
     /// `applied` is called when they are, also if nobody waits any more: a client may leave in the middle of a commit.
@@ -365,20 +384,24 @@ impl Db {
         home: &Partition,
         sheet: Sheet,
         elsewhere: BTreeMap<Partition, Sheet>,
-        audit: Vec<Bytes>,
+        events: &[String],
         applied: Applied,
     ) -> Result<Rev, CommitError> {
+        let sealing = self.begin_sealing();
         let mut txn = self.txn(home, sheet);
-        txn.audit = audit;
+        txn.audit = events.iter().map(|event| self.seal_row(home, event)).collect();
         let joined: Vec<Txn> = elsewhere
             .into_iter()
             .filter(|(_, sheet)| sheet.counts())
             .map(|(place, sheet)| self.txn(&place, sheet))
             .collect();
-        let outcome = match self.submit(txn.clone(), joined.clone(), Arc::clone(&applied)).await {
+        let outcome = match self
+            .submit(txn.clone(), joined.clone(), Arc::clone(&applied), Arc::clone(&sealing))
+            .await
+        {
             // Asked again with the same token, the engine tells what became of it.
             Err(CommitError::Engine(EngineError::OutcomeUnknown { .. })) => {
-                self.submit(txn, joined, applied).await
+                self.submit(txn, joined, applied, sealing).await
             }
             outcome => outcome,
         };
@@ -397,7 +420,7 @@ impl Db {
         let mut typed = Vec::new();
         for (key, change) in sheet.changes {
             txn.touched.push(EntityId(Bytes::copy_from_slice(key.as_bytes())));
-            let (table, effect) = match change {
+            let (table, became) = match change {
                 Change::Put { table, version, revision, bytes, record } => {
                     let value = seal_bytes(
                         &self.barrier,
@@ -410,20 +433,33 @@ impl Db {
                     );
                     let weight = value.len() as u64 + CACHE_ENTRY_OVERHEAD;
                     txn.writes.push(Write::Put { key: key.clone(), value: value.into() });
-                    (table, Some(Written { revision, weight, record }))
+                    (table, Became::Written(Written { revision, weight, record }))
                 }
                 Change::Delete { table } => {
                     txn.writes.push(Write::Delete { key: key.clone() });
-                    (table, None)
+                    (table, Became::Deleted)
                 }
             };
-            typed.push(Effect { key, table, effect });
+            typed.push(Effect { key, table, became });
         }
         self.memory.expected().insert(txn.token, typed);
         txn
     }
 
-    async fn submit(&self, txn: Txn, joined: Vec<Txn>, applied: Applied) -> Result<Commit, CommitError> {
+    /// An event as a row: the id it is sealed for stands before it.
+    fn seal_row(&self, partition: &Partition, event: &str) -> Bytes {
+        let id = Uuid::random(self.entropy.as_ref());
+        let sealed = seal_bytes(&self.barrier, partition, AUDIT_TABLE, id.as_bytes(), 1, 1, event.as_bytes());
+        [id.as_bytes(), &sealed[..]].concat().into()
+    }
+
+    async fn submit(
+        &self,
+        txn: Txn,
+        joined: Vec<Txn>,
+        applied: Applied,
+        sealing: Arc<Sealing>,
+    ) -> Result<Commit, CommitError> {
         let (sender, receiver) = oneshot::channel();
         let memory = Arc::clone(&self.memory);
         let written = |txn: &Txn| -> (Partition, TxnToken, Vec<Key>) {
@@ -435,6 +471,7 @@ impl Db {
             txn,
             joined,
             Box::new(move |outcome| {
+                drop(sealing);
                 // All this is done here and not by whoever waits, because the waiting may be given up at any moment.
                 for (partition, token, keys) in &written {
                     memory.settle(partition, *token, keys, &outcome);

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use coffer_shape::{ApiError, OperationSpec, ReadError, Reader, ServiceSpec};
 use coffer_store::EngineError;
 use coffer_types::{Timestamp, Uuid};
@@ -15,7 +14,6 @@ use crate::{
     audit::{MoveError, Outcome, Retirement, Told, move_rows},
     cx::{Effects, INTERNAL, INTERNAL_MESSAGE, nobody_asked},
     db::{Applied, turns::off_the_runtime},
-    record::{AUDIT_TABLE, seal_bytes},
     runner::Tasks,
 };
 
@@ -119,8 +117,8 @@ impl Core {
             };
             let sheet = std::mem::take(&mut effects.sheet);
             let elsewhere = std::mem::take(&mut effects.elsewhere);
-            let rows = self.audit_rows(caller, Some(spec), now, &effects, None);
-            match self.db.commit(&effects.home, sheet, elsewhere, rows, self.applied(&effects)).await {
+            let events = self.events(caller, Some(spec), now, &effects, None);
+            match self.db.commit(&effects.home, sheet, elsewhere, &events, self.applied(&effects)).await {
                 Ok(_) => return Some(Answer { outcome: Ok(reply), recorded: Recorded(()) }),
                 Err(CommitError::Conflict) => lost = Some(effects),
                 Err(error) if effects.only_optional => {
@@ -247,34 +245,6 @@ impl Core {
         events
     }
 
-    /// Events as sealed rows for the commit of the change they tell of.
-    fn audit_rows(
-        &self,
-        caller: &Caller,
-        spec: Option<&'static OperationSpec>,
-        at: Timestamp,
-        effects: &Effects,
-        error: Option<&ApiError>,
-    ) -> Vec<Bytes> {
-        self.events(caller, spec, at, effects, error)
-            .iter()
-            .map(|event| {
-                let key = Uuid::random(self.world.entropy.as_ref());
-                let mut row = key.as_bytes().to_vec();
-                row.extend(seal_bytes(
-                    self.db.barrier(),
-                    &effects.home,
-                    AUDIT_TABLE,
-                    key.as_bytes(),
-                    1,
-                    1,
-                    event.as_bytes(),
-                ));
-                Bytes::from(row)
-            })
-            .collect()
-    }
-
     /// Runs something Coffer does for itself: a bootstrap, a command given on the machine, a step of a task.
     pub async fn run_local<T>(
         &self,
@@ -316,8 +286,8 @@ impl Core {
             }
             let sheet = std::mem::take(&mut effects.sheet);
             let elsewhere = std::mem::take(&mut effects.elsewhere);
-            let rows = self.audit_rows(caller, None, now, &effects, None);
-            match self.db.commit(&effects.home, sheet, elsewhere, rows, self.applied(&effects)).await {
+            let events = self.events(caller, None, now, &effects, None);
+            match self.db.commit(&effects.home, sheet, elsewhere, &events, self.applied(&effects)).await {
                 Ok(_) => return Ok(outcome),
                 Err(CommitError::Conflict) => {}
                 Err(error) => return Err(ApiError::new(INTERNAL, INTERNAL_MESSAGE).because(error)),

@@ -13,6 +13,7 @@ use coffer_shape::{
 use crate::{
     Cx, Examined, Identities, Task,
     examine::{Examiner, examiner},
+    sweep::{KeepsEpochs, Progress, Sweep},
     task::AnyTask,
 };
 
@@ -44,6 +45,7 @@ pub struct Registry {
     tasks: Vec<Arc<dyn AnyTask>>,
     identities: Option<Box<dyn Identities>>,
     examiners: HashMap<u16, Examiner>,
+    sweep: Arc<Progress>,
 }
 
 impl fmt::Debug for Registry {
@@ -70,6 +72,15 @@ impl Registry {
 
     pub fn task<T: Task>(&mut self, task: T) {
         self.tasks.push(Arc::new(task));
+    }
+
+    /// Who destroys the keys of epochs, once nothing is sealed under them any more.
+    pub fn keep_epochs(&mut self, keeper: impl KeepsEpochs + 'static) {
+        self.tasks.push(Arc::new(Sweep::new(keeper, Arc::clone(&self.sweep))));
+    }
+
+    pub(crate) fn sweep(&self) -> &Progress {
+        &self.sweep
     }
 
     pub fn relay(&mut self, relay: impl crate::Relay) {

@@ -52,6 +52,15 @@ impl Tasks {
     }
 }
 
+impl Tasks {
+    /// A task of the whole store. Before any has run, all are due anyway.
+    pub(crate) fn activate_for_store(&self, name: &'static str) {
+        if let Some(home) = self.store_home.get() {
+            self.activate(&[name], home);
+        }
+    }
+}
+
 impl Core {
     /// Says in whose name what the whole store shares is done. Without it, that is whichever account and region comes first.
     pub fn work_from(&self, home: Partition) {

@@ -137,6 +137,8 @@ impl<R: Listed> Ord for Entry<R> {
 pub(super) trait AnyDirectory: Send + Sync {
     /// A record was written, or taken away, by the commit `rev`.
     fn apply(&self, key: &Key, rev: Rev, found: Option<Found>);
+    /// A record was written as it was.
+    fn move_to(&self, key: &Key, rev: Rev);
     fn get(&self, key: &Key) -> Option<Found>;
     /// What is in it cannot be trusted any more.
     fn unload(&self);
@@ -152,8 +154,13 @@ pub(super) struct Directory<R> {
 enum State<R> {
     Absent,
     /// What was committed since the loader began.
-    Loading(Vec<(Key, Rev, Option<Found>)>),
+    Loading(Vec<(Key, Rev, Missed)>),
     Loaded(Listing<R>),
+}
+
+enum Missed {
+    Applied(Option<Found>),
+    Moved,
 }
 
 struct Listing<R> {
@@ -192,6 +199,12 @@ impl<R: Listed> Listing<R> {
                 self.records.insert(key.clone(), found);
             }
             None => drop(self.records.remove(key)),
+        }
+    }
+
+    fn move_to(&mut self, key: &Key, rev: Rev) {
+        if let Some(found) = self.records.get_mut(key) {
+            found.rev = found.rev.max(rev);
         }
     }
 
@@ -287,8 +300,11 @@ impl<R: Listed> Directory<R> {
         let mut state = self.write();
         // If it was unloaded meanwhile it stays so, and whoever walks it loads it again.
         if let State::Loading(missed) = &mut *state {
-            for (key, rev, found) in missed.drain(..) {
-                listing.apply(&key, rev, found);
+            for (key, rev, missed) in missed.drain(..) {
+                match missed {
+                    Missed::Applied(found) => listing.apply(&key, rev, found),
+                    Missed::Moved => listing.move_to(&key, rev),
+                }
             }
             *state = State::Loaded(listing);
         }
@@ -300,8 +316,16 @@ impl<R: Listed> AnyDirectory for Directory<R> {
     fn apply(&self, key: &Key, rev: Rev, found: Option<Found>) {
         match &mut *self.write() {
             State::Absent => {}
-            State::Loading(missed) => missed.push((key.clone(), rev, found)),
+            State::Loading(missed) => missed.push((key.clone(), rev, Missed::Applied(found))),
             State::Loaded(listing) => listing.apply(key, rev, found),
+        }
+    }
+
+    fn move_to(&self, key: &Key, rev: Rev) {
+        match &mut *self.write() {
+            State::Absent => {}
+            State::Loading(missed) => missed.push((key.clone(), rev, Missed::Moved)),
+            State::Loaded(listing) => listing.move_to(key, rev),
         }
     }
 

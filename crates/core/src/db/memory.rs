@@ -37,8 +37,15 @@ const HOOK_WAIT: Duration = Duration::from_millis(50);
 pub(super) struct Effect {
     pub(super) key: Key,
     pub(super) table: u16,
-    /// Nothing for a deletion.
-    pub(super) effect: Option<Written>,
+    pub(super) became: Became,
+}
+
+/// What a transaction does to a record.
+pub(super) enum Became {
+    Written(Written),
+    Deleted,
+    /// It is what it was, and stands elsewhere in the order of commits.
+    Moved,
 }
 
 pub(super) struct Written {
@@ -194,9 +201,16 @@ impl Memory {
         let guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
         match effects {
             Some(effects) => {
-                for Effect { key, table, effect } in effects {
+                for Effect { key, table, became } in effects {
                     self.generation(&key).fetch_add(1, Ordering::AcqRel);
-                    let found = effect.map(|written| written.found(rev));
+                    let found = match became {
+                        Became::Written(written) => Some(written.found(rev)),
+                        Became::Deleted => None,
+                        Became::Moved => {
+                            self.move_to(partition, table, &key, rev);
+                            continue;
+                        }
+                    };
                     match &found {
                         Some(found) => self.cache.insert(key.clone(), found.clone()),
                         None => drop(self.cache.remove(&key)),
@@ -212,6 +226,16 @@ impl Memory {
         self.applied().insert(partition.clone(), rev);
         drop(guard);
         self.came_further.notify_all();
+    }
+
+    /// The caller holds the lock of the fills.
+    fn move_to(&self, partition: &Partition, table: u16, key: &Key, rev: Rev) {
+        if let Some(found) = self.cache.peek(key) {
+            self.cache.insert(key.clone(), Found { rev, ..found });
+        }
+        if let Some(directory) = self.directory(partition, table) {
+            directory.move_to(key, rev);
+        }
     }
 
     /// A transaction has its outcome. If that is not known, or was known before, what we hold of its records is worth nothing.

@@ -2,23 +2,23 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use coffer_barrier::Barrier;
+use coffer_barrier::{Barrier, Keyring, NewSlot};
 use coffer_core::{
-    Answer, AuditLog, Caller, Core, Cx, Db, Files, Partition, Principal, PrincipalKind, Registry, Retention,
-    TlsDetails, World, open_row, verify_segment,
+    Answer, AuditLog, Caller, Core, Cx, Db, Files, KeepsEpochs, Partition, Principal, PrincipalKind,
+    Registry, Retention, TlsDetails, World, open_row, verify_segment,
 };
 use coffer_shape::{ApiError, OperationSpec};
 use coffer_store::{
     AuditPlace, Dir, Engine, Entry, KeyRange, MemoryEngine, Read, Txn, TxnToken, Write,
     testing::FailingEngine,
 };
-use coffer_types::{Clock, Entropy, RequestId, Timestamp};
+use coffer_types::{Clock, Entropy, RequestId, Secret, Timestamp};
 use serde_json::Value;
 
 use crate::{
@@ -79,6 +79,34 @@ impl Clock for Hands {
     }
 }
 
+/// A keyring that is nowhere but in memory, and the barrier that is open with it.
+pub(crate) struct Epochs {
+    keyring: Mutex<Keyring>,
+    barrier: Arc<Barrier>,
+}
+
+impl Epochs {
+    pub(crate) fn rotate(&self) -> u32 {
+        let mut keyring = self.keyring.lock().unwrap();
+        let number = keyring.rotate_epoch().unwrap();
+        keyring.hand_to(&self.barrier);
+        number
+    }
+}
+
+struct Keeper(Arc<Epochs>);
+
+impl KeepsEpochs for Keeper {
+    fn destroy(&self, epochs: &[u32]) -> Result<(), String> {
+        let mut keyring = self.0.keyring.lock().unwrap();
+        for epoch in epochs {
+            assert!(keyring.retire_epoch(*epoch), "{epoch} is no older epoch");
+        }
+        keyring.hand_to(&self.0.barrier);
+        Ok(())
+    }
+}
+
 pub(crate) struct House {
     pub core: Arc<Core>,
     pub engine: Arc<FailingEngine>,
@@ -101,6 +129,27 @@ impl House {
     pub(crate) fn over(seed: u64, engine: Box<dyn Engine>, more: impl FnOnce(&mut Registry)) -> Self {
         let entropy = Arc::new(Seeded::new(seed));
         let barrier = Arc::new(Barrier::ephemeral(Arc::clone(&entropy) as _));
+        Self::around(engine, barrier, entropy, more)
+    }
+
+    /// A house whose epochs can be rotated.
+    pub(crate) fn with_epochs(seed: u64, engine: Box<dyn Engine>) -> (Self, Arc<Epochs>) {
+        let entropy = Arc::new(Seeded::new(seed));
+        let first = NewSlot::Keyfile(&Secret::new([1; 32]));
+        let keyring = Keyring::create(first, Arc::clone(&entropy) as _);
+        let barrier = Arc::new(keyring.barrier());
+        let epochs = Arc::new(Epochs { keyring: Mutex::new(keyring), barrier: Arc::clone(&barrier) });
+        let keeper = Arc::clone(&epochs);
+        let house = Self::around(engine, barrier, entropy, |registry| registry.keep_epochs(Keeper(keeper)));
+        (house, epochs)
+    }
+
+    fn around(
+        engine: Box<dyn Engine>,
+        barrier: Arc<Barrier>,
+        entropy: Arc<Seeded>,
+        more: impl FnOnce(&mut Registry),
+    ) -> Self {
         let clock = Arc::new(Hands::default());
         Self::build(
             Arc::new(FailingEngine::new(engine)),

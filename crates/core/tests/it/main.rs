@@ -24,6 +24,7 @@ mod cabinet;
 mod coherence;
 mod conflicts;
 mod derived;
+mod epochs;
 mod house;
 mod invoke;
 mod lists;

@@ -430,6 +430,33 @@ pub(crate) enum KeyCommand {
         #[command(subcommand)]
         command: SlotCommand,
     },
+    /// Show under which keys the records of a running server are
+    Status(KeyStatus),
+    /// Seal what is written from now on under a new key, and everything else again in the background
+    RotateEpoch(ChangeKeys),
+    /// Make another root key and wrap it in every seal slot
+    #[command(
+        after_help = "It takes the key of every slot: that of this machine is found, a passphrase or shares are given. Who had the old \
+                            root key, or an old copy of the keyring, opens nothing of the new one with it."
+    )]
+    RekeyRoot(ChangeKeys),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyStatus {
+    #[command(flatten)]
+    pub place: Place,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangeKeys {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
 }
 
 #[derive(Debug, Subcommand)]

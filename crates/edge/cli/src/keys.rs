@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use crate::{
     Exit,
-    arguments::{CreateKeyfile, CreateShares, KeyFiles, ListSlots, Place, RemoveSlot},
+    arguments::{ChangeKeys, CreateKeyfile, CreateShares, KeyFiles, KeyStatus, ListSlots, Place, RemoveSlot},
     ask::Given,
     configuration,
     print::{remark, say, table},
@@ -91,6 +91,71 @@ pub(crate) fn remove(arguments: &RemoveSlot) -> Result<Exit, Complaint> {
             say(&format!(
                 "The {kind} slot {slot} is gone: what opened it opens only older copies of the keyring."
             ));
+            Ok(Exit::Done)
+        }
+        Outcome::Incomplete(exit) => Ok(exit),
+        Outcome::Changed(_) => Err(unexpected()),
+    }
+}
+
+pub(crate) fn status(arguments: &KeyStatus) -> Result<Exit, Complaint> {
+    let (config, _) = configuration(&arguments.place.flags())?;
+    let directory = DataDir::to_ask(&config.data_dir)?;
+    let status = match control::ask(&directory, &Request::new(control::Command::KeyStatus))? {
+        Some(Reply::Keys(status)) => status,
+        Some(_) => return Err(unexpected()),
+        None => {
+            return Err(Complaint::new("no server runs on this store")
+                .because("which records are under which key is known to a server that has them open")
+                .next("coffer server, or coffer key slot list for who can open it"));
+        }
+    };
+    if arguments.json {
+        let text = serde_json::to_string_pretty(&status)
+            .map_err(|error| Complaint::new("the status cannot be printed").because(error))?;
+        say(&text);
+        return Ok(Exit::Done);
+    }
+    say(&format!("Epoch {} seals what is written.", status.active_epoch));
+    if !status.older_epochs.is_empty() {
+        let older: Vec<_> = status.older_epochs.iter().map(u32::to_string).collect();
+        say(&format!("  older          {}: kept until nothing is sealed under them", older.join(", ")));
+        say(&format!("  sealed again   {} records since the start", status.records_sealed_again));
+        say(&format!("  this pass      {} records looked at", status.records_seen));
+    }
+    if status.damaged > 0 {
+        say(&format!("  damaged        {} records do not open, so the older keys stay", status.damaged));
+        say("  next           coffer verify, with the server stopped");
+    }
+    Ok(Exit::Done)
+}
+
+pub(crate) fn rotate_epoch(arguments: &ChangeKeys) -> Result<Exit, Complaint> {
+    let store = Target::of(&arguments.place, &arguments.key)?;
+    match store.change(&Change::Epoch)? {
+        Outcome::Changed(Changed::Epoch { epoch, is_open }) => {
+            say(&format!("Epoch {epoch} seals what is written from now on."));
+            let next = if is_open {
+                format!("coffer key status{}", arguments.place.typed())
+            } else {
+                format!("coffer server{}, which seals everything else again", arguments.place.typed())
+            };
+            say(&format!("  next           {next}"));
+            Ok(Exit::Done)
+        }
+        Outcome::Incomplete(exit) => Ok(exit),
+        Outcome::Changed(_) => Err(unexpected()),
+    }
+}
+
+pub(crate) fn rekey_root(arguments: &ChangeKeys) -> Result<Exit, Complaint> {
+    let store = Target::of(&arguments.place, &arguments.key)?;
+    match store.change(&Change::Root)? {
+        Outcome::Changed(Changed::Root { slots }) => {
+            let slots =
+                if slots == 1 { "the one seal slot".to_owned() } else { format!("all {slots} seal slots") };
+            say(&format!("Another root key is wrapped in {slots}; their keys are the same."));
+            remark("Older copies of the keyring, in backups too, still open with the old root key.");
             Ok(Exit::Done)
         }
         Outcome::Incomplete(exit) => Ok(exit),

@@ -95,6 +95,9 @@ fn main() -> ExitCode {
             KeyCommand::Keyfile { command: KeyfileCommand::Create(create) } => keys::create_keyfile(&create),
             KeyCommand::Slot { command: SlotCommand::List(list) } => keys::list(&list),
             KeyCommand::Slot { command: SlotCommand::Remove(remove) } => keys::remove(&remove),
+            KeyCommand::Status(status) => keys::status(&status),
+            KeyCommand::RotateEpoch(change) => keys::rotate_epoch(&change),
+            KeyCommand::RekeyRoot(change) => keys::rekey_root(&change),
         },
     };
     match outcome {

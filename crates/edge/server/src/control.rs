@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use coffer_core::{Core, SweepProgress};
 use coffer_types::{AccountId, Secret};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -41,8 +42,10 @@ pub enum Command {
     Doctor,
     Seal,
     Unseal,
-    /// Makes or takes away a seal slot.
+    /// Makes or takes away a seal slot, or changes the keys behind them.
     Change,
+    /// How far the change of epochs has come.
+    KeyStatus,
     /// Makes another access key of an administrator, in the data directory.
     AdminKey,
     /// Makes an administrator what he was at first, with another key.
@@ -149,6 +152,7 @@ pub enum Reply {
         missing_key: Option<String>,
     },
     Changed(Changed),
+    Keys(KeyStatus),
     /// Where the administrator's new key lies; the key itself does not travel.
     Filed {
         path: PathBuf,
@@ -195,6 +199,28 @@ impl From<Complaint> for Reply {
             reasons: complaint.reasons().to_vec(),
             next: complaint.next_step().map(str::to_owned),
         }
+    }
+}
+
+/// The epochs of an open store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyStatus {
+    pub active_epoch: u32,
+    /// Their keys are kept until nothing is sealed under them any more.
+    pub older_epochs: Vec<u32>,
+    /// Since the server was started.
+    pub records_sealed_again: u64,
+    /// In the pass through the store that is under way.
+    pub records_seen: u64,
+    /// Records that do not open, in the last whole pass: as long as there are any, the older keys stay.
+    pub damaged: u64,
+}
+
+impl KeyStatus {
+    fn of(core: &Core) -> Self {
+        let SweepProgress { active_epoch, older_epochs, records_sealed_again, records_seen, damaged } =
+            core.sweep_progress();
+        Self { active_epoch, older_epochs, records_sealed_again, records_seen, damaged }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod control;
 pub mod data_dir;
 pub mod doctor;
 pub mod durable;
+mod epochs;
 pub mod lifecycle;
 pub mod machine_key;
 pub mod offline;

@@ -55,6 +55,13 @@ pub fn key_on_this_machine(keyring: &KeyringFile, config: &Config) -> Result<Opt
     }
 }
 
+/// All keys of this machine that open the store: it may have a slot for each.
+pub(crate) fn keys_of_this_machine(keyring: &KeyringFile, config: &Config) -> Vec<SlotKey> {
+    let places = Place::all(keyring, config).into_iter();
+    let keys = places.filter_map(|place| place.read().ok().map(|key| place.key(key)));
+    keys.filter(|key| keyring.slot_of(key).is_ok()).collect()
+}
+
 /// How people open a store, as commands; empty if it has no slot for them.
 pub fn people_open_with(keyring: &KeyringFile) -> Vec<&'static str> {
     let has = |kind| keyring.slots().iter().any(|slot| slot.kind == kind);

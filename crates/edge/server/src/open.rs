@@ -19,7 +19,7 @@
 use std::{
     fmt, fs, io,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -40,6 +40,7 @@ use crate::{
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
+    epochs::{Keeper, Open, OpenKeys},
     machine_key::{MachineKey, machine_key, people_open_with},
     remains::{refuse_remains, remains},
     slots::{ensure_apart, write_keyfile},
@@ -73,27 +74,29 @@ pub fn registry() -> Registry {
 pub fn dev_core(world: &World) -> io::Result<Core> {
     let barrier = Arc::new(Barrier::ephemeral(Arc::clone(&world.entropy)));
     let audit = AuditLog::open(world, Arc::clone(&barrier))?.with_segment_bytes(DEV_SEGMENT_BYTES);
-    assemble(Arc::new(MemoryEngine::new()), barrier, audit, world)
+    assemble(registry(), Arc::new(MemoryEngine::new()), barrier, audit, world)
 }
 
 fn assemble(
+    registry: Registry,
     engine: Arc<dyn Engine>,
     barrier: Arc<Barrier>,
     audit: AuditLog,
     world: &World,
 ) -> io::Result<Core> {
     let db = Db::new(engine, barrier, Arc::clone(&world.entropy))?;
-    Ok(Core::new(registry(), db, audit, world.clone()))
+    Ok(Core::new(registry, db, audit, world.clone()))
 }
 
 /// The files of a store: locked, and still sealed.
 pub struct Store {
+    pub(crate) open: Open,
     directory: DataDir,
     engine: Arc<SqliteEngine>,
     /// Nothing lets the audit log keep everything.
     retention: Option<Retention>,
     /// Changes of the keyring take turns.
-    pub(crate) keyring_turn: Mutex<()>,
+    pub(crate) keyring_turn: Arc<Mutex<()>>,
 }
 
 impl fmt::Debug for Store {
@@ -113,7 +116,8 @@ impl Store {
         let engine = SqliteEngine::open(directory.path(), options, world.entropy.as_ref())
             .map_err(|error| unopened(&directory, &error))?;
         directory.furnish()?;
-        Ok(Self { directory, engine: Arc::new(engine), retention: None, keyring_turn: Mutex::default() })
+        let (engine, open, keyring_turn) = (Arc::new(engine), Open::default(), Arc::default());
+        Ok(Self { open, directory, engine, retention: None, keyring_turn })
     }
 
     /// Lets the audit log of this store retire what is too old or too much.
@@ -145,11 +149,21 @@ impl Store {
         if let Some(mark) = belonging.refuse_forgery(&barrier, &self.directory)? {
             self.engine.add_keyring_mark(&mark).map_err(|error| unopened(&self.directory, &error))?;
         }
+        let open = Arc::new(OpenKeys::new(
+            self.directory.keyring(),
+            Arc::clone(&self.keyring_turn),
+            &keyring,
+            Arc::clone(&barrier),
+            Arc::clone(&world.entropy),
+        ));
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&open);
+        let mut registry = registry();
+        registry.keep_epochs(Keeper(open));
         let audit = AuditLog::open(world, Arc::clone(&barrier)).map(|audit| match self.retention {
             Some(retention) => audit.with_retention(retention),
             None => audit,
         });
-        audit.and_then(|audit| assemble(self.engine(), barrier, audit, world)).map_err(|error| {
+        audit.and_then(|audit| assemble(registry, self.engine(), barrier, audit, world)).map_err(|error| {
             Complaint::new(format!("the audit log in {} cannot be opened", self.directory.audit().display()))
                 .because(error)
                 .next("check the disk, then start again")

@@ -57,6 +57,10 @@ pub enum Change {
         /// Whether a keyfile that still opens the store loses its slot as well.
         replace: bool,
     },
+    /// A new key seals what is written from now on, and everything else is sealed again.
+    Epoch,
+    /// Another root key, in every slot.
+    Root,
     /// A slot goes, named by the digits that `coffer key slot list` shows.
     Remove { slot: String },
 }
@@ -67,6 +71,8 @@ impl Change {
         match self {
             Self::Shares { .. } => "CreateRecoveryShares",
             Self::Keyfile { .. } => "CreateKeyfile",
+            Self::Epoch => "RotateEpoch",
+            Self::Root => "RekeyRoot",
             Self::Remove { .. } => "RemoveSealSlot",
         }
     }
@@ -82,6 +88,7 @@ impl Change {
                     path.as_ref().map_or_else(|| String::from("default"), |path| path.display().to_string());
                 vec![("keyfile", path), ("replace", replace.to_string())]
             }
+            Self::Epoch | Self::Root => Vec::new(),
             Self::Remove { slot } => vec![("slot", slot.clone())],
         }
     }
@@ -104,6 +111,16 @@ pub enum Changed {
         /// The keyfile of the configuration, which still opens the store.
         kept: Option<PathBuf>,
     },
+    Epoch {
+        /// The one that is active now.
+        epoch: u32,
+        /// Whether a server seals everything again; else it begins at the next start.
+        is_open: bool,
+    },
+    Root {
+        /// In how many it was wrapped.
+        slots: usize,
+    },
     Removed {
         slot: String,
         kind: String,
@@ -123,6 +140,8 @@ impl Store {
         let sealed = self.keyring()?;
         let keyring = sealed.unseal(key, Arc::clone(&world.entropy))?;
         match change {
+            Change::Epoch => self.rotate_epoch(keyring),
+            Change::Root => self.rekey_root(&sealed, keyring, config, key),
             Change::Shares { threshold, shares } => self.add_recovery(keyring, world, *threshold, *shares),
             Change::Keyfile { path, replace } => {
                 let path = path.as_deref().unwrap_or(&config.keyfile);
@@ -231,7 +250,7 @@ impl Store {
         Ok(Changed::Removed { slot: info.id.to_string(), kind: info.kind.to_string() })
     }
 
-    fn save(&self, keyring: &Keyring, previous: Previous) -> Result<(), Complaint> {
+    pub(crate) fn save(&self, keyring: &Keyring, previous: Previous) -> Result<(), Complaint> {
         Ok(keyring.save(&self.directory().keyring(), previous)?)
     }
 }

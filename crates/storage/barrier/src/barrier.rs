@@ -8,7 +8,10 @@
 //! The physical key of the engine stands for the logical one, because `coffer verify` must be able to open every record
 //! without knowing any name. The names are inside that key already, as hashes under the index key.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use coffer_crypto::{GcmKey, hmac_sha256};
 use coffer_types::{AccountId, Entropy, Secret};
@@ -72,14 +75,15 @@ impl Purpose {
 /// An open store's keys, and all that is done with them. Dropping it wipes them.
 pub struct Barrier {
     store_id: [u8; 16],
-    keys: Arc<Keys>,
+    /// Those of the epochs change while the store is open; the others never do.
+    keys: RwLock<Arc<Keys>>,
     tables: TableKeys,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Barrier {
     pub(crate) fn new(store_id: [u8; 16], keys: Arc<Keys>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { store_id, keys, tables: TableKeys::new(), entropy }
+        Self { store_id, keys: RwLock::new(keys), tables: TableKeys::new(), entropy }
     }
 
     /// A barrier whose keys exist nowhere else: for the development server and tests. What it seals dies with it.
@@ -96,12 +100,29 @@ impl Barrier {
 
     /// The epoch that seals new records.
     pub fn active_epoch(&self) -> u32 {
-        self.keys.active.number
+        self.keys().active.number
+    }
+
+    /// Epochs whose keys are kept because records may still be sealed under them.
+    pub fn older_epochs(&self) -> Vec<u32> {
+        self.keys().older.iter().map(|epoch| epoch.number).collect()
+    }
+
+    /// Goes on with the epochs of a keyring, which must be that of this store and be on the disk already. What is being sealed or opened
+    /// meanwhile is so with the keys it began with. The keys of epochs that are gone are wiped when the last of that is done.
+    pub(crate) fn adopt(&self, keys: &Arc<Keys>) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(keys);
+        self.tables.keep(|epoch| keys.epoch(epoch).is_some());
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Seals `plaintext` as revision `revision` of the record at this place.
     pub fn seal(&self, at: &Location<'_>, revision: u64, plaintext: &[u8]) -> Vec<u8> {
-        let epoch = &self.keys.active;
+        let keys = self.keys();
+        let epoch = &keys.active;
         let (mut salt, mut nonce) = ([0; 24], [0; 12]);
         self.entropy.fill(&mut salt);
         self.entropy.fill(&mut nonce);
@@ -130,7 +151,8 @@ impl Barrier {
     /// caller, who knows which it wrote last.
     pub fn open(&self, at: &Location<'_>, sealed: &[u8]) -> Result<Opened, Damaged> {
         let (header, text, tag) = envelope::split(sealed)?;
-        let epoch_key = self.keys.epoch(header.epoch).ok_or(Damaged::UnknownEpoch(header.epoch))?;
+        let keys = self.keys();
+        let epoch_key = keys.epoch(header.epoch).ok_or(Damaged::UnknownEpoch(header.epoch))?;
         let of = TableOf { epoch: header.epoch, account: at.account, table: at.table };
         let record_key = self.tables.record_key(of, epoch_key, &header.salt);
         if !record_key.is_committed_by(&header.commitment) {
@@ -157,20 +179,21 @@ impl Barrier {
             .field(scope.as_bytes())
             .field(&table.to_be_bytes());
         let name = parts.iter().fold(name, |name, part| name.field(part));
-        hmac_sha256(self.keys.index.expose(), &[&name.into_bytes()])
+        hmac_sha256(self.keys().index.expose(), &[&name.into_bytes()])
     }
 
     /// What a store keeps to know its keyring by: the id in the clear, so that a stranger is told before anybody gives a key, and
     /// a proof that only these keys make. It hangs on the index key, which no change of slots or epochs touches.
     pub fn keyring_mark(&self) -> Vec<u8> {
         let context = Fields::with_capacity(64).field(MARK_NAME).field(&self.store_id).into_bytes();
-        let proof = hmac_sha256(self.keys.index.expose(), &[&context]);
+        let proof = hmac_sha256(self.keys().index.expose(), &[&context]);
         [&self.store_id[..], &proof[..]].concat()
     }
 
-    /// A key for something other than records, under the active epoch.
+    /// A key for something other than records. It is the same in every epoch: segments of the audit log are never sealed again, and
+    /// clients keep their tokens.
     pub fn derive(&self, purpose: Purpose, context: &[u8]) -> Secret<[u8; 32]> {
-        derivation::derived(self.keys.active.key.expose(), purpose.label(), &[context])
+        derivation::derived(self.keys().lasting.expose(), purpose.label(), &[context])
     }
 
     fn aad(&self, at: &Location<'_>, header: &Header) -> Vec<u8> {

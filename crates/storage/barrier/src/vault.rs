@@ -11,17 +11,19 @@ use std::{
 
 use coffer_crypto::CommittedKey;
 use coffer_sys::{Locked, LockedBytes};
-use coffer_types::{AccountId, Entropy, Secret};
+use coffer_types::{AccountId, Entropy, Secret, zeroize::Zeroize};
 
 use crate::derivation;
 
 /// 32 KiB of locked memory, which fits the smallest limits in use (64 KiB) beside the other keys.
 const TABLE_KEYS_MAX: usize = 1024;
 
-/// What a keyring protects: the index key and the key of each epoch.
+/// What a keyring protects: the index key, the lasting key and the key of each epoch.
 #[derive(Debug)]
 pub(crate) struct Keys {
     pub(crate) index: Locked<32>,
+    /// For what no sweep can seal again: segments of the audit log, and tokens that clients have.
+    pub(crate) lasting: Locked<32>,
     pub(crate) active: EpochKey,
     /// Epochs that still have records; only read.
     pub(crate) older: Vec<EpochKey>,
@@ -35,12 +37,19 @@ pub(crate) struct EpochKey {
 
 impl Keys {
     pub(crate) fn random(entropy: &dyn Entropy) -> Self {
-        let index = random_key(entropy);
-        Self { index, active: EpochKey { number: 1, key: random_key(entropy) }, older: Vec::new() }
+        let (index, first) = (random_key(entropy), random_key(entropy));
+        let active = EpochKey { number: 1, key: first };
+        Self { index, lasting: random_key(entropy), active, older: Vec::new() }
     }
 
     pub(crate) fn epoch(&self, number: u32) -> Option<&[u8; 32]> {
         self.epochs().find(|epoch| epoch.number == number).map(|epoch| epoch.key.expose())
+    }
+
+    /// The same with other epochs.
+    pub(crate) fn with_epochs(&self, active: EpochKey, older: Vec<EpochKey>) -> Self {
+        let copy = |key: &Locked<32>| Locked::copy_of(key.expose());
+        Self { index: copy(&self.index), lasting: copy(&self.lasting), active, older }
     }
 
     pub(crate) fn epochs(&self) -> impl Iterator<Item = &EpochKey> {
@@ -109,6 +118,21 @@ impl TableKeys {
     }
 }
 
+impl TableKeys {
+    /// Wipes the keys of every epoch but those.
+    pub(crate) fn keep(&self, is_kept: impl Fn(u32) -> bool) {
+        let mut recent = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let recent = &mut *recent;
+        let gone: Vec<_> = recent.places.iter().filter(|(of, _)| !is_kept(of.epoch)).collect();
+        for place in gone.into_iter().map(|(_, place)| *place) {
+            if let Some(slot) = recent.bytes.as_chunks_mut::<32>().0.get_mut(place) {
+                slot.zeroize();
+            }
+        }
+        recent.places.retain(|of, _| is_kept(of.epoch));
+    }
+}
+
 impl Recent {
     fn get(&self, of: TableOf) -> Option<&[u8; 32]> {
         let place = self.places.get(&of)?;
@@ -152,6 +176,19 @@ mod tests {
             }
         }
         assert_eq!(keys.0.read().unwrap().places.len(), TABLE_KEYS_MAX);
+    }
+
+    #[test]
+    fn keys_of_an_epoch_that_is_gone_are_wiped() {
+        let keys = TableKeys::new();
+        let place = |epoch| TableOf { epoch, ..of(1, 1) };
+        for epoch in [1, 2] {
+            keys.record_key(place(epoch), &[9; 32], &[1; 24]);
+        }
+        keys.keep(|epoch| epoch == 2);
+        let recent = keys.0.read().unwrap();
+        assert!(recent.get(place(1)).is_none() && recent.get(place(2)).is_some());
+        assert_eq!(recent.bytes.as_chunks::<32>().0[0], [0; 32]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Command, LINE_PATIENCE, PATIENCE, Reply, Request, Status, Typed};
+use super::{Command, KeyStatus, LINE_PATIENCE, PATIENCE, Reply, Request, Status, Typed};
 use crate::{
     accounts::{Deployment, New},
     administrator::{Undoes, create_account, ensure_quorum, issue_key, reset},
@@ -39,7 +39,7 @@ use crate::{
     node::{Node, Sealed},
     open::{Store, local_caller, record_local},
     secret_policy::{self, SecretAsked},
-    slots::{Change, key_to_change_with},
+    slots::{Change, Changed, key_to_change_with},
 };
 
 /// A passphrase is far below this, and so are the shares of any quorum that people can bring together.
@@ -219,6 +219,11 @@ impl Desk {
                 Ok(Reply::Sealed { keys_wiped: sealed != Sealed::StillInUse })
             }
             Command::Change => self.change(uid, request).await,
+            Command::KeyStatus => {
+                let core = self.open_core()?;
+                self.record_if_possible("GetKeyStatus", uid).await;
+                Ok(Reply::Keys(KeyStatus::of(&core)))
+            }
             Command::AdminKey => {
                 let (core, account) = (self.open_core()?, account_in(&request)?);
                 // On record in the commit that makes the key.
@@ -382,6 +387,9 @@ impl Desk {
             .flatten();
         match changed {
             Ok(changed) => {
+                if let (Changed::Epoch { .. }, Some(core)) = (&changed, self.node.core()) {
+                    core.sweep_epochs();
+                }
                 tracing::warn!(uid, change = name, "the seal slots were changed by command");
                 Ok(Reply::Changed(changed))
             }

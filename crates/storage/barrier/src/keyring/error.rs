@@ -59,6 +59,13 @@ pub enum KeyringError {
     )]
     LastSlot { id: SlotId },
 
+    #[error(
+        "the root key is not changed\n  it has to be wrapped again in every seal slot, and no key was given for {}\n  \
+         try: give the key of each, or take away the slots that nobody needs: coffer key slot remove",
+        List(closed)
+    )]
+    SlotsWithoutKey { closed: Vec<SlotInfo> },
+
     #[error("no seal slot was added\n  a keyring has at most {max}\n  try: remove one that nobody uses")]
     TooManySlots { max: usize },
 

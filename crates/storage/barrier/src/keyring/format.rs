@@ -3,12 +3,14 @@
 //! ```text
 //! "COFKR1" | store id 16 | incarnation u64 | count u16 | slots | keys (u32 length) | checksum 32 | MAC 32
 //! keys      = salt 24 | commitment 32 | nonce 12 | ciphertext | tag 16
-//! plaintext = layout u16 = 1 | index key 32 | count u16 | (epoch u32 | key 32)*, the active epoch first
+//! plaintext = layout u16 = 2 | index key 32 | lasting key 32 | count u16 | (epoch u32 | key 32)*, the active epoch first
 //! ```
 //!
 //! The checksum is SHA-256 over all before it and needs no key: bit rot is told from a wrong key before anybody is asked
 //! for one. The MAC is under a key from the root key, over all before it, checksum included: it proves that slots, keys and
 //! incarnation belong together, so that nobody can put an old slot into a new file.
+//!
+//! Layout 1 has no lasting key: there it is that of the first epoch, which had its part then.
 //!
 //! The keys are sealed with a fresh derived key at each write, so no nonce is ever used twice.
 
@@ -25,7 +27,8 @@ use crate::{
 };
 
 const MAGIC: &[u8; 6] = b"COFKR1";
-const KEYS_LAYOUT: u16 = 1;
+const KEYS_LAYOUT: u16 = 2;
+const KEYS_LAYOUT_BEFORE: u16 = 1;
 const KEYS_LEN_MAX: usize = 16 * 1024;
 
 /// All slots at their largest, and some room.
@@ -134,10 +137,11 @@ fn seal_keys(
 fn write_keys(keys: &Keys) -> Secret<Vec<u8>> {
     // The whole length at once, tag included, so that keys are not moved about the heap.
     let epochs = keys.epochs().count();
-    let mut text = Secret::new(Vec::with_capacity(epochs.saturating_mul(36).saturating_add(64)));
+    let mut text = Secret::new(Vec::with_capacity(epochs.saturating_mul(36).saturating_add(96)));
     let bytes = text.expose_mut();
     bytes.extend_from_slice(&KEYS_LAYOUT.to_be_bytes());
     bytes.extend_from_slice(keys.index.expose());
+    bytes.extend_from_slice(keys.lasting.expose());
     bytes.extend_from_slice(&count(epochs));
     for epoch in keys.epochs() {
         bytes.extend_from_slice(&epoch.number.to_be_bytes());
@@ -148,18 +152,23 @@ fn write_keys(keys: &Keys) -> Secret<Vec<u8>> {
 
 fn read_keys(text: &[u8]) -> Option<Keys> {
     let mut pieces = Pieces::of(text);
-    if pieces.u16()? != KEYS_LAYOUT {
+    let layout = pieces.u16()?;
+    if ![KEYS_LAYOUT_BEFORE, KEYS_LAYOUT].contains(&layout) {
         return None;
     }
     let index = key(&mut pieces)?;
+    let lasting = if layout == KEYS_LAYOUT { Some(key(&mut pieces)?) } else { None };
     let count = usize::from(pieces.u16()?);
     if count > EPOCHS_MAX {
         return None;
     }
     let mut epoch = || Some(EpochKey { number: pieces.u32()?, key: key(&mut pieces)? });
     let active = epoch()?;
-    let older = (1..count).map(|_| epoch()).collect::<Option<_>>()?;
-    pieces.end().map(|()| Keys { index, active, older })
+    let older = (1..count).map(|_| epoch()).collect::<Option<Vec<_>>>()?;
+    pieces.end()?;
+    let first = older.iter().chain([&active]).min_by_key(|epoch| epoch.number)?;
+    let lasting = lasting.unwrap_or_else(|| Locked::copy_of(first.key.expose()));
+    Some(Keys { index, lasting, active, older })
 }
 
 /// From the wiped buffer to locked memory without a copy in between.

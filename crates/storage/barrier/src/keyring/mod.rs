@@ -41,6 +41,10 @@ const SLOTS_MAX: usize = 64;
 /// Epochs whose records are still there. With one epoch a quarter, sixteen years.
 const EPOCHS_MAX: usize = 64;
 
+/// What the slots wrap, in locked memory.
+#[derive(Debug)]
+pub struct RootKey(Locked<32>);
+
 /// A keyring as it lies on the disk: sealed.
 pub struct KeyringFile {
     path: PathBuf,
@@ -88,6 +92,19 @@ impl KeyringFile {
     /// Opens the keyring with the key of one slot.
     pub fn unseal(&self, key: &SlotKey, entropy: Arc<dyn Entropy>) -> Result<Keyring, KeyringError> {
         let (_, root) = self.unwrap_root(key)?;
+        self.open(root, entropy)
+    }
+
+    /// The same with the root key that the store was opened with before.
+    pub fn unseal_with_root(
+        &self,
+        root: &RootKey,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Keyring, KeyringError> {
+        self.open(Locked::copy_of(root.0.expose()), entropy)
+    }
+
+    fn open(&self, root: Locked<32>, entropy: Arc<dyn Entropy>) -> Result<Keyring, KeyringError> {
         let keys = self.layout.open(&root).map_err(|part| KeyringError::damaged(&self.path, part))?;
         Ok(Keyring {
             store_id: self.layout.store_id,
@@ -154,9 +171,21 @@ impl Keyring {
         Self { store_id, incarnation: 1, slots, root, keys, entropy }
     }
 
-    /// A barrier over the keys as they are now. After a change of epoch, take another.
+    /// A barrier over the keys as they are now. After a change of epoch, tell it with [`Keyring::hand_to`].
     pub fn barrier(&self) -> Barrier {
         Barrier::new(self.store_id, Arc::clone(&self.keys), Arc::clone(&self.entropy))
+    }
+
+    /// Lets an open barrier of this store go on with the epochs as they are now. Save first: what is sealed under a key that is not on the
+    /// disk is lost at the next start.
+    pub fn hand_to(&self, barrier: &Barrier) {
+        debug_assert_eq!(barrier.store_id(), &self.store_id, "a keyring of another store");
+        barrier.adopt(&self.keys);
+    }
+
+    /// The root key, for who has to change epochs while no slot's key is at hand.
+    pub fn root_key(&self) -> RootKey {
+        RootKey(Locked::copy_of(self.root.expose()))
     }
 
     pub const fn store_id(&self) -> &[u8; 16] {
@@ -217,11 +246,9 @@ impl Keyring {
             return Err(KeyringError::TooManyEpochs { max: EPOCHS_MAX });
         }
         let number = self.keys.active.number.saturating_add(1);
-        self.keys = Arc::new(Keys {
-            index: Locked::copy_of(self.keys.index.expose()),
-            active: EpochKey { number, key: random_key(&*self.entropy) },
-            older: self.keys.epochs().map(EpochKey::copy).collect(),
-        });
+        let active = EpochKey { number, key: random_key(&*self.entropy) };
+        let older = self.keys.epochs().map(EpochKey::copy).collect();
+        self.keys = Arc::new(self.keys.with_epochs(active, older));
         Ok(number)
     }
 
@@ -232,12 +259,30 @@ impl Keyring {
             return false;
         }
         let older = older.into_iter().map(EpochKey::copy).collect();
-        self.keys = Arc::new(Keys {
-            index: Locked::copy_of(self.keys.index.expose()),
-            active: self.keys.active.copy(),
-            older,
-        });
+        self.keys = Arc::new(self.keys.with_epochs(self.keys.active.copy(), older));
         true
+    }
+
+    /// Makes another root key and wraps it in every slot again, for which the key of each is needed. Who had the old one, and an old copy of
+    /// the keyring, has nothing that the new file opens with. Save with [`Previous::Forget`] afterwards.
+    pub fn rekey_root(&mut self, keys: &[&SlotKey]) -> Result<(), KeyringError> {
+        let root = random_key(&*self.entropy);
+        let (mut slots, mut closed) = (Vec::new(), Vec::new());
+        for slot in &self.slots {
+            // A passphrase takes a second of work, so nobody is tried twice.
+            let again = keys.iter().find_map(|key| {
+                slot.around_another(&self.store_id, &root, key, &*self.entropy).ok().flatten()
+            });
+            match again {
+                Some(slot) => slots.push(slot),
+                None => closed.push(slot.info()),
+            }
+        }
+        if !closed.is_empty() {
+            return Err(KeyringError::SlotsWithoutKey { closed });
+        }
+        (self.root, self.slots) = (root, slots);
+        Ok(())
     }
 
     /// Marks that the store was deliberately put back to an older state. Returns the new count.

@@ -234,19 +234,58 @@ impl Slot {
         key: &Secret<[u8; 32]>,
         entropy: &dyn Entropy,
     ) -> Self {
-        let (mut id, mut salt, mut nonce) = ([0; 16], [0; SALT_LEN], [0; 12]);
+        let mut id = [0; 16];
         entropy.fill(&mut id);
+        let slot = Self { kind, id: SlotId(id), parameters, wrapped: Vec::new(), commitment: [0; 32] };
+        slot.around(store_id, root, key, entropy)
+    }
+
+    /// The same slot around a root key.
+    fn around(
+        mut self,
+        store_id: &[u8; 16],
+        root: &Locked<32>,
+        key: &Secret<[u8; 32]>,
+        entropy: &dyn Entropy,
+    ) -> Self {
+        let (mut salt, mut nonce) = ([0; SALT_LEN], [0; 12]);
         entropy.fill(&mut salt);
         entropy.fill(&mut nonce);
-        let mut slot = Self { kind, id: SlotId(id), parameters, wrapped: Vec::new(), commitment: [0; 32] };
-        let wrapping = slot.wrapping_key(store_id, key.expose(), &salt);
-        slot.commitment = *wrapping.commitment();
+        let wrapping = self.wrapping_key(store_id, key.expose(), &salt);
+        self.commitment = *wrapping.commitment();
 
         let mut text = Vec::with_capacity(48);
         text.extend_from_slice(root.expose());
-        seal(wrapping.key.expose(), &nonce, &slot.aad(store_id), &mut text);
-        slot.wrapped = [&salt[..], &nonce, &text].concat();
-        slot
+        seal(wrapping.key.expose(), &nonce, &self.aad(store_id), &mut text);
+        self.wrapped = [&salt[..], &nonce, &text].concat();
+        self
+    }
+
+    /// The same slot around another root key; `None` if `key` does not open it now.
+    pub(super) fn around_another(
+        &self,
+        store_id: &[u8; 16],
+        root: &Locked<32>,
+        key: &SlotKey,
+        entropy: &dyn Entropy,
+    ) -> Result<Option<Self>, Part> {
+        if !self.is_for(key) || self.open(store_id, key)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(self.clone().around(store_id, root, &self.slot_key(key)?, entropy)))
+    }
+
+    /// 32 bytes from whatever the key is.
+    fn slot_key(&self, key: &SlotKey) -> Result<Secret<[u8; 32]>, Part> {
+        match key {
+            SlotKey::Keyfile(key) | SlotKey::Systemd(key) | SlotKey::Recovery { key, .. } => {
+                Ok(Secret::new(*key.expose()))
+            }
+            SlotKey::Passphrase(passphrase) => {
+                let (salt, cost) = self.passphrase().ok_or(Part::Slot(self.id))?;
+                Ok(passphrase_key(passphrase.expose().as_bytes(), &salt, cost))
+            }
+        }
     }
 
     /// The root key; `None` if `key` is not the one this slot was made with.
@@ -258,16 +297,7 @@ impl Slot {
         let mut text = pieces.bytes(48).ok_or(damaged)?.to_vec();
         pieces.end().ok_or(damaged)?;
 
-        let wrapping = match key {
-            SlotKey::Keyfile(key) | SlotKey::Systemd(key) | SlotKey::Recovery { key, .. } => {
-                self.wrapping_key(store_id, key.expose(), &salt)
-            }
-            SlotKey::Passphrase(passphrase) => {
-                let (salt_of_passphrase, cost) = self.passphrase().ok_or(damaged)?;
-                let key = passphrase_key(passphrase.expose().as_bytes(), &salt_of_passphrase, cost);
-                self.wrapping_key(store_id, key.expose(), &salt)
-            }
-        };
+        let wrapping = self.wrapping_key(store_id, self.slot_key(key)?.expose(), &salt);
         if !wrapping.is_committed_by(&self.commitment) {
             return Ok(None);
         }

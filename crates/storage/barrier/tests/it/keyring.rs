@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use coffer_barrier::{
-    Barrier, Keyring, KeyringError, KeyringFile, Location, NewSlot, Part, Previous, ShareError, SlotKey,
-    SlotKind, keyfile,
+    Barrier, Damaged, Header, Keyring, KeyringError, KeyringFile, Location, NewSlot, Part, Previous,
+    ShareError, SlotKey, SlotKind, keyfile,
 };
 use coffer_crypto::{PassphraseCost, SystemEntropy, sha256};
 use coffer_types::{AccountId, Secret};
@@ -259,6 +259,62 @@ fn epochs_come_and_go_and_records_stay_readable_in_between() {
     while keyring.rotate_epoch().is_ok() {}
     assert!(matches!(keyring.rotate_epoch(), Err(KeyringError::TooManyEpochs { max: 64 })));
     assert!(open(&keyring.to_bytes(), &SlotKey::Keyfile(key(1))).is_ok(), "a full keyring is readable");
+}
+
+#[test]
+fn an_open_barrier_goes_on_with_other_epochs() {
+    let mut keyring = keyring();
+    let barrier = keyring.barrier();
+    let sealed = barrier.seal(&place(), 1, b"hunter2");
+    let token = *barrier.derive(coffer_barrier::Purpose::Token, b"").expose();
+    keyring.rotate_epoch().unwrap();
+    keyring.hand_to(&barrier);
+    assert_eq!((barrier.active_epoch(), barrier.older_epochs()), (2, vec![1]));
+    let again = barrier.seal(&place(), 1, barrier.open(&place(), &sealed).unwrap().plaintext.expose());
+    assert_eq!(Header::of(&again).unwrap().epoch, 2);
+
+    // The root key alone is enough to end an epoch, and what does not belong to epochs stays.
+    let file = KeyringFile::parse(Path::new("keyring"), &keyring.to_bytes()).unwrap();
+    let mut keyring = file.unseal_with_root(&keyring.root_key(), system()).unwrap();
+    assert!(keyring.retire_epoch(1));
+    keyring.hand_to(&barrier);
+    assert_eq!(barrier.open(&place(), &sealed).unwrap_err(), Damaged::UnknownEpoch(1));
+    assert_eq!(barrier.open(&place(), &again).unwrap().plaintext.expose(), b"hunter2");
+    assert_eq!(barrier.derive(coffer_barrier::Purpose::Token, b"").expose(), &token);
+}
+
+#[test]
+fn another_root_key_is_wrapped_in_every_slot_or_not_made() {
+    let mut keyring = keyring();
+    keyring.add_slot(NewSlot::Systemd(&key(2))).unwrap();
+    let passphrase = || SlotKey::Passphrase(Secret::new(String::from("correct horse")));
+    let SlotKey::Passphrase(text) = passphrase() else { unreachable!() };
+    keyring.add_slot(NewSlot::Passphrase { passphrase: &text, cost: PassphraseCost::FLOOR }).unwrap();
+    let before = (keyring.to_bytes(), keyring.root_key());
+
+    let all = || [SlotKey::Keyfile(key(1)), SlotKey::Systemd(key(2)), passphrase()];
+    let keys = all();
+    for missing in 0..3 {
+        let some: Vec<_> =
+            keys.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, key)| key).collect();
+        let error = keyring.rekey_root(&some).unwrap_err();
+        let KeyringError::SlotsWithoutKey { closed } = error else { panic!("{error}") };
+        assert_eq!(closed, [keyring.slots()[missing]]);
+    }
+    assert!(open(&keyring.to_bytes(), &SlotKey::Keyfile(key(1))).is_ok(), "nothing has changed");
+
+    let slots = keyring.slots();
+    keyring.rekey_root(&keys.iter().collect::<Vec<_>>()).unwrap();
+    assert_eq!(keyring.slots(), slots, "the slots are called what they were called");
+    for key in all() {
+        assert_same_store(&open(&keyring.to_bytes(), &key).unwrap().barrier(), &keyring.barrier());
+    }
+    let file = |bytes: &[u8]| KeyringFile::parse(Path::new("keyring"), bytes).unwrap();
+    assert!(
+        file(&keyring.to_bytes()).unseal_with_root(&before.1, system()).is_err(),
+        "the old root key is void"
+    );
+    assert!(file(&before.0).unseal_with_root(&keyring.root_key(), system()).is_err());
 }
 
 #[test]

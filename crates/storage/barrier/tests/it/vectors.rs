@@ -12,7 +12,8 @@ use coffer_types::{AccountId, Secret, encoding::HEXLOWER};
 use crate::{Counting, system};
 
 const RECORD: &str = include_str!("../data/record-v1.hex");
-const KEYRING: &str = include_str!("../data/keyring-v1.hex");
+const KEYRING: &str = include_str!("../data/keyring-v2.hex");
+const KEYRING_BEFORE: &str = include_str!("../data/keyring-v1.hex");
 const NAMES: &str = include_str!("../data/names-v1.hex");
 
 fn decode(text: &str) -> Vec<u8> {
@@ -46,11 +47,11 @@ fn the_envelope() {
 #[test]
 fn the_envelope_is_what_its_description_says() {
     let sealed = decode(RECORD);
-    // The counter gave: store id 00..0f, index key 10..2f, epoch key 30..4f, salt 50..67, nonce 68..73.
+    // The counter gave: store id 00..0f, index key 10..2f, epoch key 30..4f, lasting key 50..6f, salt 70..87, nonce 88..93.
     let range = |from: u8, to: u8| (from..=to).collect::<Vec<_>>();
     assert_eq!(sealed[..14], [1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7]);
-    assert_eq!(sealed[14..38], range(0x50, 0x67));
-    assert_eq!(sealed[70..82], range(0x68, 0x73));
+    assert_eq!(sealed[14..38], range(0x70, 0x87));
+    assert_eq!(sealed[70..82], range(0x88, 0x93));
     assert_eq!(sealed.len(), 98 + 64);
 
     let one = 1_u32.to_be_bytes();
@@ -112,4 +113,21 @@ fn the_keyring_file() {
         opened.derive(Purpose::Token, b"").expose(),
         keyring.barrier().derive(Purpose::Token, b"").expose()
     );
+}
+
+/// A file without a lasting key: what was derived from its first epoch still is.
+#[test]
+fn the_keyring_file_of_layout_1() {
+    let file = KeyringFile::parse(Path::new("keyring-v1"), &decode(KEYRING_BEFORE)).unwrap();
+    let keyring = file.unseal(&SlotKey::Keyfile(Secret::new([0xa5; 32])), system()).unwrap();
+    // The counter gave: store id 00..0f, root key 10..2f, index key 30..4f, key of the first epoch 50..6f.
+    let first: Vec<u8> = (0x50..=0x6f).collect();
+    let token = hmac_sha256(&first, &[&1_u32.to_be_bytes(), b"coffer/v1/token\0", &256_u32.to_be_bytes()]);
+    for rewritten in [false, true] {
+        let bytes = if rewritten { keyring.to_bytes() } else { decode(KEYRING_BEFORE) };
+        let file = KeyringFile::parse(Path::new("keyring"), &bytes).unwrap();
+        let opened = file.unseal(&SlotKey::Keyfile(Secret::new([0xa5; 32])), system()).unwrap().barrier();
+        assert_eq!((opened.active_epoch(), opened.older_epochs()), (2, vec![1]));
+        assert_eq!(opened.derive(Purpose::Token, b"").expose(), &token);
+    }
 }

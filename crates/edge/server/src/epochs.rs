@@ -1,0 +1,120 @@
+//! The keys under which records are sealed, changed while the store is open.
+//!
+//! The file is the truth: it is read, changed and written in turns with the changes of the slots, and only what is on the disk is sealed
+//! with. An epoch can end hours after it was replaced, when nobody is there to give a key. So the root key stays in locked memory for
+//! as long as the store is open, which gives away nothing: the keys that it wraps are there as well.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use coffer_barrier::{Barrier, Keyring, KeyringError, KeyringFile, Previous, RootKey, SlotKey};
+use coffer_core::KeepsEpochs;
+use coffer_types::Entropy;
+
+use crate::{
+    complaint::Complaint, config::Config, machine_key::keys_of_this_machine, open::Store, slots::Changed,
+};
+
+/// Of one open store. They go with it: nothing else holds them for longer than a moment.
+pub(crate) struct OpenKeys {
+    path: PathBuf,
+    turn: Arc<Mutex<()>>,
+    root: Mutex<RootKey>,
+    barrier: Arc<Barrier>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl fmt::Debug for OpenKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenKeys").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl OpenKeys {
+    pub(crate) fn new(
+        path: PathBuf,
+        turn: Arc<Mutex<()>>,
+        keyring: &Keyring,
+        barrier: Arc<Barrier>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { path, turn, root: Mutex::new(keyring.root_key()), barrier, entropy }
+    }
+
+    fn root(&self) -> MutexGuard<'_, RootKey> {
+        self.root.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn destroy(&self, epochs: &[u32]) -> Result<(), KeyringError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keyring =
+            KeyringFile::read(&self.path)?.unseal_with_root(&self.root(), Arc::clone(&self.entropy))?;
+        for epoch in epochs {
+            keyring.retire_epoch(*epoch);
+        }
+        // The file before would still have the keys.
+        keyring.save(&self.path, Previous::Forget)?;
+        keyring.hand_to(&self.barrier);
+        Ok(())
+    }
+}
+
+/// What the store's own task may do with them.
+#[derive(Debug)]
+pub(crate) struct Keeper(pub(crate) Arc<OpenKeys>);
+
+impl KeepsEpochs for Keeper {
+    fn destroy(&self, epochs: &[u32]) -> Result<(), String> {
+        self.0.destroy(epochs).map_err(|error| error.to_string())
+    }
+}
+
+/// The open keys of a store, if it is open.
+pub(crate) type Open = Mutex<Weak<OpenKeys>>;
+
+impl Store {
+    fn open_keys(&self) -> Option<Arc<OpenKeys>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// The caller has the turn of the keyring.
+    pub(crate) fn rotate_epoch(&self, mut keyring: Keyring) -> Result<Changed, Complaint> {
+        let epoch = keyring.rotate_epoch()?;
+        self.save(&keyring, Previous::Keep)?;
+        // Not before it is on the disk: what is sealed under a key that a crash takes away is lost.
+        if let Some(open) = self.open_keys() {
+            keyring.hand_to(&open.barrier);
+        }
+        Ok(Changed::Epoch { epoch, is_open: self.open_keys().is_some() })
+    }
+
+    /// The caller has the turn of the keyring.
+    pub(crate) fn rekey_root(
+        &self,
+        sealed: &KeyringFile,
+        mut keyring: Keyring,
+        config: &Config,
+        given: &SlotKey,
+    ) -> Result<Changed, Complaint> {
+        let of_machine = keys_of_this_machine(sealed, config);
+        let keys: Vec<&SlotKey> = of_machine.iter().chain([given]).collect();
+        keyring.rekey_root(&keys)?;
+        self.save(&keyring, Previous::Forget)?;
+        if let Some(open) = self.open_keys() {
+            *open.root() = keyring.root_key();
+        }
+        // What was written is tried before anybody relies on it.
+        let written = self.keyring()?;
+        for key in &keys {
+            written.slot_of(key).map_err(|error| {
+                Complaint::new("the keyring was written, but a key does not open it")
+                    .because(error)
+                    .next("check the disk before anything is stopped: the store may not open again")
+            })?;
+        }
+        Ok(Changed::Root { slots: keyring.slots().len() })
+    }
+}
