@@ -214,30 +214,31 @@ impl Core {
         };
         let outcome = Outcome::new(caller, at);
         let owner = owner_of(effects.home.account);
-        let of_owner = outcome.told_to(owner);
-        let mut events = Vec::new();
-        let mut tell = |mine: &Outcome<'_>, of_owner: &Outcome<'_>, call: &Told<'_>| {
+        let of_owner = (owner != caller.principal.account).then(|| outcome.told_to(owner));
+        let mut events = Vec::with_capacity(1);
+        let mut tell = |mine: &Outcome<'_>, of_owner: Option<&Outcome<'_>>, call: &Told<'_>| {
             // Strangers who are refused stand in their own trail only: they could fill that of anybody.
-            if of_owner.is_for_same(mine) || error.is_some() {
+            let Some(of_owner) = of_owner.filter(|_| error.is_none()) else {
                 events.push(mine.call(call, id(), None));
                 return;
-            }
+            };
             let shared = Some(id());
             events.push(mine.call(call, id(), shared));
             events.push(of_owner.call(call, id(), shared));
         };
         if let Some(own) = own {
-            tell(&outcome, &of_owner, &own);
+            tell(&outcome, of_owner.as_ref(), &own);
         }
         for call in &effects.nested {
-            let (owner_of_call, told) = (owner_of(call.account), Told::from(call));
-            match &call.by {
-                None if owner_of_call == owner => tell(&outcome, &of_owner, &told),
-                by => {
-                    let mine = Outcome::new(by.as_deref().unwrap_or(caller), at);
-                    tell(&mine, &mine.told_to(owner_of_call), &told);
-                }
+            let (place, told) = (owner_of(call.account), Told::from(call));
+            if call.by.is_none() && place == owner {
+                tell(&outcome, of_owner.as_ref(), &told);
+                continue;
             }
+            let by = call.by.as_deref().unwrap_or(caller);
+            let mine = Outcome::new(by, at);
+            let of_place = (place != by.principal.account).then(|| mine.told_to(place));
+            tell(&mine, of_place.as_ref(), &told);
         }
         for (account, event) in done {
             events.push(outcome.told_to(owner_of(*account)).service(event, id()));

@@ -129,10 +129,6 @@ impl<'a> Outcome<'a> {
         Self { caller: self.caller, recipient, time: self.time.clone(), who: OnceCell::new() }
     }
 
-    pub(crate) fn is_for_same(&self, other: &Self) -> bool {
-        self.recipient == other.recipient
-    }
-
     /// `shared` is what the events of one call have in common when two accounts have one each.
     pub(crate) fn call(&self, event: &Told<'_>, id: Uuid, shared: Option<Uuid>) -> String {
         let service = event.spec.service;

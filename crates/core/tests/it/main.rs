@@ -32,4 +32,5 @@ mod records;
 mod relays;
 mod service;
 mod tasks;
+mod there;
 mod tokens;

@@ -128,3 +128,25 @@ fn a_policy_of_more_statements_than_are_heard_allows_nothing() {
     assert!(decide(&long));
     assert!(!decide(&too_long));
 }
+
+/// A resource may have several policies, of which some are not its owner's to write.
+#[test]
+fn policies_that_are_joined_decide_as_one() {
+    let of_owner = policy(
+        Kind::Resource,
+        "default",
+        r#"{"Sid": "Never", "Effect": "Deny", "Principal": "*", "Action": "secretsmanager:DeleteSecret", "Resource": "*"}"#,
+    );
+    let of_service = policy(
+        Kind::Resource,
+        "more",
+        r#"{"Effect": "Allow", "Principal": {"AWS": "AIDAEXAMPLEEXAMPLE"}, "Action": "secretsmanager:*", "Resource": "*"}"#,
+    );
+    for order in [[&of_owner, &of_service], [&of_service, &of_owner]] {
+        let joined = Policy::joined(&order);
+        let by_resource = Policies { resource: Some(&joined), ..Policies::default() };
+        assert!(by_resource.decide(&request(ann(), "secretsmanager:GetSecretValue", SECRET)).is_allowed());
+        let denied = by_resource.decide(&request(ann(), "secretsmanager:DeleteSecret", SECRET));
+        assert!(matches!(denied, Decision::ExplicitDeny { .. }), "{denied:?}");
+    }
+}
