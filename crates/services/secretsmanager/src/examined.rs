@@ -130,7 +130,7 @@ impl Examined for NewsRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::VersionEntry;
+    use crate::{replication::PrimaryAbroad, secret::VersionEntry};
 
     fn version(id: &str, has_value: bool, labels: &[&str]) -> VersionEntry {
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
@@ -164,6 +164,36 @@ mod tests {
         assert!(whole.contradictions().is_empty());
         let regions = vec![String::from("us-east-1")];
         assert_eq!(SecretRecord { replica_regions: regions, ..whole }.contradictions().len(), 1);
+    }
+
+    #[test]
+    fn the_two_sides_of_a_link_say_the_same_as_long_as_there_is_one() {
+        fn said(of: &impl Examined) -> Vec<String> {
+            let mut said = Vec::new();
+            of.shares(&mut |shared| said.push(shared.words.join(" ")));
+            said
+        }
+        let (primary, replica) = (String::from("primary"), String::from("replica"));
+        for status in ["Pending", "InProgress", "InSync", "Failed", "Detached"] {
+            let link = LinkRecord {
+                secret_arn: primary.clone(),
+                replica_arn: replica.clone(),
+                status: status.to_owned(),
+                ..LinkRecord::default()
+            };
+            let follows = PrimaryAbroad { arn: primary.clone(), status: status.to_owned(), message: None };
+            let secret = SecretRecord {
+                arn: replica.clone(),
+                primary_abroad: Some(Box::new(follows)),
+                ..SecretRecord::default()
+            };
+            let of_replica = said(&secret);
+            if ["Pending", "Detached"].contains(&status) {
+                assert_eq!(of_replica, [] as [&str; 0], "{status}");
+            } else {
+                assert_eq!(of_replica, said(&link), "{status}");
+            }
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ mod in_trouble;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod linked;
+#[cfg(test)]
 mod made_up;
 #[cfg(test)]
 mod meanwhile;
