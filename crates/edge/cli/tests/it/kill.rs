@@ -2,7 +2,7 @@
 //!
 //! Writers and readers talk to the real program over HTTP. It is killed with SIGKILL at a moment that chance chooses, looked at
 //! while it is dead, started on the same directory, and compared with the journal of the clients. The same store is killed many
-//! times: damage that one crash hides, a later one shows.
+//! times: damage that one crash hides, a later one shows. Meanwhile somebody changes epochs, root key and seal slots.
 //!
 //! After each kill: `coffer verify` finds nothing, the audit log has exactly one event for each call that was answered, every
 //! secret is what its writer was told, and a request without an answer has happened in full or not at all. Every second store
@@ -17,6 +17,7 @@ mod full_disk;
 mod journal;
 mod load;
 mod node;
+mod smith;
 mod twin;
 
 use std::{sync::Arc, time::Duration};
@@ -32,7 +33,7 @@ pub(crate) use {
 
 const WRITERS: usize = 8;
 const READERS: usize = 4;
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 100;
 const ROUNDS_LONG: usize = 2000;
 const ROUNDS_PER_STORE: usize = 25;
 /// The kill falls within this time from the start of the load.
@@ -41,13 +42,14 @@ const LOAD_MS_MAX: usize = 500;
 const START_MS_MAX: usize = 60;
 const START_KILL_PERCENT: usize = 12;
 const TOLD_MAX: usize = 40;
+const SWEEP_PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
     let (mut dice, seed) = Dice::of_this_run();
     let rounds = if is_long_campaign() { ROUNDS_LONG } else { ROUNDS };
     let runtime = runtime();
-    let (mut told, mut decided) = (0, Decided::default());
+    let (mut told, mut decided, mut done) = (0, Decided::default(), smith::Done::default());
     for first in (0..rounds).step_by(ROUNDS_PER_STORE) {
         let mut store = Victim::new(&mut dice);
         for round in first..rounds.min(first + ROUNDS_PER_STORE) {
@@ -61,13 +63,18 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
                 );
             }
         }
+        runtime.block_on(store.wait_for_sweep());
         let log = store.ground.log();
         assert!(!log.contains("ERROR"), "COFFER_SEED={seed}: {log}");
         told += store.journal.entries().len();
+        done.epochs += store.done.epochs;
+        done.roots += store.done.roots;
+        done.slots += store.done.slots;
         decided.happened += store.decided.happened;
         decided.not_happened += store.decided.not_happened;
     }
-    eprintln!("{rounds} kills, {told} requests, of those without an answer: {decided:?}");
+    eprintln!("{rounds} kills, {told} requests, of those without an answer: {decided:?}; keys: {done:?}");
+    assert!(done.epochs > rounds / 4 && done.roots > 0 && done.slots > 0, "COFFER_SEED={seed}: {done:?}");
     // A campaign that asks for next to nothing, or never hits a commit, proves next to nothing.
     assert!(told > rounds * 30, "only {told} requests in {rounds} rounds");
     assert!(decided.happened > 0 && decided.not_happened > 0, "COFFER_SEED={seed}: {decided:?}");
@@ -105,6 +112,7 @@ struct Victim {
     writers: Vec<Writer>,
     square: Option<String>,
     decided: Decided,
+    done: smith::Done,
 }
 
 impl Victim {
@@ -120,7 +128,26 @@ impl Victim {
             writers,
             square: None,
             decided: Decided::default(),
+            done: smith::Done::default(),
         }
+    }
+
+    /// Nothing is lost by what the sweep does, and it comes to an end: of the older epochs no key is left.
+    async fn wait_for_sweep(&mut self) {
+        let node = self.ground.start();
+        let end = tokio::time::Instant::now() + SWEEP_PATIENCE;
+        loop {
+            let status = smith::status(&self.ground.path("data"));
+            assert!(status.active_epoch >= self.done.epoch, "{status:?}, and {:?}", self.done);
+            if status.older_epochs.is_empty() {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < end, "{status:?}");
+            pause(100).await;
+        }
+        drop(node.stop());
+        let (code, report, complaint) = self.ground.command(&["verify", "--json"], "data");
+        assert_eq!(code, 0, "{report} {complaint}");
     }
 
     async fn round(&mut self, round: usize, dice: &mut Dice) -> Checked {
@@ -167,8 +194,12 @@ impl Victim {
                 tokio::spawn(read(reader, dice.split(), WRITERS, square.clone()))
             })
             .collect();
+        let (data, chance) = (self.ground.path("data"), dice.split());
+        let done = self.done.clone();
+        let smith = tokio::task::spawn_blocking(move || smith::work(&data, chance, done));
         pause(dice.below(LOAD_MS_MAX)).await;
         node.kill();
+        self.done = smith.await.unwrap();
         for writer in writers {
             self.writers.push(writer.await.unwrap()?);
         }
