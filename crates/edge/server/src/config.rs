@@ -112,6 +112,10 @@ pub struct LimitsSection {
     pub connections: Option<usize>,
     /// Connections at the same time from one address. Default 512.
     pub connections_per_address: Option<usize>,
+    /// Failed authentications a second from one address; twice as many may come at once. Then every request from there is refused as
+    /// throttled, before it is looked at. Behind a proxy all clients have its address, as `X-Forwarded-For` is not believed: there the
+    /// limit belongs into the proxy, and 0 turns this one off. Default 200.
+    pub failures_per_address: Option<u32>,
     /// How long a client may take to send the head of a request. Default `"5s"`.
     pub head_timeout: Option<Span>,
     /// How long a connection may be idle. Default `"75s"`.
@@ -196,6 +200,8 @@ pub enum TlsConfig {
 pub struct Limits {
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    /// Failed authentications a second; 0 is without bound.
+    pub failures_per_address: u32,
     pub head_timeout: Duration,
     pub idle_timeout: Duration,
     pub request_timeout: Duration,
@@ -210,6 +216,7 @@ impl Default for Limits {
         Self {
             connections_max: 10_000,
             connections_per_address_max: 512,
+            failures_per_address: 200,
             head_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
@@ -448,6 +455,7 @@ fn limits(section: &LimitsSection) -> Limits {
         connections_per_address_max: section
             .connections_per_address
             .unwrap_or(plain.connections_per_address_max),
+        failures_per_address: section.failures_per_address.unwrap_or(plain.failures_per_address),
         head_timeout: span(section.head_timeout, plain.head_timeout),
         idle_timeout: span(section.idle_timeout, plain.idle_timeout),
         request_timeout: span(section.request_timeout, plain.request_timeout),

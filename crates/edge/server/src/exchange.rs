@@ -11,7 +11,8 @@
 //! the words of the protocol that the caller speaks, which [`coffer_wire::route`] tells from the head alone.
 //!
 //! Until its signature holds, a request counts against the share that strangers have of the house, in all and for each address. So
-//! whoever leaves requests unfinished turns away other strangers, and hardly ever a user.
+//! whoever leaves requests unfinished turns away other strangers, and hardly ever a user. Where a signature does not hold, the address
+//! that it came from is charged; one that fails too often is refused before anything else is done.
 //!
 //! The walk runs under a catch: one hostile request must not stop a node, so a panic is an answer, a count and a line for
 //! us. What is logged of a request is its id, its operation, its status, its duration and its key id; never a header, a
@@ -51,6 +52,7 @@ use crate::{
     health,
     limits::{
         EdgeLimits, HOST_BYTES_MAX, USER_AGENT_BYTES_MAX,
+        failures::Failures,
         seats::{Seat, Seats},
     },
     node::Node,
@@ -62,6 +64,9 @@ const TIMED_OUT: ErrorSpec = refusal("RequestTimeoutException", 408);
 const FROM_A_PAGE: ErrorSpec = refusal("AccessDeniedException", 403);
 const INTERNAL: ErrorSpec = refusal("InternalFailure", 500);
 const UNAVAILABLE: ErrorSpec = refusal("ServiceUnavailable", 503);
+/// Our choice: AWS does not say what it tells an address. Every SDK waits and tries again after this one.
+const THROTTLED: ErrorSpec = refusal("ThrottlingException", 400);
+const THROTTLED_QUERY: ErrorSpec = refusal("Throttling", 400);
 
 const fn refusal(code: &'static str, status: u16) -> ErrorSpec {
     ErrorSpec { code, status, message_member: "message" }
@@ -74,6 +79,7 @@ pub(crate) struct Edge {
     window: Window,
     limits: EdgeLimits,
     unproven: Arc<Seats>,
+    failures: Failures,
 }
 
 /// The other end of a connection.
@@ -125,7 +131,8 @@ impl Edge {
         let window = window(node.settings().signature.0);
         let limits = EdgeLimits::from(&node.settings().limits);
         let unproven = Seats::new(limits.unproven_max, limits.unproven_per_address_max);
-        Self { node, window, limits, unproven }
+        let failures = Failures::new(limits.failures_per_address);
+        Self { node, window, limits, unproven, failures }
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -152,10 +159,15 @@ impl Edge {
         let id = RequestId::random(world.entropy.as_ref());
         let in_flight = self.node.metrics().begin_request();
         let mut trace = Trace::default();
-        let unproven = self.unproven.take(peer.address).ok();
-        let answer = match unproven.filter(|_| in_flight.now() <= self.limits.in_flight_max) {
-            Some(unproven) => self.walk_caught(Visit { peer, id, unproven }, request, &mut trace).await,
-            None => busy(&request, id),
+        let answer = if self.failures.bar(peer.address, begun) {
+            self.node.metrics().throttled("failures");
+            throttled(&request, id)
+        } else {
+            let unproven = self.unproven.take(peer.address).ok();
+            match unproven.filter(|_| in_flight.now() <= self.limits.in_flight_max) {
+                Some(unproven) => self.walk_caught(Visit { peer, id, unproven }, request, &mut trace).await,
+                None => busy(&request, id),
+            }
         };
         let took = world.clock.monotonic().saturating_sub(begun);
         let status = answer.status;
@@ -236,7 +248,8 @@ impl Edge {
         trace: &mut Trace,
     ) -> Result<Response, ApiError> {
         let family = family(route.codec());
-        let refuse = |error| self.unauthenticated(family, &error);
+        let peer = visit.peer;
+        let refuse = |error| self.unauthenticated(peer, family, &error);
         let claimed = match Claimed::read(&head.signed(), self.node.mode(), family == Family::Query) {
             Ok(claimed) => claimed,
             // Whoever brings no credentials may bring a token of an identity provider. It is in the form that is sent.
@@ -246,7 +259,7 @@ impl Edge {
             Err(error) => return Err(self.after_body(&head, route, body, refuse(error)).await),
         };
         let Some(service) = route.service() else {
-            return Err(self.no_service(&head, route, body).await);
+            return Err(self.no_service(peer, &head, route, body).await);
         };
         let begun = tokio::time::Instant::now();
         let access_key_id = claimed.access_key_id().to_owned();
@@ -271,7 +284,8 @@ impl Edge {
         match route.operation(bytes.expose()) {
             Ok(operation) if Authenticated::is_by_token(operation) => {
                 let body = Parsed { route, operation, bytes: bytes.expose() };
-                let authenticated = self.by_token(&body, authenticated.region().clone()).await?;
+                let region = authenticated.region().clone();
+                let authenticated = self.by_token(peer, &body, region).await?;
                 self.perform(visit.proven(authenticated, &head), body, begun, trace).await
             }
             Ok(operation) => {
@@ -297,7 +311,8 @@ impl Edge {
         body: Incoming,
         trace: &mut Trace,
     ) -> Result<Response, ApiError> {
-        let refusal = || self.unauthenticated(Family::Query, &SignatureError::MissingCredentials);
+        let peer = visit.peer;
+        let refusal = || self.unauthenticated(peer, Family::Query, &SignatureError::MissingCredentials);
         if head.text("expect").is_some() {
             return Err(self.after_body(&head, route, body, refusal()).await);
         }
@@ -306,16 +321,21 @@ impl Edge {
         let operation =
             route.operation(bytes.expose()).ok().filter(|found| Authenticated::is_by_token(found));
         let body = Parsed { route, operation: operation.ok_or_else(refusal)?, bytes: bytes.expose() };
-        let authenticated = self.by_token(&body, self.node.settings().region.clone()).await?;
+        let authenticated = self.by_token(peer, &body, self.node.settings().region.clone()).await?;
         self.perform(visit.proven(authenticated, &head), body, begun, trace).await
     }
 
     /// Whoever the token in a form is about. What is wrong with the form itself is told first, as there may be no token in it.
-    async fn by_token(&self, body: &Parsed<'_>, region: Region) -> Result<Authenticated, ApiError> {
+    async fn by_token(
+        &self,
+        peer: &Peer,
+        body: &Parsed<'_>,
+        region: Region,
+    ) -> Result<Authenticated, ApiError> {
         let input = body.route.input(body.operation, body.bytes)?;
         let asked = input.decode::<AssumeRoleWithWebIdentityRequest>()?;
         let proven = Authenticated::by_token(&self.node, &asked, region).await;
-        proven.inspect_err(|error| self.node.metrics().signature_failed(error.code()))
+        proven.inspect_err(|error| self.failed(peer, error.code()))
     }
 
     /// Runs the operation that somebody asks for who has proven himself.
@@ -364,22 +384,23 @@ impl Edge {
     }
 
     /// A request for nobody we know. Only a form has to be read to say which operation is missing.
-    async fn no_service(&self, head: &Sized<'_>, route: &Route, body: Incoming) -> ApiError {
+    async fn no_service(&self, peer: &Peer, head: &Sized<'_>, route: &Route, body: Incoming) -> ApiError {
         if !route.is_named_by_body() {
-            let refusal = self.not_ours(route, b"");
+            let refusal = self.not_ours(peer, route, b"");
             return self.after_body(head, route, body, refusal).await;
         }
         match self.receive(route, body).await {
             Err(fault) => cut_short(fault),
-            Ok(received) => self.not_ours(route, received.bytes.expose()),
+            Ok(received) => self.not_ours(peer, route, received.bytes.expose()),
         }
     }
 
-    fn not_ours(&self, route: &Route, body: &[u8]) -> ApiError {
+    fn not_ours(&self, peer: &Peer, route: &Route, body: &[u8]) -> ApiError {
         match route.operation(body) {
             Err(error) => error,
             // The operation is ours, but the signature is for a service that is not.
             Ok(operation) => self.unauthenticated(
+                peer,
                 family(Codec::of(operation.service)),
                 &SignatureError::WrongService { expected: operation.service.name.to_owned() },
             ),
@@ -399,9 +420,15 @@ impl Edge {
         unavailable(service).because("the audit log cannot be written")
     }
 
-    fn unauthenticated(&self, family: Family, error: &SignatureError) -> ApiError {
-        let code = error.code(family);
+    /// Somebody has not proven who he is.
+    fn failed(&self, peer: &Peer, code: &'static str) {
         self.node.metrics().signature_failed(code);
+        self.failures.charge(peer.address, self.node.world().clock.monotonic());
+    }
+
+    fn unauthenticated(&self, peer: &Peer, family: Family, error: &SignatureError) -> ApiError {
+        let code = error.code(family);
+        self.failed(peer, code);
         // Where AWS's authorisation layer writes the sentence, it writes it with a capital.
         let message_member = if code == "AccessDeniedException" { "Message" } else { "message" };
         let spec = ErrorSpec { code, status: error.status(family), message_member };
@@ -450,8 +477,15 @@ fn busy(request: &Request<Incoming>, id: RequestId) -> Response {
     encode_error(codec_of(request), &error, id)
 }
 
+/// Before anything is read, and the same for everybody.
+fn throttled(request: &Request<Incoming>, id: RequestId) -> Response {
+    let codec = codec_of(request);
+    let spec = if family(codec) == Family::Json { THROTTLED } else { THROTTLED_QUERY };
+    encode_error(codec, &ApiError::new(spec, "Rate exceeded"), id)
+}
+
 fn codec_of(request: &Request<Incoming>) -> Codec {
-    // A guess without the whole head, for the two answers that are given without a walk.
+    // A guess without the whole head, for the answers that are given without a walk.
     if request.headers().contains_key("x-amz-target") {
         Codec::Json
     } else {

@@ -3,6 +3,7 @@
 //! Everything that can grow has a number next to its reason. What an operator may want to change is in
 //! [`Limits`]; the constants are properties of the protocols and of our own memory.
 
+pub(crate) mod failures;
 pub(crate) mod seats;
 
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub(crate) struct EdgeLimits {
     pub(crate) in_flight_max: usize,
     pub(crate) unproven_max: usize,
     pub(crate) unproven_per_address_max: usize,
+    /// A second; 0 is without bound.
+    pub(crate) failures_per_address: u32,
     pub(crate) handshake: Duration,
     /// From the first byte of a head to its last; a new connection has as long to send that first byte.
     pub(crate) header: Duration,
@@ -77,6 +80,7 @@ impl From<&Limits> for EdgeLimits {
             in_flight_max: IN_FLIGHT_MAX,
             unproven_max: UNPROVEN_MAX,
             unproven_per_address_max: UNPROVEN_PER_ADDRESS_MAX,
+            failures_per_address: configured.failures_per_address,
             handshake: HANDSHAKE.min(configured.request_timeout),
             header: configured.head_timeout,
             idle: configured.idle_timeout,

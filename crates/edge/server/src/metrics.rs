@@ -128,6 +128,7 @@ pub struct Metrics {
     connections: Gauge<i64, AtomicI64>,
     connections_refused: Family<OfReason, Counter>,
     signature_failures: Family<OfCode, Counter>,
+    throttled: Family<OfReason, Counter>,
     audit_failures: Counter,
     panics: Counter,
     commit_groups: Counter,
@@ -163,6 +164,7 @@ impl Default for Metrics {
             connections: Gauge::default(),
             connections_refused: Family::default(),
             signature_failures: Family::default(),
+            throttled: Family::default(),
             audit_failures: Counter::default(),
             panics: Counter::default(),
             commit_groups: Counter::default(),
@@ -199,6 +201,7 @@ impl Metrics {
             "Requests that were not authenticated",
             self.signature_failures.clone(),
         );
+        to.register("throttled", "Requests refused as too many", self.throttled.clone());
         to.register(
             "audit_append_failures",
             "Answers withheld for lack of an audit record",
@@ -233,6 +236,10 @@ impl Metrics {
 
     pub(crate) fn signature_failed(&self, code: &'static str) {
         self.signature_failures.get_or_create(&OfCode { code }).inc();
+    }
+
+    pub(crate) fn throttled(&self, reason: &'static str) {
+        self.throttled.get_or_create(&OfReason { reason }).inc();
     }
 
     pub(crate) fn connection_refused(&self, reason: &'static str) {
@@ -327,6 +334,7 @@ mod tests {
         metrics.answered(None, 404, Duration::from_millis(3));
         metrics.signature_failed("InvalidSignatureException");
         metrics.connection_refused("address");
+        metrics.throttled("failures");
         let request = metrics.begin_request();
         assert_eq!(request.now(), 1);
         let volume = Volume { free_bytes: Some(5), audit_bytes: Some(7) };
@@ -339,6 +347,7 @@ mod tests {
             "coffer_connections 0",
             "coffer_connections_refused_total{reason=\"address\"} 1",
             "coffer_signature_failures_total{code=\"InvalidSignatureException\"} 1",
+            "coffer_throttled_total{reason=\"failures\"} 1",
             "coffer_audit_append_failures_total 0",
             "coffer_panics_total 0",
             "coffer_commit_groups_total 0",
@@ -371,6 +380,7 @@ mod tests {
         metrics.answered(None, 404, Duration::ZERO);
         metrics.signature_failed("code");
         metrics.connection_refused("reason");
+        metrics.throttled("reason");
         let volume = Volume { free_bytes: Some(0), audit_bytes: Some(0) };
         let page = metrics.render(&Now { volume, ..Now::default() });
         let kinds = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));

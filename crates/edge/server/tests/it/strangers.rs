@@ -14,7 +14,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::house::{FORM, House, WHO_AM_I};
+use coffer_server::config::Limits;
+
+use crate::{
+    browser_of_bytes::Answer,
+    house::{FORM, House, Plan, WHO_AM_I},
+};
 
 /// As many as one address may have without proof.
 const SHARE: usize = 512;
@@ -153,4 +158,45 @@ async fn requests_without_proof_have_a_share_of_their_own_for_each_address() {
     // What is over is forgotten.
     let mut again = connect::<Full<Bytes>>(&house, [127, 0, 0, 2]).await;
     assert_eq!(again.send_request(signed(&house)).await.unwrap().status(), 200);
+}
+
+/// Fails until whoever asks rightly is refused as well. A charge is paid off in a second, so a slow machine needs some more.
+async fn fail_until_throttled(house: &House) -> Answer {
+    let (mut wrong, right) = (house.json("ListSecrets", "{}"), house.json("ListSecrets", "{}"));
+    wrong.secret.push('x');
+    for _ in 0..100 {
+        house.ask(&wrong).await;
+        let answer = house.ask(&right).await;
+        if answer.status != 200 {
+            return answer;
+        }
+    }
+    panic!("an address may fail as often as it likes");
+}
+
+#[tokio::test]
+async fn an_address_that_fails_too_often_is_throttled_and_no_other_is() {
+    let limits = Limits { failures_per_address: 1, ..Limits::default() };
+    let house = House::with(Plan { limits, ..Plan::default() }).await;
+    let throttled = fail_until_throttled(&house).await;
+    assert_eq!((throttled.status, throttled.code()), (400, "ThrottlingException"));
+    assert!(throttled.body.contains("Rate exceeded"), "{}", throttled.body);
+    // Only Linux answers to all of 127/8.
+    #[cfg(target_os = "linux")]
+    {
+        let mut other = connect::<Full<Bytes>>(&house, [127, 0, 0, 2]).await;
+        assert_eq!(other.send_request(signed(&house)).await.unwrap().status(), 200);
+    }
+    // A form is told so in its own words.
+    let mut told = None;
+    for _ in 0..100 {
+        let mut wrong = house.form(WHO_AM_I);
+        wrong.secret.push('x');
+        told = Some(house.ask(&wrong).await).filter(|answer| answer.code() != "SignatureDoesNotMatch");
+        if told.is_some() {
+            break;
+        }
+    }
+    let told = told.expect("throttled at last");
+    assert_eq!((told.status, told.code()), (400, "Throttling"));
 }
