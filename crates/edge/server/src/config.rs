@@ -21,6 +21,7 @@ use serde::Deserialize;
 
 use crate::{
     complaint::Complaint,
+    limits::rates,
     oidc::{self, KeySource},
     units::{Size, Span},
 };
@@ -116,6 +117,16 @@ pub struct LimitsSection {
     /// throttled, before it is looked at. Behind a proxy all clients have its address, as `X-Forwarded-For` is not believed: there the
     /// limit belongs into the proxy, and 0 turns this one off. Default 200.
     pub failures_per_address: Option<u32>,
+    /// How often operations may be called: `"fair"` sets no rates, `"aws"` those of AWS, `"custom"` those of `rates` and
+    /// `principal_rates`. Twice as many calls may come at once, and what is more is refused as throttled. See
+    /// [limits](limits.md). Default: fair.
+    pub profile: ProfileName,
+    /// Calls a second of one account in one region, for the profile `custom`. Write it as `[limits.rates]`, and in it lines such as
+    /// `"secretsmanager:GetSecretValue" = 500`, or `"kms:*" = 100` for all operations of a service together that have no line of
+    /// their own.
+    pub rates: BTreeMap<String, u32>,
+    /// The same for one principal: a user, all sessions of a role together, or the root of an account, whatever the region.
+    pub principal_rates: BTreeMap<String, u32>,
     /// How long a client may take to send the head of a request. Default `"5s"`.
     pub head_timeout: Option<Span>,
     /// How long a connection may be idle. Default `"75s"`.
@@ -129,6 +140,15 @@ pub struct LimitsSection {
     pub drain_wait: Option<Span>,
     /// How long requests that have begun may take to finish when the server stops. Default `"30s"`.
     pub drain_timeout: Option<Span>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProfileName {
+    #[default]
+    Fair,
+    Aws,
+    Custom,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -195,6 +215,19 @@ pub enum TlsConfig {
     Automatic { directory: PathBuf, names: Vec<String> },
 }
 
+/// How often operations may be called.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Profile {
+    #[default]
+    Fair,
+    Aws,
+    /// Calls a second, by operation.
+    Custom {
+        accounts: BTreeMap<String, u32>,
+        principals: BTreeMap<String, u32>,
+    },
+}
+
 /// Bounds of the HTTP path that an operator may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -202,6 +235,7 @@ pub struct Limits {
     pub connections_per_address_max: usize,
     /// Failed authentications a second; 0 is without bound.
     pub failures_per_address: u32,
+    pub profile: Profile,
     pub head_timeout: Duration,
     pub idle_timeout: Duration,
     pub request_timeout: Duration,
@@ -217,6 +251,7 @@ impl Default for Limits {
             connections_max: 10_000,
             connections_per_address_max: 512,
             failures_per_address: 200,
+            profile: Profile::Fair,
             head_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
@@ -320,7 +355,7 @@ impl Config {
             region,
             tls,
             log: Log { format: file.log.format, level: file.log.level },
-            limits: limits(&file.limits),
+            limits: limits(file.limits)?,
             signature: file.signature.window.map_or_else(Window::default, |Span(window)| Window(window)),
             free_floor_bytes: file.store.free_space.map_or(FREE_FLOOR_BYTES, |Size(bytes)| bytes),
             audit: Retention {
@@ -447,22 +482,51 @@ fn key_sources(section: &OidcSection) -> Result<BTreeMap<String, KeySource>, Com
     Ok(sources)
 }
 
-fn limits(section: &LimitsSection) -> Limits {
+fn profile(section: &mut LimitsSection) -> Result<Profile, Complaint> {
+    let rates = section.rates.iter().chain(&section.principal_rates);
+    for (key, per_second) in rates {
+        let refused = |reason: &str| {
+            Complaint::new(format!("the rate of `{key}` in the configuration cannot be used")).because(reason)
+        };
+        if rates::named_by(key).is_empty() {
+            return Err(refused("it is no operation that is served")
+                .next("write it as \"secretsmanager:GetSecretValue\" or \"kms:*\""));
+        }
+        if *per_second == 0 {
+            return Err(refused("it would let nothing in").next("deny the operation in a policy instead"));
+        }
+    }
+    let (accounts, principals) =
+        (std::mem::take(&mut section.rates), std::mem::take(&mut section.principal_rates));
+    match section.profile {
+        ProfileName::Custom => Ok(Profile::Custom { accounts, principals }),
+        _ if !accounts.is_empty() || !principals.is_empty() => {
+            Err(Complaint::new("rates of one's own belong to the profile `custom`")
+                .next("set `limits.profile = \"custom\"`, or leave the rates out"))
+        }
+        ProfileName::Fair => Ok(Profile::Fair),
+        ProfileName::Aws => Ok(Profile::Aws),
+    }
+}
+
+fn limits(mut section: LimitsSection) -> Result<Limits, Complaint> {
+    let profile = profile(&mut section)?;
     let plain = Limits::default();
     let span = |given: Option<Span>, otherwise| given.map_or(otherwise, |Span(span)| span);
-    Limits {
+    Ok(Limits {
         connections_max: section.connections.unwrap_or(plain.connections_max),
         connections_per_address_max: section
             .connections_per_address
             .unwrap_or(plain.connections_per_address_max),
         failures_per_address: section.failures_per_address.unwrap_or(plain.failures_per_address),
+        profile,
         head_timeout: span(section.head_timeout, plain.head_timeout),
         idle_timeout: span(section.idle_timeout, plain.idle_timeout),
         request_timeout: span(section.request_timeout, plain.request_timeout),
         body_bytes_max: section.body.map_or(plain.body_bytes_max, |Size(bytes)| bytes),
         drain_wait: span(section.drain_wait, plain.drain_wait),
         drain_timeout: span(section.drain_timeout, plain.drain_timeout),
-    }
+    })
 }
 
 /// Where the files of a user lie.
@@ -556,6 +620,9 @@ mod tests {
         assert_eq!((config.listen.port(), config.data_dir.as_path()), (1, Path::new("/from/flag")));
         assert_eq!(config.signature, Window(Duration::from_secs(300)));
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(120));
+        let config = merged("[limits]\nprofile = 'custom'\nrates = { 'kms:*' = 5 }", &flags).unwrap();
+        let accounts = BTreeMap::from([(String::from("kms:*"), 5)]);
+        assert_eq!(config.limits.profile, Profile::Custom { accounts, principals: BTreeMap::new() });
         let config = merged("[audit]\nkeep_for = '90d'\nkeep_size = '1 GiB'", &flags).unwrap();
         let days = Duration::from_secs(90 * 86_400);
         assert_eq!(config.audit, Retention { age_max: days, bytes_max: 1 << 30 });
@@ -569,6 +636,10 @@ mod tests {
             ("[limits]\nhead_timeout = 5", "expected a string"),
             ("[audit]\nkeep_for = 400", "expected a string"),
             ("[limits]\nhead_timeout = '5 seconds'", "such as \"30s\""),
+            ("[limits]\nprofile = 'fast'", "unknown variant `fast`"),
+            ("[limits.rates]\n'kms:Decrypt' = 5", "belong to the profile `custom`"),
+            ("[limits]\nprofile = 'custom'\nrates = { 'kms:Fly' = 5 }", "no operation that is served"),
+            ("[limits]\nprofile = 'custom'\nprincipal_rates = { 'kms:*' = 0 }", "would let nothing in"),
             ("account = '12'", "12 digits"),
             ("region = 'mars'", "eu-west-1"),
             ("[log]\nlevel = 'chatty'", "unknown variant `chatty`"),

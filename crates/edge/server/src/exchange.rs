@@ -12,7 +12,8 @@
 //!
 //! Until its signature holds, a request counts against the share that strangers have of the house, in all and for each address. So
 //! whoever leaves requests unfinished turns away other strangers, and hardly ever a user. Where a signature does not hold, the address
-//! that it came from is charged; one that fails too often is refused before anything else is done.
+//! that it came from is charged; one that fails too often is refused before anything else is done. Where it holds, the caller is
+//! charged, if his operation has a rate.
 //!
 //! The walk runs under a catch: one hostile request must not stop a node, so a panic is an answer, a count and a line for
 //! us. What is logged of a request is its id, its operation, its status, its duration and its key id; never a header, a
@@ -53,6 +54,7 @@ use crate::{
     limits::{
         EdgeLimits, HOST_BYTES_MAX, USER_AGENT_BYTES_MAX,
         failures::Failures,
+        rates::{self, Rates},
         seats::{Seat, Seats},
     },
     node::Node,
@@ -80,6 +82,7 @@ pub(crate) struct Edge {
     limits: EdgeLimits,
     unproven: Arc<Seats>,
     failures: Failures,
+    rates: Rates,
 }
 
 /// The other end of a connection.
@@ -132,7 +135,8 @@ impl Edge {
         let limits = EdgeLimits::from(&node.settings().limits);
         let unproven = Seats::new(limits.unproven_max, limits.unproven_per_address_max);
         let failures = Failures::new(limits.failures_per_address);
-        Self { node, window, limits, unproven, failures }
+        let rates = Rates::new(&node.settings().limits.profile);
+        Self { node, window, limits, unproven, failures, rates }
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -350,6 +354,12 @@ impl Edge {
         let service = operation.service;
         trace.operation = Some(operation);
         let core = self.node.core().ok_or_else(|| closed(service))?;
+        if let Err(excess) = self.rates.charge(&caller, operation, self.node.world().clock.monotonic()) {
+            self.node.metrics().throttled(excess.word());
+            let refusal = ApiError::new(service.codes.throttling, rates::sentence(service));
+            let recorded = core.record_refusal(&caller, service, Some(operation.name), &refusal).await;
+            return Err(recorded.map_or_else(|| self.unrecorded(service), |_| refusal));
+        }
         let deadline = begun + self.limits.request;
         let answer = tokio::time::timeout_at(deadline, core.call(&caller, operation, &body)).await;
         let answer = answer.map_err(|_| unavailable(service).because("it took longer than a request may"))?;

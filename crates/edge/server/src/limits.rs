@@ -3,7 +3,9 @@
 //! Everything that can grow has a number next to its reason. What an operator may want to change is in
 //! [`Limits`]; the constants are properties of the protocols and of our own memory.
 
+mod debts;
 pub(crate) mod failures;
+pub(crate) mod rates;
 pub(crate) mod seats;
 
 use std::time::Duration;

@@ -17,6 +17,7 @@ mod emptying;
 mod house;
 mod identity;
 mod pages;
+mod rates;
 mod sealing;
 mod signatures;
 mod strangers;
