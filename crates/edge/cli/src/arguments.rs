@@ -430,6 +430,16 @@ pub(crate) enum KeyCommand {
         #[command(subcommand)]
         command: SlotCommand,
     },
+    /// A passphrase that opens the store
+    Passphrase {
+        #[command(subcommand)]
+        command: PassphraseCommand,
+    },
+    /// The key that systemd gives to the service
+    Credential {
+        #[command(subcommand)]
+        command: CredentialCommand,
+    },
     /// Show under which keys the records of a running server are
     Status(KeyStatus),
     /// Seal what is written from now on under a new key, and everything else again in the background
@@ -488,6 +498,42 @@ pub(crate) struct CreateKeyfile {
     /// Also take away the slot of a keyfile that still opens the store
     #[arg(long)]
     pub replace: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PassphraseCommand {
+    /// Make a seal slot for a passphrase, which is asked for twice
+    Create(CreatePassphrase),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = GIVE_A_KEY)]
+pub(crate) struct CreatePassphrase {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// A file with the new passphrase, instead of asking for it; `-` is the standard input
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CredentialCommand {
+    /// Make a key and its seal slot, in a file for `systemd-creds encrypt --name=coffer.keyfile`
+    Create(CreateCredential),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = GIVE_A_KEY)]
+pub(crate) struct CreateCredential {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// Where the key goes; a file is never overwritten
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,15 +17,18 @@ use coffer_server::{
     config::Config,
     control::{self, Reply, Request, Typed},
     data_dir::{self, DataDir},
-    slots::{self, Change, Changed},
+    slots::{self, Change, Changed, Wanted},
 };
 use coffer_types::Secret;
 use serde::Serialize;
 
 use crate::{
     Exit,
-    arguments::{ChangeKeys, CreateKeyfile, CreateShares, KeyFiles, KeyStatus, ListSlots, Place, RemoveSlot},
-    ask::Given,
+    arguments::{
+        ChangeKeys, CreateCredential, CreateKeyfile, CreatePassphrase, CreateShares, KeyFiles, KeyStatus,
+        ListSlots, Place, RemoveSlot,
+    },
+    ask::{Given, new_passphrase_typed, passphrase_from},
     configuration,
     print::{remark, say, table},
     seal::{incomplete, unexpected},
@@ -91,6 +94,44 @@ pub(crate) fn remove(arguments: &RemoveSlot) -> Result<Exit, Complaint> {
             say(&format!(
                 "The {kind} slot {slot} is gone: what opened it opens only older copies of the keyring."
             ));
+            Ok(Exit::Done)
+        }
+        Outcome::Incomplete(exit) => Ok(exit),
+        Outcome::Changed(_) => Err(unexpected()),
+    }
+}
+
+pub(crate) fn create_passphrase(arguments: &CreatePassphrase) -> Result<Exit, Complaint> {
+    let store = Target::of(&arguments.place, &arguments.key)?;
+    let passphrase = match &arguments.new_passphrase_file {
+        Some(path) => passphrase_from(path)?,
+        None => new_passphrase_typed()?,
+    };
+    let wanted = Wanted { change: Change::Passphrase, passphrase: Some(passphrase) };
+    let exit = added(store.change_to(&wanted)?)?;
+    remark(
+        "A server does not ask for it at its start: it waits, sealed, for coffer unseal --passphrase, unless it finds another key.",
+    );
+    Ok(exit)
+}
+
+pub(crate) fn create_credential(arguments: &CreateCredential) -> Result<Exit, Complaint> {
+    let store = Target::of(&arguments.place, &arguments.key)?;
+    let path = std::path::absolute(&arguments.out).map_err(|error| {
+        Complaint::new("the place of the new key is unclear").because(error).next("give its full path")
+    })?;
+    let exit = added(store.change(&Change::Credential { path: path.clone() })?)?;
+    let path = coffer_server::shell::quoted(&path);
+    say(&format!(
+        "  next           systemd-creds encrypt --name=coffer.keyfile {path} {path}.cred && shred -u {path}"
+    ));
+    Ok(exit)
+}
+
+fn added(outcome: Outcome) -> Result<Exit, Complaint> {
+    match outcome {
+        Outcome::Changed(Changed::Added { slot, kind }) => {
+            say(&format!("The {kind} slot {slot} opens the store too"));
             Ok(Exit::Done)
         }
         Outcome::Incomplete(exit) => Ok(exit),
@@ -224,7 +265,13 @@ impl<'c> Target<'c> {
     }
 
     fn change(&self, change: &Change) -> Result<Outcome, Complaint> {
-        let request = self.given.put_into(Request::change(change.clone()));
+        self.change_to(&change.clone().into())
+    }
+
+    fn change_to(&self, wanted: &Wanted) -> Result<Outcome, Complaint> {
+        let request = self.given.put_into(Request::change(wanted.change.clone()));
+        let copy = |text: &Secret<String>| Typed(Secret::new(text.expose().clone()));
+        let request = Request { new_passphrase: wanted.passphrase.as_ref().map(copy), ..request };
         match control::ask(&self.directory, &request)? {
             Some(Reply::Changed(changed)) => Ok(Outcome::Changed(changed)),
             Some(Reply::Progress { given, needed }) => {
@@ -233,7 +280,7 @@ impl<'c> Target<'c> {
             Some(_) => Err(unexpected()),
             None => {
                 let key = self.given.key(&self.directory)?;
-                slots::change_offline(&self.config, self.directory.clone(), key, change).map(Outcome::Changed)
+                slots::change_offline(&self.config, self.directory.clone(), key, wanted).map(Outcome::Changed)
             }
         }
     }

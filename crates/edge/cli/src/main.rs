@@ -32,8 +32,9 @@ use coffer_sys::WipingAllocator;
 use mimalloc::MiMalloc;
 
 use crate::arguments::{
-    AccountCommand, AdminCommand, AdminKeyCommand, Arguments, AuditCommand, Command, KeyCommand,
-    KeyfileCommand, ProfileCommand, SecretPolicyCommand, SharesCommand, SlotCommand,
+    AccountCommand, AdminCommand, AdminKeyCommand, Arguments, AuditCommand, Command, CredentialCommand,
+    KeyCommand, KeyfileCommand, PassphraseCommand, ProfileCommand, SecretPolicyCommand, SharesCommand,
+    SlotCommand,
 };
 
 #[global_allocator]
@@ -95,6 +96,12 @@ fn main() -> ExitCode {
             KeyCommand::Keyfile { command: KeyfileCommand::Create(create) } => keys::create_keyfile(&create),
             KeyCommand::Slot { command: SlotCommand::List(list) } => keys::list(&list),
             KeyCommand::Slot { command: SlotCommand::Remove(remove) } => keys::remove(&remove),
+            KeyCommand::Passphrase { command: PassphraseCommand::Create(create) } => {
+                keys::create_passphrase(&create)
+            }
+            KeyCommand::Credential { command: CredentialCommand::Create(create) } => {
+                keys::create_credential(&create)
+            }
             KeyCommand::Status(status) => keys::status(&status),
             KeyCommand::RotateEpoch(change) => keys::rotate_epoch(&change),
             KeyCommand::RekeyRoot(change) => keys::rekey_root(&change),

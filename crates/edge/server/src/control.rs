@@ -75,6 +75,9 @@ pub struct Request {
     pub shares: Vec<Typed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
+    /// The passphrase that a new slot is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_passphrase: Option<Typed>,
     /// The account that is meant, the first if there is none; or the id that a new one shall have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -96,6 +99,7 @@ impl Request {
             passphrase: None,
             shares: Vec::new(),
             change: None,
+            new_passphrase: None,
             account: None,
             name: None,
             secret: None,

@@ -56,7 +56,7 @@ pub const LOCAL: &str = "coffer.local";
 /// In memory the oldest segment goes as a whole, so segments are small.
 const DEV_SEGMENT_BYTES: u64 = 1 << 20;
 /// What a guess at the passphrase costs on this machine, and what opening the store with it does.
-const PASSPHRASE_TIME: Duration = Duration::from_secs(1);
+pub(crate) const PASSPHRASE_TIME: Duration = Duration::from_secs(1);
 
 /// Everything we serve.
 pub fn registry() -> Registry {

@@ -23,6 +23,7 @@ use coffer_barrier::{
     Keyring, KeyringFile, NewSlot, Previous, RecoveryShare, SlotId, SlotInfo, SlotKey, SlotKind, keyfile,
 };
 use coffer_core::World;
+use coffer_crypto::PassphraseCost;
 use coffer_sys::effective_uid;
 use coffer_types::Secret;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ use crate::{
     durable::{self, parent},
     lifecycle::runtime,
     machine_key::key_on_this_machine,
-    open::{Store, local_caller, record_local},
+    open::{PASSPHRASE_TIME, Store, local_caller, record_local},
     world,
 };
 
@@ -57,6 +58,10 @@ pub enum Change {
         /// Whether a keyfile that still opens the store loses its slot as well.
         replace: bool,
     },
+    /// A passphrase and its slot. It comes beside the change, because it is a secret.
+    Passphrase,
+    /// A key for systemd, in a file for `systemd-creds encrypt`, and its slot.
+    Credential { path: PathBuf },
     /// A new key seals what is written from now on, and everything else is sealed again.
     Epoch,
     /// Another root key, in every slot.
@@ -71,6 +76,8 @@ impl Change {
         match self {
             Self::Shares { .. } => "CreateRecoveryShares",
             Self::Keyfile { .. } => "CreateKeyfile",
+            Self::Passphrase => "CreatePassphrase",
+            Self::Credential { .. } => "CreateCredential",
             Self::Epoch => "RotateEpoch",
             Self::Root => "RekeyRoot",
             Self::Remove { .. } => "RemoveSealSlot",
@@ -88,9 +95,23 @@ impl Change {
                     path.as_ref().map_or_else(|| String::from("default"), |path| path.display().to_string());
                 vec![("keyfile", path), ("replace", replace.to_string())]
             }
-            Self::Epoch | Self::Root => Vec::new(),
+            Self::Passphrase | Self::Epoch | Self::Root => Vec::new(),
+            Self::Credential { path } => vec![("credential", path.display().to_string())],
             Self::Remove { slot } => vec![("slot", slot.clone())],
         }
+    }
+}
+
+/// A change, and the passphrase that a new slot is for.
+#[derive(Debug)]
+pub struct Wanted {
+    pub change: Change,
+    pub passphrase: Option<Secret<String>>,
+}
+
+impl From<Change> for Wanted {
+    fn from(change: Change) -> Self {
+        Self { change, passphrase: None }
     }
 }
 
@@ -110,6 +131,11 @@ pub enum Changed {
         removed: Vec<String>,
         /// The keyfile of the configuration, which still opens the store.
         kept: Option<PathBuf>,
+    },
+    /// One more slot, and nothing to show.
+    Added {
+        slot: String,
+        kind: String,
     },
     Epoch {
         /// The one that is active now.
@@ -134,12 +160,14 @@ impl Store {
         config: &Config,
         world: &World,
         key: &SlotKey,
-        change: &Change,
+        Wanted { change, passphrase }: &Wanted,
     ) -> Result<Changed, Complaint> {
         let _turn = self.keyring_turn.lock().unwrap_or_else(PoisonError::into_inner);
         let sealed = self.keyring()?;
         let keyring = sealed.unseal(key, Arc::clone(&world.entropy))?;
         match change {
+            Change::Passphrase => self.add_passphrase(keyring, world, passphrase.as_ref()),
+            Change::Credential { path } => self.add_credential(keyring, world, path),
             Change::Epoch => self.rotate_epoch(keyring),
             Change::Root => self.rekey_root(&sealed, keyring, config, key),
             Change::Shares { threshold, shares } => self.add_recovery(keyring, world, *threshold, *shares),
@@ -239,6 +267,40 @@ impl Store {
         })
     }
 
+    fn add_passphrase(
+        &self,
+        mut keyring: Keyring,
+        world: &World,
+        passphrase: Option<&Secret<String>>,
+    ) -> Result<Changed, Complaint> {
+        let passphrase = passphrase.filter(|passphrase| !passphrase.expose().is_empty());
+        let Some(passphrase) = passphrase else {
+            return Err(Complaint::new("no passphrase was given").next("one that nobody guesses"));
+        };
+        let cost = PassphraseCost::calibrated(world.clock.as_ref(), PASSPHRASE_TIME);
+        let slot = keyring.add_slot(NewSlot::Passphrase { passphrase, cost })?;
+        self.save(&keyring, Previous::Keep)?;
+        Ok(Changed::Added { slot: slot.to_string(), kind: SlotKind::Passphrase.to_string() })
+    }
+
+    /// The slot first, as for a keyfile: a file that opens nothing would be relied on.
+    fn add_credential(&self, mut keyring: Keyring, world: &World, path: &Path) -> Result<Changed, Complaint> {
+        ensure_apart(path, self.directory().path())?;
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(Complaint::new(format!("{} is there already", path.display()))
+                .because("a key is never overwritten: it may be the only one of a store")
+                .next("give another place with --out, or move the file away"));
+        }
+        let new = keyfile::random(world.entropy.as_ref());
+        let slot = keyring.add_slot(NewSlot::Systemd(&new))?;
+        self.save(&keyring, Previous::Keep)?;
+        if let Err(complaint) = write_keyfile(path, &new) {
+            drop(keyring.remove_slot(slot).map(|()| self.save(&keyring, Previous::Forget)));
+            return Err(complaint);
+        }
+        Ok(Changed::Added { slot: slot.to_string(), kind: SlotKind::Systemd.to_string() })
+    }
+
     fn remove(&self, mut keyring: Keyring, named: &str) -> Result<Changed, Complaint> {
         let slots = keyring.slots();
         let mut found = slots.iter().filter(|info| info.id.to_string() == named);
@@ -260,7 +322,7 @@ pub fn change_offline(
     config: &Config,
     directory: DataDir,
     key: Option<SlotKey>,
-    change: &Change,
+    wanted: &Wanted,
 ) -> Result<Changed, Complaint> {
     directory.ensure_free()?;
     let sealed = KeyringFile::read(&directory.keyring())?;
@@ -274,7 +336,8 @@ pub fn change_offline(
     runtime()?.block_on(async {
         let core = store.open_core(&world, &key)?;
         let caller = local_caller(&world, account, config.region.clone());
-        let recorded = record_local(&core, &caller, change.event(), effective_uid(), change.details()).await;
+        let (name, details) = (wanted.change.event(), wanted.change.details());
+        let recorded = record_local(&core, &caller, name, effective_uid(), details).await;
         let closed = core.shut_down().map_err(|error| {
             Complaint::new("the audit log could not be synced")
                 .because(error)
@@ -282,7 +345,7 @@ pub fn change_offline(
         });
         recorded.and(closed)
     })?;
-    store.change_slots(config, &world, &key, change)
+    store.change_slots(config, &world, &key, wanted)
 }
 
 /// The key of this machine, or how to give another.
@@ -382,7 +445,7 @@ mod tests {
         }
 
         fn change(&self, key: &SlotKey, change: &Change) -> Result<Changed, Complaint> {
-            self.store.change_slots(&self.config, &self.world, key, change)
+            self.store.change_slots(&self.config, &self.world, key, &change.clone().into())
         }
 
         fn shares(&self) -> Vec<Typed> {

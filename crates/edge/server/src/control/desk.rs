@@ -39,7 +39,7 @@ use crate::{
     node::{Node, Sealed},
     open::{Store, local_caller, record_local},
     secret_policy::{self, SecretAsked},
-    slots::{Change, Changed, key_to_change_with},
+    slots::{Change, Changed, Wanted, key_to_change_with},
 };
 
 /// A passphrase is far below this, and so are the shares of any quorum that people can bring together.
@@ -374,14 +374,16 @@ impl Desk {
                 .because("a change of its seal slots has to be put on record")
                 .next("coffer unseal"));
         }
+        let passphrase = request.new_passphrase.take().map(|Typed(passphrase)| passphrase);
         let purpose = Purpose::Change(change.clone());
         let Some(key) = self.key(request, purpose)? else { return Ok(self.progress()) };
         let (name, details) = (change.event(), change.details());
         self.record(name, uid, details.clone()).await?;
         let (store, config, world) =
             (Arc::clone(&self.store), self.config.clone(), self.node.world().clone());
+        let wanted = Wanted { change, passphrase };
         let changing =
-            tokio::task::spawn_blocking(move || store.change_slots(&config, &world, &key, &change)).await;
+            tokio::task::spawn_blocking(move || store.change_slots(&config, &world, &key, &wanted)).await;
         let changed = changing
             .map_err(|error| Complaint::new("the seal slots could not be changed").because(error))
             .flatten();
