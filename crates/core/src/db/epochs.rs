@@ -146,3 +146,33 @@ pub(super) fn was_sealed_again(db: &Db, value: &Bytes) -> bool {
     let is_gone = |epoch: u32| !db.barrier.older_epochs().contains(&epoch);
     epoch_of(value).is_some_and(|epoch| epoch < db.barrier.active_epoch() && is_gone(epoch))
 }
+
+#[cfg(test)]
+mod tests {
+    use coffer_barrier::{Keyring, NewSlot};
+    use coffer_crypto::SystemEntropy;
+    use coffer_store::MemoryEngine;
+    use coffer_types::Secret;
+
+    use super::*;
+
+    #[test]
+    fn what_was_sealed_before_a_rotation_is_waited_for() {
+        let entropy = || Arc::new(SystemEntropy);
+        let mut keyring = Keyring::create(NewSlot::Keyfile(&Secret::new([1; 32])), entropy());
+        let barrier = Arc::new(keyring.barrier());
+        let db = Db::new(Arc::new(MemoryEngine::new()), Arc::clone(&barrier), entropy()).unwrap();
+        let begun = db.begin_sealing();
+        assert!(db.is_settled(1), "it is under the active epoch");
+        keyring.rotate_epoch().unwrap();
+        keyring.hand_to(&barrier);
+        let newer = db.begin_sealing();
+        // Whoever submitted it holds it too, and the last one ends it.
+        let submitted = Arc::clone(&begun);
+        drop(begun);
+        assert!(!db.is_settled(2));
+        drop(submitted);
+        assert!(db.is_settled(2));
+        drop(newer);
+    }
+}
