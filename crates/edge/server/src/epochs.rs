@@ -55,8 +55,7 @@ impl OpenKeys {
         for epoch in epochs {
             keyring.retire_epoch(*epoch);
         }
-        // The file before would still have the keys.
-        keyring.save(&self.path, Previous::Forget)?;
+        keyring.save(&self.path, Previous::Replace)?;
         keyring.hand_to(&self.barrier);
         Ok(())
     }
@@ -83,7 +82,8 @@ impl Store {
     /// The caller has the turn of the keyring.
     pub(crate) fn rotate_epoch(&self, mut keyring: Keyring) -> Result<Changed, Complaint> {
         let epoch = keyring.rotate_epoch()?;
-        self.save(&keyring, Previous::Keep)?;
+        // The version before lacks this epoch: whoever put it back would read nothing that was written since.
+        self.save(&keyring, Previous::Replace)?;
         // Not before it is on the disk: what is sealed under a key that a crash takes away is lost.
         if let Some(open) = self.open_keys() {
             keyring.hand_to(&open.barrier);
@@ -102,7 +102,7 @@ impl Store {
         let of_machine = keys_of_this_machine(sealed, config);
         let keys: Vec<&SlotKey> = of_machine.iter().chain([given]).collect();
         keyring.rekey_root(&keys)?;
-        self.save(&keyring, Previous::Forget)?;
+        self.save(&keyring, Previous::Replace)?;
         if let Some(open) = self.open_keys() {
             *open.root() = keyring.root_key();
         }

@@ -23,6 +23,8 @@ pub enum Previous {
     Keep,
     /// No older version stays, because it would open with a key that was just taken away.
     Forget,
+    /// The older version becomes the new one too: it lacks a key that the store needs from now on, or has one that it must not have.
+    Replace,
 }
 
 /// Replaces the file at `path`, or makes it.
@@ -33,6 +35,10 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], previous: Previous) -> io::Resu
         let mut old = Vec::new();
         File::open(path)?.read_to_end(&mut old)?;
         write_and_rename(&kept, &old)?;
+    }
+    if previous == Previous::Replace {
+        // First, so that a crash in between leaves a file in place that says what is still to be done.
+        write_and_rename(&kept, bytes)?;
     }
     write_and_rename(path, bytes)?;
     if previous == Previous::Forget {
@@ -154,6 +160,12 @@ mod tests {
         replace(&path, b"ten", Previous::Forget).unwrap();
         assert_eq!(read(&path).unwrap(), b"ten");
         assert_eq!(read(&beside(&path, ".previous")), None);
+
+        replace(&path, b"new", Previous::Replace).unwrap();
+        assert_eq!(
+            (read(&path).unwrap(), read(&beside(&path, ".previous")).unwrap()),
+            (b"new".to_vec(), b"new".to_vec())
+        );
     }
 
     #[test]

@@ -264,7 +264,7 @@ impl Keyring {
     }
 
     /// Makes another root key and wraps it in every slot again, for which the key of each is needed. Who had the old one, and an old copy of
-    /// the keyring, has nothing that the new file opens with. Save with [`Previous::Forget`] afterwards.
+    /// the keyring, has nothing that the new file opens with. Save with [`Previous::Replace`] afterwards.
     pub fn rekey_root(&mut self, keys: &[&SlotKey]) -> Result<(), KeyringError> {
         let root = random_key(&*self.entropy);
         let (mut slots, mut closed) = (Vec::new(), Vec::new());
