@@ -10,7 +10,7 @@ use crate::{
     pair::{PRIMARY, Pair, REPLICA},
     replication::cut_short,
     sessions,
-    stage::{Stage, token},
+    stage::{ABROAD, Stage, token},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -127,6 +127,32 @@ async fn a_value_that_is_damaged_holds_up_one_link_and_no_other() {
     }
     assert_eq!(pair.statuses().await, ["InSync", "InSync"]);
     assert!(pair.is_equal().await);
+    server.stop().await;
+}
+
+/// What the replica has lost is copied again when somebody associates the two once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_association_once_more_repairs_a_replica() {
+    let server = TestServer::start(Engine::Memory, 6).await;
+    let stage = Stage::new(&server, 0);
+    let pair = Pair::linked(&stage).await;
+    let value = server
+        .stored()
+        .into_iter()
+        .find(|(place, entry)| {
+            place.account.as_str() == ABROAD && entry.key.as_bytes().starts_with(&[0, 0x31])
+        })
+        .unwrap();
+    let (place, entry) = value;
+    let mut spoiled = entry.value.to_vec();
+    *spoiled.last_mut().unwrap() ^= 1;
+    server.overwrite(&place, &entry.key, &spoiled);
+    server.restart().await;
+    assert_ne!(server.examine(), []);
+    pair.associate().await;
+    pair.settle().await;
+    assert!(pair.is_equal().await);
+    assert_eq!(server.examine(), []);
     server.stop().await;
 }
 

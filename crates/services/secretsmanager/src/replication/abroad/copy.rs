@@ -4,7 +4,7 @@
 //! Values come a few at a time, because a transaction is bounded, and the labels all at once when the last value is there: a reader of
 //! the replica sees what the primary was at some instant. A version that loses its labels stays, as it does on the primary.
 
-use coffer_core::{Cx, Partition, Principal};
+use coffer_core::{Cx, Kept, Partition, Principal};
 use coffer_shape::ApiError;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     error::{LinkTrouble, Linked},
     replication::content::{VALUE_BYTES_MAX, VALUES_MAX, urgency},
     secret::{SecretRecord, VersionEntry},
-    value::{open_with_key, store_copy},
+    value::{VersionRecord, open_with_key, store_copy},
 };
 
 /// Why a piece was not copied.
@@ -66,6 +66,16 @@ fn has(replica: &SecretRecord, version: &VersionEntry) -> bool {
     held.is_some_and(|held| held.has_value && held.created_at == version.created_at)
 }
 
+/// The value of a version as the replica has it. What was lost or damaged there is copied again, like what was never there.
+fn stored(
+    cx: &mut Cx<'_>,
+    place: &Partition,
+    replica: &SecretRecord,
+    version: &VersionEntry,
+) -> Result<Kept<VersionRecord>, ApiError> {
+    cx.there(place, |cx| cx.part_if_whole::<VersionRecord>(&[&replica.arn, &version.id]))
+}
+
 /// Copies the next values to a replica, which the caller saves there, and when none is missing any more, the labels. Whether all is done.
 pub(super) fn copy(
     cx: &mut Cx<'_>,
@@ -76,8 +86,12 @@ pub(super) fn copy(
 ) -> Result<bool, Stop> {
     let wanted: Vec<&VersionEntry> = primary.versions.iter().filter(|version| is_copied(version)).collect();
     let ids: Vec<&str> = wanted.iter().map(|version| version.id.as_str()).collect();
-    let mut missing: Vec<&VersionEntry> =
-        wanted.into_iter().filter(|version| !has(replica, version)).collect();
+    let mut missing = Vec::new();
+    for version in wanted {
+        if !has(replica, version) || !matches!(stored(cx, place, replica, version)?, Kept::Whole(_)) {
+            missing.push(version);
+        }
+    }
     missing.sort_by_key(|version| urgency(version));
     let mut bytes = 0;
     let mut left = missing.len();
@@ -85,6 +99,9 @@ pub(super) fn copy(
         let opened = cx.in_the_name_of(who, |cx| open_with_key(cx, primary, &version.id));
         let opened = opened.map_err(stopped(Linked::Primary))?;
         bytes += opened.value.len();
+        if matches!(stored(cx, place, replica, version)?, Kept::Damaged) {
+            cx.there(place, |cx| cx.erase::<VersionRecord>(&[&replica.arn, &version.id]))?;
+        }
         let entry = cx.there(place, |cx| {
             replica.versions.retain(|held| held.id != version.id);
             let dropped = replica.make_room_beside(&ids, cx.now());

@@ -231,7 +231,10 @@ pub(crate) fn associate(
         primary.show(IN_PROGRESS, None);
     }
     replica.changed_at = now;
-    cx.there(&place, |cx| cx.save(replica))?;
+    cx.there(&place, |cx| {
+        cx.note_call(&ACCEPT, arn);
+        cx.save(replica)
+    })?;
     if let Kept::Damaged = cx.part_if_whole::<LinkRecord>(&[&primary.arn])? {
         cx.erase::<LinkRecord>(&[&primary.arn])?;
     }
@@ -253,7 +256,6 @@ pub(crate) fn associate(
 /// The replica, if it takes this primary. Where no policy admits the caller, a secret that is not there looks the same.
 fn accepted(cx: &mut Cx<'_>, arn: &str, primary_arn: &str) -> Result<SecretRecord, ApiError> {
     let target = secret(cx, arn)?.permit(cx, action::ACCEPT_CROSS_ACCOUNT_REPLICATION)?;
-    cx.note_call(&ACCEPT, arn);
     let replica = target.if_any().filter(|replica| replica.follows(primary_arn));
     let replica = replica.ok_or_else(|| SecretError::NotItsReplica { arn: arn.to_owned() })?;
     Ok(SecretRecord::clone(&replica))
