@@ -12,8 +12,8 @@ from pathlib import Path
 
 MARK = "@@ end of step"
 SECONDS_MAX = 240
-# What differs between two runs of the same command, as a README shows it: ids, accounts, the ends of ARNs.
-DIFFERS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d{12}\b|(?<=-)[A-Za-z0-9]{6}(?=\"|$| because)|\d{4}-\d\d-\d\dT[\d:]+Z")
+# What differs between two runs of the same command, as a README shows it: ids, accounts, the ends of ARNs, seal slots.
+DIFFERS = re.compile(r"^[0-9a-f]{8}(?=  )|(?<= slot )[0-9a-f]{8}\b|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d{12}\b|(?<=-)[A-Za-z0-9]{6}(?=\"|$| because)|\d{4}-\d\d-\d\dT[\d:]+Z")
 
 
 @dataclass
