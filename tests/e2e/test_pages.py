@@ -24,7 +24,7 @@ PAGES = {
     "audit.md": ["Who read it", "On the machine"],
     "cross-account.md": ["A few lines of Python", "Making the link", "Who copies", "Ending it"],
     "keys.md": ["Recovery shares", "Other ways in", "A lost keyfile", "New keys while it runs"],
-    "kms.md": ["A key of your own", "One secret for a partner"],
+    "kms.md": ["A key of your own", "The same key in another region", "One secret for a partner"],
 }
 STEPS = {page: tour.read_page(HERE.parents[1] / "docs" / page, *headings) for page, headings in PAGES.items()}
 

@@ -19,6 +19,7 @@ if TOOLS.missing:
 HERE = Path(__file__).resolve().parent / "terraform"
 NAME = "tfk"
 REGION = "eu-central-1"
+ELSEWHERE = "us-east-2"
 FORGOTTEN_AT = (datetime.now(UTC) + timedelta(days=90)).replace(microsecond=0)
 # Attributes that only the configuration knows: an import plans to write them.
 NOT_IMPORTED = {"aws_kms_ciphertext", "aws_kms_external_key", "aws_kms_grant", "aws_secretsmanager_secret_version"}
@@ -49,6 +50,9 @@ def story(node, new_place, make_client):
     told["value"] = secrets.get_secret_value(SecretId=f"{NAME}/orders")["SecretString"]
     told["changed"], told["changed, again"] = first.apply(stage=2), first.plan(stage=2)
     told["seen when changed"], told["resources"] = seen(kms, first.resources()), first.resources()
+    elsewhere = make_client(node, node.credentials(), "kms", region=ELSEWHERE)
+    replica = first.resources()["aws_kms_replica_key.everywhere"]["key_id"]
+    told["replica when changed"] = elsewhere.describe_key(KeyId=replica)["KeyMetadata"]
     told["value when changed"] = secrets.get_secret_value(SecretId=f"{NAME}/orders")["SecretString"]
 
     second = workspace()
@@ -102,6 +106,7 @@ def test_keys_are_made_as_written(story):
     assert {name: (key["KeySpec"], key["KeyUsage"], key["KeyState"]) for name, key in keys.items()} == {
         "orders": ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT", "Enabled"),
         "plain": ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT", "Enabled"),
+        "everywhere": ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT", "Enabled"),
         "spare": ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT", "Enabled"),
         "codes": ("HMAC_256", "GENERATE_VERIFY_MAC", "Enabled"),
         "signatures": ("ECC_NIST_P256", "SIGN_VERIFY", "Enabled"),
@@ -120,6 +125,14 @@ def test_keys_are_changed_in_place(story):
     assert after["plain"]["KeyState"] == "Disabled"
     assert after["outside"]["ExpirationModel"] == "KEY_MATERIAL_EXPIRES"
     assert after["outside"]["ValidTo"] == FORGOTTEN_AT
+
+
+def test_a_key_of_two_regions_is_one_key_with_two_states(story):
+    primary, replica = story["seen when changed"]["everywhere"], story["replica when changed"]
+    assert (primary["KeyId"], primary["MultiRegionConfiguration"]["MultiRegionKeyType"]) == (replica["KeyId"], "PRIMARY")
+    assert replica["MultiRegionConfiguration"]["PrimaryKey"] == {"Arn": primary["Arn"], "Region": REGION}
+    assert (primary["KeyState"], replica["KeyState"], primary["rotation"]) == ("Enabled", "Disabled", 365)
+    assert replica["Description"] == "elsewhere, and switched off"
 
 
 def test_aliases_and_grants_follow(story):
@@ -149,4 +162,4 @@ def test_keys_can_be_imported(story):
 
 
 def test_a_destroyed_key_waits_for_its_end(story):
-    assert story["left"] == {"states": {"PendingDeletion"}, "aliases": []}
+    assert story["left"] == {"states": {"PendingDeletion", "PendingReplicaDeletion"}, "aliases": []}

@@ -79,7 +79,8 @@ pub struct Cx<'a> {
     nested: Vec<Event>,
     /// With the account in which each happened.
     events: Vec<(AccountId, ServiceEvent)>,
-    activated: Vec<&'static str>,
+    /// Tasks that have work, and where.
+    activated: Vec<(&'static str, Partition)>,
 }
 
 impl std::fmt::Debug for Cx<'_> {
@@ -109,7 +110,7 @@ pub(crate) struct Effects {
     pub response: Option<String>,
     pub nested: Vec<Event>,
     pub events: Vec<(AccountId, ServiceEvent)>,
-    pub activated: Vec<&'static str>,
+    pub activated: Vec<(&'static str, Partition)>,
     /// The handler came to something that takes long, and must run again with a turn.
     pub wants_turn: bool,
 }
@@ -557,10 +558,11 @@ impl<'a> Cx<'a> {
         self.events.push((self.home.account, event));
     }
 
-    /// A hint that a task has work.
+    /// A hint that a task has work where the call is now.
     pub fn activate(&mut self, task: &'static str) {
-        if !self.activated.contains(&task) {
-            self.activated.push(task);
+        let hint = (task, self.home.clone());
+        if !self.activated.contains(&hint) {
+            self.activated.push(hint);
         }
     }
 

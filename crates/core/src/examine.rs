@@ -36,6 +36,11 @@ pub trait Examined: Record {
         let _ = need;
     }
 
+    /// Calls `excluded` for each record of the same partition beside which this one makes no sense.
+    fn excludes(&self, excluded: &mut dyn FnMut(Excluded<'_>)) {
+        let _ = excluded;
+    }
+
     /// Calls `share` with what another record has to say as well, in whatever partition that is.
     fn shares(&self, share: &mut dyn FnMut(Shared<'_>)) {
         let _ = share;
@@ -53,6 +58,14 @@ pub struct Need<'a> {
     pub table: Table,
     pub key: &'a [&'a str],
     pub missing: &'static str,
+}
+
+/// Another record, and what its presence is.
+#[derive(Debug, Clone, Copy)]
+pub struct Excluded<'a> {
+    pub table: Table,
+    pub key: &'a [&'a str],
+    pub present: &'static str,
 }
 
 /// What two records say of each other, and what one is that says it alone.
@@ -99,6 +112,7 @@ pub(crate) fn examiner<R: Examined>() -> Examiner {
         look.orphan = R::ORPHAN;
         look.name = look.of.with_names.then(|| record.shown().to_owned());
         record.needs(&mut |need| look.note_need(need));
+        record.excludes(&mut |excluded| look.note_excluded(excluded));
         record.shares(&mut |shared| look.note_shared(shared));
         look.wrong = record.contradictions();
         Ok(())
@@ -119,6 +133,12 @@ impl Look<'_, '_> {
         let target = physical_key(self.of.barrier, self.of.partition, need.table, need.key);
         let found = Contradiction { kind: need.missing, key: self.key.clone(), name: self.name.clone() };
         self.of.needed.push((short(&target), found));
+    }
+
+    fn note_excluded(&mut self, excluded: Excluded<'_>) {
+        let target = physical_key(self.of.barrier, self.of.partition, excluded.table, excluded.key);
+        let found = Contradiction { kind: excluded.present, key: self.key.clone(), name: self.name.clone() };
+        self.of.excluded.push((short(&target), found));
     }
 
     fn note_shared(&mut self, shared: Shared<'_>) {
@@ -148,6 +168,7 @@ pub struct Examination<'a> {
     with_names: bool,
     present: HashSet<Short>,
     needed: Vec<(Short, Contradiction)>,
+    excluded: Vec<(Short, Contradiction)>,
     parts: Vec<Contradiction>,
     found: Vec<Contradiction>,
     claims: Vec<Claim>,
@@ -173,6 +194,7 @@ impl<'a> Examination<'a> {
             with_names,
             present: HashSet::new(),
             needed: Vec::new(),
+            excluded: Vec::new(),
             parts: Vec::new(),
             found: Vec::new(),
             claims: Vec::new(),
@@ -202,10 +224,13 @@ impl<'a> Examination<'a> {
 
     /// What cannot be, once every record was looked at, and what depends on those of other partitions.
     pub fn finish(self) -> (Vec<Contradiction>, Vec<Claim>) {
-        let Self { present, needed, parts, mut found, claims, .. } = self;
+        let Self { present, needed, excluded, parts, mut found, claims, .. } = self;
         let wanted: HashSet<Short> = needed.iter().map(|(target, _)| *target).collect();
         found.extend(
             needed.into_iter().filter(|(target, _)| !present.contains(target)).map(|(_, found)| found),
+        );
+        found.extend(
+            excluded.into_iter().filter(|(target, _)| present.contains(target)).map(|(_, found)| found),
         );
         found.extend(parts.into_iter().filter(|part| !wanted.contains(&short(&part.key))));
         (found, claims)
@@ -230,6 +255,20 @@ mod tests {
     crate::table! {
         0x7002 "room", version 1, key (house, name), part;
         struct Room { pub house: String, pub name: String }
+    }
+
+    crate::table! {
+        0x7005 "ruin", version 1, key (name);
+        struct Ruin { pub name: String }
+    }
+
+    impl Examined for Ruin {
+        fn shown(&self) -> &str {
+            &self.name
+        }
+        fn excludes(&self, excluded: &mut dyn FnMut(Excluded<'_>)) {
+            excluded(Excluded { table: House::TABLE, key: &[&self.name], present: "a ruin that stands" });
+        }
     }
 
     crate::table! {
@@ -302,6 +341,7 @@ mod tests {
             registry.examine::<House>();
             registry.examine::<Room>();
             registry.examine::<Neighbour>();
+            registry.examine::<Ruin>();
             let keys: Vec<_> = self.rows.iter().map(|(key, _)| key.clone()).collect();
             let mut answers = Vec::new();
             for _ in 0..2 {
@@ -350,6 +390,14 @@ mod tests {
         assert_eq!(odd.found(false), [mistaken(0), mistaken(1)]);
         let lonely = Street::new().with(&neighbour("a", "b", "1999"));
         assert_eq!(lonely.found(false), [mistaken(0)]);
+    }
+
+    #[test]
+    fn what_must_not_be_beside_another_is_found() {
+        let ruin = |name: &str| Ruin { name: name.to_owned() };
+        let street = || Street::new().with(&house("a", &["hall"])).with(&room("a", "hall"));
+        assert_eq!(street().with(&ruin("b")).found(false), []);
+        assert_eq!(street().with(&ruin("a")).found(false), [("a ruin that stands", 2, None)]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub use audit::{
 };
 pub use cx::{Cx, Kept};
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
-pub use examine::{Claim, Contradiction, Examination, Examined, Need, Shared};
+pub use examine::{Claim, Contradiction, Examination, Examined, Excluded, Need, Shared};
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use identities::{FoundRole, Identities, Standing};
 pub use pipeline::{Answer, Body, Core};

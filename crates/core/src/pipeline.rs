@@ -180,7 +180,7 @@ impl Core {
         match self.audit.append_shared(events).await {
             Ok(()) => {
                 if outcome.is_ok() {
-                    self.tasks.activate(&effects.activated, &effects.home);
+                    self.tasks.activate(&effects.activated);
                 }
                 Some(Answer { outcome, recorded: Recorded(()) })
             }
@@ -282,7 +282,7 @@ impl Core {
                         .append(&events)
                         .map_err(|error| ApiError::new(INTERNAL, INTERNAL_MESSAGE).because(error))?;
                 }
-                self.tasks.activate(&effects.activated, &effects.home);
+                self.tasks.activate(&effects.activated);
                 return Ok(outcome);
             }
             let sheet = std::mem::take(&mut effects.sheet);
@@ -299,8 +299,8 @@ impl Core {
 
     /// What happens when the changes are durable, whether or not somebody still waits for the answer.
     fn applied(&self, effects: &Effects) -> Applied {
-        let (tasks, names, home) = (Arc::clone(&self.tasks), effects.activated.clone(), effects.home.clone());
-        Arc::new(move || tasks.activate(&names, &home))
+        let (tasks, hints) = (Arc::clone(&self.tasks), effects.activated.clone());
+        Arc::new(move || tasks.activate(&hints))
     }
 
     /// Moves the events of committed changes into the segment files. Blocks on disk; call it from a thread that may.

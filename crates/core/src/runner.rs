@@ -39,13 +39,13 @@ struct Kept {
 }
 
 impl Tasks {
-    pub(crate) fn activate(&self, names: &[&'static str], home: &Partition) {
-        if names.is_empty() {
+    pub(crate) fn activate(&self, hints: &[(&'static str, Partition)]) {
+        if hints.is_empty() {
             return;
         }
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        for &name in names {
-            next.insert((name, home.clone()), Next::Now);
+        for hint in hints {
+            next.insert(hint.clone(), Next::Now);
         }
         drop(next);
         self.wake.notify_one();
@@ -56,7 +56,7 @@ impl Tasks {
     /// A task of the whole store. Before any has run, all are due anyway.
     pub(crate) fn activate_for_store(&self, name: &'static str) {
         if let Some(home) = self.store_home.get() {
-            self.activate(&[name], home);
+            self.activate(&[(name, home.clone())]);
         }
     }
 }

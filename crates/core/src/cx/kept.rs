@@ -8,7 +8,7 @@ use std::sync::Arc;
 use coffer_shape::ApiError;
 
 use super::Cx;
-use crate::{LoadError, Part};
+use crate::{LoadError, Part, Record};
 
 /// What stands in a place.
 #[derive(Debug)]
@@ -32,6 +32,16 @@ impl<R> Kept<R> {
 impl Cx<'_> {
     /// Like [`Cx::part`], for whoever can go on without the record. A store that does not answer is an error here too.
     pub fn part_if_whole<R: Part>(&self, key: &[&str]) -> Result<Kept<R>, ApiError> {
+        self.load_if_whole(key)
+    }
+
+    /// The record of the same key where the call is now, for whoever holds one of another place. He was permitted that one, and what
+    /// follows from it for this one is nobody else's to decide.
+    pub fn counterpart<R: Record>(&self, of: &R) -> Result<Kept<R>, ApiError> {
+        self.load_if_whole(&of.key())
+    }
+
+    fn load_if_whole<R: Record>(&self, key: &[&str]) -> Result<Kept<R>, ApiError> {
         let place = self.db.locate(&self.home, R::TABLE, key).key;
         if !self.changes.contains_key(&place)
             && let Err(LoadError::Damaged(_) | LoadError::Unreadable { .. }) =
@@ -41,6 +51,6 @@ impl Cx<'_> {
             self.note_read(&place, rev);
             return Ok(Kept::Damaged);
         }
-        Ok(self.part(key)?.map_or(Kept::Nothing, Kept::Whole))
+        Ok(self.load(key)?.map_or(Kept::Nothing, Kept::Whole))
     }
 }

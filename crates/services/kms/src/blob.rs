@@ -18,10 +18,12 @@
 use coffer_crypto::{NONCE_LEN, TAG_LEN, constant_time_eq, hkdf_expand_sha256, open, seal, sha256};
 use coffer_types::{Entropy, Secret};
 
-use crate::context::Context;
+use crate::{context::Context, id::KeyId};
 
 const MAGIC: [u8; 4] = *b"CKB\x01";
 const SUITE: u8 = 1;
+/// The flag of an id that a key has in several regions.
+const MULTI_REGION: u8 = 1;
 const HEADER_LEN: usize = 70;
 const COMMITMENT_LEN: usize = 32;
 const BODY_AT: usize = HEADER_LEN + COMMITMENT_LEN;
@@ -35,7 +37,7 @@ pub(crate) struct Blob<'a> {
     header: &'a [u8],
     commitment: &'a [u8],
     body: &'a [u8],
-    pub(crate) key_id: [u8; 16],
+    pub(crate) key_id: KeyId,
     pub(crate) material_prefix: [u8; 16],
 }
 
@@ -47,8 +49,10 @@ impl<'a> Blob<'a> {
         let ([suite, flags], after) = after.split_first_chunk::<2>()?;
         let (key_id, after) = after.split_first_chunk::<16>()?;
         let (material_prefix, _salt) = after.split_first_chunk::<16>()?;
-        let known = *magic == MAGIC && *suite == SUITE && *flags & !1 == 0 && body.len() >= TAG_LEN;
-        known.then_some(Self { header, commitment, body, key_id: *key_id, material_prefix: *material_prefix })
+        let known =
+            *magic == MAGIC && *suite == SUITE && *flags & !MULTI_REGION == 0 && body.len() >= TAG_LEN;
+        let key_id = KeyId { bytes: *key_id, is_multi_region: *flags & MULTI_REGION != 0 };
+        known.then_some(Self { header, commitment, body, key_id, material_prefix: *material_prefix })
     }
 
     /// The plaintext, or nothing for every kind of mismatch.
@@ -71,7 +75,7 @@ impl<'a> Blob<'a> {
 
 pub(crate) fn wrap(
     entropy: &dyn Entropy,
-    key_id: &[u8; 16],
+    key_id: KeyId,
     material: &[u8; 32],
     context: &Context,
     plaintext: &[u8],
@@ -83,15 +87,15 @@ pub(crate) fn wrap(
 
 fn wrap_with_salt(
     salt: &[u8; 32],
-    key_id: &[u8; 16],
+    key_id: KeyId,
     material: &[u8; 32],
     context: &Context,
     plaintext: &[u8],
 ) -> Vec<u8> {
     let mut blob = Vec::with_capacity(BODY_AT + plaintext.len() + TAG_LEN);
     blob.extend_from_slice(&MAGIC);
-    blob.extend_from_slice(&[SUITE, 0]);
-    blob.extend_from_slice(key_id);
+    blob.extend_from_slice(&[SUITE, if key_id.is_multi_region { MULTI_REGION } else { 0 }]);
+    blob.extend_from_slice(&key_id.bytes);
     blob.extend_from_slice(&material_prefix(material));
     blob.extend_from_slice(salt);
     let (key, commitment) = message_keys(material, &blob);
@@ -161,8 +165,8 @@ mod tests {
         std::array::from_fn(|at| u8::try_from(at).unwrap())
     }
 
-    fn key_id() -> [u8; 16] {
-        HEXLOWER.decode(b"1234abcd12ab34cd56ef1234567890ab").unwrap().try_into().unwrap()
+    fn key_id() -> KeyId {
+        KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab").unwrap()
     }
 
     fn context(pairs: &[(&str, &str)]) -> Context {
@@ -188,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_blob_with_a_known_salt_is_known_to_the_byte() {
-        let blob = wrap_with_salt(&[0xa5; 32], &key_id(), &material(), &context(&[]), b"hello");
+        let blob = wrap_with_salt(&[0xa5; 32], key_id(), &material(), &context(&[]), b"hello");
         assert_eq!(
             HEXLOWER.encode(&blob),
             "434b420101001234abcd12ab34cd56ef1234567890abc8acfbca0b078255e75091aaf7cc3d57a5a5a5a5a5a5a5a5a5a5a5a5a5a5\
@@ -197,7 +201,7 @@ mod tests {
         );
         let data_key = wrap_with_salt(
             &[0xa5; 32],
-            &key_id(),
+            key_id(),
             &material(),
             &context(&[
                 ("SecretARN", "arn:aws:secretsmanager:us-east-1:111122223333:secret:prod/db-Ab12Cd"),
@@ -214,7 +218,7 @@ mod tests {
     #[test]
     fn any_changed_bit_or_context_opens_nothing() {
         let pairs = context(&[("a", "b,c")]);
-        let blob = wrap_with_salt(&[1; 32], &key_id(), &material(), &pairs, b"value");
+        let blob = wrap_with_salt(&[1; 32], key_id(), &material(), &pairs, b"value");
         assert_eq!(blob.len(), 5 + OVERHEAD);
         let opens = |bytes: &[u8], context: &Context| {
             Blob::parse(bytes)

@@ -51,6 +51,20 @@ pub(crate) enum KmsError {
     },
     SpecTwice,
 
+    /// A replica, or a key of one region.
+    NotPrimary {
+        arn: String,
+    },
+    KeyExists {
+        arn: String,
+    },
+    AlreadyPrimary {
+        arn: String,
+    },
+    TooManyReplicas {
+        arn: String,
+    },
+
     AliasNotFound {
         arn: String,
     },
@@ -177,6 +191,18 @@ impl From<KmsError> for ApiError {
             KmsError::SpecTwice => err::validation(
                 "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.",
             ),
+
+            KmsError::NotPrimary { arn } => {
+                err::unsupported_operation(format!("{arn} is not a multi-region primary key."))
+            }
+            // Ours, and so are the next two.
+            KmsError::KeyExists { arn } => err::already_exists(format!("The key {arn} already exists")),
+            KmsError::AlreadyPrimary { arn } => {
+                err::unsupported_operation(format!("{arn} is the multi-region primary key."))
+            }
+            KmsError::TooManyReplicas { arn } => err::limit_exceeded(format!(
+                "The limit of 50 replica keys has been reached for the key {arn}."
+            )),
 
             KmsError::AliasNotFound { arn } => err::not_found(format!("Alias {arn} is not found.")),
             KmsError::AliasExists { arn } => {

@@ -1,6 +1,6 @@
 //! What has to be true of the records of this service.
 
-use coffer_core::{Examined, Need, Record};
+use coffer_core::{Examined, Excluded, Need, Record, Shared};
 
 use crate::{
     alias::AliasRecord,
@@ -27,6 +27,24 @@ impl Examined for KeyRecord {
         for name in &self.aliases {
             let missing = "a key with an alias that does not exist";
             need(Need { table: AliasRecord::TABLE, key: &[name], missing });
+        }
+    }
+
+    /// Of two related keys each knows the other, and both have the same generations.
+    fn shares(&self, share: &mut dyn FnMut(Shared<'_>)) {
+        let Some(regions) = &self.regions else { return };
+        let mut parts = self.arn.split(':').skip(3);
+        let (Some(here), Some(account)) = (parts.next(), parts.next()) else { return };
+        let materials = self.materials.iter().chain(&self.pending).map(|material| material.id.as_str());
+        let common: Vec<&str> = [account, &self.key_id, &regions.primary]
+            .into_iter()
+            .chain(regions.replicas.iter().map(String::as_str))
+            .chain(materials)
+            .collect();
+        for other in self.other_regions() {
+            let mut words = vec![here.min(other), here.max(other)];
+            words.extend(&common);
+            share(Shared { words: &words, alone: "related keys of which one is not as the other knows it" });
         }
     }
 
@@ -92,6 +110,11 @@ impl Examined for GranteeRecord {
 impl Examined for DestroyedRecord {
     fn shown(&self) -> &str {
         &self.arn
+    }
+
+    fn excludes(&self, excluded: &mut dyn FnMut(Excluded<'_>)) {
+        let present = "a key that was destroyed and is there";
+        excluded(Excluded { table: KeyRecord::TABLE, key: &[&self.key_id], present });
     }
 }
 

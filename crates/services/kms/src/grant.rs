@@ -14,17 +14,19 @@ use coffer_model::kms::{GrantConstraints, GrantListEntry};
 use coffer_policy::{Constraint, Grant};
 use coffer_shape::{ApiError, record};
 use coffer_types::{
-    AccountId, Arn, Entropy, Timestamp, Uuid,
+    AccountId, Arn, Entropy, Timestamp,
     encoding::{BASE64URL_NOPAD, HEXLOWER},
 };
 
-use crate::{context::Context, error::KmsError, key::KeyRecord, named::Home};
+use crate::{context::Context, error::KmsError, id::KeyId, key::KeyRecord, named::Home};
 
 /// AWS's quota.
 const PER_KEY_MAX: i64 = 50_000;
 /// How many grants a key has for the same grantee. Our choice: all of them are looked at in each of his calls.
 const PER_GRANTEE_MAX: usize = 100;
-const TOKEN_VERSION: u8 = 1;
+const TOKEN: u8 = 1;
+/// For a key whose id is one of several regions.
+const TOKEN_MULTI_REGION: u8 = 2;
 
 record! {
     /// A user, a role, a session or an account that a grant names.
@@ -227,9 +229,9 @@ impl GrantRecord {
 
     /// What names the grant to whoever holds it. Another one each time.
     pub(crate) fn token(&self, entropy: &dyn Entropy) -> Option<String> {
-        let key_id: Uuid = self.key_id.parse().ok()?;
-        let mut bytes = vec![TOKEN_VERSION];
-        bytes.extend_from_slice(key_id.as_bytes());
+        let key_id = KeyId::parse(&self.key_id)?;
+        let mut bytes = vec![if key_id.is_multi_region { TOKEN_MULTI_REGION } else { TOKEN }];
+        bytes.extend_from_slice(&key_id.bytes);
         bytes.extend_from_slice(&HEXLOWER.decode(self.grant_id.as_bytes()).ok()?);
         let mut salt = [0; 16];
         entropy.fill(&mut salt);
@@ -242,11 +244,16 @@ impl GrantRecord {
 pub(crate) fn named_by_token(token: &str) -> Result<(String, String), KmsError> {
     let parse = || {
         let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
-        let (version, rest) = bytes.split_first()?;
+        let (kind, rest) = bytes.split_first()?;
+        let is_multi_region = match *kind {
+            TOKEN => false,
+            TOKEN_MULTI_REGION => true,
+            _ => return None,
+        };
         let (key_id, rest) = rest.split_first_chunk::<16>()?;
         let (grant_id, salt) = rest.split_first_chunk::<32>()?;
-        let is_ours = *version == TOKEN_VERSION && salt.len() == 16;
-        is_ours.then(|| (Uuid::from_bytes(*key_id).to_string(), HEXLOWER.encode(grant_id)))
+        let key_id = KeyId { bytes: *key_id, is_multi_region };
+        (salt.len() == 16).then(|| (key_id.to_string(), HEXLOWER.encode(grant_id)))
     };
     parse().ok_or(KmsError::InvalidGrantToken)
 }

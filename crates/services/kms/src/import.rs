@@ -170,7 +170,7 @@ impl KeyRecord {
         if brought.id.is_some_and(|expected| expected != id) {
             return Err(KmsError::MaterialUnfit);
         }
-        let is_first = self.materials.is_empty();
+        let (is_first, is_replica) = (self.materials.is_empty(), self.is_replica());
         let known = self.materials.iter_mut().find(|known| known.id == id);
         match (known, brought.as_what) {
             (Some(known), None | Some(Brings::Existing)) => {
@@ -180,7 +180,8 @@ impl KeyRecord {
                 known.description = material.description.or(known.description.take());
             }
             (None, None | Some(Brings::New)) if is_first => self.materials.push(material),
-            (None, Some(Brings::New)) if self.spec == KeySpec::SymmetricDefault => {
+            // A replica gets what its primary has.
+            (None, Some(Brings::New)) if self.spec == KeySpec::SymmetricDefault && !is_replica => {
                 if let Some(pending) = self.pending.as_ref().filter(|pending| pending.id != id) {
                     return Err(KmsError::MaterialPending {
                         arn: self.arn.clone(),
@@ -205,8 +206,12 @@ impl KeyRecord {
 
     /// Forgets a material, the current one if none is named, and says which; nothing if it was not there.
     pub(crate) fn forget(&mut self, id: Option<&str>) -> Result<Option<String>, KmsError> {
-        if let Some(pending) = self.pending.take_if(|pending| Some(pending.id.as_str()) == id) {
-            return Ok(Some(pending.id));
+        let is_replica = self.is_replica();
+        if let Some(pending) = self.pending.as_mut().filter(|pending| Some(pending.id.as_str()) == id) {
+            let id = pending.id.clone();
+            pending.wipe();
+            self.pending.take_if(|_| !is_replica);
+            return Ok(Some(id));
         }
         let found = match id {
             Some(id) => {
@@ -226,7 +231,10 @@ impl KeyRecord {
     pub(crate) fn expire(&mut self, now: Timestamp) {
         let is_over = |material: &Material| material.expires_at.is_some_and(|at| at <= now);
         self.materials.iter_mut().filter(|material| is_over(material)).for_each(Material::wipe);
-        self.pending.take_if(|pending| is_over(pending));
+        self.pending.iter_mut().filter(|pending| is_over(pending)).for_each(Material::wipe);
+        // A replica remembers what its primary waits for.
+        let is_replica = self.is_replica();
+        self.pending.take_if(|pending| !is_replica && !pending.is_here());
         self.wait_for_material();
     }
 
@@ -257,7 +265,7 @@ impl KeyRecord {
     }
 
     /// A key that is to be deleted stays so.
-    fn wait_for_material(&mut self) {
+    pub(crate) fn wait_for_material(&mut self) {
         if self.lacks_material() && matches!(self.state, KeyState::Enabled | KeyState::Disabled) {
             self.state = KeyState::PendingImport;
         }

@@ -7,12 +7,14 @@
 use coffer_core::{Cx, Listed, Place, table};
 use coffer_crypto::PrivateKey;
 use coffer_model::kms::KeyMetadata;
-use coffer_shape::record;
+use coffer_shape::{ApiError, record};
 use coffer_types::{Entropy, Secret, Timestamp, encoding::HEXLOWER};
 
 use crate::{
     blob::material_id,
     error::KmsError,
+    id::KeyId,
+    multi_region::RegionsRecord,
     rotation::RotationRecord,
     spec::{KeySpec, KeyUsage, MadeOf, Origin},
     state::KeyState,
@@ -82,7 +84,7 @@ table! {
 }
 
 table! {
-    0x20 "kms-key", version 2 after KeyRecordV1, key (key_id);
+    0x20 "kms-key", version 2 after KeyRecordV1, key (key_id) => crate::multi_region::saved;
 
     #[derive(Clone)]
     pub struct KeyRecord {
@@ -109,6 +111,8 @@ table! {
         pub grants: i64,
         /// Imported, and current when the key is rotated the next time.
         pub pending: Option<Material>,
+        /// Where it is, for a key of several regions.
+        pub regions: Option<RegionsRecord>,
     }
 }
 
@@ -133,6 +137,22 @@ impl From<KeyRecordV1> for KeyRecord {
             aliases,
             ..Self::default()
         }
+    }
+}
+
+/// What a key is for ever.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Kind {
+    pub spec: KeySpec,
+    pub usage: KeyUsage,
+    pub origin: Origin,
+    pub is_multi_region: bool,
+}
+
+impl Kind {
+    pub(crate) const fn of(key: &KeyRecord) -> Self {
+        let is_multi_region = key.regions.is_some();
+        Self { spec: key.spec, usage: key.usage, origin: key.origin, is_multi_region }
     }
 }
 
@@ -178,38 +198,49 @@ impl Material {
 }
 
 impl KeyRecord {
-    /// A new key of the account, whose policy is somebody else's to write.
-    pub(crate) fn new(cx: &Cx<'_>, spec: KeySpec, usage: KeyUsage, origin: Origin) -> Self {
-        let key_id = cx.uuid().to_string();
-        let (state, materials) = match origin {
-            Origin::AwsKms => {
-                let drawn = Material::draw(cx.entropy(), spec, cx.now(), Came::WithTheKey);
-                (KeyState::Enabled, vec![drawn])
-            }
-            Origin::External => (KeyState::PendingImport, Vec::new()),
-        };
+    /// A new key of the account, which has no material yet, and whose policy is somebody else's to write.
+    pub(crate) fn new(cx: &Cx<'_>, kind: Kind) -> Self {
+        let key_id = KeyId::draw(cx.entropy(), kind.is_multi_region).to_string();
         Self {
             arn: cx.arn("kms", &format!("key/{key_id}")).to_string(),
             key_id,
             created_at: cx.now(),
-            spec,
-            usage,
-            origin,
-            state,
-            materials,
-            ..Self::default()
+            state: KeyState::PendingImport,
+            regions: kind.is_multi_region.then(|| RegionsRecord::of_new_primary(cx.region().as_str())),
+            ..Self::of_kind(kind)
         }
     }
 
+    /// What can be said of any key of a kind.
+    pub(crate) fn of_kind(kind: Kind) -> Self {
+        let Kind { spec, usage, origin, is_multi_region } = kind;
+        Self { spec, usage, origin, regions: is_multi_region.then(RegionsRecord::default), ..Self::default() }
+    }
+
+    /// Draws the first material, unless that comes from outside. Pairs may take long.
+    pub(crate) fn begin(&mut self, cx: &Cx<'_>) -> Result<(), ApiError> {
+        let draw = || Material::draw(cx.entropy(), self.spec, cx.now(), Came::WithTheKey);
+        let drawn = match (self.origin, self.spec.made_of()) {
+            (Origin::External, _) => return Ok(()),
+            (Origin::AwsKms, MadeOf::Pair(_)) => cx.at_length(draw)?,
+            (Origin::AwsKms, MadeOf::Secret { .. }) => draw(),
+        };
+        self.materials.push(drawn);
+        self.state = KeyState::Enabled;
+        Ok(())
+    }
+
     /// The key that a service manages for its account.
-    pub(crate) fn managed(cx: &Cx<'_>, service: &str, alias: &str) -> Self {
-        Self {
+    pub(crate) fn managed(cx: &Cx<'_>, service: &str, alias: &str) -> Result<Self, ApiError> {
+        let mut key = Self {
             managed_by: Some(service.to_owned()),
             description: description_of_managed(service),
             rotation: Some(RotationRecord::yearly(cx.now())),
             aliases: vec![alias.to_owned()],
-            ..Self::new(cx, KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt, Origin::AwsKms)
-        }
+            ..Self::new(cx, Kind::default())
+        };
+        key.begin(cx)?;
+        Ok(key)
     }
 
     /// The generation that is used now.
@@ -240,7 +271,7 @@ impl KeyRecord {
     pub(crate) fn due_at(&self) -> Option<Timestamp> {
         let at = match (self.state, &self.deletion, &self.rotation) {
             (KeyState::PendingDeletion, Some(deletion), _) => Some(deletion.due_at),
-            (KeyState::Enabled, _, Some(rotation)) => Some(rotation.next_at),
+            (KeyState::Enabled, _, Some(rotation)) if !self.is_replica() => Some(rotation.next_at),
             _ => None,
         };
         at.into_iter().chain(self.expires_at()).min()
@@ -278,7 +309,8 @@ impl KeyRecord {
             signing_algorithms: list(self.signing_algorithms()),
             key_agreement_algorithms: list(self.key_agreement_algorithms()),
             mac_algorithms: list(self.spec.mac_algorithms()),
-            multi_region: Some(false),
+            multi_region: Some(self.regions.is_some()),
+            multi_region_configuration: self.shown_regions(),
             current_key_material_id: self.shown_material_id(),
             ..KeyMetadata::default()
         }

@@ -5,7 +5,7 @@
 //! the other through the same operations that everybody calls.
 //!
 //! Start at `named.rs` for how a key is found and permitted, at `state.rs` for what may be done when, at `blob.rs` for what a ciphertext
-//! is, and at [`ops`] for the operations. What is not here: keys of several regions.
+//! is, at `multi_region.rs` for keys that are in several regions, and at [`ops`] for the operations.
 
 mod alias;
 mod asymmetric;
@@ -14,8 +14,10 @@ mod context;
 mod error;
 mod examined;
 mod grant;
+mod id;
 mod import;
 mod key;
+mod multi_region;
 mod named;
 mod ops;
 mod page;

@@ -9,13 +9,14 @@ use std::{cell::Cell, sync::Arc};
 use coffer_core::{Cx, Guarded, Listed, Part, Partition, Permit, Resource};
 use coffer_policy::{Grant, Policy};
 use coffer_shape::{Action, ApiError, ConditionValue};
-use coffer_types::{Arn, PARTITION, Uuid};
+use coffer_types::{Arn, PARTITION};
 
 use crate::{
     alias::{self, AliasRecord},
     context::Context,
     error::KmsError,
     grant,
+    id::KeyId,
     key::KeyRecord,
     policy,
 };
@@ -145,7 +146,10 @@ impl KeyRecord {
             "kms:keyorigin" => ConditionValue::One(self.origin.as_str().to_owned()),
             "kms:keyspec" => ConditionValue::One(self.spec.as_str().to_owned()),
             "kms:keyusage" => ConditionValue::One(self.usage.as_str().to_owned()),
-            "kms:multiregion" => ConditionValue::One(String::from("false")),
+            "kms:multiregion" => {
+                ConditionValue::One(String::from(if self.regions.is_some() { "true" } else { "false" }))
+            }
+            "kms:multiregionkeytype" => ConditionValue::One(self.multi_region_type()?.to_owned()),
             "kms:resourcealiases" if !self.aliases.is_empty() => ConditionValue::Many(self.aliases.clone()),
             _ => return None,
         })
@@ -175,11 +179,11 @@ pub(crate) fn permitted_with<R: Listed>(
 /// The key inside a ciphertext, asked for. A ciphertext is chosen by the caller: what it names is never told.
 pub(crate) fn permitted_by_ciphertext(
     cx: &Cx<'_>,
-    key_id: [u8; 16],
+    key_id: KeyId,
     to: Use<'_>,
     action: Action,
 ) -> Result<Arc<KeyRecord>, ApiError> {
-    let key_id = Uuid::from_bytes(key_id).to_string();
+    let key_id = key_id.to_string();
     let is_there = Cell::new(false);
     let found = |account, home| {
         let arn = Arn::regional("kms", cx.region(), account, &format!("key/{key_id}")).to_string();
@@ -192,7 +196,8 @@ pub(crate) fn permitted_by_ciphertext(
     let mut named = cx.find_as::<KeyRecord, Named<'_>>(&[&key_id], found(cx.account(), Home::Here))?;
     if !is_there.get() {
         // A ciphertext says nothing of the account. AWS finds its key wherever that is, and so do we among the accounts of this
-        // deployment.
+        // deployment. That may take a while.
+        cx.at_length(|| ())?;
         for place in cx.other_accounts().into_iter().take(ACCOUNTS_MAX) {
             let home = Home::Abroad(place.clone());
             named = cx.find_abroad::<KeyRecord, Named<'_>>(&place, &[&key_id], found(place.account, home))?;
@@ -221,7 +226,7 @@ pub(crate) fn find<'a>(cx: &mut Cx<'_>, written: &str, to: Use<'a>) -> Result<Gu
     } else {
         (name.strip_prefix("key/").unwrap_or(&name).to_owned(), None)
     };
-    if key_id.parse::<Uuid>().is_err() {
+    if KeyId::parse(&key_id).is_none() {
         return Err(KmsError::InvalidKeyId { written: key_id }.into());
     }
     let arn = cx.arn("kms", &format!("key/{key_id}")).to_string();
@@ -315,7 +320,7 @@ fn find_by_alias(cx: &mut Cx<'_>, name: &str) -> Result<String, ApiError> {
     if !is_wanted {
         return Err(missing().into());
     }
-    let key = KeyRecord::managed(cx, service, name);
+    let key = KeyRecord::managed(cx, service, name)?;
     let key_id = key.key_id.clone();
     cx.save(key)?;
     let now = Some(cx.now());

@@ -15,6 +15,7 @@ mod get_public_key;
 mod grants;
 mod import;
 mod keys;
+mod multi_region;
 mod policies;
 mod random;
 mod re_encrypt;
@@ -37,6 +38,9 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.serve::<kms::UpdateKeyDescription>(keys::update_key_description);
     registry.serve::<kms::ScheduleKeyDeletion>(deletion::schedule_key_deletion);
     registry.serve::<kms::CancelKeyDeletion>(deletion::cancel_key_deletion);
+
+    registry.serve::<kms::ReplicateKey>(multi_region::replicate_key);
+    registry.serve::<kms::UpdatePrimaryRegion>(multi_region::update_primary_region);
 
     registry.serve::<kms::CreateAlias>(aliases::create_alias);
     registry.serve::<kms::UpdateAlias>(aliases::update_alias);

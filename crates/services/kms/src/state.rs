@@ -12,9 +12,9 @@ words! {
         /// A primary whose replicas are still there.
         PendingReplicaDeletion = "PendingReplicaDeletion",
         PendingImport = "PendingImport",
-        /// A replica that is being made.
+        /// A replica that is being made, which is over by the time anybody looks.
         Creating = "Creating",
-        /// A primary that is about to become a replica, or the other way round.
+        /// A primary that is about to become a replica, or the other way round. So is this.
         Updating = "Updating",
     }
 }
@@ -40,6 +40,10 @@ pub(crate) enum Class {
     /// GetParametersForImport, ImportKeyMaterial.
     Import,
     DeleteImported,
+    /// ReplicateKey.
+    Replicate,
+    /// UpdatePrimaryRegion, for both keys.
+    HandOn,
 }
 
 /// Why not.
@@ -81,6 +85,8 @@ impl Class {
             Self::CancelDeletion => [N, N, OK, N, N, N],
             Self::Import => [OK, OK, S, OK, C, U],
             Self::DeleteImported => [OK, OK, OK, OK, C, U],
+            Self::Replicate => [OK, D, S, I, C, U],
+            Self::HandOn => [OK, D, S, I, C, OK],
         }
     }
 
@@ -141,6 +147,8 @@ mod tests {
             (Class::CancelDeletion, "NN--NNN"),
             (Class::Import, "--SS-CU"),
             (Class::DeleteImported, "-----CU"),
+            (Class::Replicate, "-DSSICU"),
+            (Class::HandOn, "-DSSIC-"),
         ] {
             let row: String = states.iter().map(|state| letter(class.in_state(*state))).collect();
             assert_eq!(row, expected, "{class:?}");

@@ -11,6 +11,7 @@ use crate::{
     alias::AliasRecord,
     grant::{GrantRecord, order as grant_order, remove},
     key::{Came, KeyRecord, order},
+    multi_region::replica_gone,
     named::{Use, permitted},
     page::{self, Part},
     policy::PolicyRecord,
@@ -104,6 +105,7 @@ fn destroy(cx: &mut Cx<'_>, key: &KeyRecord) -> Result<Next, ApiError> {
     cx.erase::<PolicyRecord>(&[&key.key_id])?;
     cx.erase::<KeyRecord>(&[&key.key_id])?;
     cx.save(DestroyedRecord { key_id: key.key_id.clone(), arn: key.arn.clone(), destroyed_at: cx.now() })?;
+    replica_gone(cx, key)?;
     event(cx, "DeleteKey", key);
     Ok(Next::Idle)
 }

@@ -46,6 +46,7 @@ fn also_needs(operation: &str) -> &'static [&'static str] {
         "CreateSecret" => &["secretsmanager:TagResource", "secretsmanager:ReplicateSecretToRegions"],
         "AddRoleToInstanceProfile" => &["iam:PassRole"],
         "ReEncrypt" => &["kms:ReEncryptTo"],
+        "ReplicateKey" => &["kms:CreateKey", "kms:TagResource"],
         "RotateSecret" => &["lambda:InvokeFunction"],
         "ValidateResourcePolicy" => &["secretsmanager:PutResourcePolicy"],
         _ => &[],

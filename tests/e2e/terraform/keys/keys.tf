@@ -90,6 +90,33 @@ resource "aws_kms_alias" "prefixed" {
   target_key_id = aws_kms_key.orders.arn
 }
 
+# The same key in two regions.
+provider "aws" {
+  alias  = "elsewhere"
+  region = "us-east-2"
+
+  endpoints {
+    kms = var.endpoint
+    sts = var.endpoint
+  }
+}
+
+resource "aws_kms_key" "everywhere" {
+  multi_region            = true
+  enable_key_rotation     = true
+  deletion_window_in_days = 7
+}
+
+resource "aws_kms_replica_key" "everywhere" {
+  provider = aws.elsewhere
+
+  primary_key_arn         = aws_kms_key.everywhere.arn
+  description             = local.first ? "elsewhere" : "elsewhere, and switched off"
+  enabled                 = local.first
+  deletion_window_in_days = 7
+  tags                    = { where = "there" }
+}
+
 resource "aws_kms_key" "spare" {
   deletion_window_in_days = 7
 }

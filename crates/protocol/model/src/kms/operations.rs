@@ -23,10 +23,11 @@ use super::{
         ListGrantsResponse, ListKeyPoliciesRequest, ListKeyPoliciesResponse, ListKeyRotationsRequest,
         ListKeyRotationsResponse, ListKeysRequest, ListKeysResponse, ListResourceTagsRequest,
         ListResourceTagsResponse, ListRetirableGrantsRequest, PutKeyPolicyRequest, ReEncryptRequest,
-        ReEncryptResponse, RetireGrantRequest, RevokeGrantRequest, RotateKeyOnDemandRequest,
-        RotateKeyOnDemandResponse, ScheduleKeyDeletionRequest, ScheduleKeyDeletionResponse, SignRequest,
-        SignResponse, TagResourceRequest, UntagResourceRequest, UpdateAliasRequest,
-        UpdateKeyDescriptionRequest, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
+        ReEncryptResponse, ReplicateKeyRequest, ReplicateKeyResponse, RetireGrantRequest, RevokeGrantRequest,
+        RotateKeyOnDemandRequest, RotateKeyOnDemandResponse, ScheduleKeyDeletionRequest,
+        ScheduleKeyDeletionResponse, SignRequest, SignResponse, TagResourceRequest, UntagResourceRequest,
+        UpdateAliasRequest, UpdateKeyDescriptionRequest, UpdatePrimaryRegionRequest, VerifyMacRequest,
+        VerifyMacResponse, VerifyRequest, VerifyResponse,
     },
 };
 
@@ -1286,6 +1287,60 @@ pub(super) static RE_ENCRYPT: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct ReplicateKey;
+
+impl Operation for ReplicateKey {
+    type Input = ReplicateKeyRequest;
+    type Output = ReplicateKeyResponse;
+    const SPEC: &'static OperationSpec = &REPLICATE_KEY;
+}
+
+pub(super) static REPLICATE_KEY: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ReplicateKey",
+    action: action::REPLICATE_KEY,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "KeyId",
+            "ReplicaRegion",
+            "Policy",
+            "BypassPolicyLockoutSafetyCheck",
+            "Description",
+            "Tags",
+        ],
+        response: &["ReplicaKeyMetadata", "ReplicaPolicy", "ReplicaTags"],
+        read_only: false,
+    },
+    conditions: &[
+        ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
+        ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("TagKey") },
+        ConditionRule {
+            key: "kms:BypassPolicyLockoutSafetyCheck",
+            member: "BypassPolicyLockoutSafetyCheck",
+            inner: None,
+        },
+        ConditionRule { key: "kms:ReplicaRegion", member: "ReplicaRegion", inner: None },
+    ],
+    input: ReplicateKeyRequest::SCHEMA,
+    output: ReplicateKeyResponse::SCHEMA,
+    errors: &[
+        err::ALREADY_EXISTS,
+        err::DISABLED,
+        err::INVALID_ARN,
+        err::KMS_INVALID_STATE,
+        err::KMS_INTERNAL,
+        err::LIMIT_EXCEEDED,
+        err::MALFORMED_POLICY_DOCUMENT,
+        err::NOT_FOUND,
+        err::TAG,
+        err::UNSUPPORTED_OPERATION,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct RetireGrant;
 
 impl Operation for RetireGrant {
@@ -1581,6 +1636,36 @@ pub(super) static UPDATE_KEY_DESCRIPTION: OperationSpec = OperationSpec {
         err::DEPENDENCY_TIMEOUT,
         err::KMS_INTERNAL,
         err::KMS_INVALID_STATE,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdatePrimaryRegion;
+
+impl Operation for UpdatePrimaryRegion {
+    type Input = UpdatePrimaryRegionRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &UPDATE_PRIMARY_REGION;
+}
+
+pub(super) static UPDATE_PRIMARY_REGION: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdatePrimaryRegion",
+    action: action::UPDATE_PRIMARY_REGION,
+    read_only: false,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId", "PrimaryRegion"], response: &[], read_only: false },
+    conditions: &[ConditionRule { key: "kms:PrimaryRegion", member: "PrimaryRegion", inner: None }],
+    input: UpdatePrimaryRegionRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::DISABLED,
+        err::INVALID_ARN,
+        err::KMS_INVALID_STATE,
+        err::KMS_INTERNAL,
+        err::NOT_FOUND,
+        err::UNSUPPORTED_OPERATION,
     ],
 };
 

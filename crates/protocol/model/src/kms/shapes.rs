@@ -4406,6 +4406,106 @@ impl Shape for RecipientInfo {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ReplicateKeyRequest {
+    pub key_id: String,
+    pub replica_region: String,
+    pub policy: Option<String>,
+    pub bypass_policy_lockout_safety_check: Option<bool>,
+    pub description: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+impl Shape for ReplicateKeyRequest {
+    const SCHEMA: &'static Schema = &REPLICATE_KEY_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&REPLICATE_KEY_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.replica_region = Shape::read_as(&REGION_TYPE, from)?,
+                2 => value.policy = Some(Shape::read_as(&POLICY_TYPE, from)?),
+                3 => value.bypass_policy_lockout_safety_check = Some(Shape::read_as(&BOOLEAN_TYPE, from)?),
+                4 => value.description = Some(Shape::read_as(&DESCRIPTION_TYPE, from)?),
+                5 => value.tags = Some(Shape::read_as(&TAG_LIST, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&REPLICATE_KEY_REQUEST, &mut |to| {
+            to.member(0, &REPLICATE_KEY_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &REPLICATE_KEY_REQUEST_MEMBERS[1])?;
+            self.replica_region.write_as(&REGION_TYPE, to)?;
+            if let Some(value) = &self.policy {
+                to.member(2, &REPLICATE_KEY_REQUEST_MEMBERS[2])?;
+                value.write_as(&POLICY_TYPE, to)?;
+            }
+            if let Some(value) = &self.bypass_policy_lockout_safety_check {
+                to.member(3, &REPLICATE_KEY_REQUEST_MEMBERS[3])?;
+                value.write_as(&BOOLEAN_TYPE, to)?;
+            }
+            if let Some(value) = &self.description {
+                to.member(4, &REPLICATE_KEY_REQUEST_MEMBERS[4])?;
+                value.write_as(&DESCRIPTION_TYPE, to)?;
+            }
+            if let Some(value) = &self.tags {
+                to.member(5, &REPLICATE_KEY_REQUEST_MEMBERS[5])?;
+                value.write_as(&TAG_LIST, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ReplicateKeyResponse {
+    pub replica_key_metadata: Option<KeyMetadata>,
+    pub replica_policy: Option<String>,
+    pub replica_tags: Option<Vec<Tag>>,
+}
+
+impl Shape for ReplicateKeyResponse {
+    const SCHEMA: &'static Schema = &REPLICATE_KEY_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&REPLICATE_KEY_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.replica_key_metadata = Some(Shape::read_as(&KEY_METADATA, from)?),
+                1 => value.replica_policy = Some(Shape::read_as(&POLICY_TYPE, from)?),
+                2 => value.replica_tags = Some(Shape::read_as(&TAG_LIST, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&REPLICATE_KEY_RESPONSE, &mut |to| {
+            if let Some(value) = &self.replica_key_metadata {
+                to.member(0, &REPLICATE_KEY_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_METADATA, to)?;
+            }
+            if let Some(value) = &self.replica_policy {
+                to.member(1, &REPLICATE_KEY_RESPONSE_MEMBERS[1])?;
+                value.write_as(&POLICY_TYPE, to)?;
+            }
+            if let Some(value) = &self.replica_tags {
+                to.member(2, &REPLICATE_KEY_RESPONSE_MEMBERS[2])?;
+                value.write_as(&TAG_LIST, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResourceOwnerType {
     Self_,
@@ -5113,6 +5213,39 @@ impl Shape for UpdateKeyDescriptionRequest {
             self.key_id.write_as(&KEY_ID_TYPE, to)?;
             to.member(1, &UPDATE_KEY_DESCRIPTION_REQUEST_MEMBERS[1])?;
             self.description.write_as(&DESCRIPTION_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdatePrimaryRegionRequest {
+    pub key_id: String,
+    pub primary_region: String,
+}
+
+impl Shape for UpdatePrimaryRegionRequest {
+    const SCHEMA: &'static Schema = &UPDATE_PRIMARY_REGION_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_PRIMARY_REGION_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?,
+                1 => value.primary_region = Shape::read_as(&REGION_TYPE, from)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_PRIMARY_REGION_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_PRIMARY_REGION_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            to.member(1, &UPDATE_PRIMARY_REGION_REQUEST_MEMBERS[1])?;
+            self.primary_region.write_as(&REGION_TYPE, to)?;
             Ok(())
         })
     }
@@ -6952,6 +7085,32 @@ static REGION_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static REPLICATE_KEY_REQUEST_MEMBERS: [Member; 6] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "ReplicaRegion", wire: "ReplicaRegion", required: true, schema: &REGION_TYPE },
+    Member { name: "Policy", wire: "Policy", required: false, schema: &POLICY_TYPE },
+    Member {
+        name: "BypassPolicyLockoutSafetyCheck",
+        wire: "BypassPolicyLockoutSafetyCheck",
+        required: false,
+        schema: &BOOLEAN_TYPE,
+    },
+    Member { name: "Description", wire: "Description", required: false, schema: &DESCRIPTION_TYPE },
+    Member { name: "Tags", wire: "Tags", required: false, schema: &TAG_LIST },
+];
+
+static REPLICATE_KEY_REQUEST: Schema =
+    Schema::plain("ReplicateKeyRequest", Kind::Structure(&REPLICATE_KEY_REQUEST_MEMBERS));
+
+static REPLICATE_KEY_RESPONSE_MEMBERS: [Member; 3] = [
+    Member { name: "ReplicaKeyMetadata", wire: "ReplicaKeyMetadata", required: false, schema: &KEY_METADATA },
+    Member { name: "ReplicaPolicy", wire: "ReplicaPolicy", required: false, schema: &POLICY_TYPE },
+    Member { name: "ReplicaTags", wire: "ReplicaTags", required: false, schema: &TAG_LIST },
+];
+
+static REPLICATE_KEY_RESPONSE: Schema =
+    Schema::plain("ReplicateKeyResponse", Kind::Structure(&REPLICATE_KEY_RESPONSE_MEMBERS));
+
 static RESOURCE_OWNER_TYPE: Schema = Schema {
     name: "ResourceOwnerType",
     kind: Kind::String,
@@ -7190,6 +7349,14 @@ static UPDATE_KEY_DESCRIPTION_REQUEST_MEMBERS: [Member; 2] = [
 
 static UPDATE_KEY_DESCRIPTION_REQUEST: Schema =
     Schema::plain("UpdateKeyDescriptionRequest", Kind::Structure(&UPDATE_KEY_DESCRIPTION_REQUEST_MEMBERS));
+
+static UPDATE_PRIMARY_REGION_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
+    Member { name: "PrimaryRegion", wire: "PrimaryRegion", required: true, schema: &REGION_TYPE },
+];
+
+static UPDATE_PRIMARY_REGION_REQUEST: Schema =
+    Schema::plain("UpdatePrimaryRegionRequest", Kind::Structure(&UPDATE_PRIMARY_REGION_REQUEST_MEMBERS));
 
 static VERIFY_MAC_REQUEST_MEMBERS: [Member; 6] = [
     Member { name: "Message", wire: "Message", required: true, schema: &PLAINTEXT_TYPE },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coffer_core::Cx;
 use coffer_model::kms::{DecryptRequest, DecryptResponse, action};
 use coffer_shape::{Action, ApiError};
-use coffer_types::{Secret, Uuid};
+use coffer_types::Secret;
 
 use super::encrypt::ensure_encrypts;
 use crate::{
@@ -77,7 +77,7 @@ impl Sealed {
     pub(super) fn key_id(&self, cx: &Cx<'_>) -> Result<Option<String>, ApiError> {
         match &self.key_id {
             Some(written) => key_id(cx, written),
-            None => Ok(self.parsed().ok().map(|blob| Uuid::from_bytes(blob.key_id).to_string())),
+            None => Ok(self.parsed().ok().map(|blob| blob.key_id.to_string())),
         }
     }
 
@@ -100,7 +100,7 @@ impl Sealed {
             return Ok((key.decrypt_with_pair(cx, algorithm, ciphertext)?, None));
         }
         let blob = self.parsed()?;
-        if Uuid::from_bytes(blob.key_id).to_string() != key.key_id {
+        if blob.key_id.to_string() != key.key_id {
             return Err(KmsError::IncorrectKey.into());
         }
         let material = key.material(&blob.material_prefix).ok_or(KmsError::InvalidCiphertext)?;

@@ -30,12 +30,14 @@ pub(crate) fn schedule_key_deletion(
     key.ensure(Class::ScheduleDeletion)?;
 
     let due_at = cx.now().plus_days(window_days);
-    let state = KeyState::PendingDeletion;
+    // A primary waits for its replicas to go first.
+    let waits = key.has_replicas();
+    let state = if waits { KeyState::PendingReplicaDeletion } else { KeyState::PendingDeletion };
     let deletion = Some(DeletionRecord { due_at, window_days });
     super::save_and_wake(cx, KeyRecord { state, deletion, ..(*key).clone() })?;
     Ok(ScheduleKeyDeletionResponse {
         key_id: Some(key.arn.clone()),
-        deletion_date: Some(due_at),
+        deletion_date: (!waits).then_some(due_at),
         key_state: Some(state.as_str().to_owned()),
         pending_window_in_days: Some(window_days),
     })

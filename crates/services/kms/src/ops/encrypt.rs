@@ -9,6 +9,7 @@ use crate::{
     context,
     error::KmsError,
     grant::check_tokens,
+    id::KeyId,
     key::KeyRecord,
     named::{Use, permitted},
     spec::{KeyUsage, SYMMETRIC_DEFAULT},
@@ -68,8 +69,8 @@ pub(super) fn wrapped(
     context: &context::Context,
     plaintext: &[u8],
 ) -> Result<Vec<u8>, ApiError> {
-    let key_id: coffer_types::Uuid = key.key_id.parse().map_err(|error| cx.internal(error))?;
+    let key_id = KeyId::parse(&key.key_id).ok_or_else(|| cx.internal("a key whose id is none"))?;
     let material = key.current().and_then(|material| material.as_symmetric());
     let material = material.ok_or_else(|| cx.internal("a key without material"))?;
-    Ok(wrap(cx.entropy(), key_id.as_bytes(), material, context, plaintext))
+    Ok(wrap(cx.entropy(), key_id, material, context, plaintext))
 }

@@ -10,6 +10,7 @@ use coffer_shape::{ApiError, Empty};
 
 use crate::{
     key::{Came, KeyRecord, Material},
+    multi_region,
     named::{Use, permitted},
     page,
     rotation::{PERIOD_DEFAULT_DAYS, RotationRecord},
@@ -24,6 +25,7 @@ pub(crate) fn enable_key_rotation(
 ) -> Result<Empty, ApiError> {
     let key = permitted(cx, &input.key_id, Use::default(), action::ENABLE_KEY_ROTATION)?;
     key.ensure_rotates()?;
+    key.ensure_not_replica()?;
     key.ensure(Class::SetRotation)?;
 
     let asked = input.rotation_period_in_days;
@@ -41,6 +43,7 @@ pub(crate) fn disable_key_rotation(
 ) -> Result<Empty, ApiError> {
     let key = permitted(cx, &input.key_id, Use::default(), action::DISABLE_KEY_ROTATION)?;
     key.ensure_rotates()?;
+    key.ensure_not_replica()?;
     key.ensure(Class::SetRotation)?;
 
     cx.save(KeyRecord { rotation: None, ..(*key).clone() })?;
@@ -59,7 +62,10 @@ pub(crate) fn get_key_rotation_status(
         key.ensure(Class::LookAtRotation)?;
     }
 
-    let rotation = key.rotation.as_ref().filter(|_| key.state != KeyState::PendingDeletion);
+    let rotation = key
+        .rotation
+        .as_ref()
+        .filter(|_| !matches!(key.state, KeyState::PendingDeletion | KeyState::PendingReplicaDeletion));
     Ok(GetKeyRotationStatusResponse {
         key_rotation_enabled: Some(rotation.is_some()),
         key_id: Some(key.arn.clone()),
@@ -76,8 +82,10 @@ pub(crate) fn rotate_key_on_demand(
 ) -> Result<RotateKeyOnDemandResponse, ApiError> {
     let key = permitted(cx, &input.key_id, Use::default(), action::ROTATE_KEY_ON_DEMAND)?;
     key.ensure(Class::RotateOnDemand)?;
+    key.ensure_not_replica()?;
     key.ensure_rotates_on_demand()?;
     key.ensure_on_demand_left()?;
+    multi_region::ensure_everywhere(cx, &key)?;
 
     let mut key = (*key).clone();
     key.rotate(cx, Came::OnDemand);
@@ -110,6 +118,7 @@ pub(crate) fn list_key_rotations(
     let marker = input.marker.as_deref();
     let page = page::of_items(cx, listed, &query, marker, limit, |(place, _)| place.as_str())?;
 
+    let is_awaited = key.pending.is_some() && multi_region::ensure_everywhere(cx, &key).is_err();
     let current = key.current().map(|material| material.id.as_str());
     let entry = |material: &Material| {
         let was_rotated = material.came != Came::WithTheKey;
@@ -117,6 +126,7 @@ pub(crate) fn list_key_rotations(
         let is_pending = key.pending.as_ref().is_some_and(|pending| pending.id == material.id);
         let state = match (is_current, is_pending) {
             (true, _) => "CURRENT",
+            (false, true) if is_awaited => "PENDING_MULTI_REGION_IMPORT_AND_ROTATION",
             (false, true) => "PENDING_ROTATION",
             (false, false) => "NON_CURRENT",
         };
