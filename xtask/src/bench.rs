@@ -10,6 +10,7 @@
 //! measured or nothing.
 
 pub mod clock;
+pub mod epoch;
 pub mod floor;
 pub mod histogram;
 pub mod http;
@@ -84,6 +85,8 @@ pub enum Case {
     Create,
     /// From the start of the process to the first answer, and the memory it has then.
     Start,
+    /// What requests feel of a new epoch. It takes a store of its own and minutes, so it comes only by its name, and alone.
+    Epoch,
 }
 
 impl Case {
@@ -103,6 +106,7 @@ impl Case {
             Self::PutAlone | Self::Put => "PutSecretValue",
             Self::Create => "CreateSecret",
             Self::Start => "start",
+            Self::Epoch => "rotate-epoch",
         }
     }
 
@@ -120,7 +124,8 @@ impl Case {
             | Self::List
             | Self::Assume => 16,
             Self::Put | Self::Create => 32,
-            Self::PutAlone | Self::Start => 1,
+            // The epoch's has a table of its own, which says.
+            Self::PutAlone | Self::Start | Self::Epoch => 1,
         }
     }
 }
@@ -175,6 +180,13 @@ pub fn run_scale(window: Duration) -> Result<scale::Scale> {
     let (programs, place) = programs_and_place()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, scale::measure(&programs, place.path(), window))
+}
+
+/// Measures a load while the epoch changes under it. The programs are those beside this one.
+pub fn run_epoch(secrets: usize, window: Duration) -> Result<epoch::Epoch> {
+    let (programs, place) = programs_and_place()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, epoch::measure(&programs, place.path(), secrets, window))
 }
 
 fn programs_and_place() -> Result<(Programs, tempfile::TempDir)> {
@@ -274,6 +286,10 @@ pub const SCALE: Marks = (
     "<!-- written by `cargo xtask bench --scale --write` -->\n",
     "<!-- up to here goes the table of sizes -->\n",
 );
+pub const EPOCH: Marks = (
+    "<!-- written by `cargo xtask bench --only epoch --write` -->\n",
+    "<!-- up to here goes the change of epochs -->\n",
+);
 
 /// Puts figures into the page, between their two marks.
 pub fn write(tree: &Tree, marks: Marks, figures: &str) -> Result<PathBuf> {
@@ -295,7 +311,9 @@ mod tests {
     #[test]
     fn the_page_has_all_marks() {
         let page = fs::read_to_string(Tree::here().root().join("docs/performance.md")).unwrap();
-        assert!(splice(&page, FIGURES, "").is_some() && splice(&page, SCALE, "").is_some());
+        for marks in [FIGURES, SCALE, EPOCH] {
+            assert!(splice(&page, marks, "").is_some(), "{marks:?}");
+        }
     }
 
     #[test]

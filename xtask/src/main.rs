@@ -31,7 +31,7 @@ enum Chore {
     /// Measures a release server against a bare HTTP server and prints a table.
     Bench {
         /// Also put the table into docs/performance.md.
-        #[arg(long, conflicts_with = "only")]
+        #[arg(long)]
         write: bool,
         /// How long each case is measured.
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
@@ -42,6 +42,10 @@ enum Chore {
         /// Only these cases.
         #[arg(long, value_enum, value_delimiter = ',')]
         only: Vec<bench::Case>,
+        /// How many secrets the epoch changes under.
+        #[arg(long, default_value_t = bench::epoch::SECRETS as u64,
+              value_parser = clap::value_parser!(u64).range(bench::epoch::SECRETS_MIN as u64..))]
+        secrets: u64,
     },
     /// The bare HTTP server of the benchmark.
     #[command(hide = true)]
@@ -101,6 +105,19 @@ fn main() -> Result<()> {
             if write {
                 println!("\nwrote {}", bench::write(&tree, bench::SCALE, &scale.to_string())?.display());
             }
+        }
+        Chore::Bench { write, seconds, only, secrets, .. } if only == [bench::Case::Epoch] => {
+            let epoch = bench::run_epoch(usize::try_from(secrets)?, Duration::from_secs(seconds))?;
+            print!("{epoch}");
+            if write {
+                println!("\nwrote {}", bench::write(&tree, bench::EPOCH, &epoch.to_string())?.display());
+            }
+        }
+        Chore::Bench { only, .. } if only.contains(&bench::Case::Epoch) => {
+            bail!("the epoch is measured alone\n  try: cargo xtask bench --only epoch");
+        }
+        Chore::Bench { write: true, only, .. } if !only.is_empty() => {
+            bail!("a table of some cases is no table for the page\n  try: cargo xtask bench --write");
         }
         Chore::Bench { write, seconds, only, .. } => {
             let report = bench::run(&tree, &bench::Options { only, window: Duration::from_secs(seconds) })?;

@@ -152,7 +152,7 @@ async fn of_size(programs: &Programs, place: &Path, secrets: usize, window: Dura
 }
 
 /// Creates all secrets, and gives each a second version.
-async fn fill(server: &Server, client: &Client, secrets: usize) -> Result<()> {
+pub(super) async fn fill(server: &Server, client: &Client, secrets: usize) -> Result<()> {
     for first in (0..secrets).step_by(CHUNK) {
         let chunk = first..secrets.min(first + CHUNK);
         let creates = chunk.clone().map(|index| create(client, index)).collect::<Result<Vec<_>>>()?;
@@ -170,7 +170,7 @@ async fn fill(server: &Server, client: &Client, secrets: usize) -> Result<()> {
     Ok(())
 }
 
-fn name(index: usize) -> String {
+pub(super) fn name(index: usize) -> String {
     format!("scale/team-{}/service-{}/{index:06}", index % 17, index % 251)
 }
 

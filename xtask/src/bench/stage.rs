@@ -50,7 +50,7 @@ impl Programs {
     }
 }
 
-fn data_dir(place: &Path) -> PathBuf {
+pub fn data_dir(place: &Path) -> PathBuf {
     place.join("store")
 }
 
@@ -146,7 +146,7 @@ impl Stage {
             })?,
             Case::Create => self
                 .writes(case, period, |_, nonce| self.client.create(&format!("create/{nonce:08}"), nonce))?,
-            Case::Start => Vec::new(),
+            Case::Start | Case::Epoch => Vec::new(),
         })
     }
 
