@@ -9,7 +9,7 @@ mod place;
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use coffer_barrier::{KeyringError, KeyringFile, SlotKind, keyfile};
-use coffer_core::{Next, World};
+use coffer_core::{Next, SweepProgress, World};
 use coffer_store::{LogState, StillStore, examine_log, logs_set_aside};
 use coffer_sys::{HardeningLine, LockedBytes};
 use serde::{Deserialize, Serialize};
@@ -310,6 +310,7 @@ pub fn of_node(node: &Node) -> Vec<Finding> {
         let next = "make room on the disk of the data directory, or look into dmesg; it goes on by itself";
         findings.push(Finding::bad("audit log", says, next));
     }
+    findings.extend(node.core().map(|core| epochs(&core.sweep_progress())));
     let states = node.core().map(|core| core.task_states()).unwrap_or_default();
     for state in states {
         let next = match state.next {
@@ -334,6 +335,22 @@ pub fn of_node(node: &Node) -> Vec<Finding> {
     findings
 }
 
+/// Under which keys the records are.
+fn epochs(progress: &SweepProgress) -> Finding {
+    let SweepProgress { active_epoch, older_epochs, records_sealed_again, damaged, .. } = progress;
+    if *damaged > 0 {
+        let says = format!("{damaged} records do not open, so the keys of epochs {older_epochs:?} are kept");
+        return Finding::warning("epochs", says, "coffer verify, with the server stopped");
+    }
+    if older_epochs.is_empty() {
+        return Finding::good("epochs", format!("all records are under epoch {active_epoch}"));
+    }
+    let says = format!(
+        "epoch {active_epoch} is active, {records_sealed_again} records were sealed again, {older_epochs:?} still have some"
+    );
+    Finding::good("epochs", says)
+}
+
 #[cfg(test)]
 mod tests {
     use coffer_barrier::{Keyring, NewSlot, Previous};
@@ -341,6 +358,22 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[test]
+    fn epochs_are_news_while_they_change_and_a_warning_when_they_cannot() {
+        let of = |older: &[u32], damaged| {
+            epochs(&SweepProgress {
+                active_epoch: 3,
+                older_epochs: older.to_vec(),
+                damaged,
+                ..Default::default()
+            })
+        };
+        assert_eq!((of(&[], 0).grade, of(&[2], 0).grade), (Grade::Good, Grade::Good));
+        assert!(of(&[2], 0).says.contains("[2] still have some"), "{:?}", of(&[2], 0));
+        let stuck = of(&[1, 2], 4);
+        assert!(stuck.grade == Grade::Warning && stuck.says.starts_with("4 records"), "{stuck:?}");
+    }
     use crate::{
         config::{Flags, Home},
         world,
