@@ -17,6 +17,7 @@ pub mod http;
 pub mod keys;
 pub mod load;
 pub mod machine;
+pub mod overload;
 pub mod people;
 pub mod process;
 pub mod report;
@@ -189,6 +190,13 @@ pub fn run_epoch(secrets: usize, window: Duration) -> Result<epoch::Epoch> {
     LocalSet::new().block_on(&runtime, epoch::measure(&programs, place.path(), secrets, window))
 }
 
+/// Measures what is left when too much is asked for. The programs are those beside this one.
+pub fn run_overload(window: Duration) -> Result<overload::Overload> {
+    let (programs, place) = programs_and_place()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, overload::measure(&programs, place.path(), window))
+}
+
 fn programs_and_place() -> Result<(Programs, tempfile::TempDir)> {
     let xtask = std::env::current_exe()?;
     let release = xtask.parent().context("this program is in no directory")?;
@@ -290,6 +298,10 @@ pub const EPOCH: Marks = (
     "<!-- written by `cargo xtask bench --only epoch --write` -->\n",
     "<!-- up to here goes the change of epochs -->\n",
 );
+pub const OVERLOAD: Marks = (
+    "<!-- written by `cargo xtask bench --overload --write` -->\n",
+    "<!-- up to here goes the table of loads -->\n",
+);
 
 /// Puts figures into the page, between their two marks.
 pub fn write(tree: &Tree, marks: Marks, figures: &str) -> Result<PathBuf> {
@@ -311,7 +323,7 @@ mod tests {
     #[test]
     fn the_page_has_all_marks() {
         let page = fs::read_to_string(Tree::here().root().join("docs/performance.md")).unwrap();
-        for marks in [FIGURES, SCALE, EPOCH] {
+        for marks in [FIGURES, SCALE, EPOCH, OVERLOAD] {
             assert!(splice(&page, marks, "").is_some(), "{marks:?}");
         }
     }

@@ -39,6 +39,9 @@ enum Chore {
         /// Measure stores of growing size instead.
         #[arg(long, conflicts_with = "only")]
         scale: bool,
+        /// Measure what is left of the good answers when too much is asked for.
+        #[arg(long, conflicts_with_all = ["only", "scale"])]
+        overload: bool,
         /// Only these cases.
         #[arg(long, value_enum, value_delimiter = ',')]
         only: Vec<bench::Case>,
@@ -118,6 +121,16 @@ fn main() -> Result<()> {
         }
         Chore::Bench { write: true, only, .. } if !only.is_empty() => {
             bail!("a table of some cases is no table for the page\n  try: cargo xtask bench --write");
+        }
+        Chore::Bench { write, seconds, overload: true, .. } => {
+            let overload = bench::run_overload(Duration::from_secs(seconds))?;
+            print!("{overload}");
+            if write {
+                println!(
+                    "\nwrote {}",
+                    bench::write(&tree, bench::OVERLOAD, &overload.to_string())?.display()
+                );
+            }
         }
         Chore::Bench { write, seconds, only, .. } => {
             let report = bench::run(&tree, &bench::Options { only, window: Duration::from_secs(seconds) })?;

@@ -80,6 +80,29 @@ pub async fn settle(administrator: &Client, server: SocketAddr) -> Result<(Clien
     Ok((reader, element(&role, "Arn")?))
 }
 
+/// Makes somebody who may do everything.
+pub async fn stranger(administrator: &Client, server: SocketAddr, name: &str) -> Result<Client> {
+    let mut connection = Connection::open(server).await?;
+    let named = vec![("UserName", name)];
+    let allowed = vec![("UserName", name), ("PolicyArn", "arn:aws:iam::aws:policy/AdministratorAccess")];
+    let mut key = String::new();
+    for (operation, members) in
+        [("CreateUser", &named), ("AttachUserPolicy", &allowed), ("CreateAccessKey", &named)]
+    {
+        let answer = connection.exchange(&administrator.form("iam", operation, members)?).await?;
+        key = String::from_utf8_lossy(answer.body).into_owned();
+        if answer.status != 200 {
+            bail!("setting the stage: {} {key}", answer.status);
+        }
+    }
+    Ok(Client {
+        host: administrator.host.clone(),
+        region: administrator.region.clone(),
+        access_key_id: element(&key, "AccessKeyId")?,
+        secret_access_key: Secret::new(element(&key, "SecretAccessKey")?),
+    })
+}
+
 /// The request of somebody who takes on the role.
 pub fn assume(reader: &Client, role: &str) -> Result<Vec<u8>> {
     reader.form("sts", "AssumeRole", &[("RoleArn", role), ("RoleSessionName", "bench")])

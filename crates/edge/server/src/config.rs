@@ -117,6 +117,9 @@ pub struct LimitsSection {
     /// throttled, before it is looked at. Behind a proxy all clients have its address, as `X-Forwarded-For` is not believed: there the
     /// limit belongs into the proxy, and 0 turns this one off. Default 200.
     pub failures_per_address: Option<u32>,
+    /// Requests that are worked on at the same time, at most. With how many it is best, Coffer finds out by itself, from 128 up to this;
+    /// the others wait, 50 ms at most, and principals take turns. Default 4096.
+    pub in_flight: Option<usize>,
     /// How often operations may be called: `"fair"` sets no rates, `"aws"` those of AWS, `"custom"` those of `rates` and
     /// `principal_rates`. Twice as many calls may come at once, and what is more is refused as throttled. See
     /// [limits](limits.md). Default: fair.
@@ -235,6 +238,7 @@ pub struct Limits {
     pub connections_per_address_max: usize,
     /// Failed authentications a second; 0 is without bound.
     pub failures_per_address: u32,
+    pub in_flight_max: usize,
     pub profile: Profile,
     pub head_timeout: Duration,
     pub idle_timeout: Duration,
@@ -251,6 +255,7 @@ impl Default for Limits {
             connections_max: 10_000,
             connections_per_address_max: 512,
             failures_per_address: 200,
+            in_flight_max: 4_096,
             profile: Profile::Fair,
             head_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(75),
@@ -519,6 +524,7 @@ fn limits(mut section: LimitsSection) -> Result<Limits, Complaint> {
             .connections_per_address
             .unwrap_or(plain.connections_per_address_max),
         failures_per_address: section.failures_per_address.unwrap_or(plain.failures_per_address),
+        in_flight_max: section.in_flight.unwrap_or(plain.in_flight_max),
         profile,
         head_timeout: span(section.head_timeout, plain.head_timeout),
         idle_timeout: span(section.idle_timeout, plain.idle_timeout),

@@ -20,6 +20,7 @@ use crate::{
     config::{CREDENTIAL, Config},
     data_dir::DataDir,
     durable::parent,
+    limits::{gate::Load, ladder::Step},
     node::Node,
     open::MARK,
     shell::quoted,
@@ -311,6 +312,7 @@ pub fn of_node(node: &Node) -> Vec<Finding> {
         findings.push(Finding::bad("audit log", says, next));
     }
     findings.extend(node.core().map(|core| epochs(&core.sweep_progress())));
+    findings.push(of_load(node.gate().load()));
     let states = node.core().map(|core| core.task_states()).unwrap_or_default();
     for state in states {
         let next = match state.next {
@@ -349,6 +351,20 @@ fn epochs(progress: &SweepProgress) -> Finding {
         "epoch {active_epoch} is active, {records_sealed_again} records were sealed again, {older_epochs:?} still have some"
     );
     Finding::good("epochs", says)
+}
+
+/// Whether something is left undone because too much is asked for.
+fn of_load(load: Load) -> Finding {
+    let Load { limit, in_use, waiting, step } = load;
+    let places = format!("{in_use} of {limit} places taken, {waiting} requests waiting");
+    if step == Step::Everything {
+        return Finding::good("load", places);
+    }
+    Finding::warning(
+        "load",
+        format!("{places}; step {} of 4: {}", step.number(), step.says()),
+        "look at coffer_shed_total in /metrics; ask for less, or give the machine more processors",
+    )
 }
 
 #[cfg(test)]

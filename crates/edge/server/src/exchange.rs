@@ -26,6 +26,7 @@ mod head;
 mod reply;
 
 use std::{
+    hash::{BuildHasher, RandomState},
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -54,6 +55,9 @@ use crate::{
     limits::{
         EdgeLimits, HOST_BYTES_MAX, USER_AGENT_BYTES_MAX,
         failures::Failures,
+        gate::{Load, Shed},
+        ladder::Step,
+        line::Who,
         rates::{self, Rates},
         seats::{Seat, Seats},
     },
@@ -68,6 +72,7 @@ const INTERNAL: ErrorSpec = refusal("InternalFailure", 500);
 const UNAVAILABLE: ErrorSpec = refusal("ServiceUnavailable", 503);
 /// Our choice: AWS does not say what it tells an address. Every SDK waits and tries again after this one.
 const THROTTLED: ErrorSpec = refusal("ThrottlingException", 400);
+const FULL: &str = "The service is at its limit of concurrent requests. Try again.";
 const THROTTLED_QUERY: ErrorSpec = refusal("Throttling", 400);
 
 const fn refusal(code: &'static str, status: u16) -> ErrorSpec {
@@ -83,6 +88,8 @@ pub(crate) struct Edge {
     unproven: Arc<Seats>,
     failures: Failures,
     rates: Rates,
+    /// Of keys and principals, so that nobody can choose whom he shares a place with.
+    hasher: RandomState,
 }
 
 /// The other end of a connection.
@@ -127,6 +134,10 @@ impl Visit<'_> {
 struct Trace {
     operation: Option<&'static OperationSpec>,
     access_key_id: String,
+    /// A hash of the key that it came with.
+    key: u64,
+    /// It was turned away because there were too many, which is counted and no fault.
+    is_shed: bool,
 }
 
 impl Edge {
@@ -136,7 +147,7 @@ impl Edge {
         let unproven = Seats::new(limits.unproven_max, limits.unproven_per_address_max);
         let failures = Failures::new(limits.failures_per_address);
         let rates = Rates::new(&node.settings().limits.profile);
-        Self { node, window, limits, unproven, failures, rates }
+        Self { node, window, limits, unproven, failures, rates, hasher: RandomState::new() }
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -151,6 +162,18 @@ impl Edge {
     pub(crate) fn forget_old_keys(&self) {
         let oldest = self.node.world().clock.now().minus(self.window.duration());
         self.node.signing_keys().forget_before(oldest);
+    }
+
+    /// Lets the gate look at what there is to do, and tells if that changes what is done.
+    pub(crate) fn look_at_load(&self) {
+        let Some(step) = self.node.gate().look() else { return };
+        let Load { limit, waiting, .. } = self.node.gate().load();
+        let (step, says) = (step, step.says());
+        if step == Step::Everything {
+            tracing::info!(step = step.number(), limit, "there is room for everything again");
+        } else {
+            tracing::warn!(step = step.number(), says, limit, waiting, "more is asked for than can be done");
+        }
     }
 
     /// Answers one request, whatever it is.
@@ -170,7 +193,10 @@ impl Edge {
             let unproven = self.unproven.take(peer.address).ok();
             match unproven.filter(|_| in_flight.now() <= self.limits.in_flight_max) {
                 Some(unproven) => self.walk_caught(Visit { peer, id, unproven }, request, &mut trace).await,
-                None => busy(&request, id),
+                None => {
+                    self.node.metrics().shed("house");
+                    busy(&request, id)
+                }
             }
         };
         let took = world.clock.monotonic().saturating_sub(begun);
@@ -227,7 +253,10 @@ impl Edge {
         };
         outcome.unwrap_or_else(|error| {
             // A node that is not ready says so in its health and need not say it again for every request.
-            if error.is_fault() && self.node.core().is_some_and(|core| !core.audit().is_refusing()) {
+            if error.is_fault()
+                && !trace.is_shed
+                && self.node.core().is_some_and(|core| !core.audit().is_refusing())
+            {
                 let operation = trace.operation.map(|spec| spec.name);
                 tracing::warn!(
                     request_id = %id,
@@ -267,6 +296,11 @@ impl Edge {
         };
         let begun = tokio::time::Instant::now();
         let access_key_id = claimed.access_key_id().to_owned();
+        trace.key = self.hasher.hash_one(&access_key_id);
+        if let Err(shed) = self.refuse_early(route, trace.key).await {
+            let refusal = self.shed(service, shed, trace);
+            return Err(self.after_body(&head, route, body, refusal).await);
+        }
         // The core is asked for twice and not kept while a body trickles in: sealing waits for whoever holds it.
         let identified = self.node.core().ok_or_else(|| closed(service)).and_then(|core| {
             let gate =
@@ -353,19 +387,52 @@ impl Edge {
         let operation = body.operation;
         let service = operation.service;
         trace.operation = Some(operation);
-        let core = self.node.core().ok_or_else(|| closed(service))?;
+        if self.node.gate().step().leaves_out(operation) {
+            return Err(self.shed(service, Shed::LeftOut, trace));
+        }
         if let Err(excess) = self.rates.charge(&caller, operation, self.node.world().clock.monotonic()) {
             self.node.metrics().throttled(excess.word());
+            let core = self.node.core().ok_or_else(|| closed(service))?;
             let refusal = ApiError::new(service.codes.throttling, rates::sentence(service));
             let recorded = core.record_refusal(&caller, service, Some(operation.name), &refusal).await;
             return Err(recorded.map_or_else(|| self.unrecorded(service), |_| refusal));
         }
+        // Held until the answer is there.
+        let _pass = match self.node.gate().enter(self.who(&caller), trace.key).await {
+            Ok(pass) => pass,
+            Err(shed) => return Err(self.shed(service, shed, trace)),
+        };
+        let core = self.node.core().ok_or_else(|| closed(service))?;
         let deadline = begun + self.limits.request;
         let answer = tokio::time::timeout_at(deadline, core.call(&caller, operation, &body)).await;
         let answer = answer.map_err(|_| unavailable(service).because("it took longer than a request may"))?;
         let answer = answer.ok_or_else(|| self.unrecorded(service))?;
         let reply = answer.outcome?;
         encode_output(operation, &|to| reply.write_to(to), caller.request_id)
+    }
+
+    /// What can be told from a head alone: calls that are not done at the moment, and keys that have just had too many. An operation
+    /// that is named in a body is looked at later.
+    async fn refuse_early(&self, route: &Route, key: u64) -> Result<(), Shed> {
+        let gate = self.node.gate();
+        let step = gate.step();
+        if step >= Step::NoLists && route.operation(b"").is_ok_and(|operation| step.leaves_out(operation)) {
+            return Err(Shed::LeftOut);
+        }
+        gate.refuse_again(key).await
+    }
+
+    /// Who takes a turn of his own at the gate.
+    fn who(&self, caller: &Caller) -> Who {
+        let account = caller.principal.account;
+        Who { account, principal: self.hasher.hash_one((account, rates::identity(&caller.principal))) }
+    }
+
+    /// Too much is asked for. That is counted and not put on record: nothing was done, and a record costs as much as an answer.
+    fn shed(&self, service: &ServiceSpec, shed: Shed, trace: &mut Trace) -> ApiError {
+        trace.is_shed = true;
+        self.node.metrics().shed(shed.word());
+        ApiError::new(service.codes.unavailable, FULL)
     }
 
     /// Where any credentials will do, any page of the web that a browser on this machine shows could use them. A browser
@@ -483,7 +550,7 @@ fn unavailable(service: &ServiceSpec) -> ApiError {
 
 /// Full houses turn requests away at once; waiting would only make the house fuller.
 fn busy(request: &Request<Incoming>, id: RequestId) -> Response {
-    let error = ApiError::new(UNAVAILABLE, "The service is at its limit of concurrent requests. Try again.");
+    let error = ApiError::new(UNAVAILABLE, FULL);
     encode_error(codec_of(request), &error, id)
 }
 

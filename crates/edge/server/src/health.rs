@@ -63,6 +63,7 @@ fn metrics(node: &Node) -> Page {
         is_sealed: reasons.contains(&"sealed"),
         uptime,
         volume: node.metrics().volume(uptime, || volume(node)),
+        load: Some(node.gate().load()),
     });
     Page { status: StatusCode::OK, content_type: METRICS, body }
 }

@@ -29,6 +29,7 @@ use crate::{
     config::{Config, Log, LogFormat, LogLevel, TlsConfig},
     control::Control,
     data_dir::DataDir,
+    limits::ladder::Step,
     node::{Mode, Node, Settings, Trouble},
     open::{self, Opened, Store, dev_core},
     tls, world,
@@ -44,6 +45,8 @@ const DISK_LOOK_EVERY: Duration = Duration::from_secs(1);
 const TASK_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A node without an open store has no tasks; it looks again after this long.
 const TASK_WAIT_OPEN: Duration = Duration::from_millis(250);
+/// The same for a house that has too much to do for them.
+const TASK_WAIT_ROOM: Duration = Duration::from_secs(1);
 
 /// What a person is told once the node answers.
 #[derive(Debug, Clone)]
@@ -358,6 +361,12 @@ async fn run_tasks(node: Arc<Node>) {
             tokio::time::sleep(TASK_WAIT_OPEN).await;
             continue;
         };
+        if node.gate().step() >= Step::NoTasks {
+            // Requests go first. What is late is done as soon as there is room.
+            drop(core);
+            tokio::time::sleep(TASK_WAIT_ROOM).await;
+            continue;
+        }
         let wait = match core.run_due_tasks().await {
             Ok(Next::Now) => Duration::ZERO,
             Ok(Next::At(at)) => at.since(node.world().clock.now()).min(TASK_LOOK_EVERY),

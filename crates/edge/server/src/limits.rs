@@ -3,8 +3,12 @@
 //! Everything that can grow has a number next to its reason. What an operator may want to change is in
 //! [`Limits`]; the constants are properties of the protocols and of our own memory.
 
+mod concurrency;
 mod debts;
 pub(crate) mod failures;
+pub(crate) mod gate;
+pub(crate) mod ladder;
+pub(crate) mod line;
 pub(crate) mod rates;
 pub(crate) mod seats;
 
@@ -40,7 +44,7 @@ pub(crate) const FORGET_KEYS_EVERY: Duration = Duration::from_secs(30 * 60);
 /// What a connection that was told to go may still take to say goodbye.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Requests whose head has arrived and whose answer has not left. Each may hold a body and its parsed form.
+/// Requests whose head has arrived and whose answer has not left, those that wait included. Each may hold a body and its parsed form.
 const IN_FLIGHT_MAX: usize = 4_096;
 /// Our choice: of those, the ones that have not proven yet who sends them. Strangers, however many, leave the other half to users.
 const UNPROVEN_MAX: usize = IN_FLIGHT_MAX / 2;

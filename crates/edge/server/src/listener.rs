@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch as signal,
     task::JoinSet,
-    time::{interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -22,7 +22,7 @@ use crate::{
     exchange::Edge,
     limits::{
         ACCEPT_PAUSE, FORGET_KEYS_EVERY, HEAD_BYTES_MAX, HTTP2_RESETS_MAX, HTTP2_STREAMS_MAX,
-        HTTP2_WINDOW_BYTES, seats::Seats,
+        HTTP2_WINDOW_BYTES, gate::LOOK_EVERY, seats::Seats,
     },
     node::Node,
 };
@@ -50,12 +50,15 @@ pub async fn serve(
     let mut open = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut midnight = interval(FORGET_KEYS_EVERY);
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             // Tasks that have ended are taken out, or the set would grow for ever.
             Some(_) = open.join_next(), if !open.is_empty() => {}
             _ = midnight.tick() => house.edge.forget_old_keys(),
+            _ = looks.tick() => house.edge.look_at_load(),
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => admit(&house, &mut open, stream, address.ip()),
                 Err(error) => {

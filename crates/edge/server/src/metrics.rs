@@ -27,6 +27,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::limits::gate::Load;
+
 /// From a cached read to the longest request that is allowed.
 const LATENCY_BUCKETS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
@@ -98,6 +100,10 @@ fn tell(gauge: &Known, value: Option<u64>) {
     }
 }
 
+fn count(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
 fn whole(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -111,6 +117,7 @@ pub(crate) struct Now<'n> {
     /// Since the process began.
     pub(crate) uptime: Duration,
     pub(crate) volume: Volume,
+    pub(crate) load: Option<Load>,
 }
 
 /// How full the disk is.
@@ -129,6 +136,11 @@ pub struct Metrics {
     connections_refused: Family<OfReason, Counter>,
     signature_failures: Family<OfCode, Counter>,
     throttled: Family<OfReason, Counter>,
+    shed: Family<OfReason, Counter>,
+    places: Gauge<i64, AtomicI64>,
+    places_taken: Gauge<i64, AtomicI64>,
+    waiting: Gauge<i64, AtomicI64>,
+    brownout_step: Gauge<i64, AtomicI64>,
     audit_failures: Counter,
     panics: Counter,
     commit_groups: Counter,
@@ -165,6 +177,11 @@ impl Default for Metrics {
             connections_refused: Family::default(),
             signature_failures: Family::default(),
             throttled: Family::default(),
+            shed: Family::default(),
+            places: Gauge::default(),
+            places_taken: Gauge::default(),
+            waiting: Gauge::default(),
+            brownout_step: Gauge::default(),
             audit_failures: Counter::default(),
             panics: Counter::default(),
             commit_groups: Counter::default(),
@@ -202,6 +219,11 @@ impl Metrics {
             self.signature_failures.clone(),
         );
         to.register("throttled", "Requests refused as too many", self.throttled.clone());
+        to.register("shed", "Requests turned away for lack of room", self.shed.clone());
+        to.register("places", "Requests that may be worked on at once", self.places.clone());
+        to.register("places_taken", "Requests that are worked on", self.places_taken.clone());
+        to.register("requests_waiting", "Requests that wait for a place", self.waiting.clone());
+        to.register("brownout_step", "What is left undone: 0 nothing, to 4", self.brownout_step.clone());
         to.register(
             "audit_append_failures",
             "Answers withheld for lack of an audit record",
@@ -240,6 +262,10 @@ impl Metrics {
 
     pub(crate) fn throttled(&self, reason: &'static str) {
         self.throttled.get_or_create(&OfReason { reason }).inc();
+    }
+
+    pub(crate) fn shed(&self, reason: &'static str) {
+        self.shed.get_or_create(&OfReason { reason }).inc();
     }
 
     pub(crate) fn connection_refused(&self, reason: &'static str) {
@@ -289,6 +315,12 @@ impl Metrics {
             self.commit_queue.set(i64::try_from(db.queue_depth).unwrap_or(i64::MAX));
             self.cached_records.set(i64::try_from(db.cached_records).unwrap_or(i64::MAX));
         }
+        if let Some(load) = now.load {
+            self.places.set(count(load.limit));
+            self.places_taken.set(count(load.in_use));
+            self.waiting.set(count(load.waiting));
+            self.brownout_step.set(load.step.number().into());
+        }
         self.ready.set(i64::from(now.is_ready));
         self.sealed.set(i64::from(now.is_sealed));
         self.uptime_seconds.set(whole(now.uptime.as_secs()));
@@ -335,6 +367,7 @@ mod tests {
         metrics.signature_failed("InvalidSignatureException");
         metrics.connection_refused("address");
         metrics.throttled("failures");
+        metrics.shed("full");
         let request = metrics.begin_request();
         assert_eq!(request.now(), 1);
         let volume = Volume { free_bytes: Some(5), audit_bytes: Some(7) };
@@ -348,6 +381,11 @@ mod tests {
             "coffer_connections_refused_total{reason=\"address\"} 1",
             "coffer_signature_failures_total{code=\"InvalidSignatureException\"} 1",
             "coffer_throttled_total{reason=\"failures\"} 1",
+            "coffer_shed_total{reason=\"full\"} 1",
+            "coffer_places 0",
+            "coffer_places_taken 0",
+            "coffer_requests_waiting 0",
+            "coffer_brownout_step 0",
             "coffer_audit_append_failures_total 0",
             "coffer_panics_total 0",
             "coffer_commit_groups_total 0",
@@ -381,6 +419,7 @@ mod tests {
         metrics.signature_failed("code");
         metrics.connection_refused("reason");
         metrics.throttled("reason");
+        metrics.shed("reason");
         let volume = Volume { free_bytes: Some(0), audit_bytes: Some(0) };
         let page = metrics.render(&Now { volume, ..Now::default() });
         let kinds = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));

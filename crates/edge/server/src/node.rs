@@ -25,6 +25,7 @@ use tokio::sync::{Notify, futures::Notified};
 use crate::{
     complaint::Complaint,
     config::{Limits, Window},
+    limits::gate::Gate,
     metrics::Metrics,
     oidc::{Issuers, KeySource},
     open::{LOCAL, Store, dev_core},
@@ -97,6 +98,7 @@ pub struct Node {
     world: World,
     settings: Settings,
     metrics: Metrics,
+    gate: Gate,
     signing_keys: SigningKeys,
     issuers: Issuers,
     state: RwLock<State>,
@@ -123,11 +125,13 @@ pub enum Sealed {
 impl Node {
     pub fn new(mode: Mode, world: World, settings: Settings, store: Option<Arc<Store>>) -> Self {
         let issuers = Issuers::new(&settings.oidc, Arc::clone(&world.clock));
+        let gate = Gate::new(Arc::clone(&world.clock), settings.limits.in_flight_max);
         Self {
             mode,
             world,
             settings,
             metrics: Metrics::default(),
+            gate,
             signing_keys: SigningKeys::default(),
             issuers,
             state: RwLock::new(State::Starting),
@@ -157,6 +161,11 @@ impl Node {
 
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Where requests wait for their turn when there are many.
+    pub(crate) const fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// What signatures are checked with, derived from the secrets of access keys. It is emptied with the core.

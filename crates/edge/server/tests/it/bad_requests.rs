@@ -56,13 +56,15 @@ async fn operations_that_do_not_exist() {
     let mut get = json("secretsmanager.ListSecrets", "/");
     get.method = "GET".into();
     let foreign = house.signed("dynamodb", "/", &[("x-amz-target", "DynamoDB_20120810.ListTables")], b"{}");
+    let connect = [("content-type", JSON), ("x-amz-target", "TrentService.ConnectCustomKeyStore")];
+    let unserved = house.signed("kms", "/", &connect, b"{}");
     let lambda = house.signed("lambda", "/2015-03-31/functions", &[], b"");
     let unknown = (400, "UnknownOperationException");
     let invalid = (400, "InvalidAction");
     let malformed = (400, "MalformedInput");
     for (name, request, expected) in [
         ("no such operation", json("secretsmanager.Nothing", "/"), unknown),
-        ("one that is not served", json("secretsmanager.AssociateCrossAccountReplica", "/"), unknown),
+        ("one that is not served", unserved, unknown),
         ("no operation", json("secretsmanager", "/"), unknown),
         ("another path", json("secretsmanager.ListSecrets", "/other"), unknown),
         ("two slashes", json("secretsmanager.ListSecrets", "//"), unknown),

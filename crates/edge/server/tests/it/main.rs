@@ -16,6 +16,7 @@ mod connections;
 mod emptying;
 mod house;
 mod identity;
+mod overload;
 mod pages;
 mod rates;
 mod sealing;

@@ -1,0 +1,432 @@
+//! Lets in as many requests at once as can be answered soon, each in turn.
+//!
+//! As long as there is room nobody waits, and the gate costs a few atomic operations. When there is none, whoever comes stands in a
+//! line ([`super::line`]) in which principals take turns, for 50 ms at most; whoever does not get in by then is told to come again.
+//! How much room there is, is found by trying ([`super::concurrency`]), and what is left undone first when everybody asks for too
+//! much, the ladder says ([`super::ladder`]).
+//!
+//! Whoever had to leave a full line is told so only when his 50 ms are over. A client that tries again at once would otherwise keep the
+//! house busy with telling it no. For that long no request under the same key is read any further than its head, if the line is full:
+//! a key that somebody names without having it can only lose a place by that, not take one.
+//!
+//! What this does not know: requests, and what is told to those who do not get in.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use coffer_types::Clock;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    concurrency::Concurrency,
+    debts::{BURST, Debts},
+    ladder::{Ladder, Step},
+    line::{Line, Place, Portion, Who},
+};
+
+/// The longest that somebody stands in the line.
+const WAIT: Duration = Duration::from_millis(50);
+/// How often the limit and the ladder are looked at.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Calls that take long wait for turns of their own, 64 of them, and are in here meanwhile. With fewer places than this they could take
+/// all of them.
+const PLACES_MIN: usize = 128;
+/// The line is as long as there are places, and at least this long: who is to take turns has to be in it.
+const LINE_MIN: usize = 128;
+/// Keys that are remembered for the length of a wait.
+const KEYS_MAX: usize = 4_096;
+/// Those who were turned away and hear of it later; more hear of it at once. They are a quarter of what the house holds.
+const HELD_MAX: usize = 1_024;
+
+pub(crate) struct Gate {
+    clock: Arc<dyn Clock>,
+    line_min: usize,
+    places: Concurrency,
+    in_use: AtomicUsize,
+    /// As many as are in the line, to be read without its lock.
+    waiting: AtomicUsize,
+    line: Mutex<Line<Ticket>>,
+    ladder: Ladder,
+    /// Hashes of keys whose requests had to leave a full line.
+    greedy_keys: Debts<u64>,
+    /// Those who have been turned away and have not heard of it yet.
+    held: AtomicUsize,
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("load", &self.load()).finish_non_exhaustive()
+    }
+}
+
+/// What somebody in the line is called with.
+#[derive(Debug)]
+struct Ticket {
+    grant: oneshot::Sender<()>,
+    /// A hash of the key he came with.
+    key: u64,
+}
+
+/// Why somebody did not get in; the word in the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shed {
+    /// He stood in the line for as long as one may.
+    Waited,
+    /// The line was full, and nobody had more in it.
+    Full,
+    /// The line is full, and he had to leave it a moment ago.
+    Again,
+    /// Calls of this kind are not done at the moment.
+    LeftOut,
+}
+
+impl Shed {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Waited => "waited",
+            Self::Full => "full",
+            Self::Again => "again",
+            Self::LeftOut => "left-out",
+        }
+    }
+}
+
+/// How it looks at the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) limit: usize,
+    pub(crate) in_use: usize,
+    pub(crate) waiting: usize,
+    pub(crate) step: Step,
+}
+
+/// A place, given back when dropped.
+#[must_use = "a place that is dropped is free again"]
+#[derive(Debug)]
+pub(crate) struct Pass<'g> {
+    gate: &'g Gate,
+    begun: Duration,
+}
+
+impl Gate {
+    /// With so many places at most.
+    pub(crate) fn new(clock: Arc<dyn Clock>, places_max: usize) -> Self {
+        Self {
+            clock,
+            line_min: LINE_MIN,
+            places: Concurrency::new(PLACES_MIN, places_max.max(1)),
+            in_use: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            line: Mutex::default(),
+            ladder: Ladder::default(),
+            greedy_keys: Debts::new(KEYS_MAX),
+            held: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn step(&self) -> Step {
+        self.ladder.step()
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            limit: self.places.limit(),
+            in_use: self.in_use.load(Ordering::Relaxed),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            step: self.step(),
+        }
+    }
+
+    /// Lets somebody in, who comes with this key, or says why not.
+    pub(crate) async fn enter(&self, who: Who, key: u64) -> Result<Pass<'_>, Shed> {
+        if self.waiting.load(Ordering::SeqCst) == 0 && self.take() {
+            return Ok(self.pass());
+        }
+        let until = Instant::now() + WAIT;
+        let mut waiting = self.join(who, key);
+        match timeout_at(until, &mut waiting.granted).await {
+            Ok(Ok(())) => {
+                waiting.is_over = true;
+                Ok(self.pass())
+            }
+            Ok(Err(_)) => {
+                drop(waiting);
+                self.hold(until).await;
+                Err(Shed::Full)
+            }
+            Err(_) => Err(Shed::Waited),
+        }
+    }
+
+    /// Keeps somebody waiting before he is even looked at, whose key had to leave a full line a moment ago.
+    pub(crate) async fn refuse_again(&self, key: u64) -> Result<(), Shed> {
+        // Most of the time nobody waits, and nothing else is looked at.
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        if waiting == 0 || waiting < self.longest() {
+            return Ok(());
+        }
+        // A debt of the whole burst leaves no room for the price of a wait until it has shrunk by that.
+        if !self.greedy_keys.bars(&key, WAIT, self.clock.monotonic()) {
+            return Ok(());
+        }
+        self.hold(Instant::now() + WAIT).await;
+        Err(Shed::Again)
+    }
+
+    /// Ten times a second: sets limit and step by what was seen; the step if it changed.
+    pub(crate) fn look(&self) -> Option<Step> {
+        self.places.look();
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.let_in(&mut self.line());
+        }
+        self.ladder.look()
+    }
+
+    fn longest(&self) -> usize {
+        self.places.limit().max(self.line_min)
+    }
+
+    fn join(&self, who: Who, key: u64) -> Waiting<'_> {
+        let (grant, granted) = oneshot::channel();
+        let mut line = self.line();
+        let joined = line.join(who, Ticket { grant, key }, self.longest());
+        self.let_in(&mut line);
+        drop(line);
+        if let Some((left, portion)) = joined.left {
+            self.greedy_keys.charge(left.key, BURST, self.clock.monotonic());
+            if portion == Portion::Fair {
+                self.ladder.strain();
+            }
+        }
+        Waiting { gate: self, who, place: joined.place, granted, is_over: false }
+    }
+
+    /// Gives free places to those who wait.
+    fn let_in(&self, line: &mut Line<Ticket>) {
+        // Said before places are counted: who gives one back counts first and then looks here, so that one of the two sees the other.
+        self.waiting.store(line.len(), Ordering::SeqCst);
+        while line.len() > 0 && self.take() {
+            let is_taken = line.next().is_some_and(|ticket| ticket.grant.send(()).is_ok());
+            if !is_taken {
+                self.in_use.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.waiting.store(line.len(), Ordering::SeqCst);
+    }
+
+    fn take(&self) -> bool {
+        let limit = self.places.limit();
+        let taken = self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |in_use| {
+            (in_use < limit).then_some(in_use + 1)
+        });
+        if let Ok(before) = taken {
+            self.places.began(before + 1);
+        }
+        taken.is_ok()
+    }
+
+    fn give_back(&self) {
+        self.in_use.fetch_sub(1, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.let_in(&mut self.line());
+        }
+    }
+
+    fn pass(&self) -> Pass<'_> {
+        Pass { gate: self, begun: self.clock.monotonic() }
+    }
+
+    async fn hold(&self, until: Instant) {
+        let held = Held::begin(&self.held);
+        if held.number <= HELD_MAX {
+            sleep_until(until).await;
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line<Ticket>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.gate.places.took(self.gate.clock.monotonic().saturating_sub(self.begun));
+        self.gate.give_back();
+    }
+}
+
+/// Somebody in the line. When he goes, his place in it goes, or the one that he was just given.
+struct Waiting<'g> {
+    gate: &'g Gate,
+    who: Who,
+    place: Place,
+    granted: oneshot::Receiver<()>,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let mut line = self.gate.line();
+        if let Some(portion) = line.leave(self.who, self.place) {
+            self.gate.waiting.store(line.len(), Ordering::SeqCst);
+            if portion == Portion::Fair {
+                self.gate.ladder.strain();
+            }
+            return;
+        }
+        drop(line);
+        if self.granted.try_recv().is_ok() {
+            self.gate.give_back();
+        }
+    }
+}
+
+/// Counted for as long as it lives.
+struct Held<'g> {
+    count: &'g AtomicUsize,
+    number: usize,
+}
+
+impl<'g> Held<'g> {
+    fn begin(count: &'g AtomicUsize) -> Self {
+        Self { count, number: count.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coffer_types::Timestamp;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Paused(Instant);
+
+    impl Clock for Paused {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_seconds(0)
+        }
+
+        fn monotonic(&self) -> Duration {
+            self.0.elapsed()
+        }
+    }
+
+    fn gate(places: usize) -> Gate {
+        Gate::new(Arc::new(Paused(Instant::now())), places)
+    }
+
+    fn who(principal: u64) -> Who {
+        Who { account: "111122223333".parse().unwrap(), principal }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_finds_room_does_not_wait_and_whoever_does_not_waits_50_ms() {
+        let gate = gate(2);
+        let begun = Instant::now();
+        let first = gate.enter(who(1), 1).await.unwrap();
+        let second = gate.enter(who(1), 1).await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert_eq!(gate.enter(who(2), 2).await.unwrap_err(), Shed::Waited);
+        assert_eq!(begun.elapsed().as_millis(), 50);
+        drop(first);
+        drop(gate.enter(who(2), 2).await.unwrap());
+        drop(second);
+        assert_eq!(gate.load(), Load { limit: 2, in_use: 0, waiting: 0, step: Step::Everything });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_given_back_goes_to_who_waits_and_to_nobody_who_has_gone() {
+        let gate = gate(1);
+        let first = gate.enter(who(1), 1).await.unwrap();
+        let mut gone = Box::pin(gate.enter(who(2), 2));
+        let mut next = Box::pin(gate.enter(who(3), 3));
+        assert!(futures_poll(&mut gone).is_pending());
+        assert_eq!(gate.load().waiting, 1);
+        // He gets the place and goes before he notices.
+        drop(first);
+        assert_eq!((gate.load().in_use, gate.load().waiting), (1, 0));
+        assert!(futures_poll(&mut next).is_pending());
+        drop(gone);
+        drop(next.await.unwrap());
+        assert_eq!((gate.load().in_use, gate.load().waiting), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_had_to_leave_a_full_line_hears_of_it_when_his_time_is_over() {
+        let gate = Gate { line_min: 1, ..gate(1) };
+        let begun = Instant::now();
+        let held = gate.enter(who(1), 1).await.unwrap();
+        let mut oldest = Box::pin(gate.enter(who(1), 7));
+        assert!(futures_poll(&mut oldest).is_pending());
+        let mut newest = Box::pin(gate.enter(who(1), 7));
+        assert!(futures_poll(&mut newest).is_pending());
+        assert_eq!(gate.load().waiting, 1);
+        // His next request goes no further than its head; that of another key does.
+        assert_eq!(gate.refuse_again(8).await, Ok(()));
+        let mut again = Box::pin(gate.refuse_again(7));
+        assert!(futures_poll(&mut again).is_pending());
+        assert_eq!(oldest.await.unwrap_err(), Shed::Full);
+        assert_eq!(begun.elapsed().as_millis(), 50);
+        assert_eq!(again.await, Err(Shed::Again));
+        drop(held);
+        drop(newest.await);
+        assert_eq!(gate.refuse_again(7).await, Ok(()), "the line is not full any more");
+    }
+
+    /// Two places, requests of 1 ms each: two thousand a second. One principal keeps 60 going all the time, nine others keep one.
+    #[tokio::test(start_paused = true)]
+    async fn nine_with_one_request_each_get_their_share_beside_one_with_sixty() {
+        let gate = Arc::new(gate(2));
+        let until = Instant::now() + Duration::from_secs(2);
+        let ask = |principal: u64| {
+            let gate = Arc::clone(&gate);
+            tokio::spawn(async move {
+                let mut served = 0_u32;
+                while Instant::now() < until {
+                    if let Ok(_pass) = gate.enter(who(principal), principal).await {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        served += 1;
+                    }
+                }
+                served
+            })
+        };
+        let greedy: Vec<_> = (0..60).map(|_| ask(0)).collect();
+        let others: Vec<_> = (1..10).map(ask).collect();
+        let mut served = Vec::new();
+        for other in others {
+            served.push(other.await.unwrap());
+        }
+        let mut of_greedy = 0;
+        for request in greedy {
+            of_greedy += request.await.unwrap();
+        }
+        let share = (served.iter().sum::<u32>() + of_greedy) / 10;
+        assert!(served.iter().all(|got| got * 10 >= share * 8), "{served:?}, {of_greedy}");
+        assert_eq!((gate.load().in_use, gate.load().waiting), (0, 0));
+    }
+
+    fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        std::pin::Pin::new(future).poll(&mut cx)
+    }
+}
