@@ -14,6 +14,7 @@ use crate::{
     blob::material_id,
     error::KmsError,
     id::KeyId,
+    last_use::LastUseRecord,
     multi_region::RegionsRecord,
     rotation::RotationRecord,
     spec::{KeySpec, KeyUsage, MadeOf, Origin},
@@ -113,6 +114,7 @@ table! {
         pub pending: Option<Material>,
         /// Where it is, for a key of several regions.
         pub regions: Option<RegionsRecord>,
+        pub last_use: Option<LastUseRecord>,
     }
 }
 

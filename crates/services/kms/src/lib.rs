@@ -17,6 +17,7 @@ mod grant;
 mod id;
 mod import;
 mod key;
+mod last_use;
 mod multi_region;
 mod named;
 mod ops;

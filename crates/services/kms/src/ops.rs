@@ -32,6 +32,7 @@ use crate::{error::KmsError, key::KeyRecord, tasks::KeyKeeper};
 pub(crate) fn register(registry: &mut Registry) {
     registry.serve::<kms::CreateKey>(create_key::create_key);
     registry.serve::<kms::DescribeKey>(keys::describe_key);
+    registry.serve::<kms::GetKeyLastUsage>(keys::get_key_last_usage);
     registry.serve::<kms::ListKeys>(keys::list_keys);
     registry.serve::<kms::EnableKey>(keys::enable_key);
     registry.serve::<kms::DisableKey>(keys::disable_key);

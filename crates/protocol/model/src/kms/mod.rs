@@ -50,6 +50,7 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
         &operations::GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
         &operations::GENERATE_MAC,
         &operations::GENERATE_RANDOM,
+        &operations::GET_KEY_LAST_USAGE,
         &operations::GET_KEY_POLICY,
         &operations::GET_KEY_ROTATION_STATUS,
         &operations::GET_PARAMETERS_FOR_IMPORT,
@@ -86,7 +87,6 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
         "DescribeCustomKeyStores",
         "DisconnectCustomKeyStore",
         "Encapsulate",
-        "GetKeyLastUsage",
         "UpdateCustomKeyStore",
     ],
 };

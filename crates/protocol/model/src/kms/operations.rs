@@ -16,18 +16,18 @@ use super::{
         GenerateDataKeyPairWithoutPlaintextRequest, GenerateDataKeyPairWithoutPlaintextResponse,
         GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextRequest,
         GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest, GenerateMacResponse,
-        GenerateRandomRequest, GenerateRandomResponse, GetKeyPolicyRequest, GetKeyPolicyResponse,
-        GetKeyRotationStatusRequest, GetKeyRotationStatusResponse, GetParametersForImportRequest,
-        GetParametersForImportResponse, GetPublicKeyRequest, GetPublicKeyResponse, ImportKeyMaterialRequest,
-        ImportKeyMaterialResponse, ListAliasesRequest, ListAliasesResponse, ListGrantsRequest,
-        ListGrantsResponse, ListKeyPoliciesRequest, ListKeyPoliciesResponse, ListKeyRotationsRequest,
-        ListKeyRotationsResponse, ListKeysRequest, ListKeysResponse, ListResourceTagsRequest,
-        ListResourceTagsResponse, ListRetirableGrantsRequest, PutKeyPolicyRequest, ReEncryptRequest,
-        ReEncryptResponse, ReplicateKeyRequest, ReplicateKeyResponse, RetireGrantRequest, RevokeGrantRequest,
-        RotateKeyOnDemandRequest, RotateKeyOnDemandResponse, ScheduleKeyDeletionRequest,
-        ScheduleKeyDeletionResponse, SignRequest, SignResponse, TagResourceRequest, UntagResourceRequest,
-        UpdateAliasRequest, UpdateKeyDescriptionRequest, UpdatePrimaryRegionRequest, VerifyMacRequest,
-        VerifyMacResponse, VerifyRequest, VerifyResponse,
+        GenerateRandomRequest, GenerateRandomResponse, GetKeyLastUsageRequest, GetKeyLastUsageResponse,
+        GetKeyPolicyRequest, GetKeyPolicyResponse, GetKeyRotationStatusRequest, GetKeyRotationStatusResponse,
+        GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyRequest,
+        GetPublicKeyResponse, ImportKeyMaterialRequest, ImportKeyMaterialResponse, ListAliasesRequest,
+        ListAliasesResponse, ListGrantsRequest, ListGrantsResponse, ListKeyPoliciesRequest,
+        ListKeyPoliciesResponse, ListKeyRotationsRequest, ListKeyRotationsResponse, ListKeysRequest,
+        ListKeysResponse, ListResourceTagsRequest, ListResourceTagsResponse, ListRetirableGrantsRequest,
+        PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, ReplicateKeyRequest, ReplicateKeyResponse,
+        RetireGrantRequest, RevokeGrantRequest, RotateKeyOnDemandRequest, RotateKeyOnDemandResponse,
+        ScheduleKeyDeletionRequest, ScheduleKeyDeletionResponse, SignRequest, SignResponse,
+        TagResourceRequest, UntagResourceRequest, UpdateAliasRequest, UpdateKeyDescriptionRequest,
+        UpdatePrimaryRegionRequest, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
     },
 };
 
@@ -797,6 +797,29 @@ pub(super) static GENERATE_RANDOM: OperationSpec = OperationSpec {
         err::CUSTOM_KEY_STORE_NOT_FOUND,
         err::CUSTOM_KEY_STORE_INVALID_STATE,
     ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct GetKeyLastUsage;
+
+impl Operation for GetKeyLastUsage {
+    type Input = GetKeyLastUsageRequest;
+    type Output = GetKeyLastUsageResponse;
+    const SPEC: &'static OperationSpec = &GET_KEY_LAST_USAGE;
+}
+
+pub(super) static GET_KEY_LAST_USAGE: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "GetKeyLastUsage",
+    action: action::GET_KEY_LAST_USAGE,
+    read_only: true,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["KeyId"], response: &[], read_only: true },
+    conditions: &[],
+    input: GetKeyLastUsageRequest::SCHEMA,
+    output: GetKeyLastUsageResponse::SCHEMA,
+    errors: &[err::NOT_FOUND, err::INVALID_ARN, err::DEPENDENCY_TIMEOUT, err::KMS_INTERNAL],
 };
 
 #[derive(Debug, Clone, Copy)]

@@ -1999,6 +1999,83 @@ impl Shape for GenerateRandomResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetKeyLastUsageRequest {
+    pub key_id: String,
+}
+
+impl Shape for GetKeyLastUsageRequest {
+    const SCHEMA: &'static Schema = &GET_KEY_LAST_USAGE_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_KEY_LAST_USAGE_REQUEST, &mut |index, from| {
+            if index == 0 {
+                value.key_id = Shape::read_as(&KEY_ID_TYPE, from)?;
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_KEY_LAST_USAGE_REQUEST, &mut |to| {
+            to.member(0, &GET_KEY_LAST_USAGE_REQUEST_MEMBERS[0])?;
+            self.key_id.write_as(&KEY_ID_TYPE, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct GetKeyLastUsageResponse {
+    pub key_id: Option<String>,
+    pub key_last_usage: Option<KeyLastUsageData>,
+    pub tracking_start_date: Option<Timestamp>,
+    pub key_creation_date: Option<Timestamp>,
+}
+
+impl Shape for GetKeyLastUsageResponse {
+    const SCHEMA: &'static Schema = &GET_KEY_LAST_USAGE_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&GET_KEY_LAST_USAGE_RESPONSE, &mut |index, from| {
+            match index {
+                0 => value.key_id = Some(Shape::read_as(&KEY_ID_TYPE, from)?),
+                1 => value.key_last_usage = Some(Shape::read_as(&KEY_LAST_USAGE_DATA, from)?),
+                2 => value.tracking_start_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                3 => value.key_creation_date = Some(Shape::read_as(&DATE_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&GET_KEY_LAST_USAGE_RESPONSE, &mut |to| {
+            if let Some(value) = &self.key_id {
+                to.member(0, &GET_KEY_LAST_USAGE_RESPONSE_MEMBERS[0])?;
+                value.write_as(&KEY_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_last_usage {
+                to.member(1, &GET_KEY_LAST_USAGE_RESPONSE_MEMBERS[1])?;
+                value.write_as(&KEY_LAST_USAGE_DATA, to)?;
+            }
+            if let Some(value) = &self.tracking_start_date {
+                to.member(2, &GET_KEY_LAST_USAGE_RESPONSE_MEMBERS[2])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.key_creation_date {
+                to.member(3, &GET_KEY_LAST_USAGE_RESPONSE_MEMBERS[3])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct GetKeyPolicyRequest {
     pub key_id: String,
     pub policy_name: Option<String>,
@@ -2845,6 +2922,136 @@ impl TryFrom<&str> for KeyEncryptionMechanism {
     fn try_from(value: &str) -> Result<Self, UnknownValue> {
         match value {
             "RSAES_OAEP_SHA_256" => Ok(Self::RsaesOaepSha256),
+
+            _ => Err(UnknownValue),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct KeyLastUsageData {
+    pub operation: Option<String>,
+    pub timestamp: Option<Timestamp>,
+    pub cloud_trail_event_id: Option<String>,
+    pub kms_request_id: Option<String>,
+}
+
+impl Shape for KeyLastUsageData {
+    const SCHEMA: &'static Schema = &KEY_LAST_USAGE_DATA;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&KEY_LAST_USAGE_DATA, &mut |index, from| {
+            match index {
+                0 => value.operation = Some(Shape::read_as(&KEY_LAST_USAGE_TRACKING_OPERATION, from)?),
+                1 => value.timestamp = Some(Shape::read_as(&DATE_TYPE, from)?),
+                2 => value.cloud_trail_event_id = Some(Shape::read_as(&CLOUD_TRAIL_EVENT_ID_TYPE, from)?),
+                3 => value.kms_request_id = Some(Shape::read_as(&KMS_REQUEST_ID_TYPE, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&KEY_LAST_USAGE_DATA, &mut |to| {
+            if let Some(value) = &self.operation {
+                to.member(0, &KEY_LAST_USAGE_DATA_MEMBERS[0])?;
+                value.write_as(&KEY_LAST_USAGE_TRACKING_OPERATION, to)?;
+            }
+            if let Some(value) = &self.timestamp {
+                to.member(1, &KEY_LAST_USAGE_DATA_MEMBERS[1])?;
+                value.write_as(&DATE_TYPE, to)?;
+            }
+            if let Some(value) = &self.cloud_trail_event_id {
+                to.member(2, &KEY_LAST_USAGE_DATA_MEMBERS[2])?;
+                value.write_as(&CLOUD_TRAIL_EVENT_ID_TYPE, to)?;
+            }
+            if let Some(value) = &self.kms_request_id {
+                to.member(3, &KEY_LAST_USAGE_DATA_MEMBERS[3])?;
+                value.write_as(&KMS_REQUEST_ID_TYPE, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyLastUsageTrackingOperation {
+    Decrypt,
+    DeriveSharedSecret,
+    Encrypt,
+    GenerateDataKey,
+    GenerateDataKeyPair,
+    GenerateDataKeyPairWithoutPlaintext,
+    GenerateDataKeyWithoutPlaintext,
+    GenerateMac,
+    ReEncrypt,
+    Sign,
+    Verify,
+    VerifyMac,
+    Encapsulate,
+    Decapsulate,
+}
+
+impl KeyLastUsageTrackingOperation {
+    pub const NAMES: &'static [&'static str] = &[
+        "Decrypt",
+        "DeriveSharedSecret",
+        "Encrypt",
+        "GenerateDataKey",
+        "GenerateDataKeyPair",
+        "GenerateDataKeyPairWithoutPlaintext",
+        "GenerateDataKeyWithoutPlaintext",
+        "GenerateMac",
+        "ReEncrypt",
+        "Sign",
+        "Verify",
+        "VerifyMac",
+        "Encapsulate",
+        "Decapsulate",
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Decrypt => "Decrypt",
+            Self::DeriveSharedSecret => "DeriveSharedSecret",
+            Self::Encrypt => "Encrypt",
+            Self::GenerateDataKey => "GenerateDataKey",
+            Self::GenerateDataKeyPair => "GenerateDataKeyPair",
+            Self::GenerateDataKeyPairWithoutPlaintext => "GenerateDataKeyPairWithoutPlaintext",
+            Self::GenerateDataKeyWithoutPlaintext => "GenerateDataKeyWithoutPlaintext",
+            Self::GenerateMac => "GenerateMac",
+            Self::ReEncrypt => "ReEncrypt",
+            Self::Sign => "Sign",
+            Self::Verify => "Verify",
+            Self::VerifyMac => "VerifyMac",
+            Self::Encapsulate => "Encapsulate",
+            Self::Decapsulate => "Decapsulate",
+        }
+    }
+}
+
+impl TryFrom<&str> for KeyLastUsageTrackingOperation {
+    type Error = UnknownValue;
+
+    fn try_from(value: &str) -> Result<Self, UnknownValue> {
+        match value {
+            "Decrypt" => Ok(Self::Decrypt),
+            "DeriveSharedSecret" => Ok(Self::DeriveSharedSecret),
+            "Encrypt" => Ok(Self::Encrypt),
+            "GenerateDataKey" => Ok(Self::GenerateDataKey),
+            "GenerateDataKeyPair" => Ok(Self::GenerateDataKeyPair),
+            "GenerateDataKeyPairWithoutPlaintext" => Ok(Self::GenerateDataKeyPairWithoutPlaintext),
+            "GenerateDataKeyWithoutPlaintext" => Ok(Self::GenerateDataKeyWithoutPlaintext),
+            "GenerateMac" => Ok(Self::GenerateMac),
+            "ReEncrypt" => Ok(Self::ReEncrypt),
+            "Sign" => Ok(Self::Sign),
+            "Verify" => Ok(Self::Verify),
+            "VerifyMac" => Ok(Self::VerifyMac),
+            "Encapsulate" => Ok(Self::Encapsulate),
+            "Decapsulate" => Ok(Self::Decapsulate),
 
             _ => Err(UnknownValue),
         }
@@ -5626,6 +5833,8 @@ static CLOUD_HSM_CLUSTER_ID_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static CLOUD_TRAIL_EVENT_ID_TYPE: Schema = Schema::plain("CloudTrailEventIdType", Kind::String);
+
 static CREATE_ALIAS_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "AliasName", wire: "AliasName", required: true, schema: &ALIAS_NAME_TYPE },
     Member { name: "TargetKeyId", wire: "TargetKeyId", required: true, schema: &KEY_ID_TYPE },
@@ -6201,6 +6410,22 @@ static GENERATE_RANDOM_RESPONSE_MEMBERS: [Member; 2] = [
 static GENERATE_RANDOM_RESPONSE: Schema =
     Schema::plain("GenerateRandomResponse", Kind::Structure(&GENERATE_RANDOM_RESPONSE_MEMBERS));
 
+static GET_KEY_LAST_USAGE_REQUEST_MEMBERS: [Member; 1] =
+    [Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE }];
+
+static GET_KEY_LAST_USAGE_REQUEST: Schema =
+    Schema::plain("GetKeyLastUsageRequest", Kind::Structure(&GET_KEY_LAST_USAGE_REQUEST_MEMBERS));
+
+static GET_KEY_LAST_USAGE_RESPONSE_MEMBERS: [Member; 4] = [
+    Member { name: "KeyId", wire: "KeyId", required: false, schema: &KEY_ID_TYPE },
+    Member { name: "KeyLastUsage", wire: "KeyLastUsage", required: false, schema: &KEY_LAST_USAGE_DATA },
+    Member { name: "TrackingStartDate", wire: "TrackingStartDate", required: false, schema: &DATE_TYPE },
+    Member { name: "KeyCreationDate", wire: "KeyCreationDate", required: false, schema: &DATE_TYPE },
+];
+
+static GET_KEY_LAST_USAGE_RESPONSE: Schema =
+    Schema::plain("GetKeyLastUsageResponse", Kind::Structure(&GET_KEY_LAST_USAGE_RESPONSE_MEMBERS));
+
 static GET_KEY_POLICY_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "KeyId", wire: "KeyId", required: true, schema: &KEY_ID_TYPE },
     Member { name: "PolicyName", wire: "PolicyName", required: false, schema: &POLICY_NAME_TYPE },
@@ -6523,6 +6748,33 @@ static KEY_ID_TYPE: Schema = Schema {
     sensitive: false,
 };
 
+static KEY_LAST_USAGE_DATA_MEMBERS: [Member; 4] = [
+    Member {
+        name: "Operation",
+        wire: "Operation",
+        required: false,
+        schema: &KEY_LAST_USAGE_TRACKING_OPERATION,
+    },
+    Member { name: "Timestamp", wire: "Timestamp", required: false, schema: &DATE_TYPE },
+    Member {
+        name: "CloudTrailEventId",
+        wire: "CloudTrailEventId",
+        required: false,
+        schema: &CLOUD_TRAIL_EVENT_ID_TYPE,
+    },
+    Member { name: "KmsRequestId", wire: "KmsRequestId", required: false, schema: &KMS_REQUEST_ID_TYPE },
+];
+
+static KEY_LAST_USAGE_DATA: Schema =
+    Schema::plain("KeyLastUsageData", Kind::Structure(&KEY_LAST_USAGE_DATA_MEMBERS));
+
+static KEY_LAST_USAGE_TRACKING_OPERATION: Schema = Schema {
+    name: "KeyLastUsageTrackingOperation",
+    kind: Kind::String,
+    limits: Limits { values: KeyLastUsageTrackingOperation::NAMES, ..Limits::NONE },
+    sensitive: false,
+};
+
 static KEY_LIST: Schema =
     Schema::plain("KeyList", Kind::List(&Element { schema: &KEY_LIST_ENTRY, wire: "member", flat: false }));
 
@@ -6679,6 +6931,8 @@ static KEY_USAGE_TYPE: Schema = Schema {
     limits: Limits { values: KeyUsageType::NAMES, ..Limits::NONE },
     sensitive: false,
 };
+
+static KMS_REQUEST_ID_TYPE: Schema = Schema::plain("KmsRequestIdType", Kind::String);
 
 static LIMIT_TYPE: Schema = Schema {
     name: "LimitType",

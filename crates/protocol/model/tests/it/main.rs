@@ -226,12 +226,13 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
             DeleteImportedKeyMaterial DeriveSharedSecret DescribeKey DisableKey DisableKeyRotation EnableKey
             EnableKeyRotation Encrypt GenerateDataKey GenerateDataKeyPair
             GenerateDataKeyPairWithoutPlaintext GenerateDataKeyWithoutPlaintext GenerateMac GenerateRandom
-            GetKeyPolicy GetKeyRotationStatus GetParametersForImport GetPublicKey ImportKeyMaterial
+            GetKeyLastUsage GetKeyPolicy GetKeyRotationStatus GetParametersForImport GetPublicKey ImportKeyMaterial
             ListAliases ListGrants ListKeyPolicies ListKeyRotations ListKeys ListResourceTags
-            ListRetirableGrants PutKeyPolicy ReEncrypt RetireGrant RevokeGrant RotateKeyOnDemand
-            ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateKeyDescription Verify
-            VerifyMac;
-        secretsmanager: BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret
+            ListRetirableGrants PutKeyPolicy ReEncrypt ReplicateKey RetireGrant RevokeGrant RotateKeyOnDemand
+            ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateKeyDescription
+            UpdatePrimaryRegion Verify VerifyMac;
+        secretsmanager: AssociateCrossAccountReplica BatchGetSecretValue CancelRotateSecret CreateSecret
+            DeleteResourcePolicy DeleteSecret DescribeSecret DisassociateCrossAccountReplica
             GetRandomPassword GetResourcePolicy GetSecretValue ListResourcePolicies ListSecretVersionIds
             ListSecrets PutResourcePolicy PutSecretValue RemoveRegionsFromReplication ReplicateSecretToRegions RestoreSecret
             RotateSecret StopReplicationToReplica TagResource UntagResource UpdateSecret UpdateSecretVersionStage

@@ -27,6 +27,7 @@ pub(crate) fn generate_mac(
     let (action, operation) = (action::GENERATE_MAC, "GenerateMac");
     let (key, hash) = key_for(cx, &input.key_id, &input.mac_algorithm, action, operation)?;
     super::ensure_meant(input.dry_run)?;
+    crate::last_use::note(cx, &key, operation)?;
 
     let material = key.current().ok_or_else(|| cx.internal("a key without material"))?;
     Ok(GenerateMacResponse {
@@ -47,6 +48,7 @@ pub(crate) fn verify_mac(cx: &mut Cx<'_>, input: VerifyMacRequest) -> Result<Ver
         return Err(KmsError::InvalidMac.into());
     }
     super::ensure_meant(input.dry_run)?;
+    crate::last_use::note(cx, &key, operation)?;
     Ok(VerifyMacResponse {
         key_id: Some(key.arn.clone()),
         mac_valid: Some(true),

@@ -88,6 +88,7 @@ impl Wanted {
         let key = permitted(cx, key_id, to, action)?;
         ensure_encrypts(&key, SYMMETRIC_DEFAULT, operation)?;
         super::ensure_meant(self.dry_run)?;
+        crate::last_use::note(cx, &key, operation)?;
 
         let mut plaintext = Secret::new(vec![0; self.len]);
         cx.entropy().fill(plaintext.expose_mut());

@@ -37,6 +37,7 @@ pub(crate) fn decrypt(cx: &mut Cx<'_>, input: DecryptRequest) -> Result<DecryptR
     ensure_encrypts(&key, &algorithm, "Decrypt")?;
     let (plaintext, material_id) = sealed.open(cx, &key, &algorithm, &context)?;
     super::ensure_meant(sealed.dry_run)?;
+    crate::last_use::note(cx, &key, "Decrypt")?;
 
     Ok(DecryptResponse {
         key_id: Some(key.arn.clone()),

@@ -32,6 +32,7 @@ pub(crate) fn derive_shared_secret(
         other => cx.internal(other),
     })?;
     super::ensure_meant(input.dry_run)?;
+    crate::last_use::note(cx, &key, "DeriveSharedSecret")?;
     Ok(DeriveSharedSecretResponse {
         key_id: Some(key.arn.clone()),
         shared_secret: Some(shared),

@@ -25,6 +25,7 @@ pub(crate) fn encrypt(cx: &mut Cx<'_>, input: EncryptRequest) -> Result<EncryptR
     let key = permitted(cx, &input.key_id, to, action::ENCRYPT)?;
     ensure_encrypts(&key, &algorithm, "Encrypt")?;
     super::ensure_meant(input.dry_run)?;
+    crate::last_use::note(cx, &key, "Encrypt")?;
 
     Ok(EncryptResponse {
         ciphertext_blob: Some(enclosed(cx, &key, &algorithm, &context, input.plaintext.expose())?),

@@ -31,6 +31,7 @@ pub(crate) fn generate_data_key_pair(
     let key = permitted(cx, &input.key_id, to, action::GENERATE_DATA_KEY_PAIR)?;
     ensure_encrypts(&key, SYMMETRIC_DEFAULT, "GenerateDataKeyPair")?;
     let pair = new_pair(cx, &input.key_pair_spec, input.dry_run)?;
+    crate::last_use::note(cx, &key, "GenerateDataKeyPair")?;
     let private_key = pair.to_pkcs8();
     let blob = wrapped(cx, &key, &context, private_key.expose())?;
 
@@ -56,6 +57,7 @@ pub(crate) fn generate_data_key_pair_without_plaintext(
     let key = permitted(cx, &input.key_id, to, action::GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT)?;
     ensure_encrypts(&key, SYMMETRIC_DEFAULT, "GenerateDataKeyPairWithoutPlaintext")?;
     let pair = new_pair(cx, &input.key_pair_spec, input.dry_run)?;
+    crate::last_use::note(cx, &key, "GenerateDataKeyPairWithoutPlaintext")?;
     let blob = wrapped(cx, &key, &context, pair.to_pkcs8().expose())?;
 
     Ok(GenerateDataKeyPairWithoutPlaintextResponse {

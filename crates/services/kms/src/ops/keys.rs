@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use coffer_core::{Cx, Resource};
 use coffer_model::kms::{
-    DescribeKeyRequest, DescribeKeyResponse, DisableKeyRequest, EnableKeyRequest, KeyListEntry,
-    ListKeysRequest, ListKeysResponse, UpdateKeyDescriptionRequest, action,
+    DescribeKeyRequest, DescribeKeyResponse, DisableKeyRequest, EnableKeyRequest, GetKeyLastUsageRequest,
+    GetKeyLastUsageResponse, KeyListEntry, ListKeysRequest, ListKeysResponse, UpdateKeyDescriptionRequest,
+    action,
 };
 use coffer_shape::{ApiError, Empty};
 
 use crate::{
     key::{KeyRecord, order},
+    last_use::LastUseRecord,
     named::{Use, permitted},
     page,
     state::{Class, KeyState},
@@ -34,6 +36,22 @@ pub(crate) fn describe_key(
     key.ensure(Class::Look)?;
 
     Ok(DescribeKeyResponse { key_metadata: Some(key.metadata(cx.account().as_str())) })
+}
+
+/// By the day: see [`last_use`](crate::last_use). What came before the first note is not known, and is not told from nothing.
+pub(crate) fn get_key_last_usage(
+    cx: &mut Cx<'_>,
+    input: GetKeyLastUsageRequest,
+) -> Result<GetKeyLastUsageResponse, ApiError> {
+    let key = permitted(cx, &input.key_id, Use::default(), action::GET_KEY_LAST_USAGE)?;
+    key.ensure(Class::Look)?;
+
+    Ok(GetKeyLastUsageResponse {
+        key_id: Some(key.arn.clone()),
+        key_last_usage: key.last_use.as_ref().map(LastUseRecord::shown),
+        tracking_start_date: Some(key.created_at),
+        key_creation_date: Some(key.created_at),
+    })
 }
 
 pub(crate) fn list_keys(cx: &mut Cx<'_>, input: ListKeysRequest) -> Result<ListKeysResponse, ApiError> {

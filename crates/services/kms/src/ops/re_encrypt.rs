@@ -39,6 +39,10 @@ pub(crate) fn re_encrypt(cx: &mut Cx<'_>, input: ReEncryptRequest) -> Result<ReE
     ensure_encrypts(&destination, &to_algorithm, "ReEncryptTo")?;
     let (plaintext, source_material_id) = sealed.open(cx, &source, &from_algorithm, &from)?;
     super::ensure_meant(sealed.dry_run)?;
+    crate::last_use::note(cx, &source, "ReEncrypt")?;
+    if source.arn != destination.arn {
+        crate::last_use::note(cx, &destination, "ReEncrypt")?;
+    }
 
     Ok(ReEncryptResponse {
         ciphertext_blob: Some(enclosed(cx, &destination, &to_algorithm, &to, plaintext.expose())?),

@@ -26,6 +26,7 @@ pub(crate) fn sign(cx: &mut Cx<'_>, input: SignRequest) -> Result<SignResponse, 
     let (signing, what) = to_sign.with(&key)?;
     key.ensure(Class::Use)?;
     super::ensure_meant(input.dry_run)?;
+    crate::last_use::note(cx, &key, "Sign")?;
 
     let signature = key.private_key(cx)?.sign(signing, what).map_err(|error| cx.internal(error))?;
     Ok(SignResponse {
@@ -53,6 +54,7 @@ pub(crate) fn verify(cx: &mut Cx<'_>, input: VerifyRequest) -> Result<VerifyResp
     if !key.private_key(cx)?.verifies(signing, what, &input.signature) {
         return Err(KmsError::InvalidSignature.into());
     }
+    crate::last_use::note(cx, &key, "Verify")?;
     Ok(VerifyResponse {
         key_id: Some(key.arn.clone()),
         signature_valid: Some(true),
