@@ -341,9 +341,9 @@ mod tests {
         assert_eq!(let_in(&rates, &ann(), "secretsmanager:ListSecrets", 0), 200);
         assert_eq!(let_in(&rates, &ann(), "kms:CreateKey", 0), 10);
         assert_eq!(let_in(&rates, &ann(), "kms:GetParametersForImport", 0), 1);
+        assert_eq!(let_in(&rates, &ann(), DESCRIBE, 1), 10_000);
         assert_eq!(let_in(&rates, &ann(), "kms:GetParametersForImport", 4), 1);
         assert_eq!(let_in(&rates, &ann(), "iam:ListUsers", 0), 30_000, "IAM publishes none");
-        assert_eq!(let_in(&rates, &ann(), DESCRIBE, 1), 10_000);
     }
 
     #[test]
