@@ -102,10 +102,17 @@ impl Store {
         let of_machine = keys_of_this_machine(sealed, config);
         let keys: Vec<&SlotKey> = of_machine.iter().chain([given]).collect();
         keyring.rekey_root(&keys)?;
-        self.save(&keyring, Previous::Replace)?;
+        let saved = self.save(&keyring, Previous::Replace);
         if let Some(open) = self.open_keys() {
-            *open.root() = keyring.root_key();
+            // A write that failed at its very end is on the disk all the same.
+            let opens = |file: KeyringFile| {
+                file.unseal_with_root(&keyring.root_key(), Arc::clone(&open.entropy)).is_ok()
+            };
+            if saved.is_ok() || self.keyring().is_ok_and(opens) {
+                *open.root() = keyring.root_key();
+            }
         }
+        saved?;
         // What was written is tried before anybody relies on it.
         let written = self.keyring()?;
         for key in &keys {

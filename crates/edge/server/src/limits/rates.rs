@@ -194,7 +194,7 @@ const fn kms(operations: &'static [&'static str], calls: u32) -> Quota {
     Quota { service: "kms", operations, calls, seconds: 1 }
 }
 
-/// The request quotas in the documentation of each service. Where AWS has different ones for its regions, the lowest; where they
+/// The request quotas of each service, as far as we know them: those of KMS are matched to operations by hand, that of STS is reported. Where they
 /// depend on the kind of a key, which is not known yet, the highest of them. IAM publishes none.
 const AWS: &[Quota] = &[
     secrets(&["DescribeSecret", "GetSecretValue"], 10_000),
