@@ -194,7 +194,18 @@ impl Sweep {
             Ok(())
         });
         recorded.await?;
-        off_the_runtime(|| self.keeper.destroy(&epochs)).map_err(fault)?;
+        off_the_runtime(|| core.audit().sync()).map_err(fault)?;
+        if let Err(cause) = off_the_runtime(|| self.keeper.destroy(&epochs)) {
+            let failed = [("outcome", String::from("failed"))];
+            let details = event.details.iter().cloned().chain(failed).collect();
+            let event = ServiceEvent { details, ..event };
+            let recorded = core.run_local(caller, |cx| {
+                cx.record_event(event.clone());
+                Ok(())
+            });
+            recorded.await?;
+            return Err(fault(cause));
+        }
         tracing::info!(
             epochs = named,
             "all records are sealed under the active epoch; the older keys are destroyed"

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use coffer_barrier::Header;
-use coffer_store::{Check, Commit, Entry, Expect, Partition, Txn, TxnToken, Write};
+use coffer_store::{Check, Commit, Entry, Expect, Partition, TXN_BYTES_MAX, Txn, TxnToken, Write};
 
 use super::{Db, Effect, memory::Became};
 use crate::{
@@ -22,8 +22,8 @@ use crate::{
     record::{open_record, seal_bytes},
 };
 
-/// Of records that are sealed again in one transaction: large ones go alone.
-const BYTES_AT_ONCE: usize = 1 << 20;
+/// Of records that are sealed again in one transaction, which may have twice as much: a large one goes alone.
+const BYTES_AT_ONCE: usize = TXN_BYTES_MAX / 2;
 
 /// How many transactions are on their way, by the epoch at which their sealing began.
 #[derive(Debug, Default)]
@@ -104,16 +104,17 @@ impl Db {
             };
             sum.moved += 1;
             let value = seal_bytes(&self.barrier, partition, table, key, version, revision, text.expose());
-            bytes += value.len();
+            // As the engine counts: the key stands in the check and in the write.
+            let more = value.len().saturating_add(2 * entry.key.len());
+            if bytes + more > BYTES_AT_ONCE && !txn.writes.is_empty() {
+                let full = std::mem::replace(&mut txn, self.empty(partition));
+                self.put_back(full, std::mem::take(&mut effects), &sealing).await?;
+                bytes = 0;
+            }
+            bytes += more;
             txn.checks.push(Check { key: entry.key.clone(), expect: Expect::AtRev(entry.rev) });
             txn.writes.push(Write::Put { key: entry.key.clone(), value: value.into() });
             effects.push(Effect { key: entry.key.clone(), table, became: Became::Moved });
-            if bytes >= BYTES_AT_ONCE {
-                let (full, of_full) =
-                    (std::mem::replace(&mut txn, self.empty(partition)), std::mem::take(&mut effects));
-                self.put_back(full, of_full, &sealing).await?;
-                bytes = 0;
-            }
         }
         if !txn.writes.is_empty() {
             self.put_back(txn, effects, &sealing).await?;

@@ -202,12 +202,12 @@ impl Memory {
         match effects {
             Some(effects) => {
                 for Effect { key, table, became } in effects {
-                    self.generation(&key).fetch_add(1, Ordering::AcqRel);
                     let found = match became {
                         Became::Written(written) => Some(written.found(rev)),
                         Became::Deleted => None,
                         Became::Moved => {
                             self.move_to(partition, table, &key, rev);
+                            self.begin_generation(&key);
                             continue;
                         }
                     };
@@ -218,6 +218,7 @@ impl Memory {
                     if let Some(directory) = self.directory(partition, table) {
                         directory.apply(&key, rev, found);
                     }
+                    self.begin_generation(&key);
                 }
             }
             // Not ours to know in types: forget what it touched.
@@ -260,16 +261,92 @@ impl Memory {
 
     /// The caller holds the lock of the fills.
     fn forget(&self, partition: &Partition, key: &Key) {
-        self.generation(key).fetch_add(1, Ordering::AcqRel);
         drop(self.cache.remove(key));
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         if let Some(directory) = table_of(key).and_then(|table| self.directory(partition, table)) {
             directory.unload();
         }
+        self.begin_generation(key);
+    }
+
+    /// After everything else that a change of a record entails, and under the lock of the fills: whoever takes what he found in a list
+    /// for something of this generation must have found it as it is now.
+    fn begin_generation(&self, key: &Key) {
+        self.generation(key).fetch_add(1, Ordering::AcqRel);
     }
 }
 
 /// Every key begins with its table.
 fn table_of(key: &Key) -> Option<u16> {
     key.as_bytes().first_chunk().map(|table| u16::from_be_bytes(*table))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use coffer_store::Write;
+    use coffer_types::AccountId;
+
+    use super::*;
+    use crate::db::directory::AnyDirectory;
+
+    /// A list in which somebody looks a record up at the worst moment: when the commit is about to come to it.
+    struct Looked {
+        memory: Weak<Memory>,
+        old: Found,
+        seen: Mutex<Option<u64>>,
+    }
+
+    impl Looked {
+        fn look(&self, key: &Key) {
+            let memory = self.memory.upgrade().unwrap();
+            *self.seen.lock().unwrap() = Some(memory.generation(key).load(Ordering::Acquire));
+        }
+    }
+
+    impl AnyDirectory for Looked {
+        fn apply(&self, key: &Key, _: Rev, _: Option<Found>) {
+            self.look(key);
+        }
+        fn move_to(&self, key: &Key, _: Rev) {
+            self.look(key);
+        }
+        fn get(&self, _: &Key) -> Option<Found> {
+            Some(self.old.clone())
+        }
+        fn unload(&self) {}
+        fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+            self
+        }
+    }
+
+    #[test]
+    fn what_was_found_in_a_list_before_a_commit_came_to_it_is_not_cached_after() {
+        let partition = Partition::new(AccountId::DEV, "eu-west-1".parse().unwrap());
+        let key = Key::new([0x70, 0x01, 7]);
+        let record: Arc<dyn Any + Send + Sync> = Arc::new(1_u8);
+        let old = Found { rev: Rev(1), revision: 1, weight: 1, record: Arc::clone(&record) };
+        for is_moved in [true, false] {
+            let memory = Arc::new(Memory::new(HashMap::from([(partition.clone(), Rev(1))])));
+            let looked = Arc::new(Looked {
+                memory: Arc::downgrade(&memory),
+                old: old.clone(),
+                seen: Mutex::default(),
+            });
+            let list: Arc<dyn AnyDirectory> = Arc::clone(&looked) as _;
+            memory.directories.write().unwrap().entry(0x7001).or_default().insert(partition.clone(), list);
+
+            let mut txn = Txn::new(partition.clone(), TxnToken([1; 16]));
+            txn.writes = vec![Write::Delete { key: key.clone() }];
+            let written = Written { revision: 2, weight: 1, record: Arc::clone(&record) };
+            let became = if is_moved { Became::Moved } else { Became::Written(written) };
+            memory.expected().insert(txn.token, vec![Effect { key: key.clone(), table: 0x7001, became }]);
+            memory.apply(&partition, Rev(2), &txn);
+
+            let before = looked.seen.lock().unwrap().unwrap();
+            memory.fill(&partition, &key, memory.generation(&key), before, &old);
+            assert!(memory.cache.peek(&key).is_none_or(|found| found.rev == Rev(2)), "moved: {is_moved}");
+        }
+    }
 }

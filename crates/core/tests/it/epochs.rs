@@ -16,7 +16,7 @@ use coffer_store::{Engine, MemoryEngine, SqliteEngine, SqliteOptions, Write};
 
 use crate::{
     house::{Epochs, Hands, House, Seeded, admin, count, number, save},
-    service::{CHANGE, COUNT, Counter, script},
+    service::{CHANGE, COUNT, Counter, Note, script},
 };
 
 const NAMES: [&str; 6] = ["n0", "n1", "n2", "n3", "n4", "n5"];
@@ -87,6 +87,29 @@ async fn records_are_sealed_again_and_the_old_key_goes() {
         .unwrap();
     assert_eq!(house.look(|cx| sum_of_list(cx)).await.unwrap(), by_list + 2);
     assert_eq!(house.restarted().get("n1").await.unwrap(), 8);
+}
+
+/// More at once than a transaction holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_records_are_sealed_again_too() {
+    let (house, epochs) = House::with_epochs(3, Box::new(MemoryEngine::new()));
+    for number in 0..40 {
+        let text = "x".repeat(60_000 + number);
+        house
+            .change(move |cx| {
+                cx.needs_no_permission("this test is about something else");
+                cx.save(Note { name: format!("note {number}"), text: text.clone() })?;
+                Ok(0)
+            })
+            .await
+            .unwrap();
+    }
+    epochs.rotate();
+    house.core.sweep_epochs();
+    sweep(&house).await;
+    let under = |entry: &coffer_store::Entry| Header::of(&entry.value[2..]).unwrap().epoch;
+    let notes = house.stored(0x7002);
+    assert!(notes.len() == 40 && notes.iter().all(|entry| under(entry) == 2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -141,6 +141,8 @@ impl Store {
 
     /// Opens the keyring with a key and puts the core on top.
     pub fn open_core(&self, world: &World, key: &SlotKey) -> Result<Core, Complaint> {
+        // A change that is still under way would leave this one with keys of yesterday.
+        let _turn = self.keyring_turn.lock().unwrap_or_else(PoisonError::into_inner);
         let sealed = self.keyring()?;
         let belonging = self.belonging()?;
         belonging.refuse_stranger(&sealed, &self.directory)?;

@@ -43,6 +43,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], previous: Previous) -> io::Resu
     write_and_rename(path, bytes)?;
     if previous == Previous::Forget {
         forget(&kept)?;
+        // What a crash left of an earlier one is as good as it.
+        forget(&beside(&kept, ".tmp"))?;
     }
     sync_directory(path)
 }
@@ -157,9 +159,11 @@ mod tests {
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
+        let left_by_a_crash = beside(&path, ".previous.tmp");
+        File::create(&left_by_a_crash).unwrap();
         replace(&path, b"ten", Previous::Forget).unwrap();
         assert_eq!(read(&path).unwrap(), b"ten");
-        assert_eq!(read(&beside(&path, ".previous")), None);
+        assert_eq!((read(&beside(&path, ".previous")), read(&left_by_a_crash)), (None, None));
 
         replace(&path, b"new", Previous::Replace).unwrap();
         assert_eq!(

@@ -15,8 +15,9 @@ use coffer_types::{AccountId, Entropy, Secret, zeroize::Zeroize};
 
 use crate::derivation;
 
-/// 32 KiB of locked memory, which fits the smallest limits in use (64 KiB) beside the other keys.
-const TABLE_KEYS_MAX: usize = 1024;
+/// 16 KiB of locked memory. The smallest limits in use (64 KiB) hold it beside a page for each other key, also while there are two sets of
+/// them because an epoch is rotated.
+const TABLE_KEYS_MAX: usize = 512;
 
 /// What a keyring protects: the index key, the lasting key and the key of each epoch.
 #[derive(Debug)]

@@ -382,8 +382,14 @@ impl Desk {
         let (store, config, world) =
             (Arc::clone(&self.store), self.config.clone(), self.node.world().clone());
         let wanted = Wanted { change, passphrase };
-        let changing =
-            tokio::task::spawn_blocking(move || store.change_slots(&config, &world, &key, &wanted)).await;
+        // Whoever seals the store meanwhile hears that keys are still in use.
+        let in_use = self.node.core();
+        let changing = tokio::task::spawn_blocking(move || {
+            let changed = store.change_slots(&config, &world, &key, &wanted);
+            drop(in_use);
+            changed
+        })
+        .await;
         let changed = changing
             .map_err(|error| Complaint::new("the seal slots could not be changed").because(error))
             .flatten();

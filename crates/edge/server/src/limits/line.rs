@@ -41,7 +41,7 @@ pub(crate) struct Place(u64);
 /// Whoever had to leave had this much in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Portion {
-    /// Twice as much as would be his if all had the same.
+    /// Half as much again as would be his account's, or his in his account, if all had the same; or nobody else waits.
     Greedy,
     /// About what is his: it is not one principal who asks too much, but all of them.
     Fair,
@@ -137,13 +137,12 @@ impl<T> Line<T> {
     }
 
     fn portion(&self, who: Who) -> Portion {
-        let account = self.accounts.get(&who.account);
-        let his = account.and_then(|account| account.principals.get(&who.principal)).map_or(0, VecDeque::len);
-        if self.principals > 1 && his * self.principals > 2 * self.waiting {
-            Portion::Greedy
-        } else {
-            Portion::Fair
-        }
+        let Some(account) = self.accounts.get(&who.account) else { return Portion::Fair };
+        let his = account.principals.get(&who.principal).map_or(0, VecDeque::len);
+        let is_much = |part: usize, of: usize, sharers: usize| 2 * part * sharers > 3 * of;
+        let is_account_greedy = is_much(account.waiting, self.waiting, self.accounts.len());
+        let is_he = is_much(his, account.waiting, account.principals.len());
+        if self.principals == 1 || is_account_greedy || is_he { Portion::Greedy } else { Portion::Fair }
     }
 
     /// One request of his was taken out of the middle of everything.
@@ -215,10 +214,20 @@ mod tests {
             line.join(who(1, principal), principal, 8);
         }
         assert!(matches!(line.join(who(1, 9), 9, 8).left, Some((_, Portion::Fair))));
-        // And whoever is alone takes nothing from anybody.
+        // It is when whoever is alone asks for too much, or nearly alone, or his account is.
         let mut line = Line::default();
         line.join(who(1, 1), 1, 1);
-        assert_eq!(line.join(who(1, 1), 2, 1).left, Some((1, Portion::Fair)));
+        assert_eq!(line.join(who(1, 1), 2, 1).left, Some((1, Portion::Greedy)));
+        for of_others in [1, 2] {
+            let mut line = Line::default();
+            line.join(who(of_others, 7), 0, 128);
+            let left = (1..=128).filter_map(|number| line.join(who(1, 1), number, 128).left).next();
+            assert_eq!(left, Some((1, Portion::Greedy)));
+        }
+        let mut line = Line::default();
+        line.join(who(2, 0), 0, 100);
+        let left = (1..=100).filter_map(|number| line.join(who(1, number % 10), number, 100).left).next();
+        assert!(matches!(left, Some((_, Portion::Greedy))), "ten of one account against one of another");
     }
 
     #[test]
