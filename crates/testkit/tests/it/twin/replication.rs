@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use coffer_types::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Call, Secret, Twin, Version, seconds};
+use super::{Call, Request, Secret, Twin, Version, seconds};
 
 /// What a primary knows of a replica.
 #[derive(Debug)]
@@ -156,7 +156,8 @@ impl Twin {
     pub(crate) fn is_contested(&self, call: &Call) -> bool {
         let Call { region, request } = call;
         let name = request.name();
-        let speaks = self.secret(region, name).is_some_and(|secret| !secret.replicas.is_empty());
+        let speaks = matches!(request, Request::Promote { .. })
+            || self.secret(region, name).is_some_and(|secret| !secret.replicas.is_empty());
         if request.is_read() || !(speaks || request.replicates()) {
             return false;
         }
