@@ -257,6 +257,9 @@ async fn a_writer_is_asked_for_as_he_is_when_the_copying_is_done() {
     stage.forget_user("renamed").await;
     pair.settle().await;
     assert_eq!(pair.statuses().await, ["Failed", "Failed"]);
+    // Not as one without policies: a key policy that names him, or a grant, would still admit him.
+    let over = "Replication failed: the session of whoever changed this secret last is over.";
+    assert_eq!(pair.of_primary().await["StatusMessage"], over);
 
     let role = sessions::role(server.client(), "app").await;
     let limits = json!({"Version": "2012-10-17", "Statement": [
@@ -284,7 +287,21 @@ async fn a_writer_is_asked_for_as_he_is_when_the_copying_is_done() {
         assert_eq!(pair.statuses().await, [told, told], "{number}");
     }
     let message = pair.of_primary().await["StatusMessage"].clone();
-    assert_eq!(message, "Replication failed: the session of whoever changed this secret last is over.");
+    assert_eq!(message, over);
+    // Nor is anything done as a role that is gone.
+    let input = sts::AssumeRoleRequest {
+        role_arn: role.clone(),
+        role_session_name: String::from("test"),
+        ..sts::AssumeRoleRequest::default()
+    };
+    let credentials = sessions::credentials::<sts::AssumeRole>(&stage.client, &input).await;
+    let session = Stage { server: &server, client: stage.client.with_credentials(credentials) };
+    session.get("PutSecretValue", put(7)).await;
+    let policy = "arn:aws:iam::aws:policy/AdministratorAccess";
+    stage.iam("DetachRolePolicy", &[("RoleName", "app"), ("PolicyArn", policy)]).await;
+    stage.iam("DeleteRole", &[("RoleName", "app")]).await;
+    pair.settle().await;
+    assert_eq!(pair.of_primary().await["StatusMessage"], over);
     // None of it is known to the owner of the replica.
     let message = pair.of_replica().await["StatusMessage"].clone();
     assert_eq!(message, "Replication failed: the primary secret can't be read.");

@@ -71,7 +71,7 @@ impl WriterRecord {
         Some(writer)
     }
 
-    /// Who that is today; nobody if his session is over. A user may have another name by now.
+    /// Who that is today; nobody if his session is over, or if he or his role is gone. A user may have another name by now.
     fn principal(&self, cx: &Cx<'_>) -> Result<Option<Principal>, ApiError> {
         if self.session.as_ref().is_some_and(|session| session.expires_at <= cx.now()) {
             return Ok(None);
@@ -81,24 +81,26 @@ impl WriterRecord {
         let kind = match (&self.user, &self.role) {
             (Some(name), _) => {
                 let once: Arn = arn.parse().map_err(|error| cx.internal(error))?;
-                let moved = match cx.identity(&once)? {
-                    Some(id) if id == self.user_id => None,
-                    _ => cx.arn_of_identity(&once, &self.user_id)?,
-                };
-                let name = match moved {
-                    Some(now) => {
-                        arn = now;
-                        arn.rsplit('/').next().unwrap_or_default().to_owned()
-                    }
-                    None => name.clone(),
-                };
-                PrincipalKind::User { name }
+                if cx.identity(&once)?.as_ref() == Some(&self.user_id) {
+                    PrincipalKind::User { name: name.clone() }
+                } else {
+                    // Nobody has his id any more, whoever may have his name.
+                    let Some(now) = cx.arn_of_identity(&once, &self.user_id)? else { return Ok(None) };
+                    arn = now;
+                    PrincipalKind::User { name: arn.rsplit('/').next().unwrap_or_default().to_owned() }
+                }
             }
-            (None, Some(role)) => PrincipalKind::AssumedRole(AssumedRole {
-                arn: role.clone(),
-                id: self.role_id.clone(),
-                session_name: self.session_name.clone(),
-            }),
+            (None, Some(role)) => {
+                let known: Arn = role.parse().map_err(|error| cx.internal(error))?;
+                if cx.identity(&known)?.as_ref() != Some(&self.role_id) {
+                    return Ok(None);
+                }
+                PrincipalKind::AssumedRole(AssumedRole {
+                    arn: role.clone(),
+                    id: self.role_id.clone(),
+                    session_name: self.session_name.clone(),
+                })
+            }
             (None, None) => PrincipalKind::Root,
         };
         Ok(Some(Principal {
