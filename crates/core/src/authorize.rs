@@ -86,16 +86,21 @@ impl Cx<'_> {
 
     /// What holds for the caller, looked up once for each call.
     fn standing(&self) -> Arc<Standing> {
+        let denied = |why| {
+            let denying = Arc::new(Policy::denying(why));
+            Arc::new(Standing { identity: vec![denying], ..Standing::default() })
+        };
         self.standing_once(|| {
-            let found = match self.identities() {
-                Some(identities) => identities.standing(self.db(), self.caller()),
-                None => Ok(None),
-            };
-            found.map(Option::unwrap_or_default).unwrap_or_else(|error| {
-                tracing::error!(request_id = %self.request_id(), %error, "the policies of a caller cannot be read, so that he may do nothing");
-                let denying = Arc::new(Policy::denying("unreadable"));
-                Arc::new(Standing { identity: vec![denying], ..Standing::default() })
-            })
+            let Some(identities) = self.identities() else { return Arc::default() };
+            match identities.standing(self.db(), self.caller()) {
+                Ok(Some(standing)) => standing,
+                // With no policies he would still have what everybody has, and nothing that limits him.
+                Ok(None) => denied("gone"),
+                Err(error) => {
+                    tracing::error!(request_id = %self.request_id(), %error, "the policies of a caller cannot be read, so that he may do nothing");
+                    denied("unreadable")
+                }
+            }
         })
     }
 

@@ -217,8 +217,9 @@ impl Core {
         let of_owner = (owner != caller.principal.account).then(|| outcome.told_to(owner));
         let mut events = Vec::with_capacity(1);
         let mut tell = |mine: &Outcome<'_>, of_owner: Option<&Outcome<'_>>, call: &Told<'_>| {
-            // Strangers who are refused stand in their own trail only: they could fill that of anybody.
-            let Some(of_owner) = of_owner.filter(|_| error.is_none()) else {
+            // Strangers who are refused stand in their own trail only, also with what a service asked for them: they could fill that of
+            // anybody, and the sentence names them.
+            let Some(of_owner) = of_owner.filter(|_| error.is_none() && call.error.is_none()) else {
                 events.push(mine.call(call, id(), None));
                 return;
             };

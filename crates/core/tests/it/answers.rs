@@ -1,13 +1,17 @@
 //! No answer without a question, no answer without a record, and nothing in the record that does not belong there.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use coffer_core::{Cx, EventKind, Guarded, ServiceEvent, Unscoped};
+use coffer_core::{
+    Cx, Db, EventKind, FoundRole, Guarded, Identities, LoadError, Principal, PrincipalKind, ServiceEvent,
+    Standing, Unscoped,
+};
 use coffer_shape::{Action, ApiError};
 use coffer_store::{
     EngineError,
     testing::{Call, Fault},
 };
+use coffer_types::{AccountId, Arn};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,6 +19,48 @@ use crate::{
     house::{House, admin, count, guest, number, save},
     service::{CHANGE, COUNT, Counter, LOOK, Note, Request, Shipped, script},
 };
+
+/// Keeps identities, and knows nobody any more.
+struct Nobody;
+
+impl Identities for Nobody {
+    fn identity(&self, _: &Db, _: &Arn) -> Result<Option<String>, LoadError> {
+        Ok(None)
+    }
+    fn arn_of(&self, _: &Db, _: AccountId, _: &str) -> Result<Option<String>, LoadError> {
+        Ok(None)
+    }
+    fn role(&self, _: &Db, _: &Arn) -> Result<Option<FoundRole>, LoadError> {
+        Ok(None)
+    }
+    fn standing(&self, _: &Db, principal: &Principal) -> Result<Option<Arc<Standing>>, LoadError> {
+        let is_root = matches!(principal.kind, PrincipalKind::Root);
+        Ok(is_root.then(Arc::default))
+    }
+}
+
+#[tokio::test]
+async fn somebody_who_is_no_more_may_not_even_do_what_everybody_may() {
+    let open = script(|cx| {
+        let counter = cx.find::<Counter>(&["a"])?.ok_or_else(|| cx.internal("there is none"))?;
+        Ok(counter.permit(cx, COUNT)?.count)
+    });
+    for (is_known, expected) in [(true, Some(7)), (false, None)] {
+        let house = House::with(9, |registry| {
+            if !is_known {
+                registry.keep_identities(Nobody);
+            }
+        });
+        let made = house.change(|cx| {
+            cx.needs_no_permission("this test is about who may read it");
+            cx.save(Counter { name: "a".to_owned(), count: 7, public: true })?;
+            Ok(7)
+        });
+        made.await.unwrap();
+        let came = number(house.call(&guest(), &LOOK, open).await.unwrap());
+        assert_eq!(came.ok(), expected, "known: {is_known}");
+    }
+}
 
 fn full() -> EngineError {
     EngineError::Full { reason: "test".to_owned() }

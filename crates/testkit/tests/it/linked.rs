@@ -305,6 +305,15 @@ async fn a_writer_is_asked_for_as_he_is_when_the_copying_is_done() {
     // None of it is known to the owner of the replica.
     let message = pair.of_replica().await["StatusMessage"].clone();
     assert_eq!(message, "Replication failed: the primary secret can't be read.");
+    // And what a writer may not do stands in the trail of his own account only.
+    let refused = |event: &serde_json::Value| {
+        let is_refused = event["errorCode"].is_string() && event["eventName"] == "Encrypt";
+        is_refused.then(|| event["recipientAccountId"].as_str().unwrap().to_owned())
+    };
+    let events = server.audit().await;
+    let told: std::collections::BTreeSet<String> =
+        events.iter().filter_map(|event| refused(&serde_json::from_str(event).unwrap())).collect();
+    assert_eq!(told, [String::from("111122223333")].into());
     server.stop().await;
 }
 
