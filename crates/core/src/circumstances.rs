@@ -83,6 +83,10 @@ impl Circumstances<'_> {
             },
             "principalisawsservice" => truth(is_service),
             "principalservicename" if is_service => Some(one(&principal.arn)),
+            "sourcearn" if is_service => self.cx.about().map(one),
+            "sourceaccount" if is_service => {
+                self.cx.about().and_then(|about| about.split(':').nth(4)).map(one)
+            }
             "userid" if has_identity => Some(one(&principal.user_id)),
             "username" => match &principal.kind {
                 PrincipalKind::User { name } => Some(one(name)),

@@ -25,8 +25,8 @@ use coffer_store::{Expect, Key, Partition, Rev};
 use coffer_types::{AccountId, Arn, Clock, Entropy, Region, Secret, Timestamp, Uuid};
 
 use crate::{
-    AuditLog, Caller, Db, Functions, Guarded, Identities, Listed, LooksBack, Part, Permit, Principal, Record,
-    Registry, Resource, SealedToken, Standing, TrailPlace, Unscoped, Walk, World,
+    AuditLog, Caller, Db, Functions, Guarded, Identities, Listed, LooksBack, Outside, Part, Permit,
+    Principal, Record, Registry, Resource, SealedToken, Standing, TrailPlace, Unscoped, Walk, World,
     audit::{Event, ServiceEvent, move_rows},
     db::{Change, Found, Sheet},
     record::encode,
@@ -53,6 +53,8 @@ pub struct Cx<'a> {
     caller: &'a Caller,
     /// In whose name something is being done, if that is not the caller.
     acting: Option<Arc<Caller>>,
+    /// The ARN of what a service acts for as itself.
+    about: Option<String>,
     home: Partition,
     /// Whose the resource is that was used, where it is of another account than the one in which the call runs.
     lender: Option<AccountId>,
@@ -142,6 +144,7 @@ impl<'a> Cx<'a> {
             wants_turn: Cell::new(false),
             caller,
             acting: None,
+            about: None,
             home: home(caller, spec),
             lender: None,
             trail: None,
@@ -502,10 +505,25 @@ impl<'a> Cx<'a> {
     ///
     /// An inner call that fails has changed nothing, even if the outer handler goes on without it.
     pub fn invoke<O: Operation>(&mut self, input: O::Input) -> Result<O::Output, ApiError> {
-        let handler = self
-            .registry
-            .handler::<O>()
-            .ok_or_else(|| self.internal(format!("{} is not registered", O::SPEC.name)))?;
+        let handler = self.registry.handler::<O>();
+        let handler = handler.ok_or_else(|| self.internal(format!("{} is not registered", O::SPEC.name)))?;
+        self.inner::<O, _>(handler, input, |output| describe(output, O::SPEC.audit.response))
+    }
+
+    /// The first half of a call of another service that has to wait for the world outside. The second half is for whoever may wait.
+    pub fn prepare<O: Operation>(&mut self, input: O::Input) -> Result<Outside<O::Output>, ApiError> {
+        let preparer = self.registry.preparer::<O>();
+        let preparer =
+            preparer.ok_or_else(|| self.internal(format!("{} is not registered", O::SPEC.name)))?;
+        self.inner::<O, _>(preparer, input, |_| None)
+    }
+
+    fn inner<O: Operation, T>(
+        &mut self,
+        handler: fn(&mut Cx<'_>, O::Input) -> Result<T, ApiError>,
+        input: O::Input,
+        describe_output: fn(&T) -> Option<String>,
+    ) -> Result<T, ApiError> {
         if self.calls.len() >= CALLS_DEPTH_MAX {
             return Err(self.internal(format!("services call each other in a loop at {}", O::SPEC.name)));
         }
@@ -528,17 +546,14 @@ impl<'a> Cx<'a> {
         self.calls.pop();
         self.asked.replace(asked);
         let asked_about = self.resources.replace(resources);
+        let response = outcome.as_ref().ok().filter(|_| !O::SPEC.read_only).and_then(describe_output);
         self.nested.push(Event {
             spec: O::SPEC,
             account: self.home.account,
             by: self.acting.clone(),
             via,
             request,
-            response: outcome
-                .as_ref()
-                .ok()
-                .filter(|_| !O::SPEC.read_only)
-                .and_then(|output| describe(output, O::SPEC.audit.response)),
+            response,
             error: outcome.as_ref().err().map(|error| (error.code(), error.message.clone())),
             resources: asked_about,
         });

@@ -11,12 +11,16 @@
 mod abroad;
 mod audit;
 mod authorize;
+mod blobs;
 mod circumstances;
 mod cx;
 mod db;
+mod errand;
 mod examine;
+mod functions;
 mod guarded;
 mod identities;
+mod outside;
 mod pipeline;
 mod policy_text;
 mod principal;
@@ -36,12 +40,19 @@ pub use audit::{
     Retention, SegmentHeader, SegmentReport, ServiceEvent, Span, Succession, TrailPlace, Wanted,
     inspect_audit, open_row, resource_type, stream_audit, verify_segment,
 };
+pub use blobs::BlobRef;
 pub use cx::{Cx, Kept};
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
+pub use errand::{Errand, Picked};
 pub use examine::{Claim, Contradiction, Examination, Examined, Excluded, Need, Shared};
+pub use functions::{
+    Code, Confined, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions,
+    NoFunctions,
+};
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use identities::{FoundRole, Identities, Standing};
-pub use pipeline::{Answer, Body, Core};
+pub use outside::{Going, Inside, Outside, Preparer};
+pub use pipeline::{Answer, Begun, Body, Core};
 pub use policy_text::PolicyText;
 pub use principal::{AssumedRole, Caller, Principal, PrincipalKind, Session, TlsDetails, WebIdentity};
 pub use record::{First, OnSave, Part, Past, Record, Table, open_record};
@@ -51,7 +62,7 @@ pub use resource_policy::{NamedPrincipal, ResourcePolicy};
 pub use sweep::{KeepsEpochs, SweepProgress};
 pub use task::{Next, Scope, Task, TaskState};
 pub use token::SealedToken;
-pub use world::{AppendFile, Files, Functions, NoFunctions, World};
+pub use world::{AppendFile, Files, World};
 
 #[doc(hidden)]
 pub use coffer_shape::record as plain_record;

@@ -10,10 +10,11 @@ use coffer_store::EngineError;
 use coffer_types::{Timestamp, Uuid};
 
 use crate::{
-    AuditLog, Caller, CommitError, Cx, Db, Recorded, Registry, Reply, World,
+    AuditLog, Caller, CommitError, Cx, Db, Inside, Outside, Recorded, Registry, Reply, World,
     audit::{MoveError, Outcome, Retirement, Told, move_rows},
     cx::{Effects, INTERNAL, INTERNAL_MESSAGE, nobody_asked},
     db::{Applied, turns::off_the_runtime},
+    registry::Ran,
     runner::Tasks,
 };
 
@@ -30,6 +31,13 @@ pub trait Body: Send + Sync {
 /// What leaves the core: the outcome, and the proof that it is on record.
 pub struct Answer {
     pub outcome: Result<Box<dyn Reply>, ApiError>,
+    pub recorded: Recorded,
+}
+
+/// What is on record, and may have to be waited for.
+#[derive(Debug)]
+pub struct Begun {
+    pub outcome: Result<Outside<Box<dyn Reply>>, ApiError>,
     pub recorded: Recorded,
 }
 
@@ -77,11 +85,31 @@ impl Core {
     /// Runs an operation for an authenticated caller. `None` is the one case without an answer: nothing could be recorded,
     /// so nothing may be told but that the service is unavailable.
     pub async fn call(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         spec: &'static OperationSpec,
         body: &dyn Body,
     ) -> Option<Answer> {
+        let Begun { outcome, recorded } = self.begin(caller, spec, body).await?;
+        let outcome = match outcome {
+            Ok(begun) => begun.finish(self.inside()).await,
+            Err(error) => Err(error),
+        };
+        Some(Answer { outcome, recorded })
+    }
+
+    /// For what works outside of it.
+    pub fn inside(self: &Arc<Self>) -> Inside {
+        Inside::new(Arc::downgrade(self), self.world.clone())
+    }
+
+    /// The same up to where the call has to wait for the world outside. By then it is on record, and what it changed is committed.
+    pub async fn begin(
+        &self,
+        caller: &Caller,
+        spec: &'static OperationSpec,
+        body: &dyn Body,
+    ) -> Option<Begun> {
         let mut lost = None;
         let mut turn = None;
         let mut walk = None;
@@ -119,7 +147,7 @@ impl Core {
             let elsewhere = std::mem::take(&mut effects.elsewhere);
             let events = self.events(caller, Some(spec), now, &effects, None);
             match self.db.commit(&effects.home, sheet, elsewhere, &events, self.applied(&effects)).await {
-                Ok(_) => return Some(Answer { outcome: Ok(reply), recorded: Recorded(()) }),
+                Ok(_) => return Some(Begun { outcome: Ok(reply), recorded: Recorded(()) }),
                 Err(CommitError::Conflict) => lost = Some(effects),
                 Err(error) if effects.only_optional => {
                     tracing::debug!(%error, "an optional change was dropped");
@@ -151,12 +179,7 @@ impl Core {
         cx.with_trail(&self.audit, &self.world)
     }
 
-    fn attempt(
-        &self,
-        mut cx: Cx<'_>,
-        spec: &'static OperationSpec,
-        body: &dyn Body,
-    ) -> (Result<Box<dyn Reply>, ApiError>, Effects) {
+    fn attempt(&self, mut cx: Cx<'_>, spec: &'static OperationSpec, body: &dyn Body) -> (Ran, Effects) {
         let mut outcome = None;
         let read = body.read(&mut |from| outcome = Some(self.registry.run(spec, &mut cx, from)));
         let outcome = match (read, outcome) {
@@ -174,15 +197,15 @@ impl Core {
         spec: &'static OperationSpec,
         now: Timestamp,
         effects: &Effects,
-        outcome: Result<Box<dyn Reply>, ApiError>,
-    ) -> Option<Answer> {
+        outcome: Ran,
+    ) -> Option<Begun> {
         let events = self.events(caller, Some(spec), now, effects, outcome.as_ref().err());
         match self.audit.append_shared(events).await {
             Ok(()) => {
                 if outcome.is_ok() {
                     self.tasks.activate(&effects.activated);
                 }
-                Some(Answer { outcome, recorded: Recorded(()) })
+                Some(Begun { outcome, recorded: Recorded(()) })
             }
             // Not a line for each of thousands of requests: the log says once that it refuses, and once that it does not.
             Err(_) => None,

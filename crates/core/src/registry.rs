@@ -11,7 +11,7 @@ use coffer_shape::{
 };
 
 use crate::{
-    Cx, Examined, Identities, Task,
+    Cx, Examined, Identities, Outside, Preparer, Task,
     examine::{Examiner, examiner},
     sweep::{KeepsEpochs, Progress, Sweep},
     task::AnyTask,
@@ -19,23 +19,30 @@ use crate::{
 
 pub type Handler<O> = fn(&mut Cx<'_>, <O as Operation>::Input) -> Result<<O as Operation>::Output, ApiError>;
 
-/// An output whose type is forgotten; it can only be written.
+/// An output whose type is forgotten. It can be written, and whoever knows the type gets it back.
 pub trait Reply: Send {
     fn write_to(&self, to: &mut dyn Writer) -> Wrote;
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }
 
-impl<S: Shape + Send> Reply for S {
+impl<S: Shape + Send + 'static> Reply for S {
     fn write_to(&self, to: &mut dyn Writer) -> Wrote {
         self.write(to)
     }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
 }
 
-type Run = dyn Fn(&mut Cx<'_>, &mut dyn Reader) -> Result<Box<dyn Reply>, ApiError> + Send + Sync;
+/// A request decoded and run, up to where it has to wait for the world outside.
+pub(crate) type Ran = Result<Outside<Box<dyn Reply>>, ApiError>;
+type Run = dyn Fn(&mut Cx<'_>, &mut dyn Reader) -> Ran + Send + Sync;
 
 struct Entry {
     spec: &'static OperationSpec,
     run: Box<Run>,
-    /// The `Handler<O>` itself, for calls by type.
+    /// The `Handler<O>` or `Preparer<O>` itself, for calls by type.
     typed: Box<dyn Any + Send + Sync>,
 }
 
@@ -56,17 +63,32 @@ impl fmt::Debug for Registry {
 
 impl Registry {
     pub fn serve<O: Operation>(&mut self, handler: Handler<O>) {
-        let run = move |cx: &mut Cx<'_>, from: &mut dyn Reader| -> Result<Box<dyn Reply>, ApiError> {
+        self.enter::<O>(Box::new(handler), move |cx, input| {
+            let output = handler(cx, input)?;
+            cx.note_response(describe(&output, O::SPEC.audit.response));
+            Ok(Outside::Done(output))
+        });
+    }
+
+    /// An operation whose caller waits for the world outside. What it answers then is in no audit event: that is written before.
+    pub fn serve_outside<O: Operation>(&mut self, preparer: Preparer<O>) {
+        self.enter::<O>(Box::new(preparer), preparer);
+    }
+
+    fn enter<O: Operation>(
+        &mut self,
+        typed: Box<dyn Any + Send + Sync>,
+        begin: impl Fn(&mut Cx<'_>, O::Input) -> Result<Outside<O::Output>, ApiError> + Send + Sync + 'static,
+    ) {
+        let run = move |cx: &mut Cx<'_>, from: &mut dyn Reader| -> Ran {
             let input: O::Input = decode(from).map_err(|error| refuse(O::SPEC.service, error))?;
             if let Some(named) = O::owner(&input) {
                 cx.go_to_owner(named);
             }
             cx.note_request(describe(&input, O::SPEC.audit.request), conditions(&input, O::SPEC.conditions));
-            let output = handler(cx, input)?;
-            cx.note_response(describe(&output, O::SPEC.audit.response));
-            Ok(Box::new(output))
+            begin(cx, input).map(|begun| begun.map(|output| -> Box<dyn Reply> { Box::new(output) }))
         };
-        let entry = Entry { spec: O::SPEC, run: Box::new(run), typed: Box::new(handler) };
+        let entry = Entry { spec: O::SPEC, run: Box::new(run), typed };
         self.entries.insert((O::SPEC.service.name, O::SPEC.name), entry);
     }
 
@@ -85,6 +107,10 @@ impl Registry {
 
     pub fn relay(&mut self, relay: impl crate::Relay) {
         self.tasks.push(Arc::new(crate::relay::Relayed(relay)));
+    }
+
+    pub fn errand(&mut self, errand: impl crate::Errand) {
+        self.tasks.push(Arc::new(crate::errand::Sent::new(errand)));
     }
 
     /// Who is asked about principals: services name them, and must not name IAM.
@@ -114,12 +140,12 @@ impl Registry {
         entry.typed.downcast_ref::<Handler<O>>().copied()
     }
 
-    pub(crate) fn run(
-        &self,
-        spec: &'static OperationSpec,
-        cx: &mut Cx<'_>,
-        from: &mut dyn Reader,
-    ) -> Result<Box<dyn Reply>, ApiError> {
+    pub(crate) fn preparer<O: Operation>(&self) -> Option<Preparer<O>> {
+        let entry = self.entries.get(&(O::SPEC.service.name, O::SPEC.name))?;
+        entry.typed.downcast_ref::<Preparer<O>>().copied()
+    }
+
+    pub(crate) fn run(&self, spec: &'static OperationSpec, cx: &mut Cx<'_>, from: &mut dyn Reader) -> Ran {
         match self.entries.get(&(spec.service.name, spec.name)) {
             Some(entry) => (entry.run)(cx, from),
             None => Err(ApiError::new(

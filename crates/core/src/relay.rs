@@ -8,6 +8,8 @@
 //! Relays run one after the other on the loop that runs the tasks. INVARIANT: a load is settled before the next one is picked,
 //! so an old load never arrives after a newer one.
 
+use std::sync::Arc;
+
 use coffer_shape::{ApiError, ServiceSpec};
 use coffer_types::Region;
 
@@ -64,7 +66,7 @@ impl<R: Relay> AnyTask for Relayed<R> {
         Scope::EachPartition
     }
 
-    fn step<'a>(&'a self, core: &'a Core, caller: &'a Caller) -> Stepping<'a> {
+    fn step<'a>(&'a self, core: &'a Arc<Core>, caller: &'a Caller) -> Stepping<'a> {
         Box::pin(carry(&self.0, core, caller))
     }
 }

@@ -53,6 +53,16 @@ impl Tasks {
 }
 
 impl Tasks {
+    /// A task wherever it has ever looked for work.
+    pub(crate) fn activate_everywhere(&self, name: &'static str) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, next) in next.iter_mut().filter(|((task, _), _)| *task == name) {
+            *next = Next::Now;
+        }
+        drop(next);
+        self.wake.notify_one();
+    }
+
     /// A task of the whole store. Before any has run, all are due anyway.
     pub(crate) fn activate_for_store(&self, name: &'static str) {
         if let Some(home) = self.store_home.get() {
@@ -74,7 +84,7 @@ impl Core {
     }
 
     /// Steps every task that is due, in every partition, and says when to come back.
-    pub async fn run_due_tasks(&self) -> Result<Next, EngineError> {
+    pub async fn run_due_tasks(self: &Arc<Self>) -> Result<Next, EngineError> {
         let mut soonest = Next::Idle;
         for (partition, _) in self.db.engine().partitions()? {
             let is_first = self.tasks.store_home.get_or_init(|| partition.clone()) == &partition;
@@ -86,7 +96,7 @@ impl Core {
         Ok(soonest)
     }
 
-    async fn run_task(&self, task: &Arc<dyn AnyTask>, partition: &Partition) -> Next {
+    async fn run_task(self: &Arc<Self>, task: &Arc<dyn AnyTask>, partition: &Partition) -> Next {
         let place = (task.name(), partition.clone());
         let due = self
             .tasks

@@ -227,7 +227,7 @@ impl AnyTask for Sweep {
         Scope::Store
     }
 
-    fn step<'a>(&'a self, core: &'a Core, caller: &'a Caller) -> Stepping<'a> {
+    fn step<'a>(&'a self, core: &'a Arc<Core>, caller: &'a Caller) -> Stepping<'a> {
         Box::pin(async move {
             let clock = core.world.clock.as_ref();
             let begun = clock.monotonic();

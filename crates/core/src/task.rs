@@ -3,7 +3,7 @@
 //! A task takes no instructions. It looks at the store, does one bounded piece, and says when to be called again. Waking it is
 //! a hint; losing the hint costs time, never correctness. After a crash the task simply runs.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use coffer_shape::{ApiError, ServiceSpec};
 use coffer_store::Partition;
@@ -124,7 +124,7 @@ pub(crate) trait AnyTask: Send + Sync {
     fn name(&self) -> &'static str;
     fn scope(&self) -> Scope;
     /// One piece of work in the partition of the caller, who is Coffer itself.
-    fn step<'a>(&'a self, core: &'a Core, caller: &'a Caller) -> Stepping<'a>;
+    fn step<'a>(&'a self, core: &'a Arc<Core>, caller: &'a Caller) -> Stepping<'a>;
 }
 
 impl<T: Task> AnyTask for T {
@@ -136,7 +136,7 @@ impl<T: Task> AnyTask for T {
         T::SCOPE
     }
 
-    fn step<'a>(&'a self, core: &'a Core, caller: &'a Caller) -> Stepping<'a> {
+    fn step<'a>(&'a self, core: &'a Arc<Core>, caller: &'a Caller) -> Stepping<'a> {
         Box::pin(async move {
             let of_service = T::SERVICE.map(|service| caller.of(service));
             let caller = of_service.as_ref().unwrap_or(caller);

@@ -7,35 +7,21 @@ use std::{fmt, io, sync::Arc};
 
 use coffer_types::{Clock, Entropy};
 
+use crate::Functions;
+
 #[derive(Clone)]
 pub struct World {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// Where audit segments live.
     pub audit_files: Arc<dyn Files>,
-    /// What rotation calls.
+    /// Who runs functions.
     pub functions: Arc<dyn Functions>,
 }
 
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("World")
-    }
-}
-
-/// Functions that are not part of this server and that its services may call.
-pub trait Functions: Send + Sync {
-    /// Whether there is such a function and its own policy lets a service, such as `secretsmanager.amazonaws.com`, invoke it.
-    fn can_be_invoked(&self, arn: &str, by: &str) -> bool;
-}
-
-/// The world of a server for which nobody has configured functions.
-#[derive(Debug, Clone, Copy)]
-pub struct NoFunctions;
-
-impl Functions for NoFunctions {
-    fn can_be_invoked(&self, _: &str, _: &str) -> bool {
-        false
     }
 }
 

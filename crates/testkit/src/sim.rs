@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{AppendFile, Files, Functions, World};
+use coffer_core::{AppendFile, Files, FunctionCall, FunctionOutcome, FunctionRun, Functions, World};
 use coffer_types::{Arn, Clock, Entropy, Timestamp};
 
 /// 2026-01-01T00:00:00.123Z: the fraction shows whether somebody drops it.
@@ -152,6 +152,13 @@ impl Functions for SimFunctions {
         let named = arn.service() == "lambda" && arn.resource().starts_with("function:rotate");
         named && by == "secretsmanager.amazonaws.com"
     }
+
+    fn run(&self, _: FunctionCall) -> FunctionRun {
+        let outcome = FunctionOutcome::Unavailable(String::from("functions are not simulated"));
+        Box::pin(std::future::ready(outcome))
+    }
+
+    fn forget(&self, _: &str) {}
 }
 
 /// A directory in memory. What is appended counts as synced.

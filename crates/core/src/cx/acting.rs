@@ -3,7 +3,7 @@
 //! Work that is done later is done with the permissions of whoever wanted it, or of a role that he lent to the service. The policies that
 //! count are those of the moment in which it is done.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::OnceCell, sync::Arc, time::Duration};
 
 use coffer_policy::{self as policy, Policies, Request};
 use coffer_shape::{ApiError, ConditionValue, Conditions, OperationSpec, ServiceSpec};
@@ -43,6 +43,28 @@ impl Cx<'_> {
         self.standing = standing;
         self.acting = acting;
         done
+    }
+
+    /// Does something as the running service itself, about a resource of this ARN, where others have to admit the service: what it asks for
+    /// is decided by the policies of the resources it asks about.
+    pub fn as_itself<T>(
+        &mut self,
+        service: &'static ServiceSpec,
+        about: &str,
+        work: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let outer = self.about.replace(about.to_owned());
+        let done = self.in_the_name_of(&Principal::service(self.account(), service.event_source), |cx| {
+            cx.standing = OnceCell::from(Arc::default());
+            work(cx)
+        });
+        self.about = outer;
+        done
+    }
+
+    /// What the running service acts for as itself.
+    pub(crate) fn about(&self) -> Option<&str> {
+        self.about.as_deref()
     }
 
     /// A session of a role for a service; nothing if there is no such role, or if its trust policy does not admit the service. `about`

@@ -188,6 +188,10 @@ impl House {
 
     /// The same store and files, seen by a process that remembers nothing.
     pub(crate) fn restarted(&self) -> Self {
+        self.restarted_with(|_| ())
+    }
+
+    pub(crate) fn restarted_with(&self, more: impl FnOnce(&mut Registry)) -> Self {
         let _ = self.core.shut_down();
         Self::build(
             Arc::clone(&self.engine),
@@ -195,7 +199,7 @@ impl House {
             Arc::clone(&self.clock),
             Arc::clone(&self.barrier),
             Arc::clone(&self.entropy),
-            |_| (),
+            more,
             |log| log.with_segment_bytes(u64::MAX),
         )
     }

@@ -1,7 +1,7 @@
-//! A service of three operations, two records, and handlers that each test brings along.
+//! A service of four operations, two records, and handlers that each test brings along.
 //!
 //! A handler is a plain function, so it cannot carry what a test wants it to do; instead the request names a script, and the
-//! handler looks it up. `Look` only reads, `Change` writes, and `Inside` belongs to another service and is reached by `invoke`.
+//! handler looks it up. `Look` only reads, `Change` writes, `Wait` has to do with the world outside, and `Inside` belongs to another service and is reached by `invoke`.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use coffer_core::{Body, Cx, Listed, Place, Registry, Resource, table};
+use coffer_core::{Body, Cx, Listed, Outside, Place, Registry, Resource, table};
 use coffer_policy::{Kind, Policy};
 use coffer_shape::{
     Action, ApiError, AuditRule, ErrorSpec, Exposure, Member, Operation, OperationSpec, Protocol, Read,
@@ -146,7 +146,7 @@ pub(crate) static TILL: ServiceSpec = ServiceSpec {
     events_in: None,
     bare_denials: false,
     codes: CODES,
-    operations: &[&LOOK, &CHANGE],
+    operations: &[&LOOK, &CHANGE, &WAIT],
     unserved: &[],
 };
 
@@ -187,11 +187,19 @@ const fn spec(
 
 pub(crate) static LOOK: OperationSpec = spec(&TILL, "Look", COUNT, true);
 pub(crate) static CHANGE: OperationSpec = spec(&TILL, "Change", COUNT, false);
+pub(crate) static WAIT: OperationSpec = spec(&TILL, "Wait", COUNT, true);
 pub(crate) static INSIDE: OperationSpec = spec(&SAFE, "Inside", OPEN, false);
 
 pub(crate) struct Look;
 pub(crate) struct Change;
 pub(crate) struct Inside;
+pub(crate) struct Wait;
+
+impl Operation for Wait {
+    type Input = Ask;
+    type Output = Told;
+    const SPEC: &'static OperationSpec = &WAIT;
+}
 
 impl Operation for Look {
     type Input = Ask;
@@ -215,6 +223,15 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.serve::<Look>(run);
     registry.serve::<Change>(run);
     registry.serve::<Inside>(run);
+    registry.serve_outside::<Wait>(wait);
+}
+
+/// Its script says with which script the administrator is to look, once the call is on record.
+fn wait(cx: &mut Cx<'_>, ask: Ask) -> Result<Outside<Told>, ApiError> {
+    let next = run(cx, ask)?.value;
+    Ok(Outside::run(move |inside| async move {
+        inside.call::<Look>(&crate::house::admin(), self::ask(next)).await
+    }))
 }
 
 type Script = Arc<dyn Fn(&mut Cx<'_>) -> Result<i64, ApiError> + Send + Sync>;

@@ -368,7 +368,7 @@ pub(crate) mod tests {
     /// A store in memory, and files on the disk.
     pub(crate) struct House {
         root: tempfile::TempDir,
-        pub(crate) core: Core,
+        pub(crate) core: std::sync::Arc<Core>,
         region: Region,
     }
 
@@ -376,7 +376,7 @@ pub(crate) mod tests {
         pub(crate) async fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
             let world = world::ephemeral();
-            let core = crate::open::dev_core(&world).unwrap();
+            let core = std::sync::Arc::new(crate::open::dev_core(&world).unwrap());
             let house = Self { root, core, region: "us-east-1".parse().unwrap() };
             house.directory().furnish().unwrap();
             assert!(house.start().await.unwrap());

@@ -397,17 +397,19 @@ impl Edge {
             let recorded = core.record_refusal(&caller, service, Some(operation.name), &refusal).await;
             return Err(recorded.map_or_else(|| self.unrecorded(service), |_| refusal));
         }
-        // Held until the answer is there.
-        let _pass = match self.node.gate().enter(self.who(&caller), trace.key).await {
+        // Held until the answer is there, or until it is waited for outside.
+        let pass = match self.node.gate().enter(self.who(&caller), trace.key).await {
             Ok(pass) => pass,
             Err(shed) => return Err(self.shed(service, shed, trace)),
         };
         let core = self.node.core().ok_or_else(|| closed(service))?;
         let deadline = begun + self.limits.request;
-        let answer = tokio::time::timeout_at(deadline, core.call(&caller, operation, &body)).await;
-        let answer = answer.map_err(|_| unavailable(service).because("it took longer than a request may"))?;
-        let answer = answer.ok_or_else(|| self.unrecorded(service))?;
-        let reply = answer.outcome?;
+        let begun = tokio::time::timeout_at(deadline, core.begin(&caller, operation, &body)).await;
+        let begun = begun.map_err(|_| unavailable(service).because("it took longer than a request may"))?;
+        let begun = begun.ok_or_else(|| self.unrecorded(service))?;
+        let inside = core.inside();
+        drop((core, pass));
+        let reply = begun.outcome?.finish(inside).await?;
         encode_output(operation, &|to| reply.write_to(to), caller.request_id)
     }
 

@@ -23,6 +23,11 @@ pub fn from_bytes<S: Shape>(bytes: &[u8]) -> Read<S> {
     if decoder.position() == bytes.len() { Ok(value) } else { Err(ReadError::new("bytes after the record")) }
 }
 
+/// Reads what [`to_bytes`] wrote as anything reads a value that came from elsewhere.
+pub fn walk(bytes: &[u8], walk: &mut dyn FnMut(&mut dyn Reader)) {
+    walk(&mut StoredReader { decoder: &mut Decoder::new(bytes), depth: 0 });
+}
+
 struct StoredWriter {
     encoder: Encoder<Vec<u8>>,
     /// Per open structure: the position that is written next. Skipped members become nulls.

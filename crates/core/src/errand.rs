@@ -1,0 +1,148 @@
+//! Work that is done outside: a function that is run, a message that is sent.
+//!
+//! A piece of work is *picked* here, in a transaction that puts on record that it begins; it is *run* outside, where it takes as long as it
+//! takes; and it is *settled* here, in a transaction that knows how it ended. Several run at once. What is to be done is a record,
+//! so a crash between any two of the three begins the same piece again, and a run must be good to make twice.
+//!
+//! INVARIANT: while a piece is run, no other of its key is. What is under way is known in memory only, and whoever picks is told of it.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use coffer_shape::{ApiError, ServiceSpec};
+
+use crate::{
+    Caller, Core, Cx, Inside, Next, Partition,
+    task::{AnyTask, Scope, Step, Stepping},
+};
+
+/// What there is to do.
+#[derive(Debug)]
+pub enum Picked<E: Errand> {
+    Load {
+        key: E::Key,
+        load: E::Load,
+    },
+    /// Nothing that is not under way.
+    Nothing(Next),
+}
+
+pub trait Errand: Send + Sync + 'static {
+    const NAME: &'static str;
+    /// In whose name it works.
+    const SERVICE: &'static ServiceSpec;
+    /// So many run at once in the whole store.
+    const AT_ONCE_MAX: usize;
+    /// What a piece is about.
+    type Key: Ord + Clone + Send + Sync + fmt::Debug;
+    /// What the run needs; secrets in it are [`Secret`](coffer_types::Secret)s.
+    type Load: Send + Sync + fmt::Debug;
+    type Outcome: Send + Sync;
+
+    /// Here: the next piece that is not among those under way here, or when to look again. It is put on record that it begins.
+    fn pick(&self, here: &mut Cx<'_>, under_way: &BTreeSet<Self::Key>) -> Result<Picked<Self>, ApiError>
+    where
+        Self: Sized;
+
+    /// Outside, and perhaps again after a crash.
+    fn run(
+        self: Arc<Self>,
+        load: Arc<Self::Load>,
+        inside: Inside,
+    ) -> impl Future<Output = Self::Outcome> + Send;
+
+    /// Here: notes how it ended. The world may have changed meanwhile.
+    fn settle(&self, here: &mut Cx<'_>, load: &Self::Load, outcome: &Self::Outcome) -> Result<(), ApiError>;
+}
+
+/// An errand as the runner of tasks sees it: a task whose steps only set off.
+pub(crate) struct Sent<E: Errand> {
+    errand: Arc<E>,
+    under_way: Arc<UnderWay<E::Key>>,
+}
+
+type UnderWay<K> = Mutex<BTreeSet<(Partition, K)>>;
+
+impl<E: Errand> Sent<E> {
+    pub(crate) fn new(errand: E) -> Self {
+        Self { errand: Arc::new(errand), under_way: Arc::default() }
+    }
+}
+
+fn locked<K>(under_way: &UnderWay<K>) -> MutexGuard<'_, BTreeSet<(Partition, K)>> {
+    under_way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<E: Errand> AnyTask for Sent<E> {
+    fn name(&self) -> &'static str {
+        E::NAME
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::EachPartition
+    }
+
+    fn step<'a>(&'a self, core: &'a Arc<Core>, caller: &'a Caller) -> Stepping<'a> {
+        Box::pin(self.set_off(core, caller))
+    }
+}
+
+impl<E: Errand> Sent<E> {
+    async fn set_off(&self, core: &Arc<Core>, caller: &Caller) -> Step {
+        let caller = caller.of(E::SERVICE);
+        let home = Partition::new(caller.principal.account, caller.region.clone());
+        let (count, here) = {
+            let under_way = locked(&self.under_way);
+            let here = under_way.iter().filter(|(place, _)| place == &home).map(|(_, key)| key.clone());
+            (under_way.len(), here.collect::<BTreeSet<_>>())
+        };
+        if count >= E::AT_ONCE_MAX {
+            // Whoever comes back looks for more.
+            return Step::good(Next::Idle);
+        }
+        let picked = core.run_for(&caller, Some(E::SERVICE), |cx| self.errand.pick(cx, &here)).await;
+        let (key, load) = match picked {
+            Ok(Picked::Load { key, load }) => (key, load),
+            Ok(Picked::Nothing(next)) => return Step::good(next),
+            Err(error) => return Step::failed(core, error),
+        };
+        let place = Place { under_way: Arc::clone(&self.under_way), is: (home.clone(), key) };
+        if !locked(&self.under_way).insert(place.is.clone()) {
+            return Step::failed(core, unexpected(format!("{:?} is under way already", place.is.1)));
+        }
+        let (errand, inside, core) = (Arc::clone(&self.errand), core.inside(), Arc::downgrade(core));
+        tokio::spawn(async move {
+            let load = Arc::new(load);
+            let outcome = Arc::clone(&errand).run(Arc::clone(&load), inside).await;
+            // A store that was sealed meanwhile begins this piece again.
+            let Some(core) = core.upgrade() else { return };
+            let settled =
+                core.run_for(&caller, Some(E::SERVICE), |cx| errand.settle(cx, &load, &outcome)).await;
+            if let Err(error) = settled {
+                tracing::warn!(task = E::NAME, %error, cause = ?error.cause, "the end of a run was not noted, so that it is made again");
+            }
+            drop(place);
+            core.tasks.activate_everywhere(E::NAME);
+        });
+        Step::good(Next::Now)
+    }
+}
+
+fn unexpected(what: String) -> ApiError {
+    ApiError::new(crate::cx::INTERNAL, crate::cx::INTERNAL_MESSAGE).because(what)
+}
+
+/// Among those under way for as long as it lives.
+struct Place<K: Ord> {
+    under_way: Arc<UnderWay<K>>,
+    is: (Partition, K),
+}
+
+impl<K: Ord> Drop for Place<K> {
+    fn drop(&mut self) {
+        locked(&self.under_way).remove(&self.is);
+    }
+}

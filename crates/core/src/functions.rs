@@ -1,0 +1,140 @@
+//! What a service needs to have a function run, and what it gets back.
+//!
+//! A service decides whether a function may be invoked, and which revision of it; whoever implements [`Functions`] runs it, as a process,
+//! over the network or in a simulation. A function is somebody else's program: nothing it says is believed, and nothing it does can keep a
+//! caller waiting longer than its time limit.
+
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+use coffer_types::{AccountId, Arn, Region, RequestId, Secret};
+
+use crate::{Inside, Principal, blobs::BlobRef};
+
+/// The answer of a run, some time.
+pub type FunctionRun = Pin<Box<dyn Future<Output = FunctionOutcome> + Send>>;
+
+/// Runs functions.
+pub trait Functions: Send + Sync {
+    /// Whether there is such a function and its own policy lets a service, such as `secretsmanager.amazonaws.com`, invoke it.
+    fn can_be_invoked(&self, arn: &str, by: &str) -> bool;
+
+    /// Runs a function once. The run goes on if nobody waits for it any more.
+    fn run(&self, call: FunctionCall) -> FunctionRun;
+
+    /// A function was changed or deleted: what was kept warm of it, by its ARN without a version, is of no use any more.
+    fn forget(&self, function: &str);
+}
+
+/// The world of a server for which nobody has configured functions.
+#[derive(Debug, Clone, Copy)]
+pub struct NoFunctions;
+
+impl Functions for NoFunctions {
+    fn can_be_invoked(&self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn run(&self, _: FunctionCall) -> FunctionRun {
+        let why = String::from("local function execution is disabled");
+        Box::pin(std::future::ready(FunctionOutcome::Unavailable(why)))
+    }
+
+    fn forget(&self, _: &str) {}
+}
+
+/// One invocation.
+#[derive(Debug)]
+pub struct FunctionCall {
+    pub deployment: Arc<Deployment>,
+    /// As it was named: with the alias or version that was asked for.
+    pub invoked_arn: String,
+    pub request_id: RequestId,
+    /// JSON.
+    pub event: Secret<Vec<u8>>,
+    /// JSON, as the caller gave it.
+    pub client_context: Option<String>,
+    /// A session of the function's role, in whose name its logs are written and its secrets are fetched.
+    pub session: Principal,
+    pub confined: Option<Confined>,
+    pub inside: Inside,
+}
+
+/// One revision of a function: all that is needed to run it.
+#[derive(Debug)]
+pub struct Deployment {
+    pub account: AccountId,
+    pub region: Region,
+    pub name: String,
+    /// `$LATEST` or a number.
+    pub version: String,
+    /// Another one after every change.
+    pub revision_id: String,
+    /// Without a version.
+    pub arn: String,
+    pub runtime: String,
+    pub handler: String,
+    pub role: Arn,
+    pub timeout: Duration,
+    pub memory_mb: u32,
+    pub scratch_mb: u32,
+    pub environment: Vec<(String, Secret<String>)>,
+    pub code: Code,
+    /// In the order in which they are laid over each other.
+    pub layers: Vec<BlobRef>,
+    /// The layer that fetches secrets for the function.
+    pub has_secrets_extension: bool,
+    pub log_group: String,
+    /// Logs in JSON instead of text.
+    pub logs_json: bool,
+    /// How many may run at once, if that is limited.
+    pub reserved: Option<u32>,
+    /// Traces are wanted.
+    pub traced: bool,
+}
+
+/// What runs.
+#[derive(Debug)]
+pub enum Code {
+    /// A zip file.
+    Package(BlobRef),
+    /// A rotator that Coffer brings along, by its name: `postgres-single-user`.
+    Builtin(String),
+    /// Somebody else's, behind a URL. The key signs what is sent there.
+    Webhook { url: String, key: Option<Secret<String>> },
+}
+
+/// What a function may do at most while it rotates a secret.
+#[derive(Debug)]
+pub struct Confined {
+    /// The policy of the session that it gets.
+    pub session_policy: String,
+    /// Host and port of whatever it has to reach beside Coffer.
+    pub endpoints: Vec<(String, u16)>,
+    /// What must not be found in its logs.
+    pub scrub: Vec<Secret<Vec<u8>>>,
+}
+
+#[derive(Debug)]
+pub enum FunctionOutcome {
+    Done(FunctionAnswer),
+    /// As many as may run at once do.
+    Throttled,
+    /// It was not run, for a reason that is ours.
+    Unavailable(String),
+}
+
+#[derive(Debug)]
+pub struct FunctionAnswer {
+    /// JSON: the result, or the error if it failed.
+    pub payload: Secret<Vec<u8>>,
+    pub failed: bool,
+    /// From START to REPORT.
+    pub log: Vec<u8>,
+    pub log_stream: String,
+}
+
+impl fmt::Debug for dyn Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Functions")
+    }
+}
