@@ -82,7 +82,7 @@ impl Inside {
         let unavailable = || ApiError::new(O::SPEC.service.codes.unavailable, "The store is closed.");
         let body = Again(stored::to_bytes(&input).map_err(|error| unavailable().because(error))?);
         let core = self.core.upgrade().ok_or_else(unavailable)?;
-        let begun = core.begin(caller, O::SPEC, &body).await.ok_or_else(unavailable)?;
+        let begun = core.begin(caller, O::SPEC, &body, &mut || ()).await.ok_or_else(unavailable)?;
         drop(core);
         let reply = begun.outcome?.finish(self.clone()).await?.into_any();
         reply.downcast().map(|output| *output).map_err(|_| unavailable().because("an answer of another type"))

@@ -90,7 +90,7 @@ impl Core {
         spec: &'static OperationSpec,
         body: &dyn Body,
     ) -> Option<Answer> {
-        let Begun { outcome, recorded } = self.begin(caller, spec, body).await?;
+        let Begun { outcome, recorded } = self.begin(caller, spec, body, &mut || ()).await?;
         let outcome = match outcome {
             Ok(begun) => begun.finish(self.inside()).await,
             Err(error) => Err(error),
@@ -104,17 +104,20 @@ impl Core {
     }
 
     /// The same up to where the call has to wait for the world outside. By then it is on record, and what it changed is committed.
+    /// `waits` is told each time before the call goes on to wait for anything but a processor.
     pub async fn begin(
         &self,
         caller: &Caller,
         spec: &'static OperationSpec,
         body: &dyn Body,
+        waits: &mut (dyn FnMut() + Send),
     ) -> Option<Begun> {
         let mut lost = None;
         let mut turn = None;
         let mut walk = None;
         for attempt in 1..=ATTEMPTS_MAX {
             if attempt > ATTEMPTS_BEFORE_LINE && turn.is_none() {
+                waits();
                 turn = Some(self.line.lock().await);
             }
             let now = self.world.clock.now();
@@ -124,6 +127,7 @@ impl Core {
                 Some(_) => off_the_runtime(|| self.attempt(cx.with_turn(), spec, body)),
             };
             if effects.wants_turn {
+                waits();
                 walk = self.db.turns().take().await;
                 if walk.is_some() {
                     continue;
@@ -146,6 +150,7 @@ impl Core {
             let sheet = std::mem::take(&mut effects.sheet);
             let elsewhere = std::mem::take(&mut effects.elsewhere);
             let events = self.events(caller, Some(spec), now, &effects, None);
+            waits();
             match self.db.commit(&effects.home, sheet, elsewhere, &events, self.applied(&effects)).await {
                 Ok(_) => return Some(Begun { outcome: Ok(reply), recorded: Recorded(()) }),
                 Err(CommitError::Conflict) => lost = Some(effects),

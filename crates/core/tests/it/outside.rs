@@ -28,7 +28,7 @@ async fn what_waits_is_on_record_first_and_what_it_does_then_is_too() {
         Ok(second)
     });
     let before = house.logged().len();
-    let begun = house.core.begin(&admin(), &WAIT, &Request(first, Shipped::Whole)).await.unwrap();
+    let begun = house.core.begin(&admin(), &WAIT, &Request(first, Shipped::Whole), &mut || ()).await.unwrap();
     assert_eq!(names(&house)[before..], ["Wait"], "nobody has waited yet");
     let reply = begun.outcome.unwrap().finish(house.core.inside()).await.unwrap();
     let told = reply.into_any().downcast::<Told>().unwrap();

@@ -35,7 +35,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{Caller, TlsDetails};
+use coffer_core::{Caller, Outside, TlsDetails};
 use coffer_model::{SERVICES, sts::AssumeRoleWithWebIdentityRequest};
 use coffer_shape::{ApiError, ErrorSpec, OperationSpec, ReadError, Reader, ServiceSpec};
 use coffer_sigv4::{Family, SignatureError, Window};
@@ -56,7 +56,7 @@ use crate::{
         EdgeLimits, HOST_BYTES_MAX, USER_AGENT_BYTES_MAX,
         failures::Failures,
         gate::{Load, Shed},
-        ladder::Step,
+        ladder::{Step, is_read},
         line::Who,
         rates::{self, Rates},
         seats::{Seat, Seats},
@@ -397,19 +397,29 @@ impl Edge {
             let recorded = core.record_refusal(&caller, service, Some(operation.name), &refusal).await;
             return Err(recorded.map_or_else(|| self.unrecorded(service), |_| refusal));
         }
-        // Held until the answer is there, or until it is waited for outside.
-        let pass = match self.node.gate().enter(self.who(&caller), trace.key).await {
-            Ok(pass) => pass,
-            Err(shed) => return Err(self.shed(service, shed, trace)),
+        let (gate, who) = (self.node.gate(), self.who(&caller));
+        let shed = |shed, trace: &mut Trace| self.shed(service, shed, trace);
+        // Held until the answer is there.
+        let _change = match is_read(operation) {
+            true => None,
+            false => Some(gate.enter_to_change(who, trace.key).await.map_err(|why| shed(why, trace))?),
         };
+        let mut pass = Some(gate.enter(who, trace.key).await.map_err(|why| shed(why, trace))?);
         let core = self.node.core().ok_or_else(|| closed(service))?;
         let deadline = begun + self.limits.request;
-        let begun = tokio::time::timeout_at(deadline, core.begin(&caller, operation, &body)).await;
+        let mut waits = || drop(pass.take());
+        let begun = core.begin(&caller, operation, &body, &mut waits);
+        let begun = tokio::time::timeout_at(deadline, begun).await;
         let begun = begun.map_err(|_| unavailable(service).because("it took longer than a request may"))?;
         let begun = begun.ok_or_else(|| self.unrecorded(service))?;
-        let inside = core.inside();
-        drop((core, pass));
-        let reply = begun.outcome?.finish(inside).await?;
+        let reply = match begun.outcome? {
+            Outside::Done(reply) => reply,
+            outside => {
+                let inside = core.inside();
+                drop((core, pass));
+                outside.finish(inside).await?
+            }
+        };
         encode_output(operation, &|to| reply.write_to(to), caller.request_id)
     }
 

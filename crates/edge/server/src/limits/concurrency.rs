@@ -23,8 +23,6 @@ const SAMPLES_MIN: u32 = 50;
 const TOLERANCE: f64 = 2.0;
 /// How fast the usual becomes what is seen, for each look: half of it in half a minute, so that a crowd is not soon taken for usual.
 const DRIFT: f64 = 0.002;
-/// Where it begins; from here it is not far to any limit.
-const START: usize = 512;
 /// How much of the way to where the gradient points is gone at once.
 const STEP: f64 = 0.2;
 
@@ -40,15 +38,21 @@ pub(crate) struct Concurrency {
 }
 
 impl Concurrency {
+    /// It begins with the least, because more are of use only where requests wait for something that is no processor.
     pub(crate) fn new(least: usize, most: usize) -> Self {
         Self {
             least: least.min(most),
             most,
-            limit: AtomicUsize::new(START.clamp(least.min(most), most)),
+            limit: AtomicUsize::new(least.min(most)),
             peak: AtomicUsize::new(0),
             classes: std::array::from_fn(|_| AtomicU32::new(0)),
             usual_us: Mutex::default(),
         }
+    }
+
+    /// Nothing is to be found by trying.
+    pub(crate) fn fixed(limit: usize) -> Self {
+        Self::new(limit, limit)
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -173,7 +177,7 @@ mod tests {
             limits.took(us(100));
         }
         limits.look();
-        assert_eq!(limits.limit(), START, "nobody came near it");
+        assert_eq!(limits.limit(), 64, "nobody came near it");
         for _ in 0..100 {
             look(&limits, 300, 100);
         }

@@ -2,8 +2,13 @@
 //!
 //! As long as there is room nobody waits, and the gate costs a few atomic operations. When there is none, whoever comes stands in a
 //! line ([`super::line`]) in which principals take turns, for 50 ms at most; whoever does not get in by then is told to come again.
-//! How much room there is, is found by trying ([`super::concurrency`]), and what is left undone first when everybody asks for too
-//! much, the ladder says ([`super::ladder`]).
+//! What is left undone first when everybody asks for too much, the ladder says ([`super::ladder`]).
+//!
+//! There are two doors, because there are two things to wait for. A place behind the first is for as long as a processor is needed: whoever
+//! goes on to wait for the disk, for a turn at length or for the world outside gives it back before. So there are few of these places, few
+//! enough for a line to form as soon as the processors have no time left; whether more are of use is found by trying
+//! ([`super::concurrency`]). A place behind the second is for a change, until it is durable. There are as many as go into two groups of
+//! the committer: while one is synced the next one fills.
 //!
 //! Whoever had to leave a full line is told so only when his 50 ms are over. A client that tries again at once would otherwise keep the
 //! house busy with telling it no. For that long no request under the same key is read any further than its head, if the line is full:
@@ -17,6 +22,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    thread::available_parallelism,
     time::Duration,
 };
 
@@ -37,9 +43,11 @@ use super::{
 const WAIT: Duration = Duration::from_millis(50);
 /// How often the limit and the ladder are looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Calls that take long wait for turns of their own, 64 of them, and are in here meanwhile. With fewer places than this they could take
-/// all of them.
-const PLACES_MIN: usize = 128;
+/// As many for each processor are worked on at least. A read steps aside once, for its event to be written with those of others; with
+/// fewer places a processor would have nothing to do meanwhile, and the events would be written one by one.
+const PLACES_EACH_MIN: usize = 8;
+/// Two groups of the committer.
+const CHANGES_MAX: usize = 512;
 /// The line is as long as there are places, and at least this long: who is to take turns has to be in it.
 const LINE_MIN: usize = 128;
 /// Keys that are remembered for the length of a wait.
@@ -49,12 +57,8 @@ const HELD_MAX: usize = 1_024;
 
 pub(crate) struct Gate {
     clock: Arc<dyn Clock>,
-    line_min: usize,
-    places: Concurrency,
-    in_use: AtomicUsize,
-    /// As many as are in the line, to be read without its lock.
-    waiting: AtomicUsize,
-    line: Mutex<Line<Ticket>>,
+    processors: Door,
+    changes: Door,
     ladder: Ladder,
     /// Hashes of keys whose requests had to leave a full line.
     greedy_keys: Debts<u64>,
@@ -62,10 +66,29 @@ pub(crate) struct Gate {
     held: AtomicUsize,
 }
 
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door")
+            .field("in_use", &self.in_use)
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate").field("load", &self.load()).finish_non_exhaustive()
     }
+}
+
+/// Where so many get in at once.
+struct Door {
+    line_min: usize,
+    places: Concurrency,
+    in_use: AtomicUsize,
+    /// As many as are in the line, to be read without its lock.
+    waiting: AtomicUsize,
+    line: Mutex<Line<Ticket>>,
 }
 
 /// What somebody in the line is called with.
@@ -103,8 +126,10 @@ impl Shed {
 /// How it looks at the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Load {
+    /// Of those who need a processor.
     pub(crate) limit: usize,
     pub(crate) in_use: usize,
+    /// At both doors.
     pub(crate) waiting: usize,
     pub(crate) step: Step,
 }
@@ -114,19 +139,19 @@ pub(crate) struct Load {
 #[derive(Debug)]
 pub(crate) struct Pass<'g> {
     gate: &'g Gate,
+    door: &'g Door,
     begun: Duration,
 }
 
 impl Gate {
     /// With so many places at most.
     pub(crate) fn new(clock: Arc<dyn Clock>, places_max: usize) -> Self {
+        let processors = available_parallelism().map_or(1, usize::from);
+        let most = places_max.max(1);
         Self {
             clock,
-            line_min: LINE_MIN,
-            places: Concurrency::new(PLACES_MIN, places_max.max(1)),
-            in_use: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
-            line: Mutex::default(),
+            processors: Door::new(Concurrency::new(processors * PLACES_EACH_MIN, most)),
+            changes: Door::new(Concurrency::fixed(CHANGES_MAX.min(most))),
             ladder: Ladder::default(),
             greedy_keys: Debts::new(KEYS_MAX),
             held: AtomicUsize::new(0),
@@ -138,25 +163,35 @@ impl Gate {
     }
 
     pub(crate) fn load(&self) -> Load {
+        let waiting = |door: &Door| door.waiting.load(Ordering::Relaxed);
         Load {
-            limit: self.places.limit(),
-            in_use: self.in_use.load(Ordering::Relaxed),
-            waiting: self.waiting.load(Ordering::Relaxed),
+            limit: self.processors.places.limit(),
+            in_use: self.processors.in_use.load(Ordering::Relaxed),
+            waiting: waiting(&self.processors) + waiting(&self.changes),
             step: self.step(),
         }
     }
 
-    /// Lets somebody in, who comes with this key, or says why not.
+    /// Lets somebody in who needs a processor and comes with this key, or says why not.
     pub(crate) async fn enter(&self, who: Who, key: u64) -> Result<Pass<'_>, Shed> {
-        if self.waiting.load(Ordering::SeqCst) == 0 && self.take() {
-            return Ok(self.pass());
+        self.enter_by(&self.processors, who, key).await
+    }
+
+    /// The same for a change that is going to wait for the disk. It is let in here before it asks for a processor.
+    pub(crate) async fn enter_to_change(&self, who: Who, key: u64) -> Result<Pass<'_>, Shed> {
+        self.enter_by(&self.changes, who, key).await
+    }
+
+    async fn enter_by<'g>(&'g self, door: &'g Door, who: Who, key: u64) -> Result<Pass<'g>, Shed> {
+        if door.waiting.load(Ordering::SeqCst) == 0 && door.take() {
+            return Ok(self.pass(door));
         }
         let until = Instant::now() + WAIT;
-        let mut waiting = self.join(who, key);
+        let mut waiting = self.join(door, who, key);
         match timeout_at(until, &mut waiting.granted).await {
             Ok(Ok(())) => {
                 waiting.is_over = true;
-                Ok(self.pass())
+                Ok(self.pass(door))
             }
             Ok(Err(_)) => {
                 drop(waiting);
@@ -170,8 +205,7 @@ impl Gate {
     /// Keeps somebody waiting before he is even looked at, whose key had to leave a full line a moment ago.
     pub(crate) async fn refuse_again(&self, key: u64) -> Result<(), Shed> {
         // Most of the time nobody waits, and nothing else is looked at.
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        if waiting == 0 || waiting < self.longest() {
+        if !self.processors.is_full() && !self.changes.is_full() {
             return Ok(());
         }
         // A debt of the whole burst leaves no room for the price of a wait until it has shrunk by that.
@@ -184,22 +218,18 @@ impl Gate {
 
     /// Ten times a second: sets limit and step by what was seen; the step if it changed.
     pub(crate) fn look(&self) -> Option<Step> {
-        self.places.look();
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.let_in(&mut self.line());
+        self.processors.places.look();
+        if self.processors.waiting.load(Ordering::SeqCst) > 0 {
+            self.processors.let_in(&mut self.processors.line());
         }
         self.ladder.look()
     }
 
-    fn longest(&self) -> usize {
-        self.places.limit().max(self.line_min)
-    }
-
-    fn join(&self, who: Who, key: u64) -> Waiting<'_> {
+    fn join<'g>(&'g self, door: &'g Door, who: Who, key: u64) -> Waiting<'g> {
         let (grant, granted) = oneshot::channel();
-        let mut line = self.line();
-        let joined = line.join(who, Ticket { grant, key }, self.longest());
-        self.let_in(&mut line);
+        let mut line = door.line();
+        let joined = line.join(who, Ticket { grant, key }, door.longest());
+        door.let_in(&mut line);
         drop(line);
         if let Some((left, portion)) = joined.left {
             self.greedy_keys.charge(left.key, BURST, self.clock.monotonic());
@@ -207,7 +237,40 @@ impl Gate {
                 self.ladder.strain();
             }
         }
-        Waiting { gate: self, who, place: joined.place, granted, is_over: false }
+        Waiting { gate: self, door, who, place: joined.place, granted, is_over: false }
+    }
+
+    fn pass<'g>(&'g self, door: &'g Door) -> Pass<'g> {
+        Pass { gate: self, door, begun: self.clock.monotonic() }
+    }
+
+    async fn hold(&self, until: Instant) {
+        let held = Held::begin(&self.held);
+        if held.number <= HELD_MAX {
+            sleep_until(until).await;
+        }
+    }
+}
+
+impl Door {
+    fn new(places: Concurrency) -> Self {
+        Self {
+            line_min: LINE_MIN,
+            places,
+            in_use: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            line: Mutex::default(),
+        }
+    }
+
+    fn longest(&self) -> usize {
+        self.places.limit().max(self.line_min)
+    }
+
+    /// Whether the line is.
+    fn is_full(&self) -> bool {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        waiting > 0 && waiting >= self.longest()
     }
 
     /// Gives free places to those who wait.
@@ -241,17 +304,6 @@ impl Gate {
         }
     }
 
-    fn pass(&self) -> Pass<'_> {
-        Pass { gate: self, begun: self.clock.monotonic() }
-    }
-
-    async fn hold(&self, until: Instant) {
-        let held = Held::begin(&self.held);
-        if held.number <= HELD_MAX {
-            sleep_until(until).await;
-        }
-    }
-
     fn line(&self) -> MutexGuard<'_, Line<Ticket>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -259,14 +311,15 @@ impl Gate {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        self.gate.places.took(self.gate.clock.monotonic().saturating_sub(self.begun));
-        self.gate.give_back();
+        self.door.places.took(self.gate.clock.monotonic().saturating_sub(self.begun));
+        self.door.give_back();
     }
 }
 
 /// Somebody in the line. When he goes, his place in it goes, or the one that he was just given.
 struct Waiting<'g> {
     gate: &'g Gate,
+    door: &'g Door,
     who: Who,
     place: Place,
     granted: oneshot::Receiver<()>,
@@ -278,9 +331,9 @@ impl Drop for Waiting<'_> {
         if self.is_over {
             return;
         }
-        let mut line = self.gate.line();
+        let mut line = self.door.line();
         if let Some(portion) = line.leave(self.who, self.place) {
-            self.gate.waiting.store(line.len(), Ordering::SeqCst);
+            self.door.waiting.store(line.len(), Ordering::SeqCst);
             if portion == Portion::Fair {
                 self.gate.ladder.strain();
             }
@@ -288,7 +341,7 @@ impl Drop for Waiting<'_> {
         }
         drop(line);
         if self.granted.try_recv().is_ok() {
-            self.gate.give_back();
+            self.door.give_back();
         }
     }
 }
@@ -372,7 +425,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_had_to_leave_a_full_line_hears_of_it_when_his_time_is_over() {
-        let gate = Gate { line_min: 1, ..gate(1) };
+        let mut gate = gate(1);
+        gate.processors.line_min = 1;
         let begun = Instant::now();
         let held = gate.enter(who(1), 1).await.unwrap();
         let mut oldest = Box::pin(gate.enter(who(1), 7));
@@ -423,6 +477,57 @@ mod tests {
         let share = (served.iter().sum::<u32>() + of_greedy) / 10;
         assert!(served.iter().all(|got| got * 10 >= share * 8), "{served:?}, {of_greedy}");
         assert_eq!((gate.load().in_use, gate.load().waiting), (0, 0));
+    }
+
+    /// With the places that there are by default: work for two processors, of which each request takes 1 ms. One principal keeps nine
+    /// tenths of all requests going.
+    #[tokio::test(start_paused = true)]
+    async fn a_line_forms_before_the_processors_are_shared_by_who_asks_most() {
+        let gate = Arc::new(gate(4_096));
+        let processors = Arc::new(tokio::sync::Semaphore::new(2));
+        let until = Instant::now() + Duration::from_secs(2);
+        let ask = |principal: u64| {
+            let (gate, processors) = (Arc::clone(&gate), Arc::clone(&processors));
+            tokio::spawn(async move {
+                let mut served = 0_u32;
+                while Instant::now() < until {
+                    if let Ok(_pass) = gate.enter(who(principal), principal).await {
+                        let _processor = processors.acquire().await.unwrap();
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        served += 1;
+                    }
+                }
+                served
+            })
+        };
+        let greedy: Vec<_> = (0..144).map(|_| ask(0)).collect();
+        let others: Vec<_> = (0..16).map(|number| ask(1 + number / 2)).collect();
+        let mut served = Vec::new();
+        for other in others {
+            served.push(other.await.unwrap());
+        }
+        let mut of_greedy = 0;
+        for request in greedy {
+            of_greedy += request.await.unwrap();
+        }
+        let share = (served.iter().sum::<u32>() + of_greedy) / 9;
+        let each = served.chunks(2).map(|two| two.iter().sum::<u32>()).collect::<Vec<_>>();
+        assert!(each.iter().all(|got| got * 10 >= share * 8), "{each:?}, {of_greedy}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_the_disk_takes_no_place_of_who_needs_a_processor() {
+        let gate = gate(4_096);
+        let mut changes = Vec::new();
+        for number in 0..CHANGES_MAX as u64 {
+            changes.push(gate.enter_to_change(who(number), number).await.unwrap());
+        }
+        let begun = Instant::now();
+        drop(gate.enter(who(1), 1).await.unwrap());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert_eq!(gate.enter_to_change(who(1), 1).await.unwrap_err(), Shed::Waited);
+        changes.pop();
+        drop(gate.enter_to_change(who(1), 1).await.unwrap());
     }
 
     fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {

@@ -71,7 +71,7 @@ fn is_list(operation: &OperationSpec) -> bool {
 }
 
 /// Credentials that are given out count as read, as they do in the audit log: nothing is kept of them.
-const fn is_read(operation: &OperationSpec) -> bool {
+pub(crate) const fn is_read(operation: &OperationSpec) -> bool {
     operation.read_only || operation.audit.read_only
 }
 
