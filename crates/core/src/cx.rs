@@ -25,7 +25,7 @@ use coffer_store::{Expect, Key, Partition, Rev};
 use coffer_types::{AccountId, Arn, Clock, Entropy, Region, Secret, Timestamp, Uuid};
 
 use crate::{
-    AuditLog, Caller, Db, Functions, Guarded, Identities, Listed, LooksBack, Outside, Part, Permit,
+    AuditLog, Caller, Confined, Db, Functions, Guarded, Identities, Listed, LooksBack, Outside, Part, Permit,
     Principal, Record, Registry, Resource, SealedToken, Standing, TrailPlace, Unscoped, Walk, World,
     audit::{Event, ServiceEvent, move_rows},
     db::{Change, Found, Sheet},
@@ -55,6 +55,8 @@ pub struct Cx<'a> {
     acting: Option<Arc<Caller>>,
     /// The ARN of what a service acts for as itself.
     about: Option<String>,
+    /// What the service wants of the function that it has run.
+    confined: Option<Confined>,
     home: Partition,
     /// Whose the resource is that was used, where it is of another account than the one in which the call runs.
     lender: Option<AccountId>,
@@ -145,6 +147,7 @@ impl<'a> Cx<'a> {
             caller,
             acting: None,
             about: None,
+            confined: None,
             home: home(caller, spec),
             lender: None,
             trail: None,

@@ -39,7 +39,8 @@ pub trait Errand: Send + Sync + 'static {
     /// What a piece is about.
     type Key: Ord + Clone + Send + Sync + fmt::Debug;
     /// What the run needs; secrets in it are [`Secret`](coffer_types::Secret)s.
-    type Load: Send + Sync + fmt::Debug;
+    type Load: Send + fmt::Debug;
+    /// How it ended, and what has to be known of the piece to note that.
     type Outcome: Send + Sync;
 
     /// Here: the next piece that is not among those under way here, or when to look again. It is put on record that it begins.
@@ -48,14 +49,10 @@ pub trait Errand: Send + Sync + 'static {
         Self: Sized;
 
     /// Outside, and perhaps again after a crash.
-    fn run(
-        self: Arc<Self>,
-        load: Arc<Self::Load>,
-        inside: Inside,
-    ) -> impl Future<Output = Self::Outcome> + Send;
+    fn run(self: Arc<Self>, load: Self::Load, inside: Inside) -> impl Future<Output = Self::Outcome> + Send;
 
     /// Here: notes how it ended. The world may have changed meanwhile.
-    fn settle(&self, here: &mut Cx<'_>, load: &Self::Load, outcome: &Self::Outcome) -> Result<(), ApiError>;
+    fn settle(&self, here: &mut Cx<'_>, key: &Self::Key, outcome: &Self::Outcome) -> Result<(), ApiError>;
 }
 
 /// An errand as the runner of tasks sees it: a task whose steps only set off.
@@ -115,12 +112,11 @@ impl<E: Errand> Sent<E> {
         }
         let (errand, inside, core) = (Arc::clone(&self.errand), core.inside(), Arc::downgrade(core));
         tokio::spawn(async move {
-            let load = Arc::new(load);
-            let outcome = Arc::clone(&errand).run(Arc::clone(&load), inside).await;
+            let outcome = Arc::clone(&errand).run(load, inside).await;
             // A store that was sealed meanwhile begins this piece again.
             let Some(core) = core.upgrade() else { return };
             let settled =
-                core.run_for(&caller, Some(E::SERVICE), |cx| errand.settle(cx, &load, &outcome)).await;
+                core.run_for(&caller, Some(E::SERVICE), |cx| errand.settle(cx, &place.is.1, &outcome)).await;
             if let Err(error) = settled {
                 tracing::warn!(task = E::NAME, %error, cause = ?error.cause, "the end of a run was not noted, so that it is made again");
             }

@@ -4,11 +4,16 @@
 //! over the network or in a simulation. A function is somebody else's program: nothing it says is believed, and nothing it does can keep a
 //! caller waiting longer than its time limit.
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use coffer_types::{AccountId, Arn, Region, RequestId, Secret};
 
-use crate::{Inside, Principal, blobs::BlobRef};
+use crate::{Going, Inside, Principal, blobs::BlobRef};
 
 /// The answer of a run, some time.
 pub type FunctionRun = Pin<Box<dyn Future<Output = FunctionOutcome> + Send>>;
@@ -103,15 +108,24 @@ pub enum Code {
     Webhook { url: String, key: Option<Secret<String>> },
 }
 
-/// What a function may do at most while it rotates a secret.
-#[derive(Debug)]
+/// What a service that has a function run wants of it beyond an answer.
 pub struct Confined {
-    /// The policy of the session that it gets.
+    /// The policy of the session that the function gets: it may do at most that.
     pub session_policy: String,
     /// Host and port of whatever it has to reach beside Coffer.
     pub endpoints: Vec<(String, u16)>,
-    /// What must not be found in its logs.
-    pub scrub: Vec<Secret<Vec<u8>>>,
+    /// What must not be found in its logs; asked when the run is over, before anything of its output goes anywhere.
+    pub scrub: Scrub,
+    /// Where its log is, once that is known.
+    pub log_stream: Arc<OnceLock<String>>,
+}
+
+pub type Scrub = Arc<dyn Fn(Inside) -> Going<Vec<Secret<Vec<u8>>>> + Send + Sync>;
+
+impl fmt::Debug for Confined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Confined").field("endpoints", &self.endpoints).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]

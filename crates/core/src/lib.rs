@@ -47,7 +47,7 @@ pub use errand::{Errand, Picked};
 pub use examine::{Claim, Contradiction, Examination, Examined, Excluded, Need, Shared};
 pub use functions::{
     Code, Confined, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions,
-    NoFunctions,
+    NoFunctions, Scrub,
 };
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use identities::{FoundRole, Identities, Standing};

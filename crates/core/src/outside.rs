@@ -6,10 +6,12 @@
 
 use std::{fmt, pin::Pin, sync::Weak};
 
-use coffer_shape::{ApiError, Operation, ReadError, Reader, stored};
+use coffer_shape::{ApiError, Operation, ReadError, Reader, ServiceSpec, stored};
 use coffer_types::Secret;
 
 use crate::{Body, Caller, Core, Cx, World};
+
+const CLOSED: &str = "The store is closed.";
 
 /// What the second half comes to.
 pub type Going<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send>>;
@@ -77,9 +79,21 @@ impl Inside {
         &self.world
     }
 
+    /// Does something for a service itself, as a step of a task would.
+    pub async fn work<T>(
+        &self,
+        caller: &Caller,
+        service: &'static ServiceSpec,
+        run: impl Fn(&mut Cx<'_>) -> Result<T, ApiError> + Sync,
+    ) -> Result<T, ApiError> {
+        let closed = || ApiError::new(service.codes.unavailable, CLOSED);
+        let core = self.core.upgrade().ok_or_else(closed)?;
+        core.run_for(caller, Some(service), run).await
+    }
+
     /// Runs an operation for somebody: with his permissions, and on record like any call.
     pub async fn call<O: Operation>(&self, caller: &Caller, input: O::Input) -> Result<O::Output, ApiError> {
-        let unavailable = || ApiError::new(O::SPEC.service.codes.unavailable, "The store is closed.");
+        let unavailable = || ApiError::new(O::SPEC.service.codes.unavailable, CLOSED);
         let body = Again(stored::to_bytes(&input).map_err(|error| unavailable().because(error))?);
         let core = self.core.upgrade().ok_or_else(unavailable)?;
         let begun = core.begin(caller, O::SPEC, &body, &mut || ()).await.ok_or_else(unavailable)?;

@@ -11,7 +11,7 @@ use coffer_types::Arn;
 
 use super::Cx;
 use crate::{
-    AssumedRole, Caller, Principal, PrincipalKind, Resource, Session, Standing, audit::Event,
+    AssumedRole, Caller, Confined, Principal, PrincipalKind, Resource, Session, Standing, audit::Event,
     circumstances::Circumstances,
 };
 
@@ -60,6 +60,15 @@ impl Cx<'_> {
         });
         self.about = outer;
         done
+    }
+
+    /// Hands on what a service wants of a function, to whoever prepares its run next.
+    pub fn confine(&mut self, confined: Confined) {
+        self.confined = Some(confined);
+    }
+
+    pub const fn take_confined(&mut self) -> Option<Confined> {
+        self.confined.take()
     }
 
     /// What the running service acts for as itself.

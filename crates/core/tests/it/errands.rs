@@ -57,19 +57,19 @@ impl Errand for Runner {
         Ok(Picked::Nothing(Next::Idle))
     }
 
-    async fn run(self: Arc<Self>, load: Arc<&'static str>, _: Inside) -> usize {
-        self.0.begun.lock().unwrap().push(*load);
+    async fn run(self: Arc<Self>, load: &'static str, _: Inside) -> usize {
+        self.0.begun.lock().unwrap().push(load);
         self.0.ends.acquire().await.unwrap().forget();
         load.len()
     }
 
-    fn settle(&self, here: &mut Cx<'_>, load: &&'static str, outcome: &usize) -> Result<(), ApiError> {
+    fn settle(&self, here: &mut Cx<'_>, key: &&'static str, outcome: &usize) -> Result<(), ApiError> {
         if std::mem::take(&mut *self.0.settle_fails.lock().unwrap()) {
             return Err(here.internal("the lights went out"));
         }
-        assert_eq!(*outcome, load.len());
-        let left = count(here, load)?;
-        save(here, load, left - 1).map(drop)
+        assert_eq!(*outcome, key.len());
+        let left = count(here, key)?;
+        save(here, key, left - 1).map(drop)
     }
 }
 
