@@ -117,8 +117,8 @@ pub struct LimitsSection {
     /// throttled, before it is looked at. Behind a proxy all clients have its address, as `X-Forwarded-For` is not believed: there the
     /// limit belongs into the proxy, and 0 turns this one off. Default 200.
     pub failures_per_address: Option<u32>,
-    /// Requests that are worked on at the same time, at most. With how many it is best, Coffer finds out by itself, from 128 up to this;
-    /// the others wait, 50 ms at most, and principals take turns. Default 4096.
+    /// Requests that have been begun and are not answered, at most, and places for those that are worked on. Of these there are two for
+    /// each processor and 512 for changes, if that is less. Default 4096.
     pub in_flight: Option<usize>,
     /// How often operations may be called: `"fair"` sets no rates, `"aws"` those of AWS, `"custom"` those of `rates` and
     /// `principal_rates`. Twice as many calls may come at once, and what is more is refused as throttled. See

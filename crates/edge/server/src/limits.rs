@@ -3,7 +3,6 @@
 //! Everything that can grow has a number next to its reason. What an operator may want to change is in
 //! [`Limits`]; the constants are properties of the protocols and of our own memory.
 
-mod concurrency;
 mod debts;
 pub(crate) mod failures;
 pub(crate) mod gate;

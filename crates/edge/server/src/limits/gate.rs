@@ -5,10 +5,9 @@
 //! What is left undone first when everybody asks for too much, the ladder says ([`super::ladder`]).
 //!
 //! There are two doors, because there are two things to wait for. A place behind the first is for as long as a processor is needed: whoever
-//! goes on to wait for the disk, for a turn at length or for the world outside gives it back before. So there are few of these places, few
-//! enough for a line to form as soon as the processors have no time left; whether more are of use is found by trying
-//! ([`super::concurrency`]). A place behind the second is for a change, until it is durable. There are as many as go into two groups of
-//! the committer: while one is synced the next one fills.
+//! goes on to wait for the disk, for a turn at length or for the world outside gives it back before. So more of these places than keep the
+//! processors busy are of no use, and a line forms as soon as they have no time left. A place behind the second is for a change, until it
+//! is durable. There are as many as go into two groups of the committer: while one is synced the next one fills.
 //!
 //! Whoever had to leave a full line is told so only when his 50 ms are over. A client that tries again at once would otherwise keep the
 //! house busy with telling it no. For that long no request under the same key is read any further than its head, if the line is full:
@@ -20,7 +19,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
     time::Duration,
@@ -33,7 +32,6 @@ use tokio::{
 };
 
 use super::{
-    concurrency::Concurrency,
     debts::{BURST, Debts},
     ladder::{Ladder, Step},
     line::{Line, Place, Portion, Who},
@@ -41,14 +39,17 @@ use super::{
 
 /// The longest that somebody stands in the line.
 const WAIT: Duration = Duration::from_millis(50);
-/// How often the limit and the ladder are looked at.
+/// Where nobody at all was let in meanwhile it is not the others who keep him waiting, but a machine that stands still; he waits so many
+/// times as long.
+const WAITS_MAX: u32 = 20;
+/// How often the ladder is looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// As many for each processor are worked on at least. A read steps aside once, for its event to be written with those of others; with
-/// fewer places a processor would have nothing to do meanwhile, and the events would be written one by one.
-const PLACES_EACH_MIN: usize = 8;
+/// For each processor. A read steps aside once, so that its event is written with those of others; with fewer places the processor would
+/// have nothing to do meanwhile.
+const PLACES_EACH: usize = 2;
 /// Two groups of the committer.
 const CHANGES_MAX: usize = 512;
-/// The line is as long as there are places, and at least this long: who is to take turns has to be in it.
+/// Who is to take turns has to be in the line.
 const LINE_MIN: usize = 128;
 /// Keys that are remembered for the length of a wait.
 const KEYS_MAX: usize = 4_096;
@@ -83,9 +84,12 @@ impl fmt::Debug for Gate {
 
 /// Where so many get in at once.
 struct Door {
+    places: usize,
+    /// The line is as long as there are places, and at least this long.
     line_min: usize,
-    places: Concurrency,
     in_use: AtomicUsize,
+    /// So many were let in ever.
+    entered: AtomicU64,
     /// As many as are in the line, to be read without its lock.
     waiting: AtomicUsize,
     line: Mutex<Line<Ticket>>,
@@ -137,11 +141,7 @@ pub(crate) struct Load {
 /// A place, given back when dropped.
 #[must_use = "a place that is dropped is free again"]
 #[derive(Debug)]
-pub(crate) struct Pass<'g> {
-    gate: &'g Gate,
-    door: &'g Door,
-    begun: Duration,
-}
+pub(crate) struct Pass<'g>(&'g Door);
 
 impl Gate {
     /// With so many places at most.
@@ -150,8 +150,8 @@ impl Gate {
         let most = places_max.max(1);
         Self {
             clock,
-            processors: Door::new(Concurrency::new(processors * PLACES_EACH_MIN, most)),
-            changes: Door::new(Concurrency::fixed(CHANGES_MAX.min(most))),
+            processors: Door::new((processors * PLACES_EACH).min(most)),
+            changes: Door::new(CHANGES_MAX.min(most)),
             ladder: Ladder::default(),
             greedy_keys: Debts::new(KEYS_MAX),
             held: AtomicUsize::new(0),
@@ -165,7 +165,7 @@ impl Gate {
     pub(crate) fn load(&self) -> Load {
         let waiting = |door: &Door| door.waiting.load(Ordering::Relaxed);
         Load {
-            limit: self.processors.places.limit(),
+            limit: self.processors.places,
             in_use: self.processors.in_use.load(Ordering::Relaxed),
             waiting: waiting(&self.processors) + waiting(&self.changes),
             step: self.step(),
@@ -184,22 +184,27 @@ impl Gate {
 
     async fn enter_by<'g>(&'g self, door: &'g Door, who: Who, key: u64) -> Result<Pass<'g>, Shed> {
         if door.waiting.load(Ordering::SeqCst) == 0 && door.take() {
-            return Ok(self.pass(door));
+            return Ok(Pass(door));
         }
-        let until = Instant::now() + WAIT;
+        let mut until = Instant::now() + WAIT;
         let mut waiting = self.join(door, who, key);
-        match timeout_at(until, &mut waiting.granted).await {
-            Ok(Ok(())) => {
-                waiting.is_over = true;
-                Ok(self.pass(door))
+        for _ in 0..WAITS_MAX {
+            let entered = door.entered.load(Ordering::Relaxed);
+            match timeout_at(until, &mut waiting.granted).await {
+                Ok(Ok(())) => {
+                    waiting.is_over = true;
+                    return Ok(Pass(door));
+                }
+                Ok(Err(_)) => {
+                    drop(waiting);
+                    self.hold(until).await;
+                    return Err(Shed::Full);
+                }
+                Err(_) if door.entered.load(Ordering::Relaxed) == entered => until = Instant::now() + WAIT,
+                Err(_) => break,
             }
-            Ok(Err(_)) => {
-                drop(waiting);
-                self.hold(until).await;
-                Err(Shed::Full)
-            }
-            Err(_) => Err(Shed::Waited),
         }
+        Err(Shed::Waited)
     }
 
     /// Keeps somebody waiting before he is even looked at, whose key had to leave a full line a moment ago.
@@ -216,12 +221,8 @@ impl Gate {
         Err(Shed::Again)
     }
 
-    /// Ten times a second: sets limit and step by what was seen; the step if it changed.
+    /// Ten times a second: sets the step by what was seen; the step if it changed.
     pub(crate) fn look(&self) -> Option<Step> {
-        self.processors.places.look();
-        if self.processors.waiting.load(Ordering::SeqCst) > 0 {
-            self.processors.let_in(&mut self.processors.line());
-        }
         self.ladder.look()
     }
 
@@ -240,10 +241,6 @@ impl Gate {
         Waiting { gate: self, door, who, place: joined.place, granted, is_over: false }
     }
 
-    fn pass<'g>(&'g self, door: &'g Door) -> Pass<'g> {
-        Pass { gate: self, door, begun: self.clock.monotonic() }
-    }
-
     async fn hold(&self, until: Instant) {
         let held = Held::begin(&self.held);
         if held.number <= HELD_MAX {
@@ -253,10 +250,11 @@ impl Gate {
 }
 
 impl Door {
-    fn new(places: Concurrency) -> Self {
+    fn new(places: usize) -> Self {
         Self {
-            line_min: LINE_MIN,
             places,
+            line_min: LINE_MIN,
+            entered: AtomicU64::new(0),
             in_use: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             line: Mutex::default(),
@@ -264,7 +262,7 @@ impl Door {
     }
 
     fn longest(&self) -> usize {
-        self.places.limit().max(self.line_min)
+        self.places.max(self.line_min)
     }
 
     /// Whether the line is.
@@ -287,12 +285,11 @@ impl Door {
     }
 
     fn take(&self) -> bool {
-        let limit = self.places.limit();
         let taken = self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |in_use| {
-            (in_use < limit).then_some(in_use + 1)
+            (in_use < self.places).then_some(in_use + 1)
         });
-        if let Ok(before) = taken {
-            self.places.began(before + 1);
+        if taken.is_ok() {
+            self.entered.fetch_add(1, Ordering::Relaxed);
         }
         taken.is_ok()
     }
@@ -311,8 +308,7 @@ impl Door {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        self.door.places.took(self.gate.clock.monotonic().saturating_sub(self.begun));
-        self.door.give_back();
+        self.0.give_back();
     }
 }
 
@@ -398,12 +394,37 @@ mod tests {
         let first = gate.enter(who(1), 1).await.unwrap();
         let second = gate.enter(who(1), 1).await.unwrap();
         assert_eq!(begun.elapsed(), Duration::ZERO);
-        assert_eq!(gate.enter(who(2), 2).await.unwrap_err(), Shed::Waited);
-        assert_eq!(begun.elapsed().as_millis(), 50);
+        let mut before = Box::pin(gate.enter(who(2), 2));
+        assert!(futures_poll(&mut before).is_pending());
+        let mut waiting = Box::pin(gate.enter(who(2), 2));
+        assert!(futures_poll(&mut waiting).is_pending());
+        tokio::time::sleep(Duration::from_millis(10)).await;
         drop(first);
+        let first = before.await.unwrap();
+        assert_eq!(waiting.await.unwrap_err(), Shed::Waited);
+        assert_eq!(begun.elapsed().as_millis(), 50);
+        drop((first, second));
         drop(gate.enter(who(2), 2).await.unwrap());
-        drop(second);
         assert_eq!(gate.load(), Load { limit: 2, in_use: 0, waiting: 0, step: Step::Everything });
+    }
+
+    /// Fifty milliseconds pass on a machine whose processors are somebody else's; that is no reason to turn anybody away.
+    #[tokio::test(start_paused = true)]
+    async fn where_nobody_gets_in_it_is_not_the_others_who_keep_him_waiting() {
+        let gate = gate(1);
+        let begun = Instant::now();
+        let held = gate.enter(who(1), 1).await.unwrap();
+        let mut waiting = Box::pin(gate.enter(who(2), 2));
+        assert!(futures_poll(&mut waiting).is_pending());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(futures_poll(&mut waiting).is_pending());
+        drop(held);
+        let held = waiting.await.unwrap();
+        assert_eq!(begun.elapsed().as_millis(), 200);
+        // But not for ever.
+        assert_eq!(gate.enter(who(1), 1).await.unwrap_err(), Shed::Waited);
+        assert_eq!(begun.elapsed().as_millis(), 1_200);
+        drop(held);
     }
 
     #[tokio::test(start_paused = true)]
@@ -525,9 +546,10 @@ mod tests {
         let begun = Instant::now();
         drop(gate.enter(who(1), 1).await.unwrap());
         assert_eq!(begun.elapsed(), Duration::ZERO);
-        assert_eq!(gate.enter_to_change(who(1), 1).await.unwrap_err(), Shed::Waited);
+        let mut waiting = Box::pin(gate.enter_to_change(who(1), 1));
+        assert!(futures_poll(&mut waiting).is_pending());
         changes.pop();
-        drop(gate.enter_to_change(who(1), 1).await.unwrap());
+        drop(waiting.await.unwrap());
     }
 
     fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
