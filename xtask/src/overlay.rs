@@ -86,6 +86,8 @@ pub struct Operation {
     pub exposure: Exposure,
     #[serde(default)]
     pub read_only: bool,
+    /// What is missed when it is not done for a while. A read or a change unless said otherwise.
+    pub load: Option<Load>,
     /// Bytes of a request body; without it the largest value of the input decides.
     pub body_limit: Option<u32>,
     pub audit: Audit,
@@ -99,6 +101,13 @@ pub struct Operation {
     pub errors: Vec<String>,
     #[serde(default)]
     pub page: Page,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Load {
+    List,
+    Rotation,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -371,6 +371,7 @@ impl Service {
             "Exposure",
             "Kind",
             "Limits",
+            "Load",
             "Member",
             "None",
             "Ok",

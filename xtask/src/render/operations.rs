@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     names,
-    overlay::{Exposure, Operation},
+    overlay::{Exposure, Load, Operation},
     service::Service,
 };
 
@@ -27,6 +27,7 @@ pub(super) fn render(service: &Service) -> Result<String> {
                 "ConditionRule",
                 "Empty",
                 "Exposure",
+                "Load",
                 "Operation",
                 "OperationSpec",
                 "Shape",
@@ -88,6 +89,7 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
     name: {name:?},
     action: {action},
     read_only: {},
+    load: Load::{},
     body_limit: {},
     exposure: Exposure::{exposure},
     audit: AuditRule {{ request: &{:?}, response: &{:?}, read_only: {} }},
@@ -99,6 +101,7 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
 ",
         owner(service, ours, facts.input.as_deref())?,
         ours.read_only,
+        load(ours),
         grouped(service.body_limit(facts, ours.body_limit)?),
         ours.audit.request,
         ours.audit.response,
@@ -106,6 +109,16 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
         ours.conditions.iter().map(condition).collect::<String>(),
         errors.join(", "),
     ))
+}
+
+/// Credentials that are given out count as read, as they do in the audit log: nothing is kept of them.
+const fn load(ours: &Operation) -> &'static str {
+    match ours.load {
+        Some(Load::List) => "List",
+        Some(Load::Rotation) => "Rotation",
+        None if ours.read_only || ours.audit.read_only => "Read",
+        None => "Change",
+    }
 }
 
 /// What the call is about, if it may be of another account.

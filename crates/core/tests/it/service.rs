@@ -14,7 +14,7 @@ use std::{
 use coffer_core::{Body, Cx, Listed, Outside, Place, Registry, Resource, table};
 use coffer_policy::{Kind, Policy};
 use coffer_shape::{
-    Action, ApiError, AuditRule, ErrorSpec, Exposure, Member, Operation, OperationSpec, Protocol, Read,
+    Action, ApiError, AuditRule, ErrorSpec, Exposure, Load, Member, Operation, OperationSpec, Protocol, Read,
     ReadError, Reader, Schema, ServiceCodes, ServiceSpec, Shape, Writer, Wrote, record,
 };
 use coffer_types::{Secret, Timestamp};
@@ -174,6 +174,7 @@ const fn spec(
         name,
         action,
         read_only,
+        load: if read_only { Load::Read } else { Load::Change },
         body_limit: 1024,
         exposure: Exposure::Public,
         // The lists name the passwords by mistake, on purpose.

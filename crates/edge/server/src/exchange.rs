@@ -56,7 +56,7 @@ use crate::{
         EdgeLimits, HOST_BYTES_MAX, USER_AGENT_BYTES_MAX,
         failures::Failures,
         gate::{Load, Shed},
-        ladder::{Step, is_read},
+        ladder::Step,
         line::Who,
         rates::{self, Rates},
         seats::{Seat, Seats},
@@ -400,9 +400,9 @@ impl Edge {
         let (gate, who) = (self.node.gate(), self.who(&caller));
         let shed = |shed, trace: &mut Trace| self.shed(service, shed, trace);
         // Held until the answer is there.
-        let _change = match is_read(operation) {
-            true => None,
-            false => Some(gate.enter_to_change(who, trace.key).await.map_err(|why| shed(why, trace))?),
+        let _change = match operation.load.is_change() {
+            false => None,
+            true => Some(gate.enter_to_change(who, trace.key).await.map_err(|why| shed(why, trace))?),
         };
         let mut pass = Some(gate.enter(who, trace.key).await.map_err(|why| shed(why, trace))?);
         let core = self.node.core().ok_or_else(|| closed(service))?;

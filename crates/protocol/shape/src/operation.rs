@@ -21,6 +21,7 @@ pub struct OperationSpec {
     /// What the caller must be allowed to do. Some operations ask for more than their own action.
     pub action: Action,
     pub read_only: bool,
+    pub load: Load,
     /// Largest request body in bytes.
     pub body_limit: usize,
     pub exposure: Exposure,
@@ -43,6 +44,24 @@ pub enum Exposure {
     Public,
     /// Other services call it through `invoke`; over the network it is not implemented yet.
     Internal,
+}
+
+/// What is missed when an operation is not done for a while, for a house that cannot do everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// Looks at one thing, or gives out credentials of which nothing is kept.
+    Read,
+    /// Looks at many things.
+    List,
+    Change,
+    /// A change that is a step of a rotation. One that stops in the middle leaves a credential that is neither old nor new.
+    Rotation,
+}
+
+impl Load {
+    pub const fn is_change(self) -> bool {
+        matches!(self, Self::Change | Self::Rotation)
+    }
 }
 
 /// The members that may appear in an audit record. What is not listed has no path into it.

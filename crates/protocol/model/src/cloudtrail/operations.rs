@@ -2,7 +2,7 @@
 //!
 //! The operations that are served, and the actions of all.
 
-use coffer_shape::{AuditRule, Exposure, Operation, OperationSpec, Shape};
+use coffer_shape::{AuditRule, Exposure, Load, Operation, OperationSpec, Shape};
 
 use super::{
     SERVICE, err,
@@ -23,6 +23,7 @@ pub(super) static LOOKUP_EVENTS: OperationSpec = OperationSpec {
     name: "LookupEvents",
     action: action::LOOKUP_EVENTS,
     read_only: true,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {

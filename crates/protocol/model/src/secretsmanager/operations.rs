@@ -2,7 +2,7 @@
 //!
 //! The operations that are served, and the actions of all.
 
-use coffer_shape::{AuditRule, ConditionRule, Empty, Exposure, Operation, OperationSpec, Shape};
+use coffer_shape::{AuditRule, ConditionRule, Empty, Exposure, Load, Operation, OperationSpec, Shape};
 
 use super::{
     SERVICE, err,
@@ -40,6 +40,7 @@ pub(super) static ASSOCIATE_CROSS_ACCOUNT_REPLICA: OperationSpec = OperationSpec
     name: "AssociateCrossAccountReplica",
     action: action::ASSOCIATE_CROSS_ACCOUNT_REPLICA,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -73,6 +74,7 @@ pub(super) static BATCH_GET_SECRET_VALUE: OperationSpec = OperationSpec {
     name: "BatchGetSecretValue",
     action: action::BATCH_GET_SECRET_VALUE,
     read_only: true,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretIdList", "Filters", "MaxResults"], response: &[], read_only: true },
@@ -107,6 +109,7 @@ pub(super) static CANCEL_ROTATE_SECRET: OperationSpec = OperationSpec {
     name: "CancelRotateSecret",
     action: action::CANCEL_ROTATE_SECRET,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name", "VersionId"], read_only: false },
@@ -135,6 +138,7 @@ pub(super) static CREATE_SECRET: OperationSpec = OperationSpec {
     name: "CreateSecret",
     action: action::CREATE_SECRET,
     read_only: false,
+    load: Load::Change,
     body_limit: 819_216,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -204,6 +208,7 @@ pub(super) static DELETE_RESOURCE_POLICY: OperationSpec = OperationSpec {
     name: "DeleteResourcePolicy",
     action: action::DELETE_RESOURCE_POLICY,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -240,6 +245,7 @@ pub(super) static DELETE_SECRET: OperationSpec = OperationSpec {
     name: "DeleteSecret",
     action: action::DELETE_SECRET,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -287,6 +293,7 @@ pub(super) static DESCRIBE_SECRET: OperationSpec = OperationSpec {
     name: "DescribeSecret",
     action: action::DESCRIBE_SECRET,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &[], read_only: true },
@@ -310,6 +317,7 @@ pub(super) static DISASSOCIATE_CROSS_ACCOUNT_REPLICA: OperationSpec = OperationS
     name: "DisassociateCrossAccountReplica",
     action: action::DISASSOCIATE_CROSS_ACCOUNT_REPLICA,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -342,6 +350,7 @@ pub(super) static GET_RANDOM_PASSWORD: OperationSpec = OperationSpec {
     name: "GetRandomPassword",
     action: action::GET_RANDOM_PASSWORD,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -382,6 +391,7 @@ pub(super) static GET_RESOURCE_POLICY: OperationSpec = OperationSpec {
     name: "GetResourcePolicy",
     action: action::GET_RESOURCE_POLICY,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "PolicyName"], response: &[], read_only: true },
@@ -414,6 +424,7 @@ pub(super) static GET_SECRET_VALUE: OperationSpec = OperationSpec {
     name: "GetSecretValue",
     action: action::GET_SECRET_VALUE,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "VersionId", "VersionStage"], response: &[], read_only: true },
@@ -450,6 +461,7 @@ pub(super) static LIST_RESOURCE_POLICIES: OperationSpec = OperationSpec {
     name: "ListResourcePolicies",
     action: action::LIST_RESOURCE_POLICIES,
     read_only: true,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "MaxResults"], response: &[], read_only: true },
@@ -483,6 +495,7 @@ pub(super) static LIST_SECRET_VERSION_IDS: OperationSpec = OperationSpec {
     name: "ListSecretVersionIds",
     action: action::LIST_SECRET_VERSION_IDS,
     read_only: true,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -515,6 +528,7 @@ pub(super) static LIST_SECRETS: OperationSpec = OperationSpec {
     name: "ListSecrets",
     action: action::LIST_SECRETS,
     read_only: true,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -551,6 +565,7 @@ pub(super) static PUT_RESOURCE_POLICY: OperationSpec = OperationSpec {
     name: "PutResourcePolicy",
     action: action::PUT_RESOURCE_POLICY,
     read_only: false,
+    load: Load::Change,
     body_limit: 540_672,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -593,6 +608,7 @@ pub(super) static PUT_SECRET_VALUE: OperationSpec = OperationSpec {
     name: "PutSecretValue",
     action: action::PUT_SECRET_VALUE,
     read_only: false,
+    load: Load::Rotation,
     body_limit: 819_216,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -633,6 +649,7 @@ pub(super) static REMOVE_REGIONS_FROM_REPLICATION: OperationSpec = OperationSpec
     name: "RemoveRegionsFromReplication",
     action: action::REMOVE_REGIONS_FROM_REPLICATION,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -669,6 +686,7 @@ pub(super) static REPLICATE_SECRET_TO_REGIONS: OperationSpec = OperationSpec {
     name: "ReplicateSecretToRegions",
     action: action::REPLICATE_SECRET_TO_REGIONS,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -716,6 +734,7 @@ pub(super) static RESTORE_SECRET: OperationSpec = OperationSpec {
     name: "RestoreSecret",
     action: action::RESTORE_SECRET,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name"], read_only: false },
@@ -748,6 +767,7 @@ pub(super) static ROTATE_SECRET: OperationSpec = OperationSpec {
     name: "RotateSecret",
     action: action::ROTATE_SECRET,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -801,6 +821,7 @@ pub(super) static STOP_REPLICATION_TO_REPLICA: OperationSpec = OperationSpec {
     name: "StopReplicationToReplica",
     action: action::STOP_REPLICATION_TO_REPLICA,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &["ARN"], read_only: false },
@@ -833,6 +854,7 @@ pub(super) static TAG_RESOURCE: OperationSpec = OperationSpec {
     name: "TagResource",
     action: action::TAG_RESOURCE,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "Tags"], response: &[], read_only: false },
@@ -868,6 +890,7 @@ pub(super) static UNTAG_RESOURCE: OperationSpec = OperationSpec {
     name: "UntagResource",
     action: action::UNTAG_RESOURCE,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "TagKeys"], response: &[], read_only: false },
@@ -900,6 +923,7 @@ pub(super) static UPDATE_SECRET: OperationSpec = OperationSpec {
     name: "UpdateSecret",
     action: action::UPDATE_SECRET,
     read_only: false,
+    load: Load::Change,
     body_limit: 819_216,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -946,6 +970,7 @@ pub(super) static UPDATE_SECRET_VERSION_STAGE: OperationSpec = OperationSpec {
     name: "UpdateSecretVersionStage",
     action: action::UPDATE_SECRET_VERSION_STAGE,
     read_only: false,
+    load: Load::Rotation,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -983,6 +1008,7 @@ pub(super) static VALIDATE_RESOURCE_POLICY: OperationSpec = OperationSpec {
     name: "ValidateResourcePolicy",
     action: action::VALIDATE_RESOURCE_POLICY,
     read_only: true,
+    load: Load::Read,
     body_limit: 540_672,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "ResourcePolicy"], response: &[], read_only: true },

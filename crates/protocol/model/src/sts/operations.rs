@@ -2,7 +2,7 @@
 //!
 //! The operations that are served, and the actions of all.
 
-use coffer_shape::{AuditRule, ConditionRule, Exposure, Operation, OperationSpec, Shape};
+use coffer_shape::{AuditRule, ConditionRule, Exposure, Load, Operation, OperationSpec, Shape};
 
 use super::{
     SERVICE, err,
@@ -28,6 +28,7 @@ pub(super) static ASSUME_ROLE: OperationSpec = OperationSpec {
     name: "AssumeRole",
     action: action::ASSUME_ROLE,
     read_only: false,
+    load: Load::Read,
     body_limit: 65_536,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -80,6 +81,7 @@ pub(super) static ASSUME_ROLE_WITH_WEB_IDENTITY: OperationSpec = OperationSpec {
     name: "AssumeRoleWithWebIdentity",
     action: action::ASSUME_ROLE_WITH_WEB_IDENTITY,
     read_only: false,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -123,6 +125,7 @@ pub(super) static DECODE_AUTHORIZATION_MESSAGE: OperationSpec = OperationSpec {
     name: "DecodeAuthorizationMessage",
     action: action::DECODE_AUTHORIZATION_MESSAGE,
     read_only: true,
+    load: Load::Read,
     body_limit: 65_536,
     exposure: Exposure::Public,
     audit: AuditRule { request: &[], response: &[], read_only: true },
@@ -146,6 +149,7 @@ pub(super) static GET_ACCESS_KEY_INFO: OperationSpec = OperationSpec {
     name: "GetAccessKeyInfo",
     action: action::GET_ACCESS_KEY_INFO,
     read_only: true,
+    load: Load::Read,
     body_limit: 65_536,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["AccessKeyId"], response: &[], read_only: true },
@@ -169,6 +173,7 @@ pub(super) static GET_CALLER_IDENTITY: OperationSpec = OperationSpec {
     name: "GetCallerIdentity",
     action: action::GET_CALLER_IDENTITY,
     read_only: true,
+    load: Load::Read,
     body_limit: 65_536,
     exposure: Exposure::Public,
     audit: AuditRule { request: &[], response: &[], read_only: true },
@@ -192,6 +197,7 @@ pub(super) static GET_SESSION_TOKEN: OperationSpec = OperationSpec {
     name: "GetSessionToken",
     action: action::GET_SESSION_TOKEN,
     read_only: false,
+    load: Load::Read,
     body_limit: 65_536,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["DurationSeconds", "SerialNumber"], response: &[], read_only: true },

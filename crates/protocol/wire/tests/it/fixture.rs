@@ -1,8 +1,8 @@
 //! Two small services, one per protocol, with one operation that holds every kind of value.
 
 use coffer_shape::{
-    Action, AuditRule, Element, Entry, ErrorSpec, Exposure, Kind, Limits, Member, OperationSpec, Pattern,
-    Protocol, Read, Reader, Schema, ServiceCodes, ServiceSpec, Shape, Writer, Wrote, generate::Made,
+    Action, AuditRule, Element, Entry, ErrorSpec, Exposure, Kind, Limits, Load, Member, OperationSpec,
+    Pattern, Protocol, Read, Reader, Schema, ServiceCodes, ServiceSpec, Shape, Writer, Wrote, generate::Made,
 };
 use coffer_types::{Entropy, RequestId, Timestamp};
 
@@ -151,6 +151,7 @@ const fn operation(
         name,
         action: Action("test:Anything"),
         read_only: true,
+        load: Load::Read,
         body_limit,
         exposure,
         audit: AuditRule { request: &[], response: &[], read_only: false },
