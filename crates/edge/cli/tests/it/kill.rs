@@ -2,17 +2,19 @@
 //!
 //! Writers and readers talk to the real program over HTTP. It is killed with SIGKILL at a moment that chance chooses, looked at
 //! while it is dead, started on the same directory, and compared with the journal of the clients. The same store is killed many
-//! times: damage that one crash hides, a later one shows. Meanwhile somebody changes epochs, root key and seal slots.
+//! times: damage that one crash hides, a later one shows. Meanwhile somebody changes epochs, root key and seal slots, and
+//! secrets are copied to another region and to another account.
 //!
 //! After each kill: `coffer verify` finds nothing, the audit log has exactly one event for each call that was answered, every
-//! secret is what its writer was told, and a request without an answer has happened in full or not at all. Every second store
-//! is first looked at in a copy, so that it is the server that meets the crash and not the tool.
+//! secret is what its writer was told, every replica comes to equal its primary, and a request without an answer has happened in
+//! full or not at all. Every second store is first looked at in a copy, so that it is the server that meets the crash and not the tool.
 //!
 //! What a kill does not show is the loss of power: the kernel keeps what was written. That is the business of the engine's own
 //! tests.
 
 mod dice;
 mod evidence;
+mod followed;
 mod full_disk;
 mod journal;
 mod load;
@@ -23,6 +25,7 @@ mod twin;
 use std::{sync::Arc, time::Duration};
 
 use evidence::Evidence;
+use followed::Followed;
 use journal::{Asker, Journal};
 use load::{Checked, Decided, Finding, Writer, check_square, create_square, read};
 pub(crate) use {
@@ -87,7 +90,6 @@ fn what_was_acknowledged_and_is_not_there_is_found() {
     runtime().block_on(async {
         let mut store = Victim::new(&mut dice);
         store.round(0, &mut dice).await.unwrap();
-        store.writers[0].open = None;
         store.writers[0].deceive();
         let missed = store.round(1, &mut dice).await.unwrap_err();
         assert!(missed.secret == "writer-0/0" && missed.says.contains("expected"), "{missed:?}");
@@ -111,6 +113,10 @@ struct Victim {
     evidence: Evidence,
     writers: Vec<Writer>,
     square: Option<String>,
+    /// The KMS key of the replicas in another account.
+    key: Option<String>,
+    /// Of every round; the last one was met by the kill.
+    followed: Vec<Followed>,
     decided: Decided,
     done: smith::Done,
 }
@@ -120,6 +126,7 @@ impl Victim {
         let ground = Ground::new(QUICK_END);
         // The first start is not killed here: without an administrator there is nobody to ask.
         drop(ground.start().stop());
+        followed::make_partner(&ground);
         let writers = (0..WRITERS).map(|number| Writer::new(number, dice.split())).collect();
         Self {
             ground,
@@ -127,14 +134,21 @@ impl Victim {
             evidence: Evidence::default(),
             writers,
             square: None,
+            key: None,
+            followed: Vec::new(),
             decided: Decided::default(),
             done: smith::Done::default(),
         }
     }
 
-    /// Nothing is lost by what the sweep does, and it comes to an end: of the older epochs no key is left.
+    /// Nothing is lost by what the sweep does, and it comes to an end: of the older epochs no key is left. And every replica of all rounds
+    /// equals its primary.
     async fn wait_for_sweep(&mut self) {
         let node = self.ground.start();
+        let asker = self.asker(&node, 0);
+        for followed in &self.followed {
+            followed.compare(&asker, &self.ground).await.unwrap();
+        }
         let end = tokio::time::Instant::now() + SWEEP_PATIENCE;
         loop {
             let status = smith::status(&self.ground.path("data"));
@@ -158,15 +172,15 @@ impl Victim {
             starting.wait().unwrap();
         }
         let node = self.ground.start();
-        let asker = Asker {
-            client: self.ground.client(&node),
-            journal: Arc::clone(&self.journal),
-            who: String::from("test"),
-            round,
-        };
+        let asker = self.asker(&node, round);
         self.compare(&asker).await?;
         self.load_and_kill(node, asker, dice).await?;
         self.look_at_the_dead(dice)
+    }
+
+    fn asker(&self, node: &Node, round: usize) -> Asker {
+        let client = self.ground.client(node);
+        Asker { client, journal: Arc::clone(&self.journal), who: String::from("test"), round }
     }
 
     /// What is there now, against what was told before the last kill.
@@ -174,6 +188,9 @@ impl Victim {
         let audited = self.evidence.tokens();
         for writer in &mut self.writers {
             writer.check(asker, &audited, &mut self.decided).await?;
+        }
+        if let Some(followed) = self.followed.last() {
+            followed.compare(asker, &self.ground).await?;
         }
         match self.square.take() {
             Some(square) => check_square(asker, &square, &self.journal).await,
@@ -194,6 +211,13 @@ impl Victim {
                 tokio::spawn(read(reader, dice.split(), WRITERS, square.clone()))
             })
             .collect();
+        let key = match &self.key {
+            Some(key) => key,
+            None => self.key.insert(followed::make_key(&self.ground, &node).await),
+        };
+        let followed = Followed::new(asker.round, key);
+        let follower = tokio::spawn(followed.work(&asker, &self.ground, dice.split()));
+        self.followed.push(followed);
         let (data, chance) = (self.ground.path("data"), dice.split());
         let done = self.done.clone();
         let smith = tokio::task::spawn_blocking(move || smith::work(&data, chance, done));
@@ -206,6 +230,7 @@ impl Victim {
         for reader in readers {
             reader.await.unwrap()?;
         }
+        follower.await.unwrap()?;
         self.square = Some(square);
         Ok(())
     }

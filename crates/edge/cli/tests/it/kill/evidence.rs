@@ -19,6 +19,8 @@ use serde_json::Value;
 use super::journal::{Entry, Fate};
 
 const SERVICE: &str = "secretsmanager.amazonaws.com";
+/// What the service asks the other account when two secrets are linked. Nobody calls it.
+const ACCEPTANCE: &str = "AcceptCrossAccountReplication";
 
 /// An event of an API call, as far as the judge cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +154,8 @@ fn each_row(store: &Store, barrier: &Barrier, visit: &mut dyn FnMut(&str)) {
 
 fn note(events: &mut Events, event: &str) {
     let event: Value = serde_json::from_str(event).expect("an event is JSON");
-    if event["eventType"] != "AwsApiCall" || event["eventSource"] != SERVICE {
+    let is_call = event["eventType"] == "AwsApiCall" && event["eventSource"] == SERVICE;
+    if !is_call || event["eventName"] == ACCEPTANCE {
         return;
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -27,7 +27,7 @@ pub(crate) struct Finding {
 
 pub(crate) type Checked<T = ()> = Result<T, Finding>;
 
-fn finding<T>(secret: &str, says: impl Into<String>) -> Checked<T> {
+pub(crate) fn finding<T>(secret: &str, says: impl Into<String>) -> Checked<T> {
     Err(Finding { secret: secret.to_owned(), says: says.into() })
 }
 
@@ -60,15 +60,11 @@ impl Writer {
         Self { number, secrets, open: None, dice }
     }
 
-    /// Makes it believe that a change was acknowledged which nobody asked for.
+    /// Makes it believe that a change was acknowledged which nobody asked for, and which no open request can have made.
     pub(crate) fn deceive(&mut self) {
+        self.open = None;
         let (_, state) = &mut self.secrets[0];
-        let change = Change::choose(state, &mut self.dice);
-        *state = match change.applied(state) {
-            after if after != *state => after,
-            _ => Change::Create { token: Some(token(&mut self.dice)), description: None, tag: None }
-                .applied(state),
-        };
+        state.get_or_insert_default().description = Some(token(&mut self.dice));
     }
 
     /// Writes until the server is gone. Every change is one that must succeed, so a refusal is a finding.
