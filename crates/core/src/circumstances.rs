@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use coffer_policy::{Context, Key, Values, tag};
 use coffer_shape::{ConditionValue, Conditions};
-use coffer_types::AccountId;
+use coffer_types::{AccountId, Region};
 
 use crate::{Caller, Cx, PrincipalKind, Resource, Standing};
 
@@ -60,11 +60,18 @@ impl Circumstances<'_> {
         })
     }
 
+    /// Where something is asked for: mostly in the region that the caller signed for. What one call does in several regions is asked for in
+    /// each of them.
+    fn requested_region(&self) -> &Region {
+        let here = self.cx.region();
+        if here.is_global() { &self.caller.region } else { here }
+    }
+
     /// A key of `aws:`, without that.
     fn global(&self, key: &str) -> Option<Values<'_>> {
         let text = |text: String| Some(Values::One(Cow::Owned(text)));
         let truth = |truth: bool| Some(one(if truth { "true" } else { "false" }));
-        let Caller { principal, source_address, user_agent, tls, .. } = self.caller;
+        let Caller { principal, source_address, user_agent, transport, .. } = self.caller;
         let session = principal.session.as_deref();
         let is_service = matches!(principal.kind, PrincipalKind::Service { .. });
         let has_identity = !is_service && !matches!(principal.kind, PrincipalKind::WebIdentity(_));
@@ -97,10 +104,10 @@ impl Circumstances<'_> {
             "sourceidentity" => session?.source_identity.as_deref().map(one),
             "federatedprovider" => session?.federated_provider.as_deref().map(one),
             "resourceaccount" => text(self.resource_account.to_string()),
-            "requestedregion" => Some(one(self.caller.region.as_str())),
+            "requestedregion" => Some(one(self.requested_region().as_str())),
             "currenttime" => text(self.cx.now().to_iso_seconds()),
             "epochtime" => text((self.cx.now().millis() / 1000).to_string()),
-            "securetransport" => truth(tls.is_some()),
+            "securetransport" => truth(transport.is_secure()),
             "useragent" if !user_agent.is_empty() => Some(one(user_agent)),
             // The source of a service's call is the service, so it has no address.
             "sourceip" if via.is_none() && !is_service && !source_address.is_empty() => {

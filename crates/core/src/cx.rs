@@ -32,7 +32,7 @@ use crate::{
     record::encode,
 };
 
-pub use kept::Kept;
+pub use kept::{Kept, is_damage};
 
 /// How deep services may call each other. Today the depth is one; a loop must not eat the stack.
 const CALLS_DEPTH_MAX: usize = 8;
@@ -80,9 +80,10 @@ pub struct Cx<'a> {
     asked: RefCell<bool>,
     request: Option<String>,
     response: Option<String>,
+    more: Vec<(&'static str, String)>,
     nested: Vec<Event>,
-    /// With the account in which each happened.
-    events: Vec<(AccountId, ServiceEvent)>,
+    /// With the place in which each happened.
+    events: Vec<(Partition, ServiceEvent)>,
     /// Tasks that have work, and where.
     activated: Vec<(&'static str, Partition)>,
 }
@@ -112,8 +113,9 @@ pub(crate) struct Effects {
     pub asked: bool,
     pub request: Option<String>,
     pub response: Option<String>,
+    pub more: Vec<(&'static str, String)>,
     pub nested: Vec<Event>,
-    pub events: Vec<(AccountId, ServiceEvent)>,
+    pub events: Vec<(Partition, ServiceEvent)>,
     pub activated: Vec<(&'static str, Partition)>,
     /// The handler came to something that takes long, and must run again with a turn.
     pub wants_turn: bool,
@@ -163,6 +165,7 @@ impl<'a> Cx<'a> {
             asked: RefCell::default(),
             request: None,
             response: None,
+            more: Vec::new(),
             nested: Vec::new(),
             events: Vec::new(),
             activated: Vec::new(),
@@ -192,6 +195,7 @@ impl<'a> Cx<'a> {
             asked: self.asked.into_inner(),
             request: self.request,
             response: self.response,
+            more: self.more,
             nested: self.nested,
             events: self.events,
             activated: self.activated,
@@ -238,7 +242,7 @@ impl<'a> Cx<'a> {
         self.caller.request_id.to_string()
     }
 
-    /// The account whose resource this call was permitted to use has it on record too, though the call does not run there.
+    /// The account whose resource the running operation was permitted to use has it on record too, though it does not run there.
     pub const fn is_known_to(&mut self, lender: AccountId) {
         self.lender = Some(lender);
     }
@@ -536,6 +540,8 @@ impl<'a> Cx<'a> {
         let request = describe(&input, O::SPEC.audit.request);
         let resources = self.resources.replace(Vec::new());
         let asked = self.asked.replace(false);
+        let lender = self.lender.take();
+        let more = std::mem::take(&mut self.more);
         self.calls.push(O::SPEC);
         let outer = std::mem::replace(&mut self.conditions, conditions(&input, O::SPEC.conditions));
         let mut inner_asked = false;
@@ -549,15 +555,18 @@ impl<'a> Cx<'a> {
         self.calls.pop();
         self.asked.replace(asked);
         let asked_about = self.resources.replace(resources);
+        let lent_by = std::mem::replace(&mut self.lender, lender);
+        let more = std::mem::replace(&mut self.more, more);
         let response = outcome.as_ref().ok().filter(|_| !O::SPEC.read_only).and_then(describe_output);
         self.nested.push(Event {
             spec: O::SPEC,
-            account: self.home.account,
+            account: lent_by.unwrap_or(self.home.account),
             by: self.acting.clone(),
             via,
             request,
             response,
             error: outcome.as_ref().err().map(|error| (error.code(), error.message.clone())),
+            more,
             resources: asked_about,
         });
         outcome
@@ -573,7 +582,21 @@ impl<'a> Cx<'a> {
 
     /// Something the service did by itself, for the audit trail.
     pub fn record_event(&mut self, event: ServiceEvent) {
-        self.events.push((self.home.account, event));
+        self.events.push((self.home.clone(), event));
+    }
+
+    /// Something that the record of the running operation says beside request and answer.
+    pub fn also_tells(&mut self, name: &'static str, value: String) {
+        self.more.push((name, value));
+    }
+
+    /// How much of other services depends on something, and on nothing else.
+    pub fn count_dependents(&mut self, arn: &str) -> Result<u64, ApiError> {
+        let mut sum = 0_u64;
+        for count in self.registry.dependents() {
+            sum = sum.saturating_add(count(self, arn)?);
+        }
+        Ok(sum)
     }
 
     /// A hint that a task has work where the call is now.

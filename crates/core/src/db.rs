@@ -327,14 +327,14 @@ impl Db {
         Ok(head.iter().all(|head| *head == Rev::ZERO))
     }
 
-    /// Whether everything that was read is still as it was, and so was all true at one instant.
+    /// Whether everything that was read is still as it was, and so was all true at one instant: the one before this was asked. That holds
+    /// also for what was read in several partitions, if each of them is asked.
     pub(crate) fn is_unchanged(
         &self,
         partition: &Partition,
         reads: &BTreeMap<Key, Expect>,
     ) -> Result<bool, EngineError> {
-        // One record is always of one instant.
-        if reads.len() < 2 {
+        if reads.is_empty() {
             return Ok(true);
         }
         if let Some(unchanged) = self.memory.is_unchanged(partition, reads) {

@@ -21,6 +21,7 @@ mod functions;
 mod guarded;
 mod identities;
 mod outside;
+mod page;
 mod pipeline;
 mod policy_text;
 mod principal;
@@ -41,7 +42,7 @@ pub use audit::{
     inspect_audit, open_row, resource_type, stream_audit, verify_segment,
 };
 pub use blobs::BlobRef;
-pub use cx::{Cx, Kept};
+pub use cx::{Cx, Kept, is_damage};
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
 pub use errand::{Errand, Picked};
 pub use examine::{Claim, Contradiction, Examination, Examined, Excluded, Need, Shared};
@@ -52,11 +53,14 @@ pub use functions::{
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use identities::{FoundRole, Identities, Standing};
 pub use outside::{Going, Inside, Outside, Preparer};
+pub use page::{Page, Pages, Part as PageOf, first as first_of};
 pub use pipeline::{Answer, Begun, Body, Core};
 pub use policy_text::PolicyText;
-pub use principal::{AssumedRole, Caller, Principal, PrincipalKind, Session, TlsDetails, WebIdentity};
+pub use principal::{
+    AssumedRole, Caller, Principal, PrincipalKind, Session, TlsDetails, Transport, WebIdentity,
+};
 pub use record::{First, OnSave, Part, Past, Record, Table, open_record};
-pub use registry::{Handler, Registry, Reply};
+pub use registry::{CountDependents, Handler, Registry, Reply};
 pub use relay::{Pick, Relay};
 pub use resource_policy::{NamedPrincipal, ResourcePolicy};
 pub use sweep::{KeepsEpochs, SweepProgress};

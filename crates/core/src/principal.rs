@@ -131,10 +131,41 @@ pub struct Caller {
     /// Empty for calls that come from inside.
     pub source_address: String,
     pub user_agent: String,
-    /// None on clear text.
-    pub tls: Option<TlsDetails>,
+    pub transport: Transport,
     /// The host that the caller meant to reach, as he spelt it.
     pub host: String,
+}
+
+/// How a call came here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    ClearText,
+    Tls(TlsDetails),
+    /// A service made it in this process, where nobody listens.
+    Inside,
+}
+
+impl Transport {
+    /// As policies mean it.
+    pub(crate) const fn is_secure(self) -> bool {
+        match self {
+            Self::ClearText => false,
+            Self::Tls(_) | Self::Inside => true,
+        }
+    }
+
+    pub(crate) const fn tls(self) -> Option<TlsDetails> {
+        match self {
+            Self::Tls(details) => Some(details),
+            Self::ClearText | Self::Inside => None,
+        }
+    }
+}
+
+impl From<Option<TlsDetails>> for Transport {
+    fn from(tls: Option<TlsDetails>) -> Self {
+        tls.map_or(Self::ClearText, Self::Tls)
+    }
 }
 
 /// What was agreed on for a connection.
@@ -160,7 +191,7 @@ impl Caller {
             request_id,
             source_address: name.to_owned(),
             user_agent: name.to_owned(),
-            tls: None,
+            transport: Transport::Inside,
             host: String::new(),
         }
     }

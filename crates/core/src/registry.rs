@@ -19,6 +19,9 @@ use crate::{
 
 pub type Handler<O> = fn(&mut Cx<'_>, <O as Operation>::Input) -> Result<<O as Operation>::Output, ApiError>;
 
+/// Counts what would go with the thing of an ARN: what depends on that, and on nothing else.
+pub type CountDependents = fn(&mut Cx<'_>, &str) -> Result<u64, ApiError>;
+
 /// An output whose type is forgotten. It can be written, and whoever knows the type gets it back.
 pub trait Reply: Send {
     fn write_to(&self, to: &mut dyn Writer) -> Wrote;
@@ -51,6 +54,7 @@ pub struct Registry {
     entries: HashMap<(&'static str, &'static str), Entry>,
     tasks: Vec<Arc<dyn AnyTask>>,
     identities: Option<Box<dyn Identities>>,
+    dependents: Vec<CountDependents>,
     examiners: HashMap<u16, Examiner>,
     sweep: Arc<Progress>,
 }
@@ -120,6 +124,15 @@ impl Registry {
 
     pub(crate) fn identities(&self) -> Option<&dyn Identities> {
         self.identities.as_deref()
+    }
+
+    /// A service whose records depend on what others keep.
+    pub fn depend(&mut self, count: CountDependents) {
+        self.dependents.push(count);
+    }
+
+    pub(crate) fn dependents(&self) -> &[CountDependents] {
+        &self.dependents
     }
 
     /// A table of the service, and what has to be true of its records.

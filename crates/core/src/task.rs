@@ -56,6 +56,12 @@ pub trait Task: Send + Sync + 'static {
 
     /// One bounded piece of work.
     fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError>;
+
+    /// After a step that came to nothing, because it failed or could not be committed: puts off the piece that it was about, so that others
+    /// have their turn. Whether there was one; else everything waits.
+    fn put_off(&self, _cx: &mut Cx<'_>) -> Result<bool, ApiError> {
+        Ok(false)
+    }
 }
 
 /// What `coffer doctor` shows of a task.
@@ -142,7 +148,10 @@ impl<T: Task> AnyTask for T {
             let caller = of_service.as_ref().unwrap_or(caller);
             match core.run_for(caller, T::SERVICE, |cx| Task::step(self, cx)).await {
                 Ok(next) => Step::good(next),
-                Err(error) => Step::failed(core, error),
+                Err(error) => match core.run_for(caller, T::SERVICE, |cx| Task::put_off(self, cx)).await {
+                    Ok(true) => Step::put_off(core, error),
+                    Ok(false) | Err(_) => Step::failed(core, error),
+                },
             }
         })
     }

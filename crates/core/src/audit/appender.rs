@@ -67,7 +67,7 @@ fn damaged_row(world: &World, partition: &Partition, row: &AuditRow) -> String {
         ],
     };
     let outcome = Outcome::new(&caller, world.clock.now());
-    outcome.service(&event, Uuid::random(world.entropy.as_ref()))
+    outcome.service(&event, &partition.region, Uuid::random(world.entropy.as_ref()))
 }
 
 /// The event in a row; nothing if the row does not open, which verification reports as damage.

@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, fmt::Write, sync::Arc};
 
 use coffer_shape::{OperationSpec, ServiceSpec, push_quoted};
-use coffer_types::{AccountId, Timestamp, Uuid};
+use coffer_types::{AccountId, Region, Timestamp, Uuid};
 
 use super::facts::resource_type;
 use crate::{Caller, Principal, PrincipalKind, Session};
@@ -48,6 +48,8 @@ pub(crate) struct Event {
     pub request: Option<String>,
     pub response: Option<String>,
     pub error: Option<(&'static str, String)>,
+    /// Pairs of `additionalEventData`.
+    pub more: Vec<(&'static str, String)>,
     pub resources: Vec<String>,
 }
 
@@ -59,6 +61,7 @@ pub(crate) struct Told<'a> {
     pub request: Option<&'a str>,
     pub response: Option<&'a str>,
     pub error: Option<(&'static str, &'a str)>,
+    pub more: &'a [(&'static str, String)],
     pub resources: &'a [String],
 }
 
@@ -70,6 +73,7 @@ impl<'a> From<&'a Event> for Told<'a> {
             request: event.request.as_deref(),
             response: event.response.as_deref(),
             error: event.error.as_ref().map(|(code, message)| (*code, message.as_str())),
+            more: &event.more,
             resources: &event.resources,
         }
     }
@@ -82,6 +86,28 @@ fn push_error(text: &mut String, code: &str, message: &str) {
     push_quoted(text, code, MESSAGE_CHARS_MAX);
     text.push_str(",\"errorMessage\":");
     push_quoted(text, message, MESSAGE_CHARS_MAX);
+}
+
+fn push_more(text: &mut String, pairs: &[(&'static str, String)]) {
+    if pairs.is_empty() {
+        return;
+    }
+    text.push_str(",\"additionalEventData\":{");
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        push_quoted(text, name, MESSAGE_CHARS_MAX);
+        text.push(':');
+        push_quoted(text, value, MESSAGE_CHARS_MAX * 2);
+    }
+    text.push('}');
+}
+
+/// Which region an event is told of, and therefore where it is looked up. What belongs to none is told of the one that AWS has for that.
+fn region_of<'a>(region: &'a Region, service: Option<&'a ServiceSpec>) -> &'a str {
+    let here = if region.is_global() { GLOBAL_EVENTS_IN } else { region.as_str() };
+    service.and_then(|service| service.events_in).unwrap_or(here)
 }
 
 fn push_resource(text: &mut String, arn: &str) {
@@ -132,7 +158,7 @@ impl<'a> Outcome<'a> {
     /// `shared` is what the events of one call have in common when two accounts have one each.
     pub(crate) fn call(&self, event: &Told<'_>, id: Uuid, shared: Option<Uuid>) -> String {
         let service = event.spec.service;
-        let region = self.region_of(Some(service));
+        let region = region_of(&self.caller.region, Some(service));
         let mut text = self.begin(service.event_source, event.spec.name, region, By::Caller(event.via));
         text.push_str(",\"requestParameters\":");
         text.push_str(event.request.unwrap_or("null"));
@@ -141,6 +167,7 @@ impl<'a> Outcome<'a> {
         if let Some((code, message)) = event.error {
             push_error(&mut text, code, message);
         }
+        push_more(&mut text, event.more);
         if !event.resources.is_empty() {
             text.push_str(",\"resources\":[");
             for (index, arn) in event.resources.iter().enumerate() {
@@ -163,44 +190,31 @@ impl<'a> Outcome<'a> {
         (code, message): (&str, &str),
         id: Uuid,
     ) -> String {
-        let mut text =
-            self.begin(service.event_source, name, self.region_of(Some(service)), By::Caller(None));
+        let mut text = self.begin(
+            service.event_source,
+            name,
+            region_of(&self.caller.region, Some(service)),
+            By::Caller(None),
+        );
         text.push_str(",\"requestParameters\":null,\"responseElements\":null");
         push_error(&mut text, code, message);
         self.end(text, id, false, "AwsApiCall")
     }
 
-    pub(crate) fn service(&self, event: &ServiceEvent, id: Uuid) -> String {
+    /// In the region in which it happened, which may be another one than the caller's.
+    pub(crate) fn service(&self, event: &ServiceEvent, region: &Region, id: Uuid) -> String {
         let by = match event.kind {
             EventKind::Service => By::Itself(event.source),
             EventKind::Local => By::Caller(None),
         };
-        let mut text = self.begin(event.source, event.name, self.region_of(None), by);
+        let mut text = self.begin(event.source, event.name, region_of(region, None), by);
         text.push_str(",\"requestParameters\":null,\"responseElements\":null");
-        if !event.details.is_empty() {
-            text.push_str(",\"additionalEventData\":{");
-            for (index, (name, value)) in event.details.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                push_quoted(&mut text, name, MESSAGE_CHARS_MAX);
-                text.push(':');
-                push_quoted(&mut text, value, MESSAGE_CHARS_MAX * 2);
-            }
-            text.push('}');
-        }
+        push_more(&mut text, &event.details);
         let kind = match event.kind {
             EventKind::Service => "AwsServiceEvent",
             EventKind::Local => "CofferLocalCommand",
         };
         self.end(text, id, false, kind)
-    }
-
-    /// Which region an event is told of, and therefore where it is looked up. What belongs to none is told of the one that AWS has for that.
-    fn region_of(&self, service: Option<&ServiceSpec>) -> &str {
-        let region = &self.caller.region;
-        let here = if region.is_global() { GLOBAL_EVENTS_IN } else { region.as_str() };
-        service.and_then(|service| service.events_in).unwrap_or(here)
     }
 
     fn begin(&self, source: &str, name: &str, region: &str, by: By<'_>) -> String {
@@ -306,7 +320,7 @@ impl<'a> Outcome<'a> {
              \"managementEvent\":true,\"recipientAccountId\":\"{}\",\"eventCategory\":\"Management\"",
             caller.request_id, self.recipient
         );
-        if let Some(tls) = &caller.tls {
+        if let Some(tls) = caller.transport.tls() {
             let _ = write!(text, ",\"tlsDetails\":{{\"tlsVersion\":\"{}\"", tls.version);
             if let Some(suite) = tls.cipher_suite {
                 let _ = write!(text, ",\"cipherSuite\":\"{suite}\"");

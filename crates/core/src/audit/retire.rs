@@ -136,7 +136,7 @@ impl Retirement {
             ServiceEvent { kind: EventKind::Service, source: EVENT_SOURCE, name: EVENT_NAME, details };
         let id = RequestId::random(cx.entropy());
         let caller = Caller::service(cx.account(), cx.region().clone(), EVENT_SOURCE, id);
-        let event = Outcome::new(&caller, cx.now()).service(&event, cx.uuid());
+        let event = Outcome::new(&caller, cx.now()).service(&event, cx.region(), cx.uuid());
 
         self.log.append_synced(&[event])?;
         let _held = self.log.hold_segments();

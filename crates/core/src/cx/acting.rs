@@ -6,13 +6,13 @@
 use std::{cell::OnceCell, sync::Arc, time::Duration};
 
 use coffer_policy::{self as policy, Policies, Request};
-use coffer_shape::{ApiError, ConditionValue, Conditions, OperationSpec, ServiceSpec};
+use coffer_shape::{ApiError, ConditionValue, Conditions, Operation, OperationSpec, ServiceSpec};
 use coffer_types::Arn;
 
 use super::Cx;
 use crate::{
-    AssumedRole, Caller, Confined, Principal, PrincipalKind, Resource, Session, Standing, audit::Event,
-    circumstances::Circumstances,
+    AssumedRole, Caller, Confined, Principal, PrincipalKind, Resource, Session, Standing, Transport,
+    audit::Event, circumstances::Circumstances,
 };
 
 /// Our choice: a session that a service begins is for one piece of work.
@@ -27,7 +27,7 @@ impl Cx<'_> {
             principal: who.clone(),
             source_address: agent.to_owned(),
             user_agent: agent.to_owned(),
-            tls: None,
+            transport: Transport::Inside,
             host: String::new(),
             region: self.caller.region.clone(),
             request_id: self.caller.request_id,
@@ -74,6 +74,20 @@ impl Cx<'_> {
     /// What the running service acts for as itself.
     pub(crate) fn about(&self) -> Option<&str> {
         self.about.as_deref()
+    }
+
+    /// Asks another service for the running one, which wants to know something of what a caller was permitted to name. It is nobody's
+    /// call, so that nobody is asked and nothing is on record.
+    pub fn consult<O: Operation>(&mut self, input: O::Input) -> Result<O::Output, ApiError> {
+        let running = self.running().map(|spec| spec.service).or(self.service);
+        let Some(service) = running.filter(|_| O::SPEC.read_only) else {
+            return Err(self.internal(format!("{} is not there to be consulted", O::SPEC.name)));
+        };
+        let who = Principal::service(self.home.account, service.event_source);
+        let noted = self.nested.len();
+        let outcome = self.in_the_name_of(&who, |cx| cx.invoke::<O>(input));
+        self.nested.truncate(noted);
+        outcome
     }
 
     /// A session of a role for a service; nothing if there is no such role, or if its trust policy does not admit the service. `about`
@@ -148,6 +162,7 @@ impl Cx<'_> {
             request: None,
             response: None,
             error: None,
+            more: Vec::new(),
             resources: vec![about.to_owned()],
         });
     }

@@ -29,6 +29,12 @@ impl<R> Kept<R> {
     }
 }
 
+/// Whether this is about a record that does not open, and not about a store that does not answer: asking again does not help.
+pub fn is_damage(error: &ApiError) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(LoadError::Damaged(_) | LoadError::Unreadable { .. }))
+}
+
 impl Cx<'_> {
     /// Like [`Cx::part`], for whoever can go on without the record. A store that does not answer is an error here too.
     pub fn part_if_whole<R: Part>(&self, key: &[&str]) -> Result<Kept<R>, ApiError> {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{Cx, Walk};
+use coffer_core::{Cx, Record, Walk, is_damage};
 use coffer_shape::ApiError;
 use coffer_store::testing::{Call, Fault};
 
@@ -248,4 +248,23 @@ async fn a_look_does_not_wait_for_writers() {
     assert_eq!(house.change(add_one).await.unwrap_err().status(), 503);
     let look = script(|cx| count(cx, "a"));
     assert_eq!(number(house.call(&admin(), &LOOK, look).await.unwrap()).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_record_that_does_not_open_is_told_from_a_store_that_does_not_answer() {
+    let house = House::seeded(11);
+    house.set("a", 1).await;
+    let house = house.restarted();
+    let fault = coffer_store::EngineError::unavailable("for a moment");
+    house.engine.fail(Call::Get, 1, Fault::Before(fault));
+    let look = |cx: &mut Cx<'_>| {
+        cx.needs_no_permission("this test is about something else");
+        let found = cx.find::<crate::service::Counter>(&["a"]);
+        Ok(i64::from(found.is_err_and(|error| is_damage(&error))))
+    };
+    assert_eq!(house.look(look).await.unwrap(), 0);
+    let row = house.stored(crate::service::Counter::TABLE.id).remove(0);
+    house.tamper(vec![coffer_store::Write::Put { key: row.key, value: vec![0, 1, 2, 3].into() }]);
+    let house = house.restarted();
+    assert_eq!(house.look(look).await.unwrap(), 1);
 }

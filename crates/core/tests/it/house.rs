@@ -11,7 +11,7 @@ use std::{
 use coffer_barrier::{Barrier, Keyring, NewSlot};
 use coffer_core::{
     Answer, AuditLog, Caller, Core, Cx, Db, Files, KeepsEpochs, Partition, Principal, PrincipalKind,
-    Registry, Retention, TlsDetails, World, open_row, verify_segment,
+    Registry, Retention, TlsDetails, Transport, World, open_row, verify_segment,
 };
 use coffer_shape::{ApiError, OperationSpec};
 use coffer_store::{
@@ -358,7 +358,10 @@ fn caller(principal: Principal) -> Caller {
         request_id: RequestId::random(&Seeded::new(7)),
         source_address: "192.0.2.7".to_owned(),
         user_agent: "aws-cli/2".to_owned(),
-        tls: Some(TlsDetails { version: "TLSv1.3", cipher_suite: Some("TLS_AES_128_GCM_SHA256") }),
+        transport: Transport::Tls(TlsDetails {
+            version: "TLSv1.3",
+            cipher_suite: Some("TLS_AES_128_GCM_SHA256"),
+        }),
         host: "coffer.example".to_owned(),
     }
 }

@@ -14,7 +14,7 @@ use coffer_shape::ApiError;
 use coffer_types::Clock;
 
 use crate::{
-    house::{House, admin, here, number, save},
+    house::{House, admin, count, here, number, save},
     service::{CHANGE, script},
 };
 
@@ -165,6 +165,56 @@ async fn a_task_that_fails_says_so_and_is_tried_again_later() {
     let state = &house.core.task_states()[0];
     assert_eq!((state.last_error.as_ref(), state.failed.as_ref()), (None, None));
     assert_eq!(state.last_run_at, house.clock.now());
+}
+
+/// Two pieces of work. Somebody changes the first one whenever it is about to be done.
+struct Pile {
+    house: Arc<Mutex<Option<Arc<House>>>>,
+}
+
+impl Task for Pile {
+    const NAME: &'static str = "pile";
+
+    fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError> {
+        let first = count(cx, "first")?;
+        if first % 2 == 0 {
+            let house = self.house.lock().unwrap().clone().unwrap();
+            let other = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                runtime.block_on(house.set("first", first + 2));
+            });
+            other.join().unwrap();
+            save(cx, "done", 1)?;
+            return Ok(Next::Now);
+        }
+        if count(cx, "second")? == 0 {
+            save(cx, "second", 1)?;
+            return Ok(Next::Now);
+        }
+        Ok(Next::Idle)
+    }
+
+    fn put_off(&self, cx: &mut Cx<'_>) -> Result<bool, ApiError> {
+        let first = count(cx, "first")?;
+        save(cx, "first", first + 1)?;
+        Ok(true)
+    }
+}
+
+#[tokio::test]
+async fn a_piece_that_never_comes_to_be_does_not_hold_up_the_next() {
+    let kept: Arc<Mutex<Option<Arc<House>>>> = Arc::default();
+    let pile = Pile { house: Arc::clone(&kept) };
+    let house = Arc::new(House::with(7, |registry| registry.task(pile)));
+    *kept.lock().unwrap() = Some(Arc::clone(&house));
+    house.set("first", 0).await;
+    house.set("second", 0).await;
+    house.core.run_due_tasks().await.unwrap();
+    assert_eq!((house.get("second").await.unwrap(), house.get("done").await.unwrap()), (1, -1));
+    assert_eq!(house.get("first").await.unwrap() % 2, 1);
+    let state = &house.core.task_states()[0];
+    assert!(state.last_error.is_some(), "{state:?}");
+    kept.lock().unwrap().take();
 }
 
 #[tokio::test]

@@ -152,3 +152,29 @@ async fn both_accounts_have_on_record_what_was_done_there() {
     assert_eq!(mine["sharedEventID"], theirs["sharedEventID"]);
     assert_eq!(theirs["userIdentity"]["type"], "AWSAccount");
 }
+
+#[tokio::test]
+async fn a_reader_of_one_record_here_and_one_there_sees_both_of_one_instant() {
+    let house = Arc::new(House::seeded(6));
+    house.set("a", 1).await;
+    house.change(|cx| cx.there(&there(), |cx| save(cx, "a", 1))).await.unwrap();
+    let runs = Arc::new(AtomicI64::new(0));
+    let (counted, meanwhile) = (Arc::clone(&runs), Arc::clone(&house));
+    let look = house.look(move |cx| {
+        let mine = count(cx, "a")?;
+        if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+            let house = Arc::clone(&meanwhile);
+            let both = async move {
+                let save_both = |cx: &mut Cx<'_>| {
+                    save(cx, "a", 2)?;
+                    cx.there(&there(), |cx| save(cx, "a", 2))
+                };
+                house.change(save_both).await
+            };
+            let handle = tokio::runtime::Handle::current();
+            std::thread::spawn(move || handle.block_on(both)).join().unwrap().unwrap();
+        }
+        Ok(mine * 10 + cx.there(&there(), |cx| count_as_owner(cx, "a"))?)
+    });
+    assert_eq!(look.await.unwrap(), 22);
+}

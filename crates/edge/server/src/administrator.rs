@@ -330,7 +330,7 @@ fn out_of_the_way(place: &Path) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use coffer_core::{Body, Caller, Core};
+    use coffer_core::{Body, Caller, Core, Transport};
     use coffer_iam::UserRecord;
     use coffer_model::{SERVICES, iam, secretsmanager};
     use coffer_shape::{Operation, OperationSpec, Read, ReadError, Reader, Shape};
@@ -421,7 +421,7 @@ pub(crate) mod tests {
                 request_id: RequestId::random(self.core.world().entropy.as_ref()),
                 source_address: String::from("127.0.0.1"),
                 user_agent: String::new(),
-                tls: None,
+                transport: Transport::ClearText,
                 host: String::new(),
             };
             let mut refusals = [None; 4];

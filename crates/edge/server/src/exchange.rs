@@ -123,7 +123,7 @@ impl Visit<'_> {
             request_id: id,
             source_address: peer.address.to_string(),
             user_agent: user_agent.get(..end).unwrap_or_default().to_owned(),
-            tls: peer.tls,
+            transport: peer.tls.into(),
             host: host.get(..host.floor_char_boundary(HOST_BYTES_MAX)).unwrap_or_default().to_owned(),
         }
     }
