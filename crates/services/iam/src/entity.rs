@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use coffer_core::{Cx, Listed, Record, Resource};
+use coffer_core::{Cx, Listed, Page, Record, Resource};
 use coffer_model::iam::{Tag, action};
 use coffer_policy::Policy;
 use coffer_shape::{Action, ApiError, ConditionValue, Shape};
@@ -15,7 +15,7 @@ use crate::{
     error::IamError,
     managed,
     name::key_of,
-    page::{self, Page},
+    page,
     tags::{self, TagRecord},
 };
 
@@ -235,7 +235,7 @@ pub(crate) fn page_of_tags<E: Tagged, Q: Shape>(
     action: Action,
 ) -> Result<Page<Tag>, ApiError> {
     let record = permitted::<E>(cx, name, action)?;
-    let page = page::of_items(cx, Tagged::tags(&*record), query, marker, max_items, |tag| &tag.key)?;
+    let page = page::of(query, marker, max_items).of_items(cx, Tagged::tags(&*record), |tag| &tag.key)?;
     Ok(Page { items: tags::shown(&page.items).unwrap_or_default(), marker: page.marker })
 }
 

@@ -4,7 +4,7 @@
 //! groups and roles are the same but for their names, so they are written once, over [`Holder`], and each service operation is
 //! a line that says for whom.
 
-use coffer_core::{Cx, PolicyText};
+use coffer_core::{Cx, Page, PolicyText};
 use coffer_policy::Kind;
 use coffer_shape::{Action, ApiError, Shape, record};
 
@@ -12,8 +12,7 @@ use crate::{
     attachments,
     entity::{Entity, changeable, permitted},
     error::IamError,
-    managed,
-    page::{self, Page},
+    managed, page,
 };
 
 /// Of all inline policies together, with white space, which AWS lets anybody have any amount of. A record has room for it.
@@ -156,7 +155,7 @@ pub(crate) fn page_of_inline<H: Holder, Q: Shape>(
 ) -> Result<Page<String>, ApiError> {
     let record = permitted::<H>(cx, holder, action)?;
     let names: Vec<String> = record.held().inline.iter().map(|policy| policy.name.clone()).collect();
-    page::of_items(cx, &names, query, marker, max_items, |name| name)
+    page::of(query, marker, max_items).of_items(cx, &names, |name| name)
 }
 
 /// Which attached policies, and which page of them.
@@ -177,7 +176,7 @@ pub(crate) fn page_of_attached<H: Holder, Q: Shape>(
 ) -> Result<Page<String>, ApiError> {
     let record = permitted::<H>(cx, holder, action)?;
     let attached = attached_under(record.held(), which.prefix);
-    page::of_items(cx, &attached, query, which.marker, which.max_items, |arn| arn)
+    page::of(query, which.marker, which.max_items).of_items(cx, &attached, |arn| arn)
 }
 
 /// The attached policies whose path begins so.

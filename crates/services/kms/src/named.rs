@@ -73,7 +73,11 @@ pub(crate) struct Named<'a> {
 }
 
 impl Named<'_> {
-    fn key(self) -> Result<Arc<KeyRecord>, KmsError> {
+    /// The key, once it is permitted. Whoever lends it has the use on record.
+    fn key(self, cx: &mut Cx<'_>) -> Result<Arc<KeyRecord>, KmsError> {
+        if let Home::Abroad(home) = &self.home {
+            cx.is_known_to(home.account);
+        }
         self.key.ok_or(KmsError::KeyNotFound { arn: self.arn })
     }
 }
@@ -163,7 +167,7 @@ pub(crate) fn permitted(
     to: Use<'_>,
     action: Action,
 ) -> Result<Arc<KeyRecord>, ApiError> {
-    Ok(find(cx, written, to)?.permit(cx, action)?.key()?)
+    Ok(find(cx, written, to)?.permit(cx, action)?.key(cx)?)
 }
 
 /// The same, with leave to list what belongs to the key.
@@ -173,12 +177,12 @@ pub(crate) fn permitted_with<R: Listed>(
     action: Action,
 ) -> Result<(Arc<KeyRecord>, Permit<R>), ApiError> {
     let (named, permit) = find(cx, written, Use::default())?.permit_with(cx, action)?;
-    Ok((named.key()?, permit))
+    Ok((named.key(cx)?, permit))
 }
 
 /// The key inside a ciphertext, asked for. A ciphertext is chosen by the caller: what it names is never told.
 pub(crate) fn permitted_by_ciphertext(
-    cx: &Cx<'_>,
+    cx: &mut Cx<'_>,
     key_id: KeyId,
     to: Use<'_>,
     action: Action,
@@ -209,7 +213,7 @@ pub(crate) fn permitted_by_ciphertext(
     if !is_there.get() {
         return Err(KmsError::InvalidCiphertext.into());
     }
-    Ok(named.permit(cx, action)?.key()?)
+    Ok(named.permit(cx, action)?.key(cx)?)
 }
 
 /// Our choice: so many accounts are looked at for a key that nobody named.

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use coffer_core::{Cx, Next, Place, Task, Walk, table};
+use coffer_core::{Cx, Next, PageOf, Place, Task, Walk, first_of, table};
 use coffer_model::kms::action;
 use coffer_shape::ApiError;
 use coffer_types::Timestamp;
@@ -13,7 +13,6 @@ use crate::{
     key::{Came, KeyRecord, order},
     multi_region::replica_gone,
     named::{Use, permitted},
-    page::{self, Part},
     policy::PolicyRecord,
     rotation::event,
     state::KeyState,
@@ -89,8 +88,8 @@ impl Task for KeyKeeper {
 
 fn destroy(cx: &mut Cx<'_>, key: &KeyRecord) -> Result<Next, ApiError> {
     let permit = cx.ask_all::<GrantRecord>(action::LIST_GRANTS)?;
-    let part = Part { order: grant_order::KEY, of: Some(&key.key_id) };
-    let grants = page::first(cx, permit, part, GRANTS_PER_STEP)?;
+    let part = PageOf { order: grant_order::KEY, of: Some(&key.key_id) };
+    let grants = first_of(cx, permit, part, GRANTS_PER_STEP)?;
     if !grants.is_empty() {
         let mut left = key.clone();
         for grant in &grants {

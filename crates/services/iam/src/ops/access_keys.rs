@@ -56,7 +56,8 @@ fn list_access_keys(
     let name = name_or_own(cx, input.user_name)?;
     let user = permitted::<UserRecord>(cx, &name, action::LIST_ACCESS_KEYS)?;
     let page =
-        page::of_items(cx, &user.access_keys, &query, input.marker.as_deref(), input.max_items, |id| id)?;
+        page::of(&query, input.marker.as_deref(), input.max_items)
+            .of_items(cx, &user.access_keys, |id| id)?;
     let mut shown = Vec::with_capacity(page.items.len());
     for id in &page.items {
         let Some(key) = cx.part::<AccessKeyRecord>(&[id])? else { continue };

@@ -63,7 +63,8 @@ fn list_account_aliases(
     cx.ask(action::LIST_ACCOUNT_ALIASES, &Unscoped::account())?;
     let query = iam::ListAccountAliasesRequest { marker: None, max_items: None };
     let aliases: Vec<String> = AccountRecord::of(cx)?.alias.into_iter().collect();
-    let page = page::of_items(cx, &aliases, &query, input.marker.as_deref(), input.max_items, |alias| alias)?;
+    let page =
+        page::of(&query, input.marker.as_deref(), input.max_items).of_items(cx, &aliases, |alias| alias)?;
     Ok(iam::ListAccountAliasesResponse {
         is_truncated: page.is_truncated(),
         account_aliases: page.items,

@@ -77,7 +77,7 @@ fn get_account_authorization_details(
         }
     }
     let max = input.max_items.unwrap_or(ITEMS_MAX).min(ITEMS_MAX);
-    let page = page::of_gathered(cx, items, &query, input.marker.as_deref(), Some(max))?;
+    let page = page::of(&query, input.marker.as_deref(), Some(max)).of_gathered(cx, items)?;
     let is_truncated = page.is_truncated();
     let (mut users, mut groups, mut roles, mut policies) = (vec![], vec![], vec![], vec![]);
     for item in page.items {

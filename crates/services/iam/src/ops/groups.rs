@@ -1,6 +1,6 @@
 //! Groups and the users in them.
 
-use coffer_core::{Cx, Registry};
+use coffer_core::{Cx, PageOf, Registry};
 use coffer_model::iam::{self, action};
 use coffer_shape::{ApiError, Empty};
 
@@ -60,9 +60,10 @@ fn get_group(cx: &mut Cx<'_>, input: iam::GetGroupRequest) -> Result<iam::GetGro
     let permit = cx.ask_through::<UserRecord>(action::GET_GROUP, &group)?;
     let query = iam::GetGroupRequest { marker: None, max_items: None, ..input.clone() };
     let (marker, max) = (input.marker.as_deref(), input.max_items);
-    let page = page::of_records(cx, permit, &query, marker, max, |user: &UserRecord| {
-        user.groups.contains(&group.group_id)
-    })?;
+    let page =
+        page::of(&query, marker, max).of_records(cx, permit, PageOf::default(), |user: &UserRecord| {
+            user.groups.contains(&group.group_id)
+        })?;
     Ok(iam::GetGroupResponse {
         group: shown(&group),
         is_truncated: page.is_truncated(),
@@ -76,9 +77,10 @@ fn list_groups(cx: &mut Cx<'_>, input: iam::ListGroupsRequest) -> Result<iam::Li
     let query = iam::ListGroupsRequest { marker: None, max_items: None, ..input.clone() };
     let prefix = query.path_prefix.as_deref().unwrap_or("/");
     let (marker, max) = (input.marker.as_deref(), input.max_items);
-    let page = page::of_records(cx, permit, &query, marker, max, |group: &GroupRecord| {
-        group.path.starts_with(prefix)
-    })?;
+    let page =
+        page::of(&query, marker, max).of_records(cx, permit, PageOf::default(), |group: &GroupRecord| {
+            group.path.starts_with(prefix)
+        })?;
     Ok(iam::ListGroupsResponse {
         is_truncated: page.is_truncated(),
         groups: page.items.iter().map(|group| shown(group)).collect(),
@@ -173,7 +175,7 @@ fn list_groups_for_user(
             groups.push((group.key.clone(), shown(&group)));
         }
     }
-    let page = page::of_gathered(cx, groups, &query, input.marker.as_deref(), input.max_items)?;
+    let page = page::of(&query, input.marker.as_deref(), input.max_items).of_gathered(cx, groups)?;
     Ok(iam::ListGroupsForUserResponse {
         is_truncated: page.is_truncated(),
         groups: page.items,

@@ -1,6 +1,6 @@
 //! Instance profiles and the role in each.
 
-use coffer_core::{Cx, Registry, Resource};
+use coffer_core::{Cx, PageOf, Registry, Resource};
 use coffer_model::iam::{self, action};
 use coffer_shape::{Action, ApiError, Empty};
 
@@ -93,7 +93,12 @@ fn list_instance_profiles(
     let query = iam::ListInstanceProfilesRequest { marker: None, max_items: None, ..input.clone() };
     let prefix = query.path_prefix.as_deref().unwrap_or("/");
     let admits = |profile: &InstanceProfileRecord| profile.path.starts_with(prefix);
-    let page = page::of_records(cx, permit, &query, input.marker.as_deref(), input.max_items, admits)?;
+    let page = page::of(&query, input.marker.as_deref(), input.max_items).of_records(
+        cx,
+        permit,
+        PageOf::default(),
+        admits,
+    )?;
     let profiles = page
         .items
         .iter()
@@ -113,7 +118,7 @@ fn list_instance_profiles_for_role(
     let role = permitted::<RoleRecord>(cx, &input.role_name, action)?;
     let query = iam::ListInstanceProfilesForRoleRequest { marker: None, max_items: None, ..input.clone() };
     let (marker, max) = (input.marker.as_deref(), input.max_items);
-    let page = page::of_items(cx, &role.instance_profiles, &query, marker, max, |key| key)?;
+    let page = page::of(&query, marker, max).of_items(cx, &role.instance_profiles, |key| key)?;
     let mut profiles = Vec::with_capacity(page.items.len());
     for key in &page.items {
         if let Some(profile) = seen_through::<InstanceProfileRecord>(cx, key, &role, action)? {

@@ -134,7 +134,8 @@ fn get_service_last_accessed_details(
     let report = advanced(cx, permit, &input.job_id)?;
     let query = iam::GetServiceLastAccessedDetailsRequest { marker: None, max_items: None, ..input.clone() };
     let services = if report.completed_at.is_some() { report.services.as_slice() } else { &[] };
-    let page = page::of_items(cx, services, &query, input.marker.as_deref(), input.max_items, |name| name)?;
+    let page =
+        page::of(&query, input.marker.as_deref(), input.max_items).of_items(cx, services, |name| name)?;
     Ok(iam::GetServiceLastAccessedDetailsResponse {
         job_status: status(&report).to_owned(),
         job_type: Some(if report.by_action { BY_ACTION } else { BY_SERVICE }.to_owned()),
@@ -207,7 +208,7 @@ fn get_service_last_accessed_details_with_entities(
     }
     entities.sort_by_key(|entity| Reverse(entity.last_authenticated));
     let (marker, max) = (input.marker.as_deref(), input.max_items);
-    let page = page::of_items(cx, &entities, &query, marker, max, |entity| &entity.entity_info.id)?;
+    let page = page::of(&query, marker, max).of_items(cx, &entities, |entity| &entity.entity_info.id)?;
     Ok(iam::GetServiceLastAccessedDetailsWithEntitiesResponse {
         job_status: status(&report).to_owned(),
         job_creation_date: report.created_at,
@@ -239,7 +240,7 @@ fn list_policies_granting_service_access(
             services.push(service);
         }
     }
-    let page = page::of_items(cx, &services, &query, input.marker.as_deref(), None, |service| service)?;
+    let page = page::of(&query, input.marker.as_deref(), None).of_items(cx, &services, |service| service)?;
     let documents: Vec<_> =
         found.sources.iter().filter_map(|source| Some((source, source.document()?))).collect();
     let is_truncated = page.is_truncated();

@@ -163,7 +163,7 @@ fn list_policies(
             listed.push((policy.place(), (policy, uses)));
         }
     }
-    let page = page::of_gathered(cx, listed, &query, input.marker.as_deref(), input.max_items)?;
+    let page = page::of(&query, input.marker.as_deref(), input.max_items).of_gathered(cx, listed)?;
     Ok(iam::ListPoliciesResponse {
         is_truncated: page.is_truncated(),
         policies: Some(page.items.iter().map(|(policy, uses)| shown(policy, uses)).collect()),
@@ -192,7 +192,8 @@ fn list_policy_tags(
         Found::Own(policy) => policy.tags.as_slice(),
         Found::Bundled(_) => &[],
     };
-    let page = page::of_items(cx, tags, &query, input.marker.as_deref(), input.max_items, |tag| &tag.key)?;
+    let page =
+        page::of(&query, input.marker.as_deref(), input.max_items).of_items(cx, tags, |tag| &tag.key)?;
     Ok(iam::ListPolicyTagsResponse {
         is_truncated: page.is_truncated(),
         tags: tags::shown(&page.items).unwrap_or_default(),

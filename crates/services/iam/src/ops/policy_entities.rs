@@ -49,7 +49,7 @@ fn list_entities_for_policy(
             }
         })?;
     }
-    let page = page::of_gathered(cx, held, &query, input.marker.as_deref(), input.max_items)?;
+    let page = page::of(&query, input.marker.as_deref(), input.max_items).of_gathered(cx, held)?;
     let is_truncated = page.is_truncated();
     let (mut groups, mut users, mut roles) = (Vec::new(), Vec::new(), Vec::new());
     for entity in page.items {

@@ -77,9 +77,8 @@ fn list_policy_versions(
         Found::Bundled(policy) => vec![shown_bundled(policy)],
     };
     let (marker, max) = (input.marker.as_deref(), input.max_items);
-    let page = page::of_items(cx, &versions, &query, marker, max, |version| {
-        version.version_id.as_deref().unwrap_or_default()
-    })?;
+    let page = page::of(&query, marker, max)
+        .of_items(cx, &versions, |version| version.version_id.as_deref().unwrap_or_default())?;
     Ok(iam::ListPolicyVersionsResponse {
         is_truncated: page.is_truncated(),
         versions: Some(page.items),

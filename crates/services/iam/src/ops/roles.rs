@@ -1,6 +1,6 @@
 //! Roles, their trust policies, their tags and their boundaries.
 
-use coffer_core::{Cx, Registry};
+use coffer_core::{Cx, PageOf, Registry};
 use coffer_model::iam::{self, action};
 use coffer_shape::{ApiError, Empty};
 
@@ -108,7 +108,8 @@ fn list_roles(cx: &mut Cx<'_>, input: iam::ListRolesRequest) -> Result<iam::List
     let prefix = query.path_prefix.as_deref().unwrap_or("/");
     let (marker, max) = (input.marker.as_deref(), input.max_items);
     let page =
-        page::of_records(cx, permit, &query, marker, max, |role: &RoleRecord| role.path.starts_with(prefix))?;
+        page::of(&query, marker, max)
+            .of_records(cx, permit, PageOf::default(), |role: &RoleRecord| role.path.starts_with(prefix))?;
     let roles = page.items.iter().map(|role| shown(cx, role, Shown::Listed));
     Ok(iam::ListRolesResponse {
         is_truncated: page.is_truncated(),

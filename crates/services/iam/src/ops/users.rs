@@ -1,6 +1,6 @@
 //! Users, their tags and their boundaries.
 
-use coffer_core::{Cx, Registry};
+use coffer_core::{Cx, PageOf, Registry};
 use coffer_model::iam::{self, action};
 use coffer_shape::{ApiError, Empty};
 
@@ -81,12 +81,10 @@ fn list_users(cx: &mut Cx<'_>, input: iam::ListUsersRequest) -> Result<iam::List
     let permit = ask_for_all(cx, action::LIST_USERS, "user", input.path_prefix.as_deref())?;
     let query = iam::ListUsersRequest { path_prefix: input.path_prefix, marker: None, max_items: None };
     let prefix = query.path_prefix.as_deref().unwrap_or("/");
-    let page = page::of_records(
+    let page = page::of(&query, input.marker.as_deref(), input.max_items).of_records(
         cx,
         permit,
-        &query,
-        input.marker.as_deref(),
-        input.max_items,
+        PageOf::default(),
         |user: &UserRecord| user.path.starts_with(prefix),
     )?;
     Ok(iam::ListUsersResponse {

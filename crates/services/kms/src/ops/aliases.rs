@@ -108,8 +108,8 @@ pub(crate) fn list_aliases(
             }
         }
     }
-    let marker = input.marker.as_deref();
-    let page = page::of_items(cx, aliases, &query, marker, limit, |alias| alias.name.as_str())?;
+    let aliases = aliases.into_iter().map(|alias| (alias.name.clone(), alias)).collect();
+    let page = page::of(&query, input.marker.as_deref(), limit).of_gathered(cx, aliases)?;
 
     let entry = |alias: &AliasRecord| AliasListEntry {
         alias_name: Some(alias.name.clone()),

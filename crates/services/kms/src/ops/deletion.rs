@@ -16,7 +16,8 @@ use crate::{
 
 const WINDOW_DEFAULT_DAYS: i64 = 30;
 
-/// Schedules the end of a key. Until then nobody can use it, and it can be taken back.
+/// Schedules the end of a key. Until then nobody can use it, and it can be taken back. How much is lost with it is on
+/// record, because AWS's answer has no place for it.
 pub(crate) fn schedule_key_deletion(
     cx: &mut Cx<'_>,
     input: ScheduleKeyDeletionRequest,
@@ -35,6 +36,8 @@ pub(crate) fn schedule_key_deletion(
     let state = if waits { KeyState::PendingReplicaDeletion } else { KeyState::PendingDeletion };
     let deletion = Some(DeletionRecord { due_at, window_days });
     super::save_and_wake(cx, KeyRecord { state, deletion, ..(*key).clone() })?;
+    let versions = cx.count_dependents(&key.arn)?;
+    cx.also_tells("secretVersionsUnderKeyAlone", versions.to_string());
     Ok(ScheduleKeyDeletionResponse {
         key_id: Some(key.arn.clone()),
         deletion_date: (!waits).then_some(due_at),

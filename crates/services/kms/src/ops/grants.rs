@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coffer_core::Cx;
+use coffer_core::{Cx, PageOf};
 use coffer_model::kms::{
     CreateGrantRequest, CreateGrantResponse, ListGrantsRequest, ListGrantsResponse,
     ListRetirableGrantsRequest, RetireGrantRequest, RevokeGrantRequest, action,
@@ -108,8 +108,8 @@ pub(crate) fn list_grants(cx: &mut Cx<'_>, input: ListGrantsRequest) -> Result<L
         check_grant_id(grant_id)?;
     }
     let grantee = input.grantee_principal.as_ref();
-    let part = page::Part { order: order::KEY, of: Some(&key.key_id) };
-    let page = page::of_records(cx, permit, part, &query, input.marker.as_deref(), limit, |grant| {
+    let part = PageOf { order: order::KEY, of: Some(&key.key_id) };
+    let page = page::of(&query, input.marker.as_deref(), limit).of_records(cx, permit, part, |grant| {
         input.grant_id.as_ref().is_none_or(|id| *id == grant.grant_id)
             && grantee.is_none_or(|arn| *arn == grant.grantee.arn || *arn == grant.grantee.id)
             && input.grantee_service_principal.is_none()
@@ -133,8 +133,8 @@ pub(crate) fn list_retirable_grants(
 
     let permit = cx.ask_through::<GrantRecord>(action::LIST_RETIRABLE_GRANTS, &All)?;
     let party = Party::written(cx, retiring)?;
-    let part = page::Part { order: order::RETIRING, of: Some(&party.id) };
-    let page = page::of_records(cx, permit, part, &query, input.marker.as_deref(), limit, |_| true)?;
+    let part = PageOf { order: order::RETIRING, of: Some(&party.id) };
+    let page = page::of(&query, input.marker.as_deref(), limit).of_records(cx, permit, part, |_| true)?;
 
     let shown =
         |grant: &Arc<GrantRecord>| grant.shown(cx.arn("kms", &format!("key/{}", grant.key_id)).as_str());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coffer_core::{Cx, Resource};
+use coffer_core::{Cx, PageOf, Resource};
 use coffer_model::kms::{
     DescribeKeyRequest, DescribeKeyResponse, DisableKeyRequest, EnableKeyRequest, GetKeyLastUsageRequest,
     GetKeyLastUsageResponse, KeyListEntry, ListKeysRequest, ListKeysResponse, UpdateKeyDescriptionRequest,
@@ -61,8 +61,8 @@ pub(crate) fn list_keys(cx: &mut Cx<'_>, input: ListKeysRequest) -> Result<ListK
     let own = input.resource_owners.as_ref().is_none_or(|owners| owners.iter().any(|owner| owner == "SELF"));
 
     let permit = cx.ask_through::<KeyRecord>(action::LIST_KEYS, &All)?;
-    let part = page::Part { order: order::ID, of: None };
-    let page = page::of_records(cx, permit, part, &query, input.marker.as_deref(), limit, |_| own)?;
+    let part = PageOf { order: order::ID, of: None };
+    let page = page::of(&query, input.marker.as_deref(), limit).of_records(cx, permit, part, |_| own)?;
 
     let entry = |key: &Arc<KeyRecord>| KeyListEntry {
         key_id: Some(key.key_id.clone()),

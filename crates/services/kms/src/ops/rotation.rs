@@ -115,8 +115,7 @@ pub(crate) fn list_key_rotations(
         .filter(|(_, material)| all || material.came != Came::WithTheKey)
         .map(|(number, material)| (format!("{number:09}"), material))
         .collect();
-    let marker = input.marker.as_deref();
-    let page = page::of_items(cx, listed, &query, marker, limit, |(place, _)| place.as_str())?;
+    let page = page::of(&query, input.marker.as_deref(), limit).of_gathered(cx, listed)?;
 
     let is_awaited = key.pending.is_some() && multi_region::ensure_everywhere(cx, &key).is_err();
     let current = key.current().map(|material| material.id.as_str());
@@ -147,7 +146,7 @@ pub(crate) fn list_key_rotations(
     };
     Ok(ListKeyRotationsResponse {
         truncated: page.is_truncated(),
-        rotations: Some(page.items.iter().map(|(_, material)| entry(material)).collect()),
+        rotations: Some(page.items.into_iter().map(entry).collect()),
         next_marker: page.marker,
     })
 }

@@ -49,9 +49,8 @@ pub(crate) fn list_resource_tags(
     let key = permitted(cx, &input.key_id, Use::default(), action::LIST_RESOURCE_TAGS)?;
     key.ensure(Class::Look)?;
 
-    let mut tags = key.tags.clone();
-    tags.sort_by(|one, other| one.key.cmp(&other.key));
-    let page = page::of_items(cx, tags, &query, input.marker.as_deref(), limit, |tag| tag.key.as_str())?;
+    let tags = key.tags.iter().map(|tag| (tag.key.clone(), tag.clone())).collect();
+    let page = page::of(&query, input.marker.as_deref(), limit).of_gathered(cx, tags)?;
     Ok(ListResourceTagsResponse {
         truncated: page.is_truncated(),
         next_marker: page.marker,
