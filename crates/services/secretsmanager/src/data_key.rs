@@ -21,6 +21,8 @@ use crate::{
 
 /// The key that every account has, and what callers may call it.
 const DEFAULT_KEY: &str = "alias/aws/secretsmanager";
+/// As KMS calls whoever takes care of a key that customers do not. Of those, this service can use only its own.
+const MANAGED: &str = "AWS";
 /// The version id AWS uses while it tries out a key.
 const KEY_CHECK: &str = "RequestToValidateKeyAccess";
 
@@ -111,7 +113,7 @@ fn unwrap(
     copy: &WrappedKey,
 ) -> Result<Secret<Vec<u8>>, ApiError> {
     // A blob names its key, and that is looked for here. One of another account has to be told.
-    let is_elsewhere = copy.kms_key_arn.split(':').nth(4) != Some(cx.account().as_str());
+    let is_elsewhere = is_elsewhere(cx, &copy.kms_key_arn);
     let answer = cx.invoke::<kms::Decrypt>(kms::DecryptRequest {
         ciphertext_blob: Some(copy.blob.clone()),
         encryption_context: Some(context(secret_arn, version_id)),
@@ -180,14 +182,23 @@ pub(crate) fn check(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<String, Ap
     Ok(wrapped.kms_key_arn)
 }
 
-/// Whether this is the default key, which may have been named by its id. Who may not use that did not get so far with it.
-pub(crate) fn is_default(cx: &mut Cx<'_>, secret: &SecretRecord, key_arn: &str) -> Result<bool, ApiError> {
-    let under_default = SecretRecord { kms_key_id: None, ..secret.clone() };
-    match make(cx, &under_default, KEY_CHECK) {
-        Ok((_, wrapped)) => Ok(wrapped.kms_key_arn == key_arn),
-        Err(error) if error.is_fault() => Err(error),
-        Err(_) => Ok(false),
+/// Whether this key, which somebody was permitted to use for a secret here, is the default one: it may have been named by its id.
+pub(crate) fn is_default(cx: &mut Cx<'_>, key_arn: &str) -> Result<bool, ApiError> {
+    // One that is lent is its owner's.
+    if is_elsewhere(cx, key_arn) {
+        return Ok(false);
     }
+    let key_id = key_arn.to_owned();
+    let described = cx.consult::<kms::DescribeKey>(kms::DescribeKeyRequest {
+        key_id,
+        ..kms::DescribeKeyRequest::default()
+    })?;
+    Ok(described.key_metadata.and_then(|key| key.key_manager).as_deref() == Some(MANAGED))
+}
+
+/// Whether a key is of another account than that in which the call runs.
+fn is_elsewhere(cx: &Cx<'_>, key_arn: &str) -> bool {
+    key_arn.split(':').nth(4) != Some(cx.account().as_str())
 }
 
 /// Wraps the data keys of the versions with AWS's labels by the secret's key, which has changed. Whatever the caller may not do is

@@ -4,6 +4,7 @@
 //! and its versions, and every sentence a client can read as an error stands in `error.rs`.
 
 mod data_key;
+mod dependents;
 mod erasure;
 mod error;
 mod examined;
@@ -51,6 +52,7 @@ pub fn register(registry: &mut Registry) {
     registry.serve::<model::AssociateCrossAccountReplica>(ops::associate_cross_account_replica);
     registry.serve::<model::DisassociateCrossAccountReplica>(ops::disassociate_cross_account_replica);
     registry.serve::<model::GetRandomPassword>(ops::get_random_password);
+    registry.depend(dependents::on_key);
     registry.task(tasks::DeletionReaper);
     registry.task(replication::Courier);
     registry.relay(replication::Replicator);

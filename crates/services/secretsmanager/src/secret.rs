@@ -181,6 +181,13 @@ impl SecretRecord {
         if self.deletion_due_at.is_some() { Err(SecretError::MarkedForDeletion) } else { Ok(()) }
     }
 
+    /// How many values only this key opens.
+    pub(crate) fn versions_under_alone(&self, kms_key_arn: &str) -> u64 {
+        let is_alone =
+            |version: &&VersionEntry| version.has_value && version.keys().all(|key| key == kms_key_arn);
+        self.versions.iter().filter(is_alone).count() as u64
+    }
+
     pub(crate) fn version(&self, id: &str) -> Option<&VersionEntry> {
         self.versions.iter().find(|version| version.id == id)
     }

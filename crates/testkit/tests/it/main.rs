@@ -14,6 +14,8 @@ mod covered;
 #[cfg(test)]
 mod escalation;
 #[cfg(test)]
+mod estranged;
+#[cfg(test)]
 mod exchanges;
 #[cfg(test)]
 mod forgeries;

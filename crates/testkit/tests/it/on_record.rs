@@ -189,3 +189,117 @@ async fn whoever_comes_with_a_token_is_on_record_once_it_is_proven() {
     assert!(!serde_json::to_string(&events).unwrap().contains(&good));
     server.stop().await;
 }
+
+/// AWS has such an event in the region of the key that follows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_synchronized_is_on_record_in_its_own_region() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    let key = stage.kms("CreateKey", json!({"MultiRegion": true})).await;
+    let key = &key["KeyMetadata"]["KeyId"];
+    stage.kms("ReplicateKey", json!({"KeyId": key, "ReplicaRegion": "us-east-1"})).await;
+    stage.kms("EnableKeyRotation", json!({"KeyId": key})).await;
+    let events = events(&server).await;
+    let followed = events.iter().filter(|event| event["eventName"] == "SynchronizeMultiRegionKey");
+    let regions: Vec<&Value> = followed.map(|event| &event["awsRegion"]).collect();
+    assert!(!regions.is_empty() && regions.iter().all(|region| *region == "us-east-1"), "{regions:?}");
+    server.stop().await;
+}
+
+/// In one region a key is replicated, and in the other one it is made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_of_a_key_is_asked_for_in_its_own_region() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    let key = stage.kms("CreateKey", json!({"MultiRegion": true})).await;
+    let key = &key["KeyMetadata"]["KeyId"];
+    let there = json!({"StringEquals": {"aws:RequestedRegion": "us-east-1"}});
+    let user = stage.as_user_denied(json!("kms:CreateKey"), there).await;
+    let replicate = async |region: &str| {
+        let body = json!({"KeyId": key, "ReplicaRegion": region}).to_string();
+        user.client
+            .call_raw(&coffer_model::kms::SERVICE, "ReplicateKey", body.as_bytes())
+            .await
+            .unwrap()
+            .status
+    };
+    assert_eq!((replicate("us-east-1").await, replicate("us-west-2").await), (400, 200));
+    server.stop().await;
+}
+
+/// The one who reads and the one who lends the key have it on record, with an id in common.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_with_a_lent_key_is_on_record_with_whoever_lends_it() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    let lender = stage.abroad().await;
+    let policy = crate::pair::key_policy("kms:*");
+    let key = lender.kms("CreateKey", json!({"Policy": policy})).await;
+    let key_arn = &key["KeyMetadata"]["Arn"];
+    let create = json!({
+        "Name": "db/password", "ClientRequestToken": token(1), "SecretString": "one", "KmsKeyId": key_arn,
+    });
+    stage.get("CreateSecret", create).await;
+    stage.get("GetSecretValue", json!({"SecretId": "db/password"})).await;
+    // What the key closed names no account, and is found all the same.
+    let body = json!({"KeyId": key_arn, "Plaintext": "aGVsbG8="}).to_string();
+    let service = &coffer_model::kms::SERVICE;
+    let closed = stage.client.call_raw(service, "Encrypt", body.as_bytes()).await.unwrap();
+    let closed: Value = serde_json::from_slice(closed.body.expose()).unwrap();
+    stage.kms("Decrypt", json!({"CiphertextBlob": closed["CiphertextBlob"]})).await;
+    // What is refused stays with whoever asked.
+    lender.kms("DisableKey", json!({"KeyId": key_arn})).await;
+    let refused = stage.ask("GetSecretValue", &json!({"SecretId": "db/password"})).await;
+    assert_eq!(refused.code(), "DecryptionFailure");
+
+    let events = events(&server).await;
+    let told = |account: &str| -> Vec<(String, String)> {
+        let uses = events.iter().filter(|event| {
+            let name = event["eventName"].as_str().unwrap();
+            event["recipientAccountId"] == account
+                && ["Encrypt", "Decrypt", "GenerateDataKey"].contains(&name)
+        });
+        let shared = uses.filter(|event| event["errorCode"].is_null());
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        shared.map(|event| (text(&event["eventName"]), text(&event["sharedEventID"]))).collect()
+    };
+    let (mine, theirs) = (told("111122223333"), told("222233334444"));
+    assert_eq!(mine, theirs);
+    let names: Vec<&str> = mine.iter().map(|(name, _)| name.as_str()).collect();
+    for (name, times) in [("GenerateDataKey", 1), ("Encrypt", 1), ("Decrypt", 3)] {
+        assert_eq!(names.iter().filter(|known| **known == name).count(), times, "{names:?}");
+    }
+    let is_of_lender = |event: &&Value| event["recipientAccountId"] == "222233334444";
+    let of_lender =
+        events.iter().filter(is_of_lender).find(|event| event["eventName"] == "GenerateDataKey").unwrap();
+    assert_eq!(of_lender["userIdentity"]["type"], "AWSAccount");
+    assert_eq!(of_lender["userIdentity"]["accountId"], "111122223333");
+    assert!(!events.iter().filter(is_of_lender).any(|event| event["eventName"] == "GetSecretValue"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_schedules_the_end_of_a_key_has_on_record_what_goes_with_it() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    let key = stage.key().await;
+    let other = stage.key().await;
+    for (name, key) in [("a", &key), ("b", &key), ("c", &other)] {
+        let create =
+            json!({"Name": name, "ClientRequestToken": token(1), "SecretString": "one", "KmsKeyId": key});
+        stage.get("CreateSecret", create).await;
+    }
+    let put = json!({"SecretId": "a", "ClientRequestToken": token(2), "SecretString": "two"});
+    stage.get("PutSecretValue", put).await;
+    // What another key opens as well stays.
+    stage.get("UpdateSecret", json!({"SecretId": "b", "KmsKeyId": other})).await;
+    for key in [&key, &stage.key().await] {
+        stage.kms("ScheduleKeyDeletion", json!({"KeyId": key})).await;
+    }
+    let events = events(&server).await;
+    let scheduled = events.iter().filter(|event| event["eventName"] == "ScheduleKeyDeletion");
+    let told: Vec<&Value> =
+        scheduled.map(|event| &event["additionalEventData"]["secretVersionsUnderKeyAlone"]).collect();
+    assert_eq!(told, [&json!("2"), &json!("0")]);
+    server.stop().await;
+}

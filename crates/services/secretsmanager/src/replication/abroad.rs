@@ -4,8 +4,11 @@
 //! The replica is a secret of its own name, key, tags and policy; only its versions and labels are the primary's. What admits the
 //! primary's account is a resource policy that belongs to the service and goes when the replica becomes a secret of its own.
 //!
-//! Both sides show how far the link is, and always the same: whatever changes that is one transaction in both accounts. So is each piece
-//! that the [`Courier`] copies, and when one side has let go, nothing arrives any more.
+//! Both sides have on record how far the link is, and always the same: whatever changes that is one transaction in both accounts. So is
+//! each piece that the [`Courier`] copies, and when one side has let go, nothing arrives any more.
+//!
+//! A write of the primary is no such transaction, because whoever has the replica must not be able to hold it up: it only notes that
+//! there is something to copy. Until that has begun the primary shows it, and the replica does not know.
 //!
 //! This page is the side of the replica. That of the primary is in `link`; what is copied, and in whose name, in `copy` and `writer`.
 
@@ -14,11 +17,11 @@ mod courier;
 mod link;
 mod writer;
 
-use coffer_core::{Cx, Partition, Principal, Resource};
+use coffer_core::{Cx, Partition, Principal, Resource, is_damage};
 use coffer_model::secretsmanager::{self as model, CreateSecretRequest, CrossAccountPrimaryType, action};
 use coffer_policy::{Document, Kind};
 use coffer_shape::{ApiError, record};
-use coffer_types::{Arn, PARTITION, Timestamp};
+use coffer_types::{Arn, PARTITION};
 
 pub(crate) use courier::Courier;
 pub use link::LinkRecord;
@@ -54,12 +57,9 @@ impl PrimaryAbroad {
         Self { arn: arn.to_string(), status: PENDING.to_owned(), message: None }
     }
 
-    /// Whether anything was changed by that.
-    fn show(&mut self, status: &str, message: Option<String>) -> bool {
-        let shown = Self { arn: self.arn.clone(), status: status.to_owned(), message };
-        let is_news = *self != shown;
-        *self = shown;
-        is_news
+    fn show(&mut self, status: &str, message: Option<String>) {
+        status.clone_into(&mut self.status);
+        self.message = message;
     }
 
     pub(crate) fn to_answer(&self) -> CrossAccountPrimaryType {
@@ -109,7 +109,7 @@ fn other_side(cx: &Cx<'_>, member: &'static str, written: &str) -> Result<Arn, S
 pub(crate) fn check_key(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<String, ApiError> {
     let key_arn = data_key::check(cx, secret)?;
     // It may have been named by its id.
-    if data_key::is_default(cx, secret, &key_arn)? {
+    if data_key::is_default(cx, &key_arn)? {
         return Err(SecretError::ReplicaNeedsKey.into());
     }
     Ok(key_arn)
@@ -182,27 +182,22 @@ fn find_replica(
     Ok(found.map(|found| (place, SecretRecord::clone(&found))))
 }
 
-/// Shows on the replica, if it is there, how far it is. What cannot be shown there holds nobody up.
-fn show_on_replica(
-    cx: &mut Cx<'_>,
-    replica_arn: &str,
-    primary_arn: &str,
-    status: &str,
-    changed_at: Option<Timestamp>,
-) -> Result<(), ApiError> {
-    let shown = cx.attempt(|cx| {
-        let Some((place, mut replica)) = find_replica(cx, replica_arn, primary_arn)? else { return Ok(()) };
-        let is_news = replica.primary_abroad.as_mut().is_some_and(|primary| primary.show(status, None));
-        if !is_news && changed_at.is_none() {
-            return Ok(());
+/// Shows on the replica that its primary has let go. One that is gone shows nothing, nor does one that does not open any more; anything
+/// else that is in the way may be over in a moment, and then it would show for ever what is not so.
+fn show_detached(cx: &mut Cx<'_>, replica_arn: &str, primary_arn: &str) -> Result<(), ApiError> {
+    let found = match find_replica(cx, replica_arn, primary_arn) {
+        Err(error) if is_damage(&error) => {
+            cx.goes_on_without(&error);
+            None
         }
-        replica.changed_at = changed_at.unwrap_or(replica.changed_at);
-        cx.there(&place, |cx| cx.save(replica))
-    });
-    if let Err(error) = shown {
-        cx.goes_on_without(&error);
+        found => found?,
+    };
+    let Some((place, mut replica)) = found else { return Ok(()) };
+    if let Some(primary) = &mut replica.primary_abroad {
+        primary.show(DETACHED, None);
     }
-    Ok(())
+    replica.changed_at = cx.now();
+    cx.there(&place, |cx| cx.save(replica))
 }
 
 impl SecretRecord {

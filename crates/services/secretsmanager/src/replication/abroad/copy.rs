@@ -33,8 +33,9 @@ impl From<ApiError> for Stop {
 fn stopped(side: Linked) -> impl Fn(ApiError) -> Stop {
     move |error| match error.code() {
         _ if error.is_fault() => Stop::Fault(error),
-        "EncryptionFailure" | "DecryptionFailure" => Stop::Trouble(LinkTrouble::KeyUnusable(side)),
-        _ => Stop::Trouble(LinkTrouble::KeyDenied(side)),
+        "AccessDeniedException" => Stop::Trouble(LinkTrouble::KeyDenied(side)),
+        // Switched off, about to be deleted, or of a kind that closes no data keys.
+        _ => Stop::Trouble(LinkTrouble::KeyUnusable(side)),
     }
 }
 
@@ -102,15 +103,18 @@ pub(super) fn copy(
         if matches!(stored(cx, place, replica, version)?, Kept::Damaged) {
             cx.there(place, |cx| cx.erase::<VersionRecord>(&[&replica.arn, &version.id]))?;
         }
+        let held = replica.versions.iter().position(|held| held.id == version.id);
+        let held = held.map(|place| replica.versions.remove(place)).unwrap_or_default();
         let entry = cx.there(place, |cx| {
-            replica.versions.retain(|held| held.id != version.id);
             let dropped = replica.make_room_beside(&ids, cx.now());
             let dropped = dropped.map_err(|_| Stop::Trouble(LinkTrouble::TooManyVersions))?;
             drop_versions(cx, replica, dropped)?;
             let stored = cx.in_the_name_of(who, |cx| store_copy(cx, replica, &version.id, &opened));
             stored.map_err(stopped(Linked::Replica))
         })?;
-        replica.versions.push(VersionEntry { created_at: version.created_at, ..entry });
+        // Labels that lead here go on doing so: whoever reads meanwhile finds what he finds at the end.
+        let VersionEntry { labels, accessed_on, .. } = held;
+        replica.versions.push(VersionEntry { created_at: version.created_at, labels, accessed_on, ..entry });
         left -= 1;
         if bytes >= VALUE_BYTES_MAX {
             break;

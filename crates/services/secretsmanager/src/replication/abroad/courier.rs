@@ -31,24 +31,39 @@ impl Task for Courier {
     const SERVICE: Option<&'static ServiceSpec> = Some(&SERVICE);
 
     fn step(&self, cx: &mut Cx<'_>) -> Result<Next, ApiError> {
-        let due_at = |link: &LinkRecord| link.due_at;
-        let listed = match first_due(cx, action::ASSOCIATE_CROSS_ACCOUNT_REPLICA, due_at)? {
-            First::Due(listed) => listed,
-            First::Nothing(next) => return Ok(next),
+        let link = match next_link(cx)? {
+            Ok(link) => link,
+            Err(next) => return Ok(next),
         };
-        // Read again by key: the list is no check of what follows.
-        let link = cx.part::<LinkRecord>(&[&listed.secret_arn])?;
-        let now = cx.now();
-        let Some(link) = link.filter(|link| link.due_at.is_some_and(|at| at <= now)) else {
-            return Ok(Next::Now);
-        };
-        let link = Arc::unwrap_or_clone(link);
         if let Err(fault) = cx.attempt(|cx| carry(cx, link.clone())) {
             cx.goes_on_without(&fault);
             put_off(cx, link)?;
         }
         Ok(Next::Now)
     }
+
+    /// What is done in two accounts may never come to be in either, if somebody on the other side writes there all the time. That must not
+    /// hold up other links, so the one that is first waits longer each time. Only this side has it on record.
+    fn put_off(&self, cx: &mut Cx<'_>) -> Result<bool, ApiError> {
+        let Ok(mut link) = next_link(cx)? else { return Ok(false) };
+        link.put_off(cx.now(), LINK_DELAYED);
+        cx.save(link)?;
+        Ok(true)
+    }
+}
+
+/// The link that has waited longest, or when there is something to do.
+fn next_link(cx: &mut Cx<'_>) -> Result<Result<LinkRecord, Next>, ApiError> {
+    let due_at = |link: &LinkRecord| link.due_at;
+    let listed = match first_due(cx, action::ASSOCIATE_CROSS_ACCOUNT_REPLICA, due_at)? {
+        First::Due(listed) => listed,
+        First::Nothing(next) => return Ok(Err(next)),
+    };
+    // Read again by key: the list is no check of what follows.
+    let link = cx.part::<LinkRecord>(&[&listed.secret_arn])?;
+    let now = cx.now();
+    let link = link.filter(|link| link.due_at.is_some_and(|at| at <= now));
+    Ok(link.map(Arc::unwrap_or_clone).ok_or(Next::Now))
 }
 
 /// One piece of what a link has to copy.
@@ -75,7 +90,10 @@ fn carry(cx: &mut Cx<'_>, mut link: LinkRecord) -> Result<(), ApiError> {
             sides.show(IN_SYNC, None);
             sides.tell(cx, &link, "ReplicationSucceeded", None);
         }
-        Ok(false) => sides.show(IN_PROGRESS, None),
+        Ok(false) => {
+            link.proceed();
+            sides.show(IN_PROGRESS, None);
+        }
         Err(trouble) => {
             let told = [Linked::Primary, Linked::Replica]
                 .map(|side| format!("Replication failed: {}", trouble.reason(side)));
@@ -121,13 +139,16 @@ fn copied(
 fn put_off(cx: &mut Cx<'_>, mut link: LinkRecord) -> Result<(), ApiError> {
     let shown = cx.attempt(|cx| {
         let found = find_replica(cx, &link.replica_arn, &link.secret_arn)?;
-        let Some((place, replica)) = found else { return Ok(()) };
+        let Some((place, replica)) = found else { return Ok(false) };
         let mut sides = Sides { place, replica };
         sides.show(IN_PROGRESS, Some(LINK_DELAYED.to_owned()));
-        sides.save(cx)
+        sides.save(cx)?;
+        Ok(true)
     });
-    if let Err(error) = shown {
-        cx.goes_on_without(&error);
+    match shown {
+        Ok(true) => link.proceed(),
+        Ok(false) => {}
+        Err(error) => cx.goes_on_without(&error),
     }
     link.put_off(cx.now(), LINK_DELAYED);
     cx.save(link)

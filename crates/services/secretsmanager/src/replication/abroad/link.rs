@@ -16,7 +16,7 @@ use coffer_types::{Arn, PARTITION, Timestamp};
 use super::{
     DETACHED, FAILED, IN_PROGRESS, IN_SYNC, copy,
     courier::Courier,
-    other_side, place_of, show_on_replica,
+    other_side, place_of, show_detached,
     writer::{self, WriterRecord},
 };
 use crate::{
@@ -48,6 +48,7 @@ table! {
         /// Taken on for each run; without one, whoever changed the primary last is who replicates.
         pub role_arn: Option<String>,
         pub restriction: String,
+        /// As both sides have it on record.
         pub status: String,
         pub message: Option<String>,
         /// When there is something to do about it; none if there is nothing.
@@ -70,9 +71,8 @@ impl Listed for LinkRecord {
 }
 
 impl LinkRecord {
-    /// Another run is wanted.
+    /// Another run is wanted. Both sides have it on record when it begins.
     fn make_due(&mut self, now: Timestamp, writer: Option<WriterRecord>) {
-        IN_PROGRESS.clone_into(&mut self.status);
         self.message = None;
         self.has_begun = false;
         self.faults = 0;
@@ -80,6 +80,11 @@ impl LinkRecord {
         if let Some(writer) = writer {
             self.writer = Some(Box::new(writer));
         }
+    }
+
+    /// A run has begun, and both sides say so.
+    pub(super) fn proceed(&mut self) {
+        IN_PROGRESS.clone_into(&mut self.status);
     }
 
     pub(super) fn succeed(&mut self) {
@@ -120,11 +125,16 @@ impl LinkRecord {
         admits(ReplicaRestrictionType::try_from(self.restriction.as_str()).ok())
     }
 
+    /// What is to be copied is behind, whether the other side has heard of it or not.
+    fn shown_status(&self) -> &str {
+        if self.due_at.is_some() { IN_PROGRESS } else { &self.status }
+    }
+
     fn to_answer(&self) -> CrossAccountReplicaEntry {
         CrossAccountReplicaEntry {
             replica_secret_arn: Some(self.replica_arn.clone()),
             replication_role_arn: self.role_arn.clone(),
-            replication_status: Some(self.status.clone()),
+            replication_status: Some(self.shown_status().to_owned()),
             status_message: self.message.clone(),
         }
     }
@@ -246,6 +256,7 @@ pub(crate) fn associate(
         ..LinkRecord::default()
     };
     link.make_due(now, writer);
+    link.proceed();
     cx.save(link)?;
     primary.replica_abroad = Some(arn.to_owned());
     primary.changed_at = now;
@@ -269,7 +280,7 @@ fn unusable(cx: &Cx<'_>, side: Linked, error: ApiError) -> ApiError {
     ApiError::from(SecretError::KeyOfLinkUnusable { side }).because(error)
 }
 
-/// Lets go of a replica, which shows it; the caller saves the primary. Nothing is asked over there, where the replica may be gone.
+/// Lets go of a replica, which shows it; the caller saves the primary. Nobody is asked over there, where the replica may be gone.
 pub(crate) fn disassociate(
     cx: &mut Cx<'_>,
     primary: &mut SecretRecord,
@@ -278,11 +289,10 @@ pub(crate) fn disassociate(
     if primary.replica_abroad.as_deref() != Some(replica_arn) {
         return Err(SecretError::NoSuchReplica.into());
     }
-    let now = cx.now();
-    show_on_replica(cx, replica_arn, &primary.arn, DETACHED, Some(now))?;
+    show_detached(cx, replica_arn, &primary.arn)?;
     cx.erase::<LinkRecord>(&[&primary.arn])?;
     primary.replica_abroad = None;
-    primary.changed_at = now;
+    primary.changed_at = cx.now();
     Ok(())
 }
 
@@ -301,13 +311,13 @@ pub(super) fn let_go(cx: &mut Cx<'_>, primary_arn: &str, replica_arn: &str) -> R
 }
 
 /// What saving a primary entails: if there is something else to copy now, its replica is behind, and whoever saved is who replicates.
+/// Nothing of the other account is looked at, or whoever writes there all the time could keep others from writing here.
 pub(crate) fn primary_saved(
     cx: &mut Cx<'_>,
     before: Option<&SecretRecord>,
     after: &SecretRecord,
 ) -> Result<(), ApiError> {
-    let Some(replica_arn) = &after.replica_abroad else { return Ok(()) };
-    if before.is_some_and(|before| copy::is_same(before, after)) {
+    if after.replica_abroad.is_none() || before.is_some_and(|before| copy::is_same(before, after)) {
         return Ok(());
     }
     let Some(link) = cx.part_if_whole::<LinkRecord>(&[&after.arn])?.whole() else { return Ok(()) };
@@ -317,7 +327,6 @@ pub(crate) fn primary_saved(
     let mut link = Arc::unwrap_or_clone(link);
     link.make_due(cx.now(), WriterRecord::of(cx.caller()));
     cx.save(link)?;
-    show_on_replica(cx, replica_arn, &after.arn, IN_PROGRESS, None)?;
     cx.activate(<Courier as coffer_core::Task>::NAME);
     Ok(())
 }
