@@ -22,7 +22,7 @@ use coffer_server::{
 use coffer_shape::OperationSpec;
 use coffer_store::{
     Dir, Engine as StoreEngine, Entry, Key, KeyRange, MemoryEngine, PAGE_ENTRIES_MAX, Partition, Read,
-    SqliteEngine, SqliteOptions, Txn, TxnToken, Write,
+    SqliteEngine, SqliteOptions, Txn, TxnToken, Write, testing::FailingEngine,
 };
 use coffer_types::{AccountId, Clock, Region, RequestId, Secret, Timestamp};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -44,7 +44,7 @@ pub enum Engine {
 }
 
 enum Place {
-    Memory(Arc<MemoryEngine>),
+    Memory(Arc<FailingEngine>),
     Sqlite(tempfile::TempDir),
 }
 
@@ -88,7 +88,7 @@ impl TestServer {
         let world = SimWorld::seeded(seed);
         let barrier = Arc::new(Barrier::ephemeral(world.world().entropy));
         let place = match engine {
-            Engine::Memory => Place::Memory(Arc::new(MemoryEngine::new())),
+            Engine::Memory => Place::Memory(Arc::new(FailingEngine::new(Box::new(MemoryEngine::new())))),
             Engine::Sqlite => Place::Sqlite(tempfile::tempdir().unwrap()),
         };
         let issuer = Issuer::new();
@@ -128,6 +128,14 @@ impl TestServer {
     /// The node itself, for tests that serve it in another way as well.
     pub const fn node(&self) -> &Arc<Node> {
         &self.node
+    }
+
+    /// The engine of a server in memory, to let something fail.
+    pub fn engine(&self) -> &FailingEngine {
+        match &self.place {
+            Place::Memory(engine) => engine,
+            Place::Sqlite(_) => panic!("a database fails by itself or not at all"),
+        }
     }
 
     /// The identity provider whose keys the server knows.

@@ -1,13 +1,18 @@
 //! The two sides of a link when one of them has other things in mind.
 
-use coffer_store::{Entry, Partition};
+use std::time::Duration;
+
+use coffer_store::{
+    EngineError, Entry, Partition,
+    testing::{Call, Fault},
+};
 use coffer_testkit::{Engine, TestServer};
 use serde_json::{Value, json};
 
 use crate::{
     pair::{PRIMARY, Pair, REPLICA, key_policy},
     replication::cut_short,
-    stage::{ABROAD, HOME, Stage, token},
+    stage::{ABROAD, HOME, Stage, token, unobserved},
 };
 
 /// Tables of the service, by their numbers.
@@ -191,5 +196,75 @@ async fn a_replica_is_made_without_a_default_key() {
             "A cross-account replica secret must be encrypted with a customer managed KMS key."
         );
     }
+    server.stop().await;
+}
+
+/// Whatever fails for a moment while a primary lets go: both sides are let go, or neither is and the caller is told to ask again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letting_go_is_done_on_both_sides_or_on_neither() {
+    let server = TestServer::start(Engine::Memory, 6).await;
+    let stage = Stage::new(&server, 0);
+    let pair = Pair::linked(&stage).await;
+    let let_go = json!({"SecretId": PRIMARY, "CrossAccountReplicaARN": pair.replica_arn});
+    let candid = Stage { server: &server, client: unobserved(&server, &stage.client) };
+    for call in [Call::Get, Call::Commit] {
+        let mut refused = 0;
+        for nth in 1.. {
+            // Whatever is in memory is not asked for.
+            server.restart().await;
+            server.engine().fail(call, nth, Fault::Before(EngineError::unavailable("for a moment")));
+            let reply = candid.ask("DisassociateCrossAccountReplica", &let_go).await;
+            let has_failed = server.engine().relent();
+            let statuses = pair.statuses().await;
+            let what = format!("{call:?} {nth}: {reply:?}");
+            if reply.status == 200 {
+                assert_eq!(statuses, [Value::Null, json!("Detached")], "{what}");
+                pair.associate().await;
+                pair.settle().await;
+            } else {
+                assert_eq!(statuses, ["InSync", "InSync"], "{what}");
+                refused += 1;
+            }
+            if !has_failed {
+                break;
+            }
+        }
+        assert!(refused > 0, "{call:?}");
+    }
+    assert_eq!(server.examine(), []);
+    server.stop().await;
+}
+
+/// Of two links one cannot be committed. It waits, and the other does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_is_not_committed_waits_alone() {
+    let server = TestServer::start(Engine::Memory, 7).await;
+    let stage = Stage::new(&server, 0);
+    let pair = Pair::linked(&stage).await;
+    let create = json!({"Name": "other", "ClientRequestToken": token(1), "SecretString": "one"});
+    let other = stage.get("CreateSecret", create).await["ARN"].as_str().unwrap().to_owned();
+    let copy = pair.new_replica("copy", &other).await;
+    let link =
+        json!({"SecretId": "other", "CrossAccountReplicaARN": copy, "ReplicaRestriction": "NoRestriction"});
+    stage.get("AssociateCrossAccountReplica", link).await;
+    pair.settle().await;
+
+    pair.put(2).await;
+    let put = json!({"SecretId": "other", "ClientRequestToken": token(2), "SecretString": "two"});
+    stage.get("PutSecretValue", put).await;
+    let fault = EngineError::unavailable("for the first one that comes");
+    server.engine().fail(Call::Commit, 1, Fault::Before(fault));
+    pair.settle().await;
+    assert!(server.engine().relent());
+    let shown = stage.get("DescribeSecret", json!({"SecretId": "other"})).await;
+    assert_eq!(shown["CrossAccountReplicas"][0]["ReplicationStatus"], "InSync");
+    let of_primary = pair.of_primary().await;
+    assert_eq!(of_primary["ReplicationStatus"], "InProgress");
+    assert_eq!(of_primary["StatusMessage"], "Replication is delayed and will be tried again.");
+    assert_eq!(server.examine(), []);
+
+    server.pass(Duration::from_secs(30)).await;
+    assert_eq!(pair.statuses().await, ["InSync", "InSync"]);
+    assert!(pair.is_equal().await);
     server.stop().await;
 }

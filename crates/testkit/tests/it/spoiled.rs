@@ -5,20 +5,20 @@
 //! cannot be told from the newer one without something that is kept outside the store, so it is counted apart, and what it shows must
 //! still be a value that this secret once had.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use coffer_client::Client;
 use coffer_model::{kms, secretsmanager};
 use coffer_shape::ServiceSpec;
 use coffer_store::{Entry, Key, Partition};
 use coffer_testkit::{Engine, SimEntropy, TestServer};
-use coffer_types::{Clock, encoding::BASE64};
+use coffer_types::encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::{campaign, stage::Reply};
+use crate::{
+    campaign,
+    stage::{Reply, unobserved},
+};
 
 const SECRETS: usize = 6;
 /// Spoiled at the same time, each in another place.
@@ -177,14 +177,8 @@ struct Shop {
 
 impl Shop {
     async fn open(server: &TestServer) -> Self {
-        // A server with a damaged store answers that it is its fault, which other tests take for a failure.
-        let unobserved = |known: &Client| {
-            let clock = Arc::clone(&server.world().clock) as Arc<dyn Clock>;
-            let endpoint = known.connections().endpoint().clone();
-            Client::new(endpoint, known.credentials().clone(), known.region().clone(), clock)
-        };
-        let here = unobserved(server.client());
-        let elsewhere = unobserved(&server.administrator_of(ELSEWHERE.parse().unwrap()).await);
+        let here = unobserved(server, server.client());
+        let elsewhere = unobserved(server, &server.administrator_of(ELSEWHERE.parse().unwrap()).await);
         let key = make_key(&here).await;
         let mut values = BTreeMap::new();
         for (client, account) in [(&here, "here"), (&elsewhere, "elsewhere")] {

@@ -3,9 +3,9 @@
 use coffer_client::{Client, Credentials};
 use coffer_model::{iam, kms, secretsmanager::SERVICE};
 use coffer_testkit::TestServer;
-use coffer_types::Secret;
+use coffer_types::{Clock, Secret};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// What one test or one vector plays on. Regions share nothing, so many stages stand on one server.
 pub(crate) struct Stage<'s> {
@@ -187,6 +187,13 @@ impl<'s> Stage<'s> {
         assert_eq!(reply.status, 200, "{operation} {input}: {}", reply.body);
         reply.body
     }
+}
+
+/// The same caller, of whom nobody minds that he is told of a fault of the server: here something was made to fail.
+pub(crate) fn unobserved(server: &TestServer, known: &Client) -> Client {
+    let clock = Arc::clone(&server.world().clock) as Arc<dyn Clock>;
+    let endpoint = known.connections().endpoint().clone();
+    Client::new(endpoint, known.credentials().clone(), known.region().clone(), clock)
 }
 
 /// A client request token for a small number.

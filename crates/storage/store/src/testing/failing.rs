@@ -69,6 +69,12 @@ impl FailingEngine {
         plans.push(Plan { call, nth, fault, seen: 0 });
     }
 
+    /// Nothing fails any more. Whether anything that was to fail did.
+    pub fn relent(&self) -> bool {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *plans).iter().any(|plan| plan.seen >= plan.nth)
+    }
+
     pub fn before_commit(&self, hook: BeforeCommit) {
         *self.before_commit.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
     }

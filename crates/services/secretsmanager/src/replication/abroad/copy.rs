@@ -136,6 +136,24 @@ mod tests {
     use coffer_types::Timestamp;
 
     use super::*;
+    use coffer_shape::ErrorSpec;
+
+    #[test]
+    fn only_a_missing_permission_is_told_as_one() {
+        let error = |code, status| ApiError::new(ErrorSpec { code, status, message_member: "Message" }, "");
+        for (code, told) in [
+            ("AccessDeniedException", LinkTrouble::KeyDenied(Linked::Replica)),
+            ("EncryptionFailure", LinkTrouble::KeyUnusable(Linked::Replica)),
+            ("DecryptionFailure", LinkTrouble::KeyUnusable(Linked::Replica)),
+            // An asymmetric key.
+            ("InvalidParameterException", LinkTrouble::KeyUnusable(Linked::Replica)),
+        ] {
+            let Stop::Trouble(trouble) = stopped(Linked::Replica)(error(code, 400)) else { panic!("{code}") };
+            assert_eq!(trouble, told, "{code}");
+        }
+        let fault = stopped(Linked::Replica)(error("InternalServiceError", 500));
+        assert!(matches!(fault, Stop::Fault(_)));
+    }
 
     #[test]
     fn what_carries_no_label_or_no_value_is_not_copied() {

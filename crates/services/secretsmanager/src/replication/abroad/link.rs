@@ -71,7 +71,8 @@ impl Listed for LinkRecord {
 }
 
 impl LinkRecord {
-    /// Another run is wanted. Both sides have it on record when it begins.
+    /// Another run is wanted. Both sides have it on record when it begins. Coffer itself has no name to do it in: what it changed is copied
+    /// in that of whoever changed the primary last, or linked the two since.
     fn make_due(&mut self, now: Timestamp, writer: Option<WriterRecord>) {
         self.message = None;
         self.has_begun = false;
@@ -347,4 +348,46 @@ pub(crate) fn shown_links(
         },
     };
     Ok(Some(vec![entry]))
+}
+
+#[cfg(test)]
+mod tests {
+    use coffer_core::Principal;
+
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_copied_shows_at_once_and_is_on_record_when_it_begins() {
+        let mut link = LinkRecord::default();
+        let at = Timestamp::from_millis;
+        link.succeed();
+        link.make_due(at(1), None);
+        assert_eq!((link.status.as_str(), link.shown_status()), (IN_SYNC, IN_PROGRESS));
+        link.put_off(at(1), "later");
+        assert_eq!((link.status.as_str(), link.shown_status()), (IN_SYNC, IN_PROGRESS));
+        assert_eq!(link.message.as_deref(), Some("later"));
+        link.proceed();
+        assert_eq!((link.status.as_str(), link.shown_status()), (IN_PROGRESS, IN_PROGRESS));
+        link.fail(String::from("no"));
+        link.make_due(at(2), None);
+        assert_eq!((link.status.as_str(), link.shown_status()), (FAILED, IN_PROGRESS));
+        assert_eq!(link.message, None);
+        link.detach();
+        assert_eq!(link.shown_status(), DETACHED);
+    }
+
+    #[test]
+    fn who_copies_is_the_last_who_wrote_also_what_coffer_changed_since() {
+        let account = "111122223333".parse().unwrap();
+        let mut link = LinkRecord::default();
+        let mut names = Vec::new();
+        let root = Principal::root(account, None);
+        let other = Principal::root("222233334444".parse().unwrap(), None);
+        let coffer = Principal::service(account, "secretsmanager.amazonaws.com");
+        for (millis, by) in [(1, &root), (2, &other), (3, &coffer)] {
+            link.make_due(Timestamp::from_millis(millis), WriterRecord::of(by));
+            names.push(link.writer.as_ref().unwrap().arn.clone());
+        }
+        assert_eq!(names, [root.arn, other.arn.clone(), other.arn]);
+    }
 }
