@@ -85,6 +85,12 @@ impl std::fmt::Debug for TestServer {
 impl TestServer {
     /// The same seed gives the same answers, whatever the engine.
     pub async fn start(engine: Engine, seed: u64) -> Self {
+        // Campaigns fail by the thousand, all from here and on a clock that stands.
+        Self::within(engine, seed, Limits { failures_per_address: 0, ..Default::default() }).await
+    }
+
+    /// With limits that a test is about.
+    pub async fn within(engine: Engine, seed: u64, limits: Limits) -> Self {
         let world = SimWorld::seeded(seed);
         let barrier = Arc::new(Barrier::ephemeral(world.world().entropy));
         let place = match engine {
@@ -95,8 +101,7 @@ impl TestServer {
         let settings = Settings {
             account: account(),
             region: region(),
-            // Campaigns fail by the thousand, all from here and on a clock that stands.
-            limits: Limits { failures_per_address: 0, ..Default::default() },
+            limits,
             signature: Window(SIGNATURE_WINDOW),
             oidc: BTreeMap::from([(Issuer::NAME.to_owned(), issuer.keys())]),
         };

@@ -113,8 +113,8 @@ pub struct LimitsSection {
     pub connections: Option<usize>,
     /// Connections at the same time from one address. Default 512.
     pub connections_per_address: Option<usize>,
-    /// Failed authentications a second from one address; twice as many may come at once. Then every request from there is refused as
-    /// throttled, before it is looked at. Behind a proxy all clients have its address, as `X-Forwarded-For` is not believed: there the
+    /// Failed authentications a second from one address; twice as many may come at once. Then requests from there are refused as
+    /// throttled, before they are looked at, but for access keys that proved themselves from there within the last hour. Behind a proxy all clients have its address, as `X-Forwarded-For` is not believed: there the
     /// limit belongs into the proxy, and 0 turns this one off. Default 200.
     pub failures_per_address: Option<u32>,
     /// Requests that have been begun and are not answered, at most, and places for those that are worked on. Of these there are two for

@@ -12,8 +12,10 @@
 //!
 //! Until its signature holds, a request counts against the share that strangers have of the house, in all and for each address. So
 //! whoever leaves requests unfinished turns away other strangers, and hardly ever a user. Where a signature does not hold, the address
-//! that it came from is charged; one that fails too often is refused before anything else is done. Where it holds, the caller is
-//! charged, if his operation has a rate.
+//! that it came from is charged; one that fails too often is refused before anything else is done, but for keys that proved themselves
+//! from there of late. Where a signature holds, the caller takes his turn and is charged, if his operation has a rate: it costs
+//! something to tell him that it is exceeded, and so that is done in his turn. Whoever comes with the token of an identity provider is
+//! nobody of an account until a role has let him in. Until then his address takes the turn, and is charged if he is refused.
 //!
 //! The walk runs under a catch: one hostile request must not stop a node, so a panic is an answer, a count and a line for
 //! us. What is logged of a request is its id, its operation, its status, its duration and its key id; never a header, a
@@ -35,13 +37,18 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{Caller, Outside, TlsDetails};
+use coffer_core::{Caller, Outside, PrincipalKind, TlsDetails};
 use coffer_model::{SERVICES, sts::AssumeRoleWithWebIdentityRequest};
 use coffer_shape::{ApiError, ErrorSpec, OperationSpec, ReadError, Reader, ServiceSpec};
 use coffer_sigv4::{Family, SignatureError, Window};
-use coffer_types::{Region, RequestId};
+use coffer_types::{AccountId, Region, RequestId};
 use coffer_wire::{Codec, Response, Route, encode_error, encode_output, route};
-use hyper::{Request, Version, body::Incoming, header::ORIGIN, http::request::Parts};
+use hyper::{
+    Request, Version,
+    body::Incoming,
+    header::ORIGIN,
+    http::request::Parts,
+};
 
 use self::{
     body::{BodyFault, Received, discard, receive},
@@ -59,7 +66,7 @@ use crate::{
         ladder::Step,
         line::Who,
         rates::{self, Rates},
-        seats::{Seat, Seats},
+        seats::{Seat, Seats, network},
     },
     node::Node,
 };
@@ -74,6 +81,9 @@ const UNAVAILABLE: ErrorSpec = refusal("ServiceUnavailable", 503);
 const THROTTLED: ErrorSpec = refusal("ThrottlingException", 400);
 const FULL: &str = "The service is at its limit of concurrent requests. Try again.";
 const THROTTLED_QUERY: ErrorSpec = refusal("Throttling", 400);
+
+/// Whose turn it is while somebody is nobody's yet: an account that no server makes, as it is the one of `coffer dev`.
+const OF_NO_ACCOUNT: AccountId = AccountId::DEV;
 
 const fn refusal(code: &'static str, status: u16) -> ErrorSpec {
     ErrorSpec { code, status, message_member: "message" }
@@ -99,10 +109,18 @@ pub(crate) struct Peer {
     pub(crate) tls: Option<TlsDetails>,
 }
 
+/// Where a request came from.
+#[derive(Debug, Clone, Copy)]
+struct Origin<'p> {
+    peer: &'p Peer,
+    /// The key that it is heard for, where the address is barred.
+    heard_for: Option<u64>,
+}
+
 /// A request of somebody who has proven nothing yet.
 #[derive(Debug)]
 struct Visit<'p> {
-    peer: &'p Peer,
+    origin: Origin<'p>,
     id: RequestId,
     /// Given back as soon as the signature holds.
     unproven: Seat,
@@ -111,7 +129,7 @@ struct Visit<'p> {
 impl Visit<'_> {
     /// Gives back the seat of a stranger: it is one of us.
     fn proven(self, authenticated: Authenticated, head: &Sized<'_>) -> Caller {
-        let Self { peer, id, unproven } = self;
+        let Self { origin: Origin { peer, .. }, id, unproven } = self;
         drop(unproven);
         let (principal, region) = authenticated.into_parts();
         let user_agent = head.text("user-agent").unwrap_or_default();
@@ -146,7 +164,7 @@ impl Edge {
         let limits = EdgeLimits::from(&node.settings().limits);
         let unproven = Seats::new(limits.unproven_max, limits.unproven_per_address_max);
         let failures = Failures::new(limits.failures_per_address);
-        let rates = Rates::new(&node.settings().limits.profile);
+        let rates = Rates::new(&node.settings().limits.profile, node.settings().region.clone());
         Self { node, window, limits, unproven, failures, rates, hasher: RandomState::new() }
     }
 
@@ -186,16 +204,21 @@ impl Edge {
         let id = RequestId::random(world.entropy.as_ref());
         let in_flight = self.node.metrics().begin_request();
         let mut trace = Trace::default();
-        let answer = if self.failures.bar(peer.address, begun) {
-            self.node.metrics().throttled("failures");
-            throttled(&request, id)
-        } else {
-            let unproven = self.unproven.take(peer.address).ok();
-            match unproven.filter(|_| in_flight.now() <= self.limits.in_flight_max) {
-                Some(unproven) => self.walk_caught(Visit { peer, id, unproven }, request, &mut trace).await,
-                None => {
-                    self.node.metrics().shed("house");
-                    busy(&request, id)
+        let answer = match self.origin(peer, &request, begun) {
+            None => {
+                self.node.metrics().throttled("failures");
+                throttled(&request, id)
+            }
+            Some(origin) => {
+                let unproven = self.unproven.take(peer.address).ok();
+                match unproven.filter(|_| in_flight.now() <= self.limits.in_flight_max) {
+                    Some(unproven) => {
+                        self.walk_caught(Visit { origin, id, unproven }, request, &mut trace).await
+                    }
+                    None => {
+                        self.node.metrics().shed("house");
+                        busy(&request, id)
+                    }
                 }
             }
         };
@@ -211,6 +234,15 @@ impl Edge {
             "request answered"
         );
         reply::answer(answer)
+    }
+
+    /// Nothing if its address is barred and the key that it names is not known from there.
+    fn origin<'p>(&self, peer: &'p Peer, request: &Request<Incoming>, now: Duration) -> Option<Origin<'p>> {
+        if !self.failures.bar(peer.address, now) {
+            return Some(Origin { peer, heard_for: None });
+        }
+        let key = self.hasher.hash_one(head::named_key(request)?);
+        self.failures.hears(peer.address, key, now).then_some(Origin { peer, heard_for: Some(key) })
     }
 
     /// The walk, with a panic made into an answer. Locks that it held are poisoned and their users go on with what is there.
@@ -281,8 +313,8 @@ impl Edge {
         trace: &mut Trace,
     ) -> Result<Response, ApiError> {
         let family = family(route.codec());
-        let peer = visit.peer;
-        let refuse = |error| self.unauthenticated(peer, family, &error);
+        let origin = visit.origin;
+        let refuse = |error| self.unauthenticated(origin, family, &error);
         let claimed = match Claimed::read(&head.signed(), self.node.mode(), family == Family::Query) {
             Ok(claimed) => claimed,
             // Whoever brings no credentials may bring a token of an identity provider. It is in the form that is sent.
@@ -292,7 +324,7 @@ impl Edge {
             Err(error) => return Err(self.after_body(&head, route, body, refuse(error)).await),
         };
         let Some(service) = route.service() else {
-            return Err(self.no_service(peer, &head, route, body).await);
+            return Err(self.no_service(origin, &head, route, body).await);
         };
         let begun = tokio::time::Instant::now();
         let access_key_id = claimed.access_key_id().to_owned();
@@ -318,17 +350,18 @@ impl Edge {
         let authenticated = identified.prove(&head.signed(), &sha256).map_err(refuse)?;
         // Only now is it an id. Before, it is a word of whoever asks: who swaps the halves of a key sends the secret one here.
         trace.access_key_id = access_key_id;
+        self.failures.remember(origin.peer.address, trace.key, self.monotonic());
 
         match route.operation(bytes.expose()) {
             Ok(operation) if Authenticated::is_by_token(operation) => {
                 let body = Parsed { route, operation, bytes: bytes.expose() };
                 let region = authenticated.region().clone();
-                let authenticated = self.by_token(peer, &body, region).await?;
-                self.perform(visit.proven(authenticated, &head), body, begun, trace).await
+                let authenticated = self.by_token(origin, &body, region).await?;
+                self.perform(origin, visit.proven(authenticated, &head), body, begun, trace).await
             }
             Ok(operation) => {
                 let body = Parsed { route, operation, bytes: bytes.expose() };
-                self.perform(visit.proven(authenticated, &head), body, begun, trace).await
+                self.perform(origin, visit.proven(authenticated, &head), body, begun, trace).await
             }
             Err(refusal) => {
                 let caller = visit.proven(authenticated, &head);
@@ -349,8 +382,8 @@ impl Edge {
         body: Incoming,
         trace: &mut Trace,
     ) -> Result<Response, ApiError> {
-        let peer = visit.peer;
-        let refusal = || self.unauthenticated(peer, Family::Query, &SignatureError::MissingCredentials);
+        let origin = visit.origin;
+        let refusal = || self.unauthenticated(origin, Family::Query, &SignatureError::MissingCredentials);
         if head.text("expect").is_some() {
             return Err(self.after_body(&head, route, body, refusal()).await);
         }
@@ -359,26 +392,27 @@ impl Edge {
         let operation =
             route.operation(bytes.expose()).ok().filter(|found| Authenticated::is_by_token(found));
         let body = Parsed { route, operation: operation.ok_or_else(refusal)?, bytes: bytes.expose() };
-        let authenticated = self.by_token(peer, &body, self.node.settings().region.clone()).await?;
-        self.perform(visit.proven(authenticated, &head), body, begun, trace).await
+        let authenticated = self.by_token(origin, &body, self.node.settings().region.clone()).await?;
+        self.perform(origin, visit.proven(authenticated, &head), body, begun, trace).await
     }
 
     /// Whoever the token in a form is about. What is wrong with the form itself is told first, as there may be no token in it.
     async fn by_token(
         &self,
-        peer: &Peer,
+        origin: Origin<'_>,
         body: &Parsed<'_>,
         region: Region,
     ) -> Result<Authenticated, ApiError> {
         let input = body.route.input(body.operation, body.bytes)?;
         let asked = input.decode::<AssumeRoleWithWebIdentityRequest>()?;
         let proven = Authenticated::by_token(&self.node, &asked, region).await;
-        proven.inspect_err(|error| self.failed(peer, error.code()))
+        proven.inspect_err(|error| self.failed(origin, error.code()))
     }
 
     /// Runs the operation that somebody asks for who has proven himself.
     async fn perform(
         &self,
+        origin: Origin<'_>,
         caller: Caller,
         body: Parsed<'_>,
         begun: tokio::time::Instant,
@@ -390,14 +424,8 @@ impl Edge {
         if self.node.gate().step().leaves_out(operation) {
             return Err(self.shed(service, Shed::LeftOut, trace));
         }
-        if let Err(excess) = self.rates.charge(&caller, operation, self.node.world().clock.monotonic()) {
-            self.node.metrics().throttled(excess.word());
-            let core = self.node.core().ok_or_else(|| closed(service))?;
-            let refusal = ApiError::new(service.codes.throttling, rates::sentence(service));
-            let recorded = core.record_refusal(&caller, service, Some(operation.name), &refusal).await;
-            return Err(recorded.map_or_else(|| self.unrecorded(service), |_| refusal));
-        }
-        let (gate, who) = (self.node.gate(), self.who(&caller));
+        let is_by_token = Authenticated::is_by_token(operation);
+        let (gate, who) = (self.node.gate(), self.who(origin, &caller));
         let shed = |shed, trace: &mut Trace| self.shed(service, shed, trace);
         // Held until the answer is there.
         let _change = match operation.load.is_change() {
@@ -406,12 +434,26 @@ impl Edge {
         };
         let mut pass = Some(gate.enter(who, trace.key).await.map_err(|why| shed(why, trace))?);
         let core = self.node.core().ok_or_else(|| closed(service))?;
+        let now = self.monotonic();
+        let charged = match is_by_token {
+            true => self.rates.look(&caller, operation, now),
+            false => self.rates.charge(&caller, operation, now),
+        };
+        if let Err(excess) = charged {
+            self.node.metrics().throttled(excess.word());
+            let refusal = ApiError::new(service.codes.throttling, rates::sentence(service));
+            let recorded = core.record_refusal(&caller, service, Some(operation.name), &refusal).await;
+            return Err(recorded.map_or_else(|| self.unrecorded(service), |_| refusal));
+        }
         let deadline = begun + self.limits.request;
         let mut waits = || drop(pass.take());
         let begun = core.begin(&caller, operation, &body, &mut waits);
         let begun = tokio::time::timeout_at(deadline, begun).await;
         let begun = begun.map_err(|_| unavailable(service).because("it took longer than a request may"))?;
         let begun = begun.ok_or_else(|| self.unrecorded(service))?;
+        if is_by_token {
+            self.settle(origin, &caller, operation, begun.outcome.as_ref().err());
+        }
         let reply = match begun.outcome? {
             Outside::Done(reply) => reply,
             outside => {
@@ -434,10 +476,35 @@ impl Edge {
         gate.refuse_again(key).await
     }
 
-    /// Who takes a turn of his own at the gate.
-    fn who(&self, caller: &Caller) -> Who {
+    /// Who takes a turn of his own at the gate. Whoever is vouched for by others takes it with those of his address.
+    fn who(&self, origin: Origin<'_>, caller: &Caller) -> Who {
+        if let PrincipalKind::WebIdentity(_) = caller.principal.kind {
+            let principal = self.hasher.hash_one(network(origin.peer.address));
+            return Who { account: OF_NO_ACCOUNT, principal };
+        }
         let account = caller.principal.account;
         Who { account, principal: self.hasher.hash_one((account, rates::identity(&caller.principal))) }
+    }
+
+    /// Charges the account whose role let somebody in, or the address of whom it did not.
+    fn settle(
+        &self,
+        origin: Origin<'_>,
+        caller: &Caller,
+        operation: &OperationSpec,
+        refusal: Option<&ApiError>,
+    ) {
+        let now = self.monotonic();
+        match refusal {
+            // The last places of a rate may be given away twice: he is in, and his account was asked before.
+            None => drop(self.rates.charge(caller, operation, now)),
+            Some(error) if error.is_fault() => {}
+            Some(_) => self.failures.charge(origin.peer.address, origin.heard_for, now),
+        }
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.node.world().clock.monotonic()
     }
 
     /// Too much is asked for. That is counted and not put on record: nothing was done, and a record costs as much as an answer.
@@ -473,23 +540,29 @@ impl Edge {
     }
 
     /// A request for nobody we know. Only a form has to be read to say which operation is missing.
-    async fn no_service(&self, peer: &Peer, head: &Sized<'_>, route: &Route, body: Incoming) -> ApiError {
+    async fn no_service(
+        &self,
+        origin: Origin<'_>,
+        head: &Sized<'_>,
+        route: &Route,
+        body: Incoming,
+    ) -> ApiError {
         if !route.is_named_by_body() {
-            let refusal = self.not_ours(peer, route, b"");
+            let refusal = self.not_ours(origin, route, b"");
             return self.after_body(head, route, body, refusal).await;
         }
         match self.receive(route, body).await {
             Err(fault) => cut_short(fault),
-            Ok(received) => self.not_ours(peer, route, received.bytes.expose()),
+            Ok(received) => self.not_ours(origin, route, received.bytes.expose()),
         }
     }
 
-    fn not_ours(&self, peer: &Peer, route: &Route, body: &[u8]) -> ApiError {
+    fn not_ours(&self, origin: Origin<'_>, route: &Route, body: &[u8]) -> ApiError {
         match route.operation(body) {
             Err(error) => error,
             // The operation is ours, but the signature is for a service that is not.
             Ok(operation) => self.unauthenticated(
-                peer,
+                origin,
                 family(Codec::of(operation.service)),
                 &SignatureError::WrongService { expected: operation.service.name.to_owned() },
             ),
@@ -510,14 +583,14 @@ impl Edge {
     }
 
     /// Somebody has not proven who he is.
-    fn failed(&self, peer: &Peer, code: &'static str) {
+    fn failed(&self, origin: Origin<'_>, code: &'static str) {
         self.node.metrics().signature_failed(code);
-        self.failures.charge(peer.address, self.node.world().clock.monotonic());
+        self.failures.charge(origin.peer.address, origin.heard_for, self.monotonic());
     }
 
-    fn unauthenticated(&self, peer: &Peer, family: Family, error: &SignatureError) -> ApiError {
+    fn unauthenticated(&self, origin: Origin<'_>, family: Family, error: &SignatureError) -> ApiError {
         let code = error.code(family);
-        self.failed(peer, code);
+        self.failed(origin, code);
         // Where AWS's authorisation layer writes the sentence, it writes it with a capital.
         let message_member = if code == "AccessDeniedException" { "Message" } else { "message" };
         let spec = ErrorSpec { code, status: error.status(family), message_member };

@@ -6,9 +6,11 @@
 mod debts;
 pub(crate) mod failures;
 pub(crate) mod gate;
+mod known;
 pub(crate) mod ladder;
 pub(crate) mod line;
 pub(crate) mod rates;
+mod regions;
 pub(crate) mod seats;
 
 use std::time::Duration;

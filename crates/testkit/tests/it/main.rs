@@ -58,5 +58,6 @@ mod states;
 mod twin;
 #[cfg(test)]
 mod vectors;
+mod vouched;
 #[cfg(test)]
 mod walk;

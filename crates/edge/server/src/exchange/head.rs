@@ -10,7 +10,7 @@
 
 use coffer_shape::{ApiError, ErrorSpec};
 use hyper::{
-    Version,
+    Request, Version,
     http::{header, request::Parts},
 };
 
@@ -101,10 +101,19 @@ fn too_large(spec: ErrorSpec, what: &str, limit: usize) -> ApiError {
     ApiError::new(spec, format!("The {what} of the request exceeds the limit of {limit}."))
 }
 
+/// The key that a head seems to name, found without reading the head. It is good for a first look and for nothing else.
+pub(super) fn named_key<B>(request: &Request<B>) -> Option<&str> {
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (said, before) = match header {
+        Some(header) => (header, "Credential="),
+        None => (request.uri().query()?, "X-Amz-Credential="),
+    };
+    let (_, credential) = said.split_once(before)?;
+    credential.split(['/', '%', '&', ',']).next()
+}
+
 #[cfg(test)]
 mod tests {
-    use hyper::Request;
-
     use super::*;
 
     fn parts(uri: &str, headers: &[(&str, &str)]) -> Parts {
@@ -147,5 +156,25 @@ mod tests {
         assert_eq!(hosts("https://one.example/", &[]), [b"one.example"]);
         assert_eq!(hosts("https://one.example/", &[("host", "one.example")]), [b"one.example"]);
         assert_eq!(hosts("https://one.example/", &[("host", "two.example")]).len(), 2);
+    }
+
+    #[test]
+    fn the_key_is_found_wherever_it_stands() {
+        let header =
+            "AWS4-HMAC-SHA256 Credential=AKIA1/20260102/us-east-1/sts/aws4_request, SignedHeaders=host";
+        for (uri, authorization, expected) in [
+            ("/", Some(header), Some("AKIA1")),
+            ("/?Action=X&X-Amz-Credential=AKIA2%2F20260102%2Fus-east-1", None, Some("AKIA2")),
+            ("/?X-Amz-Credential=AKIA2", Some(header), Some("AKIA1")),
+            ("/?Action=X", None, None),
+            ("/", Some("Bearer x"), None),
+            ("/", None, None),
+        ] {
+            let mut request = Request::post(uri);
+            if let Some(authorization) = authorization {
+                request = request.header(header::AUTHORIZATION, authorization);
+            }
+            assert_eq!(named_key(&request.body(()).unwrap()), expected, "{uri} {authorization:?}");
+        }
     }
 }

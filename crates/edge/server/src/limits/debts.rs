@@ -25,8 +25,8 @@ const SHARDS: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Debts<K> {
-    /// Of each shard. A debtor who finds no place goes uncharged: forgetting another in his stead would let whoever comes with many
-    /// names clear the debt of one.
+    /// Of each shard. A debtor who finds no place goes uncharged, and whoever charges him is told: forgetting another in his stead would
+    /// let whoever comes with many names clear the debt of one.
     each_max: usize,
     hasher: RandomState,
     /// How many are remembered: where it is none, nobody takes a lock.
@@ -66,13 +66,14 @@ impl<K: Hash + Eq> Debts<K> {
         self.with(debtor, now, |shard| shard.bars(debtor, price, now))
     }
 
-    /// Charges him, who owes no more than the burst afterwards.
-    pub(crate) fn charge(&self, debtor: K, price: Duration, now: Duration) {
-        if !price.is_zero() {
-            let each_max = self.each_max;
-            let shard = self.shard(&debtor);
-            self.with_shard(shard, now, |shard| shard.charge(debtor, price, now, each_max));
+    /// Charges him, who owes no more than the burst afterwards, and answers whether there was a place for his debt.
+    pub(crate) fn charge(&self, debtor: K, price: Duration, now: Duration) -> bool {
+        if price.is_zero() {
+            return true;
         }
+        let each_max = self.each_max;
+        let shard = self.shard(&debtor);
+        self.with_shard(shard, now, |shard| shard.charge(debtor, price, now, each_max))
     }
 
     /// Charges him if he may owe that much, and answers whether he did.
@@ -133,13 +134,15 @@ impl<K: Hash + Eq> Shard<K> {
         self.paid_off_at.get(debtor).is_some_and(|at| at.saturating_sub(now).saturating_add(price) > most)
     }
 
-    fn charge(&mut self, debtor: K, price: Duration, now: Duration, each_max: usize) {
-        if self.paid_off_at.len() < each_max || self.paid_off_at.contains_key(&debtor) {
+    fn charge(&mut self, debtor: K, price: Duration, now: Duration, each_max: usize) -> bool {
+        let has_place = self.paid_off_at.len() < each_max || self.paid_off_at.contains_key(&debtor);
+        if has_place {
             let paid_off_at = self.paid_off_at.entry(debtor).or_insert(now);
             // What was let in together may all be charged; the debt does not grow beyond what bars the next.
             let most = now.saturating_add(BURST.max(price));
             *paid_off_at = (*paid_off_at).max(now).saturating_add(price).min(most);
         }
+        has_place
     }
 
     fn sweep(&mut self, now: Duration) {
@@ -200,9 +203,8 @@ mod tests {
     fn so_many_are_remembered_and_all_forgotten_when_they_have_paid() {
         let (debts, price) = (Debts::new(1_000), ms(100));
         while debts.spend(0, price, ms(0)) {}
-        for debtor in 1..10_000 {
-            debts.charge(debtor, price, ms(0));
-        }
+        let placed = (1..10_000).filter(|debtor| debts.charge(*debtor, price, ms(0))).count();
+        assert_eq!(placed + 1, debts.remembered(), "who finds no place is told of");
         assert!(debts.remembered() <= 1_000 + SHARDS, "{}", debts.remembered());
         assert!(debts.bars(&0, price, ms(0)), "whoever owes is not forgotten for others");
         for debtor in 0..10_000 {

@@ -18,8 +18,9 @@ use std::{
 use coffer_core::{Caller, Principal, PrincipalKind};
 use coffer_model::SERVICES;
 use coffer_shape::{OperationSpec, ServiceSpec};
+use coffer_types::Region;
 
-use super::debts::Debts;
+use super::{debts::Debts, regions::is_of_aws};
 use crate::config::Profile;
 
 /// Accounts, regions and principals in debt that are remembered, about 1 MiB. At the lowest usual rate of 50 a second a debt of one call
@@ -29,6 +30,8 @@ const DEBTORS_MAX: usize = 16_384;
 #[derive(Debug)]
 pub(crate) struct Rates {
     prices: HashMap<Name, Prices>,
+    /// The region that clients are told to use, whatever it is called.
+    home: Region,
     hasher: RandomState,
     accounts: Debts<u64>,
     principals: Debts<u64>,
@@ -69,7 +72,7 @@ impl Excess {
 }
 
 impl Rates {
-    pub(crate) fn new(profile: &Profile) -> Self {
+    pub(crate) fn new(profile: &Profile, home: Region) -> Self {
         let mut prices: HashMap<Name, Prices> = HashMap::new();
         match profile {
             Profile::Fair => {}
@@ -92,6 +95,7 @@ impl Rates {
         }
         Self {
             prices,
+            home,
             hasher: RandomState::new(),
             accounts: Debts::new(DEBTORS_MAX),
             principals: Debts::new(DEBTORS_MAX),
@@ -105,19 +109,49 @@ impl Rates {
         operation: &OperationSpec,
         now: Duration,
     ) -> Result<(), Excess> {
-        let Some(prices) = self.prices.get(&(operation.service.name, operation.name)) else { return Ok(()) };
-        let (of_account, of_principal) = (prices.account, prices.principal);
-        let account = caller.principal.account;
-        let principal = self.hasher.hash_one((account, identity(&caller.principal), of_principal.pot));
-        if self.principals.bars(&principal, of_principal.each, now) {
+        let Some(prices) = self.prices_of(operation) else { return Ok(()) };
+        let [account, principal] = self.debtors(caller, prices);
+        if self.principals.bars(&principal, prices.principal.each, now) {
             return Err(Excess::Principal);
         }
-        let account = self.hasher.hash_one((account, &caller.region, of_account.pot));
-        if !self.accounts.spend(account, of_account.each, now) {
+        if !self.accounts.spend(account, prices.account.each, now) {
             return Err(Excess::Account);
         }
-        self.principals.charge(principal, of_principal.each, now);
+        self.principals.charge(principal, prices.principal.each, now);
         Ok(())
+    }
+
+    /// Says whose rate a call would exceed, and charges nobody yet.
+    pub(crate) fn look(
+        &self,
+        caller: &Caller,
+        operation: &OperationSpec,
+        now: Duration,
+    ) -> Result<(), Excess> {
+        let Some(prices) = self.prices_of(operation) else { return Ok(()) };
+        let [account, principal] = self.debtors(caller, prices);
+        if self.principals.bars(&principal, prices.principal.each, now) {
+            Err(Excess::Principal)
+        } else if self.accounts.bars(&account, prices.account.each, now) {
+            Err(Excess::Account)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn prices_of(&self, operation: &OperationSpec) -> Option<Prices> {
+        self.prices.get(&(operation.service.name, operation.name)).copied()
+    }
+
+    /// The account in its region, and the principal.
+    fn debtors(&self, caller: &Caller, prices: Prices) -> [u64; 2] {
+        let account = caller.principal.account;
+        // Names of regions cost nothing to make up. All that are nobody's region are one.
+        let region = Some(&caller.region).filter(|region| **region == self.home || is_of_aws(region));
+        [
+            self.hasher.hash_one((account, region, prices.account.pot)),
+            self.hasher.hash_one((account, identity(&caller.principal), prices.principal.pot)),
+        ]
     }
 }
 
@@ -277,7 +311,7 @@ const AWS: &[Quota] = &[
 #[cfg(test)]
 mod tests {
     use coffer_core::AssumedRole;
-    use coffer_types::{AccountId, Region, RequestId};
+    use coffer_types::{AccountId, RequestId};
 
     use super::*;
 
@@ -297,6 +331,10 @@ mod tests {
         caller.principal.kind = PrincipalKind::User { name: name.to_owned() };
         caller.principal.user_id = format!("AIDA{name}");
         caller
+    }
+
+    fn home() -> Region {
+        "local-1".parse().unwrap()
     }
 
     fn ann() -> Caller {
@@ -329,13 +367,13 @@ mod tests {
 
     #[test]
     fn nothing_has_a_rate_unless_somebody_wants_it() {
-        let rates = Rates::new(&Profile::Fair);
+        let rates = Rates::new(&Profile::Fair, home());
         assert_eq!(let_in(&rates, &ann(), GET, 0), 30_000);
     }
 
     #[test]
     fn what_aws_lets_in_together_is_let_in_together() {
-        let rates = Rates::new(&Profile::Aws);
+        let rates = Rates::new(&Profile::Aws, home());
         assert_eq!(let_in(&rates, &ann(), GET, 0), 20_000, "a burst of two seconds");
         assert_eq!(let_in(&rates, &ann(), DESCRIBE, 0), 0, "they share a rate");
         assert_eq!(let_in(&rates, &ann(), "secretsmanager:ListSecrets", 0), 200);
@@ -348,7 +386,7 @@ mod tests {
 
     #[test]
     fn an_account_pays_for_all_its_principals_in_one_region_and_for_nobody_else() {
-        let rates = Rates::new(&custom_profile(&[(GET, 5)], &[]));
+        let rates = Rates::new(&custom_profile(&[(GET, 5)], &[]), home());
         assert_eq!(let_in(&rates, &ann(), GET, 0), 10);
         for (account, region, name, expected) in [
             ("111122223333", "eu-west-1", "ben", 0),
@@ -364,8 +402,27 @@ mod tests {
     }
 
     #[test]
+    fn regions_that_somebody_makes_up_share_one_rate() {
+        let rates = Rates::new(&custom_profile(&[(GET, 5)], &[]), home());
+        for (region, expected) in
+            [("aa-aa-1", 10), ("aa-aa-2", 0), ("mars-1", 0), ("local-1", 10), ("us-west-2", 10)]
+        {
+            let caller = caller("111122223333", region, "ann");
+            assert_eq!(let_in(&rates, &caller, GET, 0), expected, "{region}");
+        }
+    }
+
+    #[test]
+    fn whoever_looks_pays_nothing() {
+        let rates = Rates::new(&custom_profile(&[(GET, 5)], &[(GET, 2)]), home());
+        assert!((0..100).all(|_| rates.look(&ann(), spec(GET), Duration::ZERO).is_ok()));
+        assert_eq!(let_in(&rates, &ann(), GET, 0), 4);
+        assert_eq!(rates.look(&ann(), spec(GET), Duration::ZERO), Err(Excess::Principal));
+    }
+
+    #[test]
     fn a_principal_has_a_rate_of_his_own_and_a_role_has_one_for_all_its_sessions() {
-        let rates = Rates::new(&custom_profile(&[(GET, 10)], &[(GET, 2)]));
+        let rates = Rates::new(&custom_profile(&[(GET, 10)], &[(GET, 2)]), home());
         let session = |name: &str| {
             let mut session = ann();
             session.principal.user_id = format!("AROA1:{name}");
@@ -390,7 +447,7 @@ mod tests {
 
     #[test]
     fn a_star_is_what_the_others_of_a_service_share() {
-        let rates = Rates::new(&custom_profile(&[("secretsmanager:*", 3), (GET, 5)], &[]));
+        let rates = Rates::new(&custom_profile(&[("secretsmanager:*", 3), (GET, 5)], &[]), home());
         assert_eq!(let_in(&rates, &ann(), GET, 0), 10);
         assert_eq!(let_in(&rates, &ann(), DESCRIBE, 0), 6);
         assert_eq!(let_in(&rates, &ann(), "secretsmanager:ListSecrets", 0), 0);

@@ -70,7 +70,7 @@ impl Drop for Seat {
 }
 
 /// Whose places are counted together. One customer has a whole /64 of the newer addresses.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     const NETWORK: u128 = u128::MAX << 64;
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),

@@ -4,6 +4,7 @@
 //! answered in a second, only about who gets it.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_server::config::Limits;
+use coffer_server::config::{Limits, Profile};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -19,7 +20,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::house::{FORM, House, Plan, Request};
+use crate::house::{FORM, House, Plan, Request, WHO_AM_I};
 
 /// Few places, so that few clients are a crowd.
 const PLACES: usize = 4;
@@ -261,4 +262,52 @@ async fn one_who_asks_for_far_too_much_takes_nothing_from_the_others() {
         let (status, head) = lane.ask(&house.json("DescribeSecret", &body).bytes()).await;
         assert_eq!(status, 200, "{name}: {head}");
     }
+}
+
+/// What somebody is answered who asks all the time: how often he was told of his rate, and how often that there is no room.
+async fn be_refused_all_the_time(
+    mut lane: Lane,
+    request: Vec<u8>,
+    is_over: Arc<AtomicBool>,
+) -> (usize, usize) {
+    let (mut throttled, mut shed) = (0, 0);
+    while !is_over.load(Ordering::Relaxed) {
+        match lane.ask(&request).await.0 {
+            400 => throttled += 1,
+            503 => shed += 1,
+            other => assert_eq!(other, 200),
+        }
+    }
+    (throttled, shed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_used_up_his_rate_waits_for_his_turn_to_hear_of_it() {
+    let rates = BTreeMap::from([("secretsmanager:GetRandomPassword".to_owned(), 1)]);
+    let profile = Profile::Custom { accounts: BTreeMap::new(), principals: rates };
+    let limits = Limits { in_flight_max: PLACES, profile, ..Limits::default() };
+    let house = Arc::new(House::with(Plan { limits, ..Plan::default() }).await);
+    let (greedy, other) = (person(&house, "greedy").await, person(&house, "other").await);
+
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut refused = JoinSet::new();
+    for _ in 0..CONNECTIONS_OF_GREEDY {
+        let request = greedy.request(&house, "GetRandomPassword", "{}").bytes();
+        refused.spawn(be_refused_all_the_time(Lane::open(&house).await, request, Arc::clone(&is_over)));
+    }
+    let request = house.form(WHO_AM_I);
+    let request = Request { key_id: other.key_id, secret: other.secret, ..request }.bytes();
+    let served = tokio::spawn(read_all_the_time(Lane::open(&house).await, request, Arc::clone(&is_over)));
+    sleep(STEP).await;
+    is_over.store(true, Ordering::Relaxed);
+
+    let (mut throttled, mut shed) = (0, 0);
+    while let Some(one) = refused.join_next().await {
+        let (his_throttled, his_shed) = one.unwrap();
+        throttled += his_throttled;
+        shed += his_shed;
+    }
+    assert!(throttled > 0 && shed > 0, "throttled {throttled} times, turned away {shed} times");
+    let served = served.await.unwrap();
+    assert!(served.served > 2 * served.shed, "{} of {}", served.served, served.shed);
 }

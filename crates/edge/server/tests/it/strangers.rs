@@ -18,7 +18,7 @@ use coffer_server::config::Limits;
 
 use crate::{
     browser_of_bytes::Answer,
-    house::{FORM, House, Plan, WHO_AM_I},
+    house::{FORM, House, Plan, Request, WHO_AM_I},
 };
 
 /// As many as one address may have without proof.
@@ -199,4 +199,57 @@ async fn an_address_that_fails_too_often_is_throttled_and_no_other_is() {
     }
     let told = told.expect("throttled at last");
     assert_eq!((told.status, told.code()), (400, "Throttling"));
+}
+
+/// A user with an access key that has not been used yet.
+async fn user(house: &House, name: &str) -> (String, String) {
+    let iam = |action: &str| {
+        let body = format!("Action={action}&Version=2010-05-08&UserName={name}");
+        house.signed("iam", "/", &[("content-type", FORM)], body.as_bytes())
+    };
+    assert_eq!(house.ask(&iam("CreateUser")).await.status, 200);
+    let key = house.ask(&iam("CreateAccessKey")).await;
+    let between = |tag: &str| {
+        let (_, rest) = key.body.split_once(&format!("<{tag}>")).unwrap();
+        rest.split_once("</").unwrap().0.to_owned()
+    };
+    (between("AccessKeyId"), between("SecretAccessKey"))
+}
+
+#[tokio::test]
+async fn whoever_proved_himself_from_an_address_is_heard_when_strangers_have_it_barred() {
+    let limits = Limits { failures_per_address: 1, ..Limits::default() };
+    let house = House::with(Plan { limits, ..Plan::default() }).await;
+    let ann = house.form(WHO_AM_I);
+    assert_eq!(house.ask(&ann).await.status, 200);
+    let mut stranger = ann.clone();
+    stranger.key_id = "AKIAAAAAAAAAAAAAAAAA".into();
+
+    let mut was_refused = false;
+    // A charge is paid off in a second, so on a slow machine it takes more than one attempt.
+    for number in 0..20 {
+        let (key_id, secret) = user(&house, &format!("ben-{number}")).await;
+        let of_ben = Request { key_id, secret, ..ann.clone() };
+        while house.ask(&stranger).await.code() != "Throttling" {}
+        // Ann came from here before, and Ben did not.
+        let answer = house.ask(&of_ben).await;
+        for _ in 0..20 {
+            assert_eq!(house.ask(&ann).await.status, 200);
+        }
+        was_refused = answer.status == 400 && answer.code() == "Throttling";
+        if was_refused {
+            break;
+        }
+    }
+    assert!(was_refused, "nobody is barred");
+    // A URL names its key in the query.
+    while house.ask(&stranger).await.code() != "Throttling" {}
+    let mut url = ann.clone();
+    url.method = "GET".into();
+    url.target = format!("/?{WHO_AM_I}");
+    url.headers.clear();
+    url.body.clear();
+    let url = url.presigned(60);
+    let answer = house.say(&url.plain_bytes()).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }

@@ -1,0 +1,75 @@
+//! The regions that AWS has.
+//!
+//! Coffer serves any region that is written like one. Where something is counted for each region this list says which names count for
+//! themselves: the others, which anybody can make up, count as one.
+
+use coffer_types::Region;
+
+/// Of all partitions, in order, as the SDKs know them.
+const OF_AWS: &[&str] = &[
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "cn-north-1",
+    "cn-northwest-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-isoe-west-1",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "eusc-de-east-1",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "us-iso-east-1",
+    "us-iso-west-1",
+    "us-isob-east-1",
+    "us-isob-west-1",
+    "us-isof-east-1",
+    "us-isof-south-1",
+    "us-west-1",
+    "us-west-2",
+];
+
+pub(super) fn is_of_aws(region: &Region) -> bool {
+    OF_AWS.binary_search(&region.as_str()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_written_like_a_region_and_found() {
+        for name in OF_AWS {
+            assert!(is_of_aws(&name.parse().unwrap()), "{name}");
+        }
+        for name in ["us-east-3", "local-1", "aa-aa-1"] {
+            assert!(!is_of_aws(&name.parse().unwrap()), "{name}");
+        }
+    }
+}
