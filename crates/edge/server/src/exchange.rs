@@ -46,7 +46,7 @@ use coffer_wire::{Codec, Response, Route, encode_error, encode_output, route};
 use hyper::{
     Request, Version,
     body::Incoming,
-    header::ORIGIN,
+    header::{CONNECTION, HeaderValue, ORIGIN},
     http::request::Parts,
 };
 
@@ -234,6 +234,19 @@ impl Edge {
             "request answered"
         );
         reply::answer(answer)
+    }
+
+    /// Answers on a connection that there is no room for, and ends it: how the house is, or that it is full.
+    pub(crate) fn answer_health(&self, request: &Request<Incoming>) -> Reply {
+        let mut reply = health::page(&self.node, request).map_or_else(
+            || {
+                self.node.metrics().shed("connections");
+                reply::answer(busy(request, RequestId::random(self.node.world().entropy.as_ref())))
+            },
+            reply::page,
+        );
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        reply
     }
 
     /// Nothing if its address is barred and the key that it names is not known from there.

@@ -45,6 +45,12 @@ pub(crate) const FORGET_KEYS_EVERY: Duration = Duration::from_secs(30 * 60);
 /// What a connection that was told to go may still take to say goodbye.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
+/// Connections beyond those that there are places for, of which nothing is served but how the house is: whoever watches it has to learn
+/// that it is full. One address has a part of them, and none is for long.
+pub(crate) const RESERVE_MAX: usize = 100;
+pub(crate) const RESERVE_PER_ADDRESS_MAX: usize = 10;
+pub(crate) const RESERVED_FOR: Duration = Duration::from_secs(5);
+
 /// Requests whose head has arrived and whose answer has not left, those that wait included. Each may hold a body and its parsed form.
 const IN_FLIGHT_MAX: usize = 4_096;
 /// Our choice: of those, the ones that have not proven yet who sends them. Strangers, however many, leave the other half to users.

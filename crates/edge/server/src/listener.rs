@@ -1,6 +1,7 @@
 //! Accepts connections, within limits, until told to stop; then lets those that are open finish.
 //!
-//! A connection that would be one too many is closed at once: an answer would cost more than it is worth, and a queue would
+//! A connection that would be one too many is one of a small reserve, of which only the pages of [`crate::health`] are answered, once. When
+//! that is full as well it is closed at once: an answer would cost more than it is worth, and a queue would
 //! only move the end of the house to a place where nobody counts. Stopping is polite: no new connections, every open one is
 //! told to go after the request it is at, and what is not done in time is cut off.
 
@@ -18,11 +19,12 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use self::connection::Serves;
 use crate::{
     exchange::Edge,
     limits::{
         ACCEPT_PAUSE, FORGET_KEYS_EVERY, HEAD_BYTES_MAX, HTTP2_RESETS_MAX, HTTP2_STREAMS_MAX,
-        HTTP2_WINDOW_BYTES, gate::LOOK_EVERY, seats::Seats,
+        HTTP2_WINDOW_BYTES, RESERVE_MAX, RESERVE_PER_ADDRESS_MAX, gate::LOOK_EVERY, seats::Seats,
     },
     node::Node,
 };
@@ -46,6 +48,7 @@ pub async fn serve(
         tls,
         told,
         seats: Seats::new(limits.connections_max, limits.connections_per_address_max),
+        reserve: Seats::new(RESERVE_MAX, RESERVE_PER_ADDRESS_MAX),
     });
     let mut open = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -81,8 +84,13 @@ pub async fn serve(
 }
 
 fn admit(house: &Arc<House>, open: &mut JoinSet<()>, stream: TcpStream, address: IpAddr) {
-    let seat = match house.seats.take(address) {
-        Ok(seat) => seat,
+    let found = house
+        .seats
+        .take(address)
+        .map(|seat| (seat, Serves::Everything))
+        .or_else(|full| house.reserve.take(address).map(|seat| (seat, Serves::Health)).map_err(|_| full));
+    let (seat, serves) = match found {
+        Ok(found) => found,
         Err(full) => {
             house.edge.node().metrics().connection_refused(full);
             return;
@@ -90,7 +98,7 @@ fn admit(house: &Arc<House>, open: &mut JoinSet<()>, stream: TcpStream, address:
     };
     // Answers are written in one piece, so waiting for more to send only delays them.
     if stream.set_nodelay(true).is_ok() {
-        open.spawn(connection::serve(Arc::clone(house), stream, address, seat));
+        open.spawn(connection::serve(Arc::clone(house), stream, address, seat, serves));
     }
 }
 
@@ -101,6 +109,8 @@ struct House {
     tls: Option<TlsAcceptor>,
     told: signal::Receiver<bool>,
     seats: Arc<Seats>,
+    /// For those who find none.
+    reserve: Arc<Seats>,
 }
 
 impl fmt::Debug for House {

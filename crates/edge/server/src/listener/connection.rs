@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     exchange::Peer,
-    limits::{FAREWELL, seats::Seat},
+    limits::{FAREWELL, RESERVED_FOR, seats::Seat},
 };
 
 /// Both kinds of streams behind one pointer: what is compiled per kind would be all of HTTP.
@@ -27,7 +27,15 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-pub(super) async fn serve(house: Arc<House>, stream: TcpStream, address: IpAddr, seat: Seat) {
+/// What is answered on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Serves {
+    Everything,
+    /// It is one of the reserve.
+    Health,
+}
+
+pub(super) async fn serve(house: Arc<House>, stream: TcpStream, address: IpAddr, seat: Seat, serves: Serves) {
     let limits = house.edge.limits();
     let (stream, tls): (Box<dyn Stream>, _) = match &house.tls {
         None => (Box::new(stream), None),
@@ -45,11 +53,15 @@ pub(super) async fn serve(house: Arc<House>, stream: TcpStream, address: IpAddr,
     };
     let peer = Peer { address: address.to_canonical(), tls };
     let _open = house.edge.node().metrics().begin_connection();
-    converse(&house, stream, peer).await;
+    let conversation = converse(&house, stream, peer, serves);
+    match serves {
+        Serves::Everything => conversation.await,
+        Serves::Health => drop(timeout(RESERVED_FOR, conversation).await),
+    }
     drop(seat);
 }
 
-async fn converse(house: &Arc<House>, stream: Box<dyn Stream>, peer: Peer) {
+async fn converse(house: &Arc<House>, stream: Box<dyn Stream>, peer: Peer, serves: Serves) {
     let limits = house.edge.limits();
     let patience = Patience { header: limits.header, idle: limits.idle };
     let activity = Arc::new(Activity::new());
@@ -60,7 +72,10 @@ async fn converse(house: &Arc<House>, stream: Box<dyn Stream>, peer: Peer) {
         async move {
             let (house, peer, activity) = &*shared;
             let _in_flight = activity.request(request.version() == Version::HTTP_2);
-            Ok::<_, Infallible>(house.edge.answer(peer, request).await)
+            Ok::<_, Infallible>(match serves {
+                Serves::Everything => house.edge.answer(peer, request).await,
+                Serves::Health => house.edge.answer_health(&request),
+            })
         }
     });
     let mut connection = pin!(house.protocol.serve_connection(stream, service));

@@ -12,8 +12,18 @@ use crate::{
 
 const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
 
+const RESERVE_OF_ADDRESS: usize = 10;
+
 async fn limited(limits: Limits) -> House {
     House::with(Plan { limits, ..Plan::default() }).await
+}
+
+const WHO: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+
+/// Whether there is room for more than to say how the house is.
+async fn has_a_seat(connection: &mut Connection) -> bool {
+    connection.send(WHO).await;
+    connection.answer().await.is_some_and(|answer| answer.status != 503)
 }
 
 async fn lives(connection: &mut Connection) -> bool {
@@ -27,28 +37,55 @@ async fn one_address_has_so_many_seats_and_gets_them_back() {
     let mut one = house.connect().await;
     let mut two = house.connect().await;
     assert!(lives(&mut one).await && lives(&mut two).await);
-    assert!(!lives(&mut house.connect().await).await, "the third is closed at once");
+    assert!(!has_a_seat(&mut house.connect().await).await, "there is none for the third");
     drop(two);
     let mut again = false;
     for _ in 0..50 {
         sleep(Duration::from_millis(20)).await;
-        again = lives(&mut house.connect().await).await;
+        again = has_a_seat(&mut house.connect().await).await;
         if again {
             break;
         }
     }
     assert!(again);
-    one.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    let body = one.answer().await.unwrap().body;
-    assert!(body.contains("coffer_connections_refused_total{reason=\"address\"}"), "{body}");
 }
 
 #[tokio::test]
 async fn all_addresses_together_have_so_many_seats() {
     let house = limited(Limits { connections_max: 1, ..Limits::default() }).await;
     let mut one = house.connect().await;
-    assert!(lives(&mut one).await);
-    assert!(!lives(&mut house.connect().await).await);
+    assert!(has_a_seat(&mut one).await);
+    assert!(!has_a_seat(&mut house.connect().await).await);
+}
+
+#[tokio::test]
+async fn a_full_house_says_how_it_is_to_some_and_closes_on_the_rest() {
+    let house = limited(Limits { connections_max: 1, ..Limits::default() }).await;
+    let mut one = house.connect().await;
+    assert!(has_a_seat(&mut one).await);
+    for (page, status) in [("/health/live", 200), ("/health/ready", 200), ("/metrics", 200), ("/", 503)] {
+        let mut watcher = house.connect().await;
+        watcher.send(format!("GET {page} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
+        let answer = watcher.answer().await.unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{page}");
+        assert!(watcher.rest().await.is_empty());
+    }
+    // An address has a part of the reserve, and nobody stays in it by saying nothing.
+    let begun = Instant::now();
+    let mut silent = Vec::new();
+    for _ in 0..RESERVE_OF_ADDRESS {
+        silent.push(house.connect().await);
+    }
+    assert!(house.connect().await.rest().await.is_empty());
+    assert!(begun.elapsed() < Duration::from_secs(4), "closed at once");
+    for mut connection in silent {
+        assert!(connection.rest().await.is_empty());
+    }
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    let mut watcher = house.connect().await;
+    watcher.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let body = watcher.answer().await.unwrap().body;
+    assert!(body.contains("coffer_connections_refused_total{reason=\"total\"}"), "{body}");
 }
 
 #[tokio::test]
