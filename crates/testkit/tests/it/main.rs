@@ -58,6 +58,7 @@ mod states;
 mod twin;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
 mod vouched;
 #[cfg(test)]
 mod walk;
