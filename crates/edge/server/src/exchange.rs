@@ -11,7 +11,8 @@
 //! the words of the protocol that the caller speaks, which [`coffer_wire::route`] tells from the head alone.
 //!
 //! Until its signature holds, a request counts against the share that strangers have of the house, in all and for each address. So
-//! whoever leaves requests unfinished turns away other strangers, and hardly ever a user. Where a signature does not hold, the address
+//! whoever leaves requests unfinished turns away other strangers, and hardly ever a user: there are places of their own for keys that
+//! proved themselves of late from an address whose places strangers hold. Where a signature does not hold, the address
 //! that it came from is charged; one that fails too often is refused before anything else is done, but for keys that proved themselves
 //! from there of late. Where a signature holds, the caller takes his turn and is charged, if his operation has a rate: it costs
 //! something to tell him that it is exceeded, and so that is done in his turn. Whoever comes with the token of an identity provider is
@@ -96,6 +97,8 @@ pub(crate) struct Edge {
     window: Window,
     limits: EdgeLimits,
     unproven: Arc<Seats>,
+    /// For those who find none of these and are known.
+    unproven_known: Arc<Seats>,
     failures: Failures,
     rates: Rates,
     /// Of keys and principals, so that nobody can choose whom he shares a place with.
@@ -163,9 +166,10 @@ impl Edge {
         let window = window(node.settings().signature.0);
         let limits = EdgeLimits::from(&node.settings().limits);
         let unproven = Seats::new(limits.unproven_max, limits.unproven_per_address_max);
+        let unproven_known = Seats::new(limits.unproven_known_max, limits.unproven_per_address_max);
         let failures = Failures::new(limits.failures_per_address);
         let rates = Rates::new(&node.settings().limits.profile, node.settings().region.clone());
-        Self { node, window, limits, unproven, failures, rates, hasher: RandomState::new() }
+        Self { node, window, limits, unproven, unproven_known, failures, rates, hasher: RandomState::new() }
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -210,7 +214,7 @@ impl Edge {
                 throttled(&request, id)
             }
             Some(origin) => {
-                let unproven = self.unproven.take(peer.address).ok();
+                let unproven = self.seat(peer, &request, begun);
                 match unproven.filter(|_| in_flight.now() <= self.limits.in_flight_max) {
                     Some(unproven) => {
                         self.walk_caught(Visit { origin, id, unproven }, request, &mut trace).await
@@ -254,8 +258,22 @@ impl Edge {
         if !self.failures.bar(peer.address, now) {
             return Some(Origin { peer, heard_for: None });
         }
+        let heard_for = Some(self.known_key(peer, request, now)?);
+        Some(Origin { peer, heard_for })
+    }
+
+    /// A place for somebody who has proven nothing yet.
+    fn seat(&self, peer: &Peer, request: &Request<Incoming>, now: Duration) -> Option<Seat> {
+        self.unproven.take(peer.address).ok().or_else(|| {
+            self.known_key(peer, request, now)?;
+            self.unproven_known.take(peer.address).ok()
+        })
+    }
+
+    /// A hash of the key that a request names, if that proved itself from there of late.
+    fn known_key(&self, peer: &Peer, request: &Request<Incoming>, now: Duration) -> Option<u64> {
         let key = self.hasher.hash_one(head::named_key(request)?);
-        self.failures.hears(peer.address, key, now).then_some(Origin { peer, heard_for: Some(key) })
+        self.failures.hears(peer.address, key, now).then_some(key)
     }
 
     /// The walk, with a panic made into an answer. Locks that it held are poisoned and their users go on with what is there.

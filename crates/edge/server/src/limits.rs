@@ -58,6 +58,8 @@ const UNPROVEN_MAX: usize = IN_FLIGHT_MAX / 2;
 /// Our choice: the ones of a single address. A signature is checked within microseconds once its body is here, so that even users
 /// behind one proxy rarely have a few at once; a stranger needs four addresses to fill the half.
 const UNPROVEN_PER_ADDRESS_MAX: usize = IN_FLIGHT_MAX / 8;
+/// Our choice: beside them, those that name a key which proved itself of late from their address. Strangers there have taken its places.
+const UNPROVEN_KNOWN_MAX: usize = IN_FLIGHT_MAX / 4;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const BODY: Duration = Duration::from_secs(15);
 
@@ -69,6 +71,7 @@ pub(crate) struct EdgeLimits {
     pub(crate) in_flight_max: usize,
     pub(crate) unproven_max: usize,
     pub(crate) unproven_per_address_max: usize,
+    pub(crate) unproven_known_max: usize,
     /// A second; 0 is without bound.
     pub(crate) failures_per_address: u32,
     pub(crate) handshake: Duration,
@@ -93,6 +96,7 @@ impl From<&Limits> for EdgeLimits {
             in_flight_max: IN_FLIGHT_MAX,
             unproven_max: UNPROVEN_MAX,
             unproven_per_address_max: UNPROVEN_PER_ADDRESS_MAX,
+            unproven_known_max: UNPROVEN_KNOWN_MAX,
             failures_per_address: configured.failures_per_address,
             handshake: HANDSHAKE.min(configured.request_timeout),
             header: configured.head_timeout,

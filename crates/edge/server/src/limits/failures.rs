@@ -79,7 +79,7 @@ impl Failures {
             || self.of_blocks.bars(&block(address), self.price, now)
     }
 
-    /// Whether somebody who names this key is heard although his address is barred.
+    /// Whether somebody who names this key is heard although strangers have used up what his address may have.
     pub(crate) fn hears(&self, address: IpAddr, key: u64, now: Duration) -> bool {
         let who = self.pair(address, key);
         self.known.knows(who, now) && !self.of_keys.bars(&who, self.price, now)
@@ -87,9 +87,7 @@ impl Failures {
 
     /// Somebody proved that he has this key.
     pub(crate) fn remember(&self, address: IpAddr, key: u64, now: Duration) {
-        if !self.price.is_zero() {
-            self.known.remember(self.pair(address, key), now);
-        }
+        self.known.remember(self.pair(address, key), now);
     }
 
     fn pair(&self, address: IpAddr, key: u64) -> u64 {

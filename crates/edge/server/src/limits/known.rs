@@ -1,7 +1,7 @@
 //! Who proved of late that he is who he says, and from where.
 //!
 //! People without a key and people with one may have the same address, be it a proxy, a company or a machine. When the address is
-//! barred because of the former, the latter are known here and go on being heard. It is a help and no right: a key that is not
+//! barred because of the former, or all its places are theirs, the latter are known here and go on being heard. It is a help and no right: a key that is not
 //! remembered waits like any stranger, so forgetting costs nobody anything while his address is not barred.
 //!
 //! There are two sets. What is remembered goes into the newer one; when that is full or old, it becomes the older one, and what that

@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::house::{FORM, House, Plan, Request, WHO_AM_I};
@@ -201,6 +201,17 @@ async fn step(
     (of_others, of_greedy)
 }
 
+/// Asks how it is, as whoever restarts servers that do not answer in time.
+async fn watch(house: Arc<House>) {
+    loop {
+        let asked = Instant::now();
+        let answer = house.say(b"GET /health/ready HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn gauge(house: &House, name: &str) -> u64 {
     let page = house.say(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.body;
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -219,7 +230,10 @@ async fn one_who_asks_for_far_too_much_takes_nothing_from_the_others() {
     assert_eq!(others.len(), OTHERS);
 
     let (before, _) = step(&house, &others, None, "before").await;
+    let watching = tokio::spawn(watch(Arc::clone(&house)));
     let (during, of_greedy) = step(&house, &others, Some(&greedy), "during").await;
+    watching.abort();
+    assert!(watching.await.is_err_and(|ended| ended.is_cancelled()), "it says all the time that it is well");
     // It goes on as if nothing had been, as soon as the last of them has his answer.
     for _ in 0..200 {
         if gauge(&house, "coffer_brownout_step").await == 0

@@ -127,6 +127,8 @@ async fn with_http2_a_refusal_waits_for_no_body_and_its_connection_lives() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_without_proof_have_a_share_of_their_own_for_each_address() {
     let house = House::open().await;
+    let mut neighbour = connect::<Full<Bytes>>(&house, [127, 0, 0, 2]).await;
+    assert_eq!(neighbour.send_request(signed(&house)).await.unwrap().status(), 200);
     let mut connections = Vec::new();
     let mut answers = JoinSet::new();
     let begun = Instant::now();
@@ -149,6 +151,13 @@ async fn requests_without_proof_have_a_share_of_their_own_for_each_address() {
     for _ in 0..SHARE + 1 {
         user.ready().await.unwrap();
         let answer = user.send_request(signed(&house)).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.into_body().collect().await.unwrap();
+    }
+    // Nor does who shares their address, if he was there before.
+    for _ in 0..SHARE + 1 {
+        neighbour.ready().await.unwrap();
+        let answer = neighbour.send_request(signed(&house)).await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.into_body().collect().await.unwrap();
     }
