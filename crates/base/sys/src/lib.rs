@@ -16,9 +16,11 @@ mod files;
 mod harden;
 mod locked;
 mod peer;
+#[cfg(target_os = "linux")]
+pub mod sandbox;
 
 pub use allocator::WipingAllocator;
 pub use files::{OwnerAndMode, free_space_bytes, is_read_only, lock_exclusive, owner_and_mode};
 pub use harden::{HardeningLine, Outcome, harden};
 pub use locked::{Locked, LockedBytes, Protection};
-pub use peer::{effective_uid, peer_uid};
+pub use peer::{effective_gid, effective_uid, peer_uid};

@@ -42,6 +42,13 @@ pub fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// The group whose rights this process has.
+#[allow(unsafe_code, reason = "the group id is not in std")]
+pub fn effective_gid() -> u32 {
+    // SAFETY: takes nothing, cannot fail, touches no memory.
+    unsafe { libc::getegid() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

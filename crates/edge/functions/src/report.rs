@@ -1,0 +1,111 @@
+//! The lines that Coffer itself writes into a function's log, as AWS does, in text or in JSON.
+
+use coffer_core::Deployment;
+use coffer_types::Timestamp;
+use serde_json::{Value, json};
+
+use crate::answer::Ending;
+
+pub(crate) struct Reporter<'a> {
+    pub(crate) of: &'a Deployment,
+    pub(crate) request_id: &'a str,
+}
+
+/// What a call took.
+pub(crate) struct Taken {
+    pub(crate) duration_ms: f64,
+    pub(crate) init_ms: Option<f64>,
+    pub(crate) memory_mb: Option<u64>,
+}
+
+impl Reporter<'_> {
+    pub(crate) fn init_start(&self, now: Timestamp) -> String {
+        let runtime = self.of.runtime.replacen("python", "python:", 1).replacen("nodejs", "nodejs:", 1);
+        let arn = format!("arn:{}:lambda:{}::runtime:{:0>64}", coffer_types::PARTITION, self.of.region, "0");
+        if self.of.logs_json {
+            return platform(
+                now,
+                "platform.initStart",
+                json!({
+                    "initializationType": "on-demand", "phase": "init", "runtimeVersion": runtime, "runtimeVersionArn": arn,
+                    "functionName": self.of.name, "functionVersion": self.of.version,
+                }),
+            );
+        }
+        format!("INIT_START Runtime Version: {runtime}\tRuntime Version ARN: {arn}\n")
+    }
+
+    pub(crate) fn init_timed_out(&self, now: Timestamp, init_ms: f64) -> String {
+        if self.of.logs_json {
+            return platform(
+                now,
+                "platform.initReport",
+                json!({
+                    "initializationType": "on-demand", "phase": "init", "status": "timeout", "metrics": {"durationMs": init_ms},
+                }),
+            );
+        }
+        format!("INIT_REPORT Init Duration: {init_ms:.2} ms\tPhase: init\tStatus: timeout\n")
+    }
+
+    pub(crate) fn start(&self, now: Timestamp) -> String {
+        let (id, version) = (self.request_id, &self.of.version);
+        if self.of.logs_json {
+            return platform(now, "platform.start", json!({"requestId": id, "version": version}));
+        }
+        format!("START RequestId: {id} Version: {version}\n")
+    }
+
+    /// Why it ended before its time; nothing if it did not.
+    pub(crate) fn ending(&self, now: Timestamp, ending: Option<Ending>, said: &str) -> Option<String> {
+        let id = self.request_id;
+        match ending? {
+            Ending::TimedOut => {
+                let seconds = self.of.timeout.as_secs_f64();
+                Some(format!("{} {id} Task timed out after {seconds:.2} seconds\n\n", now.to_iso_millis()))
+            }
+            Ending::Exited => Some(format!("{said}\nRuntime.ExitError\n")),
+        }
+    }
+
+    pub(crate) fn end(&self, now: Timestamp, ending: Option<Ending>, taken: &Taken) -> Vec<String> {
+        let Taken { duration_ms, init_ms, memory_mb } = taken;
+        let (id, size) = (self.request_id, self.of.memory_mb);
+        let used = memory_mb.unwrap_or_else(|| u64::from(size)).min(u64::from(size));
+        let billed = duration_ms.ceil();
+        if self.of.logs_json {
+            let status = match ending {
+                None => "success",
+                Some(Ending::TimedOut) => "timeout",
+                Some(Ending::Exited) => "error",
+            };
+            let mut metrics = json!({
+                "durationMs": duration_ms, "billedDurationMs": billed, "memorySizeMB": size, "maxMemoryUsedMB": used,
+            });
+            if let (Some(init), Some(metrics)) = (init_ms, metrics.as_object_mut()) {
+                metrics.insert(String::from("initDurationMs"), json!(init));
+            }
+            let mut record = json!({"requestId": id, "metrics": metrics, "status": status});
+            if let (Some(Ending::Exited), Some(record)) = (ending, record.as_object_mut()) {
+                record.insert(String::from("errorType"), json!("Runtime.ExitError"));
+            }
+            return vec![platform(now, "platform.report", record)];
+        }
+        let mut report = format!(
+            "REPORT RequestId: {id}\tDuration: {duration_ms:.2} ms\tBilled Duration: {billed:.0} ms\tMemory Size: {size} MB\tMax Memory Used: {used} MB\t"
+        );
+        if let Some(init) = init_ms {
+            report.push_str(&format!("Init Duration: {init:.2} ms\t"));
+        }
+        match ending {
+            None => report.push('\n'),
+            Some(Ending::TimedOut) => report.push_str("Status: timeout\n"),
+            Some(Ending::Exited) => report.push_str("Status: error\tError Type: Runtime.ExitError\n"),
+        }
+        vec![format!("END RequestId: {id}\n"), report]
+    }
+}
+
+fn platform(now: Timestamp, kind: &str, record: Value) -> String {
+    json!({"time": now.to_iso_millis(), "type": kind, "record": record}).to_string() + "\n"
+}

@@ -1,0 +1,125 @@
+//! The runtime API of one environment over HTTP (version 2018-06-01).
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use coffer_types::Secret;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{
+    answer::{Answer, PAYLOAD_BYTES_MAX},
+    desk::Desk,
+};
+
+const BASE: &str = "/2018-06-01/runtime/";
+/// An error is a message and a stack.
+const ERROR_BYTES_MAX: usize = 256 * 1024;
+/// The runtime has one or two; whoever opens more gets no answer.
+const CONNECTIONS_MAX: usize = 16;
+
+/// Serves until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>) {
+    let mut open = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = open.join_next(), if !open.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if open.len() < CONNECTIONS_MAX => {
+                    open.spawn(converse(stream, Arc::clone(&desk)));
+                }
+                Ok(_) => {}
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, desk: Arc<Desk>) {
+    // Head and body of an answer are one write, and waiting for more to send costs 40 ms.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = service_fn(move |request| {
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, Infallible>(answer(&desk, request).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new();
+    // A runtime that breaks off is noticed by the end of its process.
+    drop(connection.serve_connection(TokioIo::new(stream), service).await);
+}
+
+async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path().to_owned();
+    let Some(call) = path.strip_prefix(BASE) else { return said(StatusCode::NOT_FOUND, "{}") };
+    if request.method() == Method::GET {
+        return if call == "invocation/next" { next(desk).await } else { said(StatusCode::NOT_FOUND, "{}") };
+    }
+    if request.method() != Method::POST {
+        return said(StatusCode::METHOD_NOT_ALLOWED, "{}");
+    }
+    if call == "init/error" {
+        let Ok(body) = read(request, ERROR_BYTES_MAX).await else { return too_large() };
+        desk.fail_to_start(Answer::failure(body));
+        return accepted();
+    }
+    let Some((id, what)) = call.strip_prefix("invocation/").and_then(|rest| rest.split_once('/')) else {
+        return said(StatusCode::NOT_FOUND, "{}");
+    };
+    let (known, reply) = match what {
+        "response" => match read(request, PAYLOAD_BYTES_MAX).await {
+            Ok(body) => (desk.answer(id, Answer::success(body)), accepted()),
+            Err(()) => (desk.answer(id, Answer::too_large()), too_large()),
+        },
+        "error" => match read(request, ERROR_BYTES_MAX).await {
+            Ok(body) => (desk.answer(id, Answer::failure(body)), accepted()),
+            Err(()) => (desk.answer(id, Answer::too_large()), too_large()),
+        },
+        _ => return said(StatusCode::NOT_FOUND, "{}"),
+    };
+    if known { reply } else { unknown() }
+}
+
+async fn next(desk: &Desk) -> Response<Full<Bytes>> {
+    let work = desk.next().await;
+    let mut response = Response::builder()
+        .header("Content-Type", "application/json")
+        .header("Lambda-Runtime-Aws-Request-Id", &work.request_id)
+        .header("Lambda-Runtime-Deadline-Ms", work.deadline_ms)
+        .header("Lambda-Runtime-Invoked-Function-Arn", &work.invoked_arn)
+        .header("Lambda-Runtime-Trace-Id", &work.trace_id);
+    if let Some(context) = &work.client_context {
+        response = response.header("Lambda-Runtime-Client-Context", context);
+    }
+    response
+        .body(Full::new(Bytes::from(work.event.take())))
+        .unwrap_or_else(|_| said(StatusCode::INTERNAL_SERVER_ERROR, "{}"))
+}
+
+async fn read(request: Request<Incoming>, bytes_max: usize) -> Result<Secret<Vec<u8>>, ()> {
+    let body = Limited::new(request.into_body(), bytes_max).collect().await.map_err(|_| ())?;
+    Ok(Secret::new(body.to_bytes().to_vec()))
+}
+
+fn said(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = status;
+    let json = hyper::header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
+    response
+}
+
+fn accepted() -> Response<Full<Bytes>> {
+    said(StatusCode::ACCEPTED, r#"{"status":"OK"}"#)
+}
+
+fn unknown() -> Response<Full<Bytes>> {
+    said(StatusCode::FORBIDDEN, r#"{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}"#)
+}
+
+fn too_large() -> Response<Full<Bytes>> {
+    let text = r#"{"errorMessage":"Exceeded maximum allowed payload size (6291556 bytes).","errorType":"RequestEntityTooLarge"}"#;
+    said(StatusCode::PAYLOAD_TOO_LARGE, text)
+}

@@ -1,0 +1,143 @@
+//! The helper: a process that takes away from itself what a function must not have, and then becomes the function.
+//!
+//! The server starts it from its own program, with a socket as its standard input. Over that come the plan and, the other way, the
+//! listeners that it opened in its own network, how the function ended, or why it did not begin. When the socket closes, for whatever reason,
+//! everything that the helper started is killed: nothing outlives the server.
+//!
+//! With full isolation there are three processes: one that waits outside, the first one of the new process namespace, which ends last, and
+//! the function. Otherwise the first two are the same.
+
+mod attend;
+mod plan;
+mod rooms;
+
+use std::{
+    io,
+    net::TcpListener,
+    os::fd::{AsFd, BorrowedFd},
+    os::unix::{net::UnixStream, process::CommandExt},
+    process::{Command, ExitCode, Stdio},
+};
+
+use coffer_sys::sandbox as sys;
+
+pub use self::plan::{Plan, Walls};
+
+/// What the helper says first in a message.
+pub(crate) const READY: u8 = b'R';
+pub(crate) const EXITED: u8 = b'X';
+pub(crate) const KILLED: u8 = b'K';
+pub(crate) const FAILED: u8 = b'F';
+
+/// Everything that the hidden command of the binary does. It must run before the process has threads.
+pub fn main() -> ExitCode {
+    let Ok(control) = sys::pair_from_stdin() else { return ExitCode::FAILURE };
+    match run(&control) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&control, &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn complain(control: &UnixStream, error: &io::Error) {
+    let mut message = vec![FAILED];
+    message.extend_from_slice(error.to_string().as_bytes());
+    // If nobody listens any more, nobody wants to know.
+    drop(sys::send(control, &message, &[]));
+}
+
+fn run(control: &UnixStream) -> io::Result<()> {
+    sys::close_on_exec_from(3)?;
+    let plan = Plan::read(control)?;
+    sys::new_session()?;
+    sys::public_files();
+    if plan.walls == Walls::Process {
+        sys::adopt_orphans()?;
+        become_plain(&plan)?;
+        return attend::attend(control, &plan, |telemetry| ready(control, &[], telemetry));
+    }
+    let user = plan.user.is_none();
+    let outside = (coffer_sys::effective_uid(), coffer_sys::effective_gid());
+    sys::unshare(sys::Namespaces { user, network: true }).map_err(because("namespaces"))?;
+    if user {
+        sys::map_user(plan::USER_INSIDE, outside).map_err(because("the user namespace"))?;
+    }
+    match sys::fork()? {
+        sys::Fork::Parent(_) => {
+            // The child says all there is to say; this one only ends with it.
+            sys::wait_any()?;
+            Ok(())
+        }
+        sys::Fork::Child => {
+            sys::die_with_parent(None)?;
+            rooms::furnish(&plan)?;
+            let listeners = listen(&plan)?;
+            become_plain(&plan)?;
+            attend::attend(control, &plan, |telemetry| ready(control, &listeners, telemetry))
+        }
+    }
+}
+
+/// Gives up being root, if we are, and being looked at by others of the same user.
+fn become_plain(plan: &Plan) -> io::Result<()> {
+    if let Some(user) = plan.user {
+        sys::lock_down().map_err(because("capabilities"))?;
+        sys::become_user(user, user).map_err(because("the user of functions"))?;
+    }
+    sys::give_up_privileges()?;
+    sys::undumpable()
+}
+
+fn listen(plan: &Plan) -> io::Result<Vec<TcpListener>> {
+    sys::raise_loopback().map_err(because("the loopback interface"))?;
+    plan.listen.iter().map(TcpListener::bind).collect::<io::Result<_>>().map_err(because("listeners"))
+}
+
+fn ready(control: &UnixStream, listeners: &[TcpListener], telemetry: BorrowedFd<'_>) -> io::Result<()> {
+    let mut descriptors = vec![telemetry];
+    descriptors.extend(listeners.iter().map(AsFd::as_fd));
+    sys::send(control, &[READY], &descriptors)
+}
+
+/// Becomes the function. Returns only if that is not possible.
+fn become_function(plan: &Plan, telemetry: BorrowedFd<'_>) -> io::Error {
+    match prepare(plan, telemetry) {
+        Err(error) => error,
+        Ok(mut command) => command.exec(),
+    }
+}
+
+fn prepare(plan: &Plan, telemetry: BorrowedFd<'_>) -> io::Result<Command> {
+    sys::die_with_parent(None)?;
+    sys::lower_priority(5)?;
+    sys::set_limit(sys::Limit::CoreBytes, 0)?;
+    sys::set_limit(sys::Limit::DataBytes, plan.data_bytes)?;
+    sys::set_limit(sys::Limit::Processes, plan.processes)?;
+    sys::set_limit(sys::Limit::OpenFiles, plan.open_files)?;
+    sys::set_limit(sys::Limit::FileBytes, plan.scratch_bytes)?;
+    sys::keep_on_exec(telemetry)?;
+    let (program, arguments) = plan.program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).env_clear().current_dir(&plan.task_root);
+    for (name, value) in &plan.environment {
+        command.env(name, value.expose());
+    }
+    {
+        use std::os::fd::AsRawFd;
+        command.env("_LAMBDA_TELEMETRY_LOG_FD", telemetry.as_raw_fd().to_string());
+    }
+    match sys::landlock_version() {
+        Some(_) => sys::restrict_files(&plan.reachable()).map_err(because("Landlock"))?,
+        // The walls of a mount namespace do without; nothing else does.
+        None if plan.walls == Walls::Full => {}
+        None => return Err(io::Error::other("the kernel has no Landlock")),
+    }
+    sys::deny_calls().map_err(because("seccomp"))?;
+    Ok(command)
+}
+
+fn because(what: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::other(format!("{what}: {error}"))
+}

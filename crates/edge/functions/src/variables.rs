@@ -1,0 +1,150 @@
+//! The variables that a function starts with: those of AWS's machines, those that make its programs find Coffer, and its own.
+
+use coffer_core::Deployment;
+use coffer_types::Secret;
+
+use crate::{backing::Credentials, interpreters::Language};
+
+/// What a function may set although we do.
+const OVERRIDABLE: &[&str] = &[
+    "PATH",
+    "LANG",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "NODE_PATH",
+    "TZ",
+    "AWS_ENDPOINT_URL",
+    "AWS_XRAY_CONTEXT_MISSING",
+    "AWS_XRAY_DAEMON_ADDRESS",
+];
+/// Services of AWS whose endpoints are here.
+const SERVED: &[&str] = &[
+    "secretsmanager",
+    "kms",
+    "iam",
+    "sts",
+    "lambda",
+    "logs",
+    "ssm",
+    "cloudtrail",
+    "events",
+    "sns",
+    "monitoring",
+    "cloudformation",
+];
+
+/// Where things are, as the function sees them.
+pub(crate) struct Paths<'a> {
+    pub(crate) task_root: &'a str,
+    pub(crate) layers: &'a str,
+    pub(crate) runtime: &'a str,
+    pub(crate) temporary: &'a str,
+    pub(crate) runtime_api: &'a str,
+    pub(crate) coffer: &'a str,
+    pub(crate) authorities: Option<&'a str>,
+    pub(crate) language: Language,
+    /// `3.11.2`
+    pub(crate) version: &'a str,
+    pub(crate) log_stream: &'a str,
+    pub(crate) redirects: bool,
+}
+
+pub(crate) fn variables(
+    of: &Deployment,
+    paths: &Paths<'_>,
+    credentials: Credentials,
+) -> Vec<(String, Secret<String>)> {
+    let Paths { task_root, layers, runtime, temporary, .. } = *paths;
+    let mut set: Vec<(&str, String)> = vec![
+        ("_HANDLER", of.handler.clone()),
+        ("AWS_DEFAULT_REGION", of.region.to_string()),
+        ("AWS_REGION", of.region.to_string()),
+        ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", of.runtime)),
+        ("AWS_LAMBDA_FUNCTION_NAME", of.name.clone()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", of.memory_mb.to_string()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", of.version.clone()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", String::from("on-demand")),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", of.log_group.clone()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", paths.log_stream.to_owned()),
+        ("AWS_LAMBDA_LOG_FORMAT", String::from(if of.logs_json { "JSON" } else { "Text" })),
+        ("AWS_LAMBDA_RUNTIME_API", paths.runtime_api.to_owned()),
+        ("LAMBDA_TASK_ROOT", task_root.to_owned()),
+        ("LAMBDA_RUNTIME_DIR", runtime.to_owned()),
+        ("LANG", String::from("en_US.UTF-8")),
+        ("TZ", String::from(":UTC")),
+        ("PATH", format!("/usr/local/bin:/usr/bin/:/bin:{layers}/bin")),
+        ("LD_LIBRARY_PATH", format!("{task_root}:{task_root}/lib:{layers}/lib")),
+        ("TMPDIR", temporary.to_owned()),
+        ("AWS_ENDPOINT_URL", paths.coffer.to_owned()),
+    ];
+    match paths.language {
+        Language::Python => {
+            let minor = paths.version.rsplit_once('.').map_or(paths.version, |(minor, _)| minor);
+            set.push((
+                "PYTHONPATH",
+                format!("{layers}/python:{layers}/python/lib/python{minor}/site-packages"),
+            ));
+            // The code is read-only, and so is all that it could be compiled to.
+            set.push(("PYTHONDONTWRITEBYTECODE", String::from("1")));
+        }
+        Language::Node => {
+            let major = of.runtime.trim_start_matches("nodejs").trim_end_matches(".x");
+            set.push((
+                "NODE_PATH",
+                format!("{layers}/nodejs/node_modules:{layers}/nodejs/node{major}/node_modules"),
+            ));
+            // Half of what may be written to is for what is not JavaScript's.
+            set.push(("NODE_OPTIONS", format!("--max-old-space-size={}", of.memory_mb.max(64))));
+        }
+        Language::Provided => {}
+    }
+    if let Some(authorities) = paths.authorities {
+        for name in ["AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
+            set.push((name, authorities.to_owned()));
+        }
+    }
+    if of.traced {
+        set.push(("AWS_XRAY_DAEMON_ADDRESS", String::from("127.0.0.1:2000")));
+        set.push(("AWS_XRAY_CONTEXT_MISSING", String::from("LOG_ERROR")));
+    }
+    let mut all: Vec<(String, Secret<String>)> =
+        set.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
+    all.push((String::from("AWS_ACCESS_KEY_ID"), Secret::new(credentials.access_key_id)));
+    all.push((String::from("AWS_SECRET_ACCESS_KEY"), credentials.secret_access_key));
+    all.push((String::from("AWS_SESSION_TOKEN"), credentials.session_token));
+    for (name, value) in &of.environment {
+        let is_ours = all.iter().any(|(ours, _)| ours == name);
+        if is_ours && !OVERRIDABLE.contains(&name.as_str()) && name != "NODE_OPTIONS" {
+            continue;
+        }
+        all.retain(|(ours, _)| ours != name);
+        let here = paths.redirects && names_aws(value.expose(), of.region.as_str());
+        let value = if here { paths.coffer.to_owned() } else { value.expose().clone() };
+        all.push((name.clone(), Secret::new(value)));
+    }
+    all
+}
+
+/// Whether a value is the address of a service that is here.
+fn names_aws(value: &str, region: &str) -> bool {
+    let host = value.strip_prefix("https://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    let service = host.and_then(|host| host.strip_suffix(".amazonaws.com"));
+    let service = service.and_then(|host| host.strip_suffix(region)).and_then(|host| host.strip_suffix('.'));
+    service.is_some_and(|service| SERVED.contains(&service))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_services_that_are_here_are_known() {
+        let check = |value, expected| assert_eq!(names_aws(value, "eu-west-1"), expected, "{value}");
+        check("https://secretsmanager.eu-west-1.amazonaws.com", true);
+        check("https://secretsmanager.eu-west-1.amazonaws.com/", true);
+        check("https://secretsmanager.eu-west-2.amazonaws.com", false);
+        check("https://dynamodb.eu-west-1.amazonaws.com", false);
+        check("http://secretsmanager.eu-west-1.amazonaws.com", false);
+        check("https://secretsmanager.eu-west-1.amazonaws.com/path", false);
+    }
+}

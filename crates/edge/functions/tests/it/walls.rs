@@ -1,0 +1,223 @@
+//! What a function must not be able to do.
+
+use std::{fs, io::Write, net::TcpListener, os::unix::fs::PermissionsExt, sync::Arc};
+
+use coffer_functions::Walls;
+
+use crate::house::{BOTH, House, can};
+
+/// Runs an expression, and says what came of it.
+const TRY: &str = r#"
+import os, socket, ctypes, subprocess
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *args):
+    return -ctypes.get_errno() if libc.syscall(number, *args) == -1 else 0
+def connect(host, port):
+    s = socket.socket(); s.settimeout(2); s.connect((host, port)); return s
+def handler(event, context):
+    out = {}
+    for name, text in event.items():
+        try:
+            out[name] = str(eval(text))
+        except BaseException as e:
+            out[name] = "refused: " + type(e).__name__
+    return out
+"#;
+
+async fn attempts(house: &House, tries: &[(&str, String)]) -> serde_json::Value {
+    let function = Arc::new(house.python(TRY));
+    let event: serde_json::Map<String, serde_json::Value> =
+        tries.iter().map(|(name, text)| ((*name).to_owned(), text.as_str().into())).collect();
+    let (said, failed) = house.call(&function, &serde_json::Value::from(event).to_string()).await;
+    assert!(!failed, "{said}");
+    serde_json::from_str(&said).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_reaches_neither_the_server_nor_others() {
+    for walls in BOTH {
+        if !can(walls).await {
+            continue;
+        }
+        let house = House::new(walls);
+        // What lies beside it, readable by everybody: not the mode of the file keeps it, but the walls.
+        let data = house.scratch.path().join("data");
+        fs::File::create(&data).unwrap().write_all(b"canary").unwrap();
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o644)).unwrap();
+        let data = data.display().to_string();
+        let server = std::process::id();
+        let tries = [
+            ("data", format!("open('{data}').read()")),
+            ("others", format!("os.listdir('{}')", house.scratch.path().join("functions").display())),
+            ("memory", format!("open('/proc/{server}/mem','rb').read(1)")),
+            ("variables", format!("open('/proc/{server}/environ').read()")),
+            ("shadow", String::from("open('/etc/shadow').read()")),
+            ("root", String::from("os.listdir('/root')")),
+            ("code", String::from("open(os.environ['LAMBDA_TASK_ROOT'] + '/index.py', 'w')")),
+            ("beside code", String::from("open(os.environ['LAMBDA_TASK_ROOT'] + '/other.py', 'w')")),
+            ("signal", format!("os.kill({server}, 0)")),
+            ("become root", String::from("os.setuid(0)")),
+            (
+                "su",
+                String::from(
+                    "subprocess.run(['/usr/bin/id','-u'],capture_output=True,check=True).stdout.decode().strip() == '0'",
+                ),
+            ),
+            ("kernel log", String::from("libc.klogctl(10, 0, 0) == -1")),
+            ("uid", String::from("os.getuid() not in (0,)")),
+            (
+                "privileges",
+                String::from(
+                    "[l.split()[1] for l in open('/proc/self/status') if l.startswith(('CapEff','CapBnd','NoNewPrivs','Seccomp:'))]",
+                ),
+            ),
+            ("temporary", String::from("open(os.environ['TMPDIR'] + '/mine', 'w').write('x')")),
+        ];
+        let said = attempts(&house, &tries).await;
+        for name in [
+            "data",
+            "others",
+            "memory",
+            "variables",
+            "shadow",
+            "root",
+            "code",
+            "beside code",
+            "signal",
+            "become root",
+        ] {
+            assert!(said[name].as_str().unwrap().starts_with("refused"), "{walls:?} {name}: {said}");
+        }
+        assert_eq!(said["su"], "False", "{said}");
+        assert_eq!(
+            (&said["kernel log"], &said["uid"], &said["temporary"]),
+            (&"True".into(), &"True".into(), &"1".into()),
+            "{said}"
+        );
+        let zero = "0000000000000000";
+        let privileges = said["privileges"].as_str().unwrap();
+        assert!(
+            privileges.starts_with(&format!("['{zero}', ")) && privileges.ends_with("'1', '2']"),
+            "{walls:?} {privileges}"
+        );
+
+        let calls = [
+            ("unshare", format!("call({}, 0x10000000)", libc_number("unshare"))),
+            ("mount", format!("call({}, b'a', b'/tmp', b'tmpfs', 0, 0)", libc_number("mount"))),
+            ("ptrace", format!("call({}, 0, 0, 0, 0)", libc_number("ptrace"))),
+            ("bpf", format!("call({}, 0, 0, 0)", libc_number("bpf"))),
+            ("keyctl", format!("call({}, 0, 0)", libc_number("keyctl"))),
+            ("io_uring", format!("call({}, 1, 0)", 425)),
+            ("clone", format!("call({}, 0x10000011, 0, 0, 0, 0)", libc_number("clone"))),
+        ];
+        let said = attempts(&house, &calls).await;
+        for (name, _) in &calls {
+            assert_eq!(said[*name], "-1", "{walls:?} {name}: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_with_a_network_of_its_own_reaches_what_is_declared() {
+    if !can(Walls::Full).await {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let database = TcpListener::bind("127.0.0.1:0").unwrap();
+    let known = database.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in database.incoming() {
+            drop(stream.unwrap().write_all(b"database"));
+        }
+    });
+    let house = House::with(Walls::Full, |settings| {
+        settings.endpoints = vec![(String::from("localhost"), known)];
+    });
+    let tries = [
+        ("host", format!("connect('127.0.0.1', {port})")),
+        ("outside", String::from("connect('192.0.2.1', 80)")),
+        ("name", String::from("connect('example.com', 443)")),
+        ("declared", format!("connect('localhost', {known}).recv(100).decode()")),
+        (
+            "coffer",
+            String::from(
+                "__import__('urllib.request').request.urlopen(os.environ['AWS_ENDPOINT_URL']).read().decode()",
+            ),
+        ),
+        ("processes", String::from("sorted(p for p in os.listdir('/proc') if p.isdigit())")),
+        ("names", String::from("open('/etc/hosts').read()")),
+        ("home", String::from("sorted(os.listdir('/'))")),
+        ("authorities", String::from("os.path.getsize('/etc/pki/tls/cert.pem') > 1000")),
+        ("devices", String::from("sorted(os.listdir('/dev'))")),
+    ];
+    let said = attempts(&house, &tries).await;
+    for name in ["host", "outside", "name"] {
+        assert!(said[name].as_str().unwrap().starts_with("refused"), "{name}: {said}");
+    }
+    assert_eq!((&said["declared"], &said["coffer"]), (&"database".into(), &"coffer".into()), "{said}");
+    assert_eq!(said["processes"], "['1', '2']", "{said}");
+    assert!(said["names"].as_str().unwrap().starts_with("127.0.0.1 localhost"), "{said}");
+    assert!(
+        !said["home"].as_str().unwrap().contains("root") && !said["home"].as_str().unwrap().contains("home"),
+        "{said}"
+    );
+    assert_eq!(
+        said["devices"],
+        "['fd', 'full', 'null', 'random', 'shm', 'stderr', 'stdin', 'stdout', 'urandom', 'zero']",
+        "{said}"
+    );
+    if std::path::Path::new("/etc/ssl/certs/ca-certificates.crt").exists() {
+        assert_eq!(said["authorities"], "True", "{said}");
+    }
+}
+
+/// The kernel's number of a call on the machine that runs the test.
+fn libc_number(name: &str) -> u32 {
+    let x86 = cfg!(target_arch = "x86_64");
+    match name {
+        "unshare" => {
+            if x86 {
+                272
+            } else {
+                97
+            }
+        }
+        "mount" => {
+            if x86 {
+                165
+            } else {
+                40
+            }
+        }
+        "ptrace" => {
+            if x86 {
+                101
+            } else {
+                117
+            }
+        }
+        "bpf" => {
+            if x86 {
+                321
+            } else {
+                280
+            }
+        }
+        "keyctl" => {
+            if x86 {
+                250
+            } else {
+                219
+            }
+        }
+        "clone" => {
+            if x86 {
+                56
+            } else {
+                220
+            }
+        }
+        _ => panic!("{name}"),
+    }
+}
