@@ -35,11 +35,14 @@ fn page(tree: &Tree) -> Result<String> {
     );
     let mut keys = 0;
     for (name, body) in structures(&source) {
+        let documented = documented(body);
         match name.strip_suffix("Section") {
-            Some(section) => write!(page, "\n## `[{}]`\n", section.to_lowercase())?,
+            // One that holds nothing but sections.
+            Some(_) if documented.is_empty() => {}
+            Some(section) => write!(page, "\n## `[{}]`\n", dotted(section))?,
             None => page.push_str("\n## At the top of the file\n"),
         }
-        for (key, entry) in documented(body) {
+        for (key, entry) in documented {
             ensure!(!entry.is_empty(), "{SOURCE}: the key {key} has no doc comment");
             write!(page, "\n### `{key}`\n\n{entry}\n")?;
             keys += 1;
@@ -47,6 +50,18 @@ fn page(tree: &Tree) -> Result<String> {
     }
     ensure!(keys > 0, "{SOURCE}: no key was found");
     Ok(page)
+}
+
+/// A section in a section: `SealKms` is `seal.kms`.
+fn dotted(name: &str) -> String {
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push('.');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 /// The structures that the file is read into, in their order.
@@ -70,7 +85,7 @@ fn documented(body: &str) -> Vec<(&str, String)> {
             entry.push_str(text);
         } else if let Some((key, kind)) = line.strip_prefix("pub ").and_then(|field| field.split_once(": ")) {
             let entry = std::mem::take(&mut entry);
-            if !kind.ends_with("Section,") {
+            if !kind.trim_end_matches([',', '>']).ends_with("Section") {
                 keys.push((key, entry));
             }
         }

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Server(Server),
     /// Run the service in memory, for laptops and tests: any credentials are accepted, nothing is kept
     Dev(Dev),
-    /// Make a store that a passphrase opens; `server` then starts sealed and waits for `unseal`
+    /// Make a store that a passphrase opens, and `server` then starts sealed and waits for `unseal`; or one that a KMS opens
     Init(Init),
     /// The administrator of an account
     Admin {
@@ -156,6 +156,9 @@ pub(crate) struct Init {
     /// A file with the passphrase, `-` for the standard input [default: it is asked for]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// Make a store that the KMS of `[seal.kms]` in the configuration opens, and no passphrase
+    #[arg(long, conflicts_with = "passphrase_file")]
+    pub kms: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -440,6 +443,11 @@ pub(crate) enum KeyCommand {
         #[command(subcommand)]
         command: CredentialCommand,
     },
+    /// A KMS that opens the store: AWS's, or another Coffer
+    Kms {
+        #[command(subcommand)]
+        command: KmsCommand,
+    },
     /// Show under which keys the records of a running server are
     Status(KeyStatus),
     /// Seal what is written from now on under a new key, and everything else again in the background
@@ -534,6 +542,13 @@ pub(crate) struct CreateCredential {
     /// Where the key goes; a file is never overwritten
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KmsCommand {
+    /// Make a seal slot at the KMS that `[seal.kms]` in the configuration names
+    #[command(after_help = GIVE_A_KEY)]
+    Create(ChangeKeys),
 }
 
 #[derive(Debug, Subcommand)]

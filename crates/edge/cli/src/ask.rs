@@ -53,7 +53,8 @@ impl Given {
         }
         let slots = KeyringFile::read(&directory.keyring())?.slots();
         let has = |kind| slots.iter().any(|slot| slot.kind == kind);
-        if has(SlotKind::Passphrase) && !has(SlotKind::Keyfile) && !has(SlotKind::Systemd) {
+        let machine = [SlotKind::Keyfile, SlotKind::Systemd, SlotKind::Kms];
+        if has(SlotKind::Passphrase) && !machine.into_iter().any(has) {
             return ask("Passphrase: ").map(Self::Passphrase);
         }
         Ok(given)

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use coffer_barrier::{KeyringFile, SlotInfo};
+use coffer_barrier::{KeyringFile, KmsSlot, SlotId, SlotInfo};
 use coffer_server::{
     Complaint,
     config::Config,
@@ -128,6 +128,15 @@ pub(crate) fn create_credential(arguments: &CreateCredential) -> Result<Exit, Co
     Ok(exit)
 }
 
+pub(crate) fn create_at_kms(arguments: &ChangeKeys) -> Result<Exit, Complaint> {
+    let store = Target::of(&arguments.place, &arguments.key)?;
+    let exit = added(store.change(&Change::Kms)?)?;
+    remark(
+        "A server asks the KMS at its start; while that does not answer, the store is sealed, and any other key opens it.",
+    );
+    Ok(exit)
+}
+
 fn added(outcome: Outcome) -> Result<Exit, Complaint> {
     match outcome {
         Outcome::Changed(Changed::Added { slot, kind }) => {
@@ -212,18 +221,33 @@ struct Listed {
     threshold: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shares: Option<u8>,
+    /// The ARN of the KMS key, and where it was when the slot was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kms_key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
 }
 
 impl Listed {
-    fn of(info: &SlotInfo) -> Self {
+    fn of(info: &SlotInfo, at_kms: &[(SlotId, KmsSlot)]) -> Self {
         let (threshold, shares) = info.shares.unzip();
-        Self { slot: info.id.to_string(), kind: info.kind.to_string(), threshold, shares }
+        let at = at_kms.iter().find(|(id, _)| *id == info.id).map(|(_, at)| at);
+        Self {
+            slot: info.id.to_string(),
+            kind: info.kind.to_string(),
+            threshold,
+            shares,
+            kms_key_id: at.map(|at| at.key_id().to_owned()),
+            endpoint: at.map(|at| at.endpoint().to_owned()),
+        }
     }
 
     fn row(&self) -> Vec<String> {
         let quorum = self.threshold.zip(self.shares);
         let quorum = quorum.map(|(threshold, shares)| format!("any {threshold} of {shares} shares"));
-        vec![self.slot.clone(), self.kind.clone(), quorum.unwrap_or_default()]
+        let at = self.kms_key_id.as_ref().zip(self.endpoint.as_ref());
+        let at = at.map(|(key, endpoint)| format!("{key} at {endpoint}"));
+        vec![self.slot.clone(), self.kind.clone(), quorum.or(at).unwrap_or_default()]
     }
 }
 
@@ -231,7 +255,9 @@ impl Listed {
 pub(crate) fn list(arguments: &ListSlots) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&arguments.place.flags())?;
     let directory = DataDir::to_ask(&config.data_dir)?;
-    let slots: Vec<_> = KeyringFile::read(&directory.keyring())?.slots().iter().map(Listed::of).collect();
+    let keyring = KeyringFile::read(&directory.keyring())?;
+    let at_kms = keyring.kms_slots();
+    let slots: Vec<_> = keyring.slots().iter().map(|slot| Listed::of(slot, &at_kms)).collect();
     let text = if arguments.json {
         serde_json::to_string_pretty(&slots)
             .map_err(|error| Complaint::new("the list cannot be printed").because(error))?

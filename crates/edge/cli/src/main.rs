@@ -33,8 +33,8 @@ use mimalloc::MiMalloc;
 
 use crate::arguments::{
     AccountCommand, AdminCommand, AdminKeyCommand, Arguments, AuditCommand, Command, CredentialCommand,
-    KeyCommand, KeyfileCommand, PassphraseCommand, ProfileCommand, SecretPolicyCommand, SharesCommand,
-    SlotCommand,
+    KeyCommand, KeyfileCommand, KmsCommand, PassphraseCommand, ProfileCommand, SecretPolicyCommand,
+    SharesCommand, SlotCommand,
 };
 
 #[global_allocator]
@@ -102,6 +102,7 @@ fn main() -> ExitCode {
             KeyCommand::Credential { command: CredentialCommand::Create(create) } => {
                 keys::create_credential(&create)
             }
+            KeyCommand::Kms { command: KmsCommand::Create(create) } => keys::create_at_kms(&create),
             KeyCommand::Status(status) => keys::status(&status),
             KeyCommand::RotateEpoch(change) => keys::rotate_epoch(&change),
             KeyCommand::RekeyRoot(change) => keys::rekey_root(&change),

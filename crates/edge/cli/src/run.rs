@@ -8,6 +8,7 @@ use coffer_server::{
     Complaint,
     config::{CREDENTIAL, Config, Flags},
     lifecycle::{self, Ready},
+    open::With,
 };
 use coffer_sys::HardeningLine;
 
@@ -36,6 +37,27 @@ pub(crate) fn dev(arguments: &Dev) -> Result<Exit, Complaint> {
 
 pub(crate) fn init(arguments: &Init) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&arguments.place.flags())?;
+    let with = if arguments.kms { With::Kms } else { With::Key(first_passphrase(arguments)?) };
+    let (account, is_new) = lifecycle::init(&config, with)?;
+    let place = config.data_dir.display();
+    let flags = arguments.place.typed();
+    say(&if is_new {
+        let then =
+            if arguments.kms { String::new() } else { format!("then           coffer unseal{flags}\n  ") };
+        format!(
+            "The store at {place} is set up (account {account})\n  administrator  {place}/bootstrap/credentials\n  \
+             next           coffer server{flags}\n  \
+             {then}recovery       coffer key shares create{flags}"
+        )
+    } else {
+        format!(
+            "The store at {place} was set up before (account {account})\n  next           coffer server{flags}"
+        )
+    });
+    Ok(Exit::Done)
+}
+
+fn first_passphrase(arguments: &Init) -> Result<SlotKey, Complaint> {
     let passphrase = match &arguments.passphrase_file {
         Some(path) => passphrase_from(path)?,
         None => new_passphrase_typed()?,
@@ -45,22 +67,7 @@ pub(crate) fn init(arguments: &Init) -> Result<Exit, Complaint> {
             .because(format!("it opens everything, so it has at least {PASSPHRASE_BYTES_MIN} characters"))
             .next("a sentence of five or six words"));
     }
-    let (account, is_new) = lifecycle::init(&config, SlotKey::Passphrase(passphrase))?;
-    let place = config.data_dir.display();
-    let flags = arguments.place.typed();
-    say(&if is_new {
-        format!(
-            "The store at {place} is set up (account {account})\n  administrator  {place}/bootstrap/credentials\n  \
-             next           coffer server{flags}\n  \
-             then           coffer unseal{flags}\n  \
-             recovery       coffer key shares create{flags}"
-        )
-    } else {
-        format!(
-            "The store at {place} was set up before (account {account})\n  next           coffer server{flags}"
-        )
-    });
-    Ok(Exit::Done)
+    Ok(SlotKey::Passphrase(passphrase))
 }
 
 fn welcome(ready: &Ready, config: &Config, place: &Place) -> String {

@@ -54,6 +54,12 @@ impl Client {
         Self { observer: Some(observer), ..self }
     }
 
+    /// The same server, whose longer answers are refused.
+    #[must_use]
+    pub fn answers_up_to(self, bytes_max: usize) -> Self {
+        Self { connections: self.connections.answers_up_to(bytes_max), ..self }
+    }
+
     /// The same server, called by somebody else.
     #[must_use]
     pub fn with_credentials(&self, credentials: Credentials) -> Self {

@@ -79,11 +79,18 @@ struct Idle {
 pub struct Connections {
     endpoint: Endpoint,
     idle: Arc<Mutex<Vec<Idle>>>,
+    answer_bytes_max: usize,
 }
 
 impl Connections {
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, idle: Arc::default() }
+        Self { endpoint, idle: Arc::default(), answer_bytes_max: ANSWER_BYTES_MAX }
+    }
+
+    /// The same, and longer answers are refused.
+    #[must_use]
+    pub fn answers_up_to(self, answer_bytes_max: usize) -> Self {
+        Self { answer_bytes_max, ..self }
     }
 
     pub const fn endpoint(&self) -> &Endpoint {
@@ -121,7 +128,7 @@ impl Connections {
             };
             match connection.try_send_request(request).await {
                 Ok(response) => {
-                    let answer = read(response).await?;
+                    let answer = read(response, self.answer_bytes_max).await?;
                     self.put_back(connection);
                     return Ok(answer);
                 }
@@ -184,7 +191,7 @@ async fn drive(
     Ok(sender)
 }
 
-async fn read(response: Response<Incoming>) -> Result<RawResponse, ClientError> {
+async fn read(response: Response<Incoming>, bytes_max: usize) -> Result<RawResponse, ClientError> {
     let status = response.status().as_u16();
     let headers = response
         .headers()
@@ -193,12 +200,13 @@ async fn read(response: Response<Incoming>) -> Result<RawResponse, ClientError> 
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| {
-        match error.downcast::<hyper::Error>() {
+    let body =
+        Limited::new(response.into_body(), bytes_max).collect().await.map_err(|error| match error
+            .downcast::<hyper::Error>()
+        {
             Ok(error) => ClientError::Lost(whole(&error)),
             Err(_) => ClientError::TooLarge,
-        }
-    })?;
+        })?;
     Ok(RawResponse { status, headers, body: Secret::new(body.to_bytes().to_vec()) })
 }
 

@@ -21,6 +21,7 @@ use serde::Deserialize;
 
 use crate::{
     complaint::Complaint,
+    kms_seal::KmsSeal,
     limits::rates,
     oidc::{self, KeySource},
     units::{Size, Span},
@@ -30,6 +31,8 @@ const PORT: u16 = 4566;
 const REGION: &str = "us-east-1";
 /// The name under which a unit file loads the key: `LoadCredential=coffer.keyfile:PATH`, or `LoadCredentialEncrypted=`.
 pub const CREDENTIAL: &str = "coffer.keyfile";
+/// The same for the access key of the KMS that opens the store.
+const KMS_CREDENTIAL: &str = "coffer.kms";
 /// Enough for the store to delete and to tidy up.
 const FREE_FLOOR_BYTES: u64 = 128 << 20;
 /// A year, and time to notice that it is over.
@@ -64,6 +67,31 @@ pub struct ConfigFile {
     pub store: StoreSection,
     pub audit: AuditSection,
     pub oidc: OidcSection,
+    pub seal: SealSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SealSection {
+    pub kms: Option<SealKmsSection>,
+}
+
+/// A KMS that may open the store.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealKmsSection {
+    /// Where a KMS answers that may open the store: `"https://kms.eu-west-1.amazonaws.com"`, or another Coffer; `http://` goes to this machine
+    /// only. It does once `coffer key kms create` has made a seal slot there, or `coffer init --kms`. See [keys](keys.md).
+    pub endpoint: String,
+    /// The region that requests are signed for. Default: that of this server.
+    pub region: Option<String>,
+    /// The KMS key for new slots: its ARN, its id or an alias. A slot that is there remembers its own.
+    pub key: String,
+    /// A file with an access key that may call `kms:Encrypt` and `kms:Decrypt` on that key, as the AWS CLI writes it. It is refused when others
+    /// than the server's user may read it, and read again each time. Default: the systemd credential `coffer.kms`.
+    pub credentials: Option<PathBuf>,
+    /// A PEM file with the authorities that may vouch for an `https://` endpoint, such as `/etc/ssl/certs/ca-certificates.crt`.
+    pub authorities: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -303,6 +331,8 @@ pub struct Config {
     pub oidc: BTreeMap<String, KeySource>,
     /// The key of the store as systemd hands it over, if it does.
     pub credential: Option<PathBuf>,
+    /// The KMS that may open the store.
+    pub kms_seal: Option<KmsSeal>,
 }
 
 impl Config {
@@ -343,7 +373,8 @@ impl Config {
             .map(|text| text.parse::<AccountId>().map_err(|error| refused("account", error)))
             .transpose()?;
         let region = file.region.as_deref().unwrap_or(REGION);
-        let region = region.parse().map_err(|error| refused("region", error))?;
+        let region: Region = region.parse().map_err(|error| refused("region", error))?;
+        let kms_seal = file.seal.kms.map(|section| kms_seal(section, &region, home)).transpose()?;
         let tls = tls(file.tls, &data_dir, listen.ip(), home.credentials_directory.as_deref())?;
         if tls.is_none() && !listen.ip().is_loopback() {
             return Err(Complaint::new(format!("{listen} can be reached from other machines and needs TLS"))
@@ -369,6 +400,7 @@ impl Config {
             },
             oidc: key_sources(&file.oidc)?,
             credential: home.credential.clone(),
+            kms_seal,
         })
     }
 
@@ -394,6 +426,7 @@ impl Config {
             audit: Retention { age_max: AUDIT_KEEP_FOR, bytes_max: AUDIT_KEEP_BYTES },
             oidc: BTreeMap::new(),
             credential: None,
+            kms_seal: None,
         })
     }
 }
@@ -485,6 +518,38 @@ fn key_sources(section: &OidcSection) -> Result<BTreeMap<String, KeySource>, Com
         sources.insert(name.to_owned(), source);
     }
     Ok(sources)
+}
+
+fn kms_seal(section: SealKmsSection, region: &Region, home: &Home) -> Result<KmsSeal, Complaint> {
+    let region = match section.region {
+        Some(text) => text.parse().map_err(|error| refused("seal.kms.region", error))?,
+        None => region.clone(),
+    };
+    let authorities = section.authorities.as_deref().map(|path| {
+        fs::read_to_string(path).map_err(|error| {
+            Complaint::new(format!("the authorities {} cannot be read", path.display()))
+                .because(error)
+                .next("correct `seal.kms.authorities` in the configuration")
+        })
+    });
+    let directory = home.credentials_directory.as_deref();
+    let credentials = match section.credentials {
+        Some(path) => Some(absolute(&path)?),
+        None => directory.map(|directory| directory.join(KMS_CREDENTIAL)),
+    };
+    let is_credential = directory.is_some_and(|directory| {
+        credentials.as_deref().and_then(Path::parent).is_some_and(|parent| parent == directory)
+    });
+    let seal = KmsSeal {
+        endpoint: section.endpoint,
+        authorities: authorities.transpose()?,
+        region,
+        key: section.key,
+        credentials,
+        is_credential,
+    };
+    seal.reachable().map_err(|reason| refused("seal.kms.endpoint", reason))?;
+    Ok(seal)
 }
 
 fn profile(section: &mut LimitsSection) -> Result<Profile, Complaint> {
@@ -697,6 +762,15 @@ mod tests {
             ("[oidc.keys]\n'https://one.example' = 'https://one.example/keys'", "authorities"),
             ("[oidc]\nauthorities = '/does/not/exist.pem'", "cannot be read"),
             ("[oidc]\nissuers = 'x'", "unknown field `issuers`"),
+            ("[seal.kms]\nkey = 'k'", "missing field `endpoint`"),
+            ("[seal.kms]\nkey = 'k'\nendpoint = 'http://192.0.2.1'", "begins with https://"),
+            ("[seal.kms]\nkey = 'k'\nendpoint = 'http://127.0.0.1.example'", "begins with https://"),
+            ("[seal.kms]\nkey = 'k'\nendpoint = 'https://kms.example'", "`seal.kms.authorities`"),
+            ("[seal.kms]\nkey = 'k'\nendpoint = 'http://127.0.0.1:1/x'", "nothing after it"),
+            (
+                "[seal.kms]\nkey = 'k'\nendpoint = 'http://127.0.0.1:1'\nsecret = 'x'",
+                "unknown field `secret`",
+            ),
         ] {
             let refusal = refusal(text);
             assert!(refusal.contains(part), "{text}: {refusal}");

@@ -20,7 +20,9 @@ use crate::{
     config::{CREDENTIAL, Config},
     data_dir::DataDir,
     durable::parent,
+    kms_seal::wait_for,
     limits::{gate::Load, ladder::Step},
+    machine_key::ask_kms,
     node::Node,
     open::MARK,
     shell::quoted,
@@ -136,7 +138,7 @@ fn files(config: &Config, directory: &DataDir, world: &World, whose: Whose) -> V
     }
     match KeyringFile::read(&directory.keyring()) {
         Ok(keyring) => {
-            findings.extend(of_keyring(&keyring, config, directory));
+            findings.extend(of_keyring(&keyring, config, directory, world));
             if whose == Whose::Command {
                 findings.extend(of_belonging(&keyring, directory));
             }
@@ -156,7 +158,7 @@ fn files(config: &Config, directory: &DataDir, world: &World, whose: Whose) -> V
     findings
 }
 
-fn of_keyring(keyring: &KeyringFile, config: &Config, directory: &DataDir) -> Vec<Finding> {
+fn of_keyring(keyring: &KeyringFile, config: &Config, directory: &DataDir, world: &World) -> Vec<Finding> {
     let slots = keyring.slots();
     let kinds: Vec<_> = slots.iter().map(|slot| slot.kind.to_string()).collect();
     let has = |kind| slots.iter().any(|slot| slot.kind == kind);
@@ -174,7 +176,21 @@ fn of_keyring(keyring: &KeyringFile, config: &Config, directory: &DataDir) -> Ve
     if has(SlotKind::Systemd) {
         findings.push(of_credential(config));
     }
+    if has(SlotKind::Kms) {
+        findings.push(of_kms(keyring, config, world));
+    }
     findings
+}
+
+/// Whether the KMS would open the store now.
+fn of_kms(keyring: &KeyringFile, config: &Config, world: &World) -> Finding {
+    match wait_for(ask_kms(keyring, config, &world.clock)) {
+        Ok(_) => Finding::good(
+            "kms",
+            config.kms_seal.as_ref().map(|kms| kms.endpoint().to_owned()).unwrap_or_default(),
+        ),
+        Err(complaint) => Finding::complaint("kms", &complaint, "coffer key slot list"),
+    }
 }
 
 /// Whether the keyring is the one of the store. A store that cannot be opened is told of elsewhere.

@@ -14,9 +14,7 @@ use coffer_barrier::{Barrier, Keyring, KeyringError, KeyringFile, Previous, Root
 use coffer_core::KeepsEpochs;
 use coffer_types::Entropy;
 
-use crate::{
-    complaint::Complaint, config::Config, machine_key::keys_of_this_machine, open::Store, slots::Changed,
-};
+use crate::{complaint::Complaint, open::Store, slots::Changed};
 
 /// Of one open store. They go with it: nothing else holds them for longer than a moment.
 pub(crate) struct OpenKeys {
@@ -94,12 +92,10 @@ impl Store {
     /// The caller has the turn of the keyring.
     pub(crate) fn rekey_root(
         &self,
-        sealed: &KeyringFile,
         mut keyring: Keyring,
-        config: &Config,
+        of_machine: &[SlotKey],
         given: &SlotKey,
     ) -> Result<Changed, Complaint> {
-        let of_machine = keys_of_this_machine(sealed, config);
         let keys: Vec<&SlotKey> = of_machine.iter().chain([given]).collect();
         keyring.rekey_root(&keys)?;
         let saved = self.save(&keyring, Previous::Replace);

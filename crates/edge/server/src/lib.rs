@@ -37,6 +37,7 @@ mod authenticate;
 mod belonging;
 mod exchange;
 mod health;
+mod kms_seal;
 mod limits;
 mod listener;
 mod metrics;
@@ -46,6 +47,7 @@ mod remains;
 pub mod tls;
 
 pub use complaint::Complaint;
+pub use kms_seal::KmsSeal;
 pub use listener::serve;
 pub use metrics::Metrics;
 pub use node::{Mode, Node, Sealed, Settings, Trouble};

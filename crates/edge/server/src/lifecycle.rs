@@ -13,7 +13,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
-use coffer_barrier::{SlotKey, SlotKind};
+use coffer_barrier::SlotKind;
 use coffer_core::{Next, World};
 use coffer_sys::HardeningLine;
 use coffer_types::{AccountId, Region};
@@ -30,8 +30,9 @@ use crate::{
     control::Control,
     data_dir::DataDir,
     limits::ladder::Step,
+    machine_key::{ask_kms, may_come_from_kms},
     node::{Mode, Node, Settings, Trouble},
-    open::{self, Opened, Store, dev_core},
+    open::{self, Opened, Store, With, dev_core},
     tls, world,
 };
 
@@ -47,6 +48,9 @@ const TASK_LOOK_EVERY: Duration = Duration::from_secs(60);
 const TASK_WAIT_OPEN: Duration = Duration::from_millis(250);
 /// The same for a house that has too much to do for them.
 const TASK_WAIT_ROOM: Duration = Duration::from_secs(1);
+/// A KMS that does not give the key is asked again after this long, and then after twice as long each time.
+const KMS_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const KMS_AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// What a person is told once the node answers.
 #[derive(Debug, Clone)]
@@ -97,7 +101,7 @@ pub fn server(
         let store = Store::take(directory, config.free_floor_bytes, &world)?.retiring(config.audit);
         let store = Arc::new(store);
         let listening = Listening::on(bound, config, &world)?;
-        let started = open::start(&store, config, &world, None).await?;
+        let started = open::start(&store, config, &world, With::Machine).await?;
         let node = Arc::new(Node::new(
             Mode::Production,
             world,
@@ -132,7 +136,12 @@ pub fn server(
         }
         match core {
             Some(core) => node.open(*core),
-            None => node.wait_sealed(),
+            None => {
+                node.wait_sealed();
+                if may_come_from_kms(&store.keyring()?, config) {
+                    node.await_key();
+                }
+            }
         }
         let control =
             Control::listen(Arc::clone(&node), Arc::clone(&store), config.clone(), ready.clone(), hardening)?;
@@ -142,20 +151,22 @@ pub fn server(
     })
 }
 
-/// Makes a store and its administrator and ends, for stores that are opened by people and not by a file. Answers the
+/// Makes a store and its administrator and ends, for stores that are opened by people or by a KMS, and not by a file. Answers the
 /// account and whether there was something to make.
-pub fn init(config: &Config, key: SlotKey) -> Result<(AccountId, bool), Complaint> {
+pub fn init(config: &Config, with: With) -> Result<(AccountId, bool), Complaint> {
     let directory = DataDir::prepare(&config.data_dir)?;
     let world = world::system(&directory.audit());
     let store = Store::take(directory, config.free_floor_bytes, &world)?;
     runtime()?.block_on(async {
-        let started = open::start(&store, config, &world, Some(key)).await?;
-        if let Opened::Core(core) = started.opened {
-            core.shut_down().map_err(|error| {
+        let started = open::start(&store, config, &world, with).await?;
+        match started.opened {
+            Opened::Sealed(Some(complaint)) => return Err(complaint),
+            Opened::Sealed(None) => {}
+            Opened::Core(core) => core.shut_down().map_err(|error| {
                 Complaint::new("the audit log could not be synced")
                     .because(error)
                     .next("check the disk, then try again")
-            })?;
+            })?,
         }
         Ok((started.account, started.is_first))
     })
@@ -274,6 +285,7 @@ async fn run(
         tokio::spawn(run_tasks(Arc::clone(node))),
         tokio::spawn(move_audit_rows(Arc::clone(node))),
         tokio::spawn(watch_disk(Arc::clone(node), config.clone())),
+        tokio::spawn(open_by_kms(Arc::clone(node), config.clone())),
     ];
     let mut fatal = pin!(watch_for_fatal(node));
     on_ready();
@@ -425,6 +437,38 @@ async fn move_audit_rows(node: Arc<Node>) {
             continue;
         }
         node.remember_audit_end(&core).await;
+    }
+}
+
+/// Opens a store that was sealed at the start as soon as its KMS gives the key. Whoever opens or seals it meanwhile ends the waiting.
+async fn open_by_kms(node: Arc<Node>, config: Config) {
+    let Some(store) = node.store().cloned() else { return };
+    let (mut wait, mut said) = (KMS_AGAIN_AFTER, None);
+    while node.awaits_key() {
+        tokio::time::sleep(wait).await;
+        wait = wait.saturating_mul(2).min(KMS_AGAIN_AFTER_MAX);
+        let asked = match store.keyring() {
+            Ok(keyring) => ask_kms(&keyring, &config, &node.world().clock).await,
+            Err(error) => Err(error.into()),
+        };
+        let opened = match asked {
+            Ok(key) => node.unseal_awaited(key).await,
+            Err(complaint) => Err(complaint),
+        };
+        match opened {
+            Ok(true) => tracing::info!("the store was opened by its KMS"),
+            Ok(false) => {}
+            Err(complaint) if said.as_ref() == Some(&complaint) => {}
+            Err(complaint) => {
+                tracing::warn!(
+                    missing = complaint.what(),
+                    reason = complaint.reasons().join("; "),
+                    next = complaint.next_step().unwrap_or_default(),
+                    "the store stays sealed; the KMS is asked again"
+                );
+                said = Some(complaint);
+            }
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use coffer_barrier::SlotKey;
 use coffer_core::{Caller, Core, Partition, World};
 use coffer_sigv4::SigningKeys;
 use coffer_types::{AccountId, Region, RequestId, Timestamp};
-use tokio::sync::{Notify, futures::Notified};
+use tokio::sync::{Notify, OwnedMutexGuard, futures::Notified};
 
 use crate::{
     complaint::Complaint,
@@ -103,6 +103,8 @@ pub struct Node {
     issuers: Issuers,
     state: RwLock<State>,
     troubles: Troubles,
+    /// Somebody waits for a key that comes from elsewhere, until the store is opened or sealed.
+    awaits_key: AtomicBool,
     /// The files, which stay open and locked while the node is sealed. A node in memory has none.
     store: Option<Arc<Store>>,
     /// Tells those who wait with a core in their hands to let go of it.
@@ -136,6 +138,7 @@ impl Node {
             issuers,
             state: RwLock::new(State::Starting),
             troubles: Troubles::default(),
+            awaits_key: AtomicBool::default(),
             store,
             closing: Notify::new(),
             turn: Arc::default(),
@@ -225,12 +228,22 @@ impl Node {
         if self.store.is_some() {
             core.work_from(self.home());
         }
+        self.awaits_key.store(false, Ordering::Release);
         self.change(State::Open(Arc::new(core)));
     }
 
     /// The node waits for somebody who opens the store.
     pub fn wait_sealed(&self) {
         self.change(State::Sealed);
+    }
+
+    /// From here on a key that comes from elsewhere opens the store.
+    pub(crate) fn await_key(&self) {
+        self.awaits_key.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn awaits_key(&self) -> bool {
+        self.awaits_key.load(Ordering::Acquire)
     }
 
     fn change(&self, next: State) -> State {
@@ -243,6 +256,8 @@ impl Node {
     /// this call.
     pub async fn seal(&self) -> Sealed {
         let _turn = self.turn.lock().await;
+        // Whoever seals a store does not want it opened by itself.
+        self.awaits_key.store(false, Ordering::Release);
         if !self.is_stopped()
             && let State::Open(core) = self.change(State::Sealed)
         {
@@ -254,6 +269,19 @@ impl Node {
     /// Opens a sealed store. With the wrong key nothing changes.
     pub async fn unseal(&self, key: SlotKey) -> Result<(), Complaint> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
+        self.unseal_in_turn(key, turn).await
+    }
+
+    /// The same with a key that came from elsewhere, unless nobody waits for it any more. Answers whether it opened the store.
+    pub(crate) async fn unseal_awaited(&self, key: SlotKey) -> Result<bool, Complaint> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        if !self.awaits_key() {
+            return Ok(false);
+        }
+        self.unseal_in_turn(key, turn).await.map(|()| true)
+    }
+
+    async fn unseal_in_turn(&self, key: SlotKey, turn: OwnedMutexGuard<()>) -> Result<(), Complaint> {
         if self.is_stopped() {
             return Err(Complaint::new("the server is stopping").next("start it again, and unseal it then"));
         }

@@ -97,7 +97,7 @@ fn with_store<T>(
     let first = store.account(config.account, keyring.store_id())?;
     let key = match key {
         Some(key) => key,
-        None => key_on_this_machine(&keyring, config)?.ok_or_else(|| {
+        None => key_on_this_machine(&keyring, config, &world.clock)?.ok_or_else(|| {
             Complaint::new("the store has no key on this machine")
                 .because("it opens with a passphrase or with recovery shares")
                 .next(format!("{command} --passphrase-file <file>, or --share <file> for each share"))

@@ -21,6 +21,7 @@ use coffer_types::{Clock, Timestamp};
 use tokio::sync::Mutex;
 
 pub use self::source::KeySource;
+pub(crate) use self::source::is_near;
 pub(crate) use self::token::Token;
 use self::{jwks::KeySet, token::Claims};
 

@@ -32,6 +32,7 @@ use coffer_core::{
 use coffer_crypto::{PassphraseCost, sha256};
 use coffer_store::{Dir, Engine, EngineError, MemoryEngine, Read, SqliteEngine, SqliteOptions};
 use coffer_types::{AccountId, Region, RequestId, Secret};
+use tokio::time::timeout;
 
 use crate::{
     accounts::{AccountRecord, Deployment, first_of, numbered},
@@ -41,9 +42,9 @@ use crate::{
     config::Config,
     data_dir::DataDir,
     epochs::{Keeper, Open, OpenKeys},
-    machine_key::{MachineKey, machine_key, people_open_with},
+    machine_key::{MachineKey, machine_key, may_come_from_kms, people_open_with},
     remains::{refuse_remains, remains},
-    slots::{ensure_apart, write_keyfile},
+    slots::{AtKms, ensure_apart, write_keyfile},
     verify,
 };
 
@@ -57,6 +58,8 @@ pub const LOCAL: &str = "coffer.local";
 const DEV_SEGMENT_BYTES: u64 = 1 << 20;
 /// What a guess at the passphrase costs on this machine, and what opening the store with it does.
 pub(crate) const PASSPHRASE_TIME: Duration = Duration::from_secs(1);
+/// A KMS that answers at all does so sooner.
+const KMS_WAIT_AT_START: Duration = Duration::from_secs(2);
 
 /// Everything we serve.
 pub fn registry() -> Registry {
@@ -257,14 +260,18 @@ pub struct Start {
     pub is_first: bool,
 }
 
-/// Opens the store with the key that was given or that lies on this machine; makes what a new store lacks. The first seal
-/// slot is made for that key.
-pub async fn start(
-    store: &Store,
-    config: &Config,
-    world: &World,
-    given: Option<SlotKey>,
-) -> Result<Start, Complaint> {
+/// What a start opens the store with. The first seal slot of a new store is made for it.
+#[derive(Debug)]
+pub enum With {
+    /// The key of this machine; for a new store the systemd credential, or else a keyfile.
+    Machine,
+    Key(SlotKey),
+    /// The KMS of the configuration, also for a new store.
+    Kms,
+}
+
+/// Opens the store and makes what a new one lacks.
+pub async fn start(store: &Store, config: &Config, world: &World, with: With) -> Result<Start, Complaint> {
     let keyring = match store.keyring() {
         Ok(keyring) => keyring,
         Err(KeyringError::Missing { path }) => {
@@ -275,7 +282,7 @@ pub async fn start(
                     .because(format!("there is {found}, which nothing but its keyring opens"))
                     .next("put the keyring back from keyring.previous or from a backup"));
             }
-            make_keyring(&path, config, world, given.as_ref())?
+            make_keyring(&path, config, world, &with)?
         }
         Err(error) => return Err(error.into()),
     };
@@ -283,11 +290,12 @@ pub async fn start(
     let account = store.account(config.account, keyring.store_id())?;
     let slots = keyring.slots();
     let sealed = |why| Start { opened: Opened::Sealed(why), account, slots: slots.clone(), is_first: false };
-    let key = match given {
-        Some(key) => key,
-        None => match machine_key(&keyring, config)? {
+    let may_come = may_come_from_kms(&keyring, config);
+    let key = match with {
+        With::Key(key) => key,
+        With::Machine | With::Kms => match key_at_start(store, config, world, may_come).await? {
             MachineKey::Here(key) => key,
-            MachineKey::Missing(complaint) if people_open_with(&keyring).is_empty() => {
+            MachineKey::Missing(complaint) if people_open_with(&keyring).is_empty() && !may_come => {
                 return Err(complaint);
             }
             MachineKey::Missing(complaint) => return Ok(sealed(Some(complaint))),
@@ -301,26 +309,54 @@ pub async fn start(
     Ok(Start { opened: Opened::Core(Box::new(core)), account, slots, is_first })
 }
 
-fn make_keyring(
-    path: &Path,
+/// The key of this machine. A start waits a moment for a KMS, and somebody else waits for it later.
+async fn key_at_start(
+    store: &Store,
     config: &Config,
     world: &World,
-    given: Option<&SlotKey>,
-) -> Result<KeyringFile, Complaint> {
+    may_come: bool,
+) -> Result<MachineKey, Complaint> {
+    let keyring = store.keyring()?;
+    let Some(kms) = config.kms_seal.as_ref().filter(|_| may_come) else {
+        return machine_key(&keyring, config, &world.clock);
+    };
+    let (config, clock) = (config.clone(), Arc::clone(&world.clock));
+    let looking = tokio::task::spawn_blocking(move || machine_key(&keyring, &config, &clock));
+    match timeout(KMS_WAIT_AT_START, looking).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => Err(Complaint::new("the key of this machine cannot be looked for").because(error)),
+        Err(_) => Ok(MachineKey::Missing(
+            Complaint::new(format!("the KMS at {} has not answered yet", kms.endpoint()))
+                .next("check that it runs, and that this machine reaches it"),
+        )),
+    }
+}
+
+fn make_keyring(path: &Path, config: &Config, world: &World, with: &With) -> Result<KeyringFile, Complaint> {
     let make = |slot: NewSlot<'_>| Keyring::create(slot, Arc::clone(&world.entropy));
-    let keyring = match (given, &config.credential) {
-        (Some(SlotKey::Passphrase(passphrase)), _) => {
+    let keyring = match (with, &config.credential) {
+        (With::Key(SlotKey::Passphrase(passphrase)), _) => {
             let cost = PassphraseCost::calibrated(world.clock.as_ref(), PASSPHRASE_TIME);
             make(NewSlot::Passphrase { passphrase, cost })
         }
-        (Some(SlotKey::Keyfile(key)), _) => make(NewSlot::Keyfile(key)),
-        (Some(SlotKey::Systemd(key)), _) => make(NewSlot::Systemd(key)),
-        (Some(SlotKey::Recovery { .. }), _) => {
-            return Err(Complaint::new("recovery shares belong to a store, and there is none yet")
-                .next("make the store first, then coffer key shares create"));
+        (With::Key(SlotKey::Keyfile(key)), _) => make(NewSlot::Keyfile(key)),
+        (With::Key(SlotKey::Systemd(key)), _) => make(NewSlot::Systemd(key)),
+        (With::Key(SlotKey::Recovery { .. } | SlotKey::Kms { .. }), _) => {
+            return Err(Complaint::new("such a key belongs to a store, and there is none yet")
+                .next("make the store first, then coffer key shares create, or coffer key kms create"));
         }
-        (None, Some(credential)) => make(NewSlot::Systemd(&keyfile::read_credential(credential)?)),
-        (None, None) => make(NewSlot::Keyfile(&keyfile_or_new(config, world)?)),
+        (With::Kms, _) => {
+            // The slot is bound to the id of the store, so the store comes first, with a slot that is never written.
+            let mut keyring = make(NewSlot::Keyfile(&keyfile::random(world.entropy.as_ref())));
+            let passing: Vec<_> = keyring.slots().iter().map(|slot| slot.id).collect();
+            AtKms::make(keyring.store_id(), config, world)?.add_to(&mut keyring)?;
+            for slot in passing {
+                keyring.remove_slot(slot)?;
+            }
+            keyring
+        }
+        (With::Machine, Some(credential)) => make(NewSlot::Systemd(&keyfile::read_credential(credential)?)),
+        (With::Machine, None) => make(NewSlot::Keyfile(&keyfile_or_new(config, world)?)),
     };
     keyring.save(path, Previous::Keep)?;
     Ok(KeyringFile::read(path)?)
@@ -404,7 +440,9 @@ mod tests {
 
         async fn start(&self) -> Result<Start, String> {
             let (store, world) = self.store();
-            start(&store, &self.config(), &world, None).await.map_err(|complaint| complaint.to_string())
+            start(&store, &self.config(), &world, With::Machine)
+                .await
+                .map_err(|complaint| complaint.to_string())
         }
 
         fn credentials(&self) -> String {
@@ -438,7 +476,7 @@ mod tests {
     async fn a_start_that_stopped_before_the_commit_is_begun_again() {
         let place = Place::new();
         let (store, world) = place.store();
-        make_keyring(&store.directory().keyring(), &place.config(), &world, None).unwrap();
+        make_keyring(&store.directory().keyring(), &place.config(), &world, &With::Machine).unwrap();
         let stale = store.directory().bootstrap().join("credentials.new");
         crate::durable::write_new(&stale, b"aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\n").unwrap();
         drop(store);
@@ -515,7 +553,7 @@ mod tests {
     async fn nobody_is_made_administrator_of_a_store_with_records() {
         let place = Place::new();
         let (store, world) = place.store();
-        make_keyring(&store.directory().keyring(), &place.config(), &world, None).unwrap();
+        make_keyring(&store.directory().keyring(), &place.config(), &world, &With::Machine).unwrap();
         let key = SlotKey::Keyfile(keyfile::read(&place.config().keyfile).unwrap());
         let core = store.open_core(&world, &key).unwrap();
         let account = numbered(0);
@@ -557,7 +595,7 @@ mod tests {
             [("file/keyfile", "cannot be read"), ("data/.config/coffer/keyfile", "lie in the data directory")]
         {
             config.keyfile = place.root.path().join(keyfile);
-            let refusal = start(&store, &config, &world, None).await.unwrap_err().to_string();
+            let refusal = start(&store, &config, &world, With::Machine).await.unwrap_err().to_string();
             assert!(refusal.contains(says), "{refusal}");
             assert!(!store.directory().keyring().exists());
         }
@@ -571,7 +609,7 @@ mod tests {
         let (store, world) = place.store();
         let mut config = place.config();
         config.account = Some(AccountId::DEV);
-        let refusal = start(&store, &config, &world, None).await.unwrap_err().to_string();
+        let refusal = start(&store, &config, &world, With::Machine).await.unwrap_err().to_string();
         assert!(refusal.contains(account.as_str()), "{refusal}");
     }
 

@@ -20,12 +20,13 @@ use std::{
 };
 
 use coffer_barrier::{
-    Keyring, KeyringFile, NewSlot, Previous, RecoveryShare, SlotId, SlotInfo, SlotKey, SlotKind, keyfile,
+    Keyring, KeyringError, KeyringFile, KmsSlot, NewSlot, Previous, RecoveryShare, SlotId, SlotInfo, SlotKey,
+    SlotKind, keyfile,
 };
 use coffer_core::World;
-use coffer_crypto::PassphraseCost;
+use coffer_crypto::{PassphraseCost, sha256};
 use coffer_sys::effective_uid;
-use coffer_types::Secret;
+use coffer_types::{Clock, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -34,8 +35,9 @@ use crate::{
     control::Typed,
     data_dir::DataDir,
     durable::{self, parent},
+    kms_seal::wait_for,
     lifecycle::runtime,
-    machine_key::key_on_this_machine,
+    machine_key::{key_on_this_machine, keys_of_this_machine},
     open::{PASSPHRASE_TIME, Store, local_caller, record_local},
     world,
 };
@@ -62,6 +64,8 @@ pub enum Change {
     Passphrase,
     /// A key for systemd, in a file for `systemd-creds encrypt`, and its slot.
     Credential { path: PathBuf },
+    /// A slot at the KMS of the configuration.
+    Kms,
     /// A new key seals what is written from now on, and everything else is sealed again.
     Epoch,
     /// Another root key, in every slot.
@@ -78,6 +82,7 @@ impl Change {
             Self::Keyfile { .. } => "CreateKeyfile",
             Self::Passphrase => "CreatePassphrase",
             Self::Credential { .. } => "CreateCredential",
+            Self::Kms => "CreateKmsSlot",
             Self::Epoch => "RotateEpoch",
             Self::Root => "RekeyRoot",
             Self::Remove { .. } => "RemoveSealSlot",
@@ -95,7 +100,7 @@ impl Change {
                     path.as_ref().map_or_else(|| String::from("default"), |path| path.display().to_string());
                 vec![("keyfile", path), ("replace", replace.to_string())]
             }
-            Self::Passphrase | Self::Epoch | Self::Root => Vec::new(),
+            Self::Passphrase | Self::Kms | Self::Epoch | Self::Root => Vec::new(),
             Self::Credential { path } => vec![("credential", path.display().to_string())],
             Self::Remove { slot } => vec![("slot", slot.clone())],
         }
@@ -154,7 +159,7 @@ pub enum Changed {
 }
 
 impl Store {
-    /// Changes the slots with a key that opens the store. It blocks: on the disk, and for a passphrase for a second of work.
+    /// Changes the slots with a key that opens the store. It blocks: on the disk, on a KMS, and for a passphrase for a second of work.
     pub fn change_slots(
         &self,
         config: &Config,
@@ -162,14 +167,34 @@ impl Store {
         key: &SlotKey,
         Wanted { change, passphrase }: &Wanted,
     ) -> Result<Changed, Complaint> {
+        // A KMS is asked ahead: it may take its time, and others have their turn meanwhile.
+        let (mut at_kms, mut of_machine) = (None, Vec::new());
+        match change {
+            Change::Kms => at_kms = Some(AtKms::make(self.keyring()?.store_id(), config, world)?),
+            Change::Root => {
+                let keys = keys_of_this_machine(&self.keyring()?, config, &world.clock);
+                of_machine = keys.map_err(|complaint| {
+                    complaint.because(
+                        "so the root key is not changed: it has to be wrapped again in every seal slot",
+                    )
+                })?;
+            }
+            _ => {}
+        }
         let _turn = self.keyring_turn.lock().unwrap_or_else(PoisonError::into_inner);
         let sealed = self.keyring()?;
-        let keyring = sealed.unseal(key, Arc::clone(&world.entropy))?;
+        let mut keyring = sealed.unseal(key, Arc::clone(&world.entropy))?;
+        if let Some(new) = at_kms {
+            let slot = new.add_to(&mut keyring)?;
+            self.save(&keyring, Previous::Keep)?;
+            return Ok(Changed::Added { slot: slot.to_string(), kind: SlotKind::Kms.to_string() });
+        }
         match change {
+            Change::Kms => Err(no_kms()),
             Change::Passphrase => self.add_passphrase(keyring, world, passphrase.as_ref()),
             Change::Credential { path } => self.add_credential(keyring, world, path),
             Change::Epoch => self.rotate_epoch(keyring),
-            Change::Root => self.rekey_root(&sealed, keyring, config, key),
+            Change::Root => self.rekey_root(keyring, &of_machine, key),
             Change::Shares { threshold, shares } => self.add_recovery(keyring, world, *threshold, *shares),
             Change::Keyfile { path, replace } => {
                 let path = path.as_deref().unwrap_or(&config.keyfile);
@@ -317,6 +342,46 @@ impl Store {
     }
 }
 
+/// A slot at the KMS of the configuration, before it is in a keyring.
+pub(crate) struct AtKms {
+    id: SlotId,
+    at: KmsSlot,
+    key: Secret<[u8; 32]>,
+}
+
+impl AtKms {
+    /// Has a key encrypted, and decrypted again: whoever may do the one may not always do the other, and such a slot opens nothing.
+    pub(crate) fn make(store_id: &[u8; 16], config: &Config, world: &World) -> Result<Self, Complaint> {
+        let kms = config.kms_seal.as_ref().ok_or_else(no_kms)?;
+        let key = keyfile::random(world.entropy.as_ref());
+        let id = SlotId::random(world.entropy.as_ref());
+        let at = wait_for(async {
+            let at = kms.wrap(&world.clock, store_id, id, &key).await?;
+            match kms.unwrap(&world.clock, store_id, id, &at).await? {
+                SlotKey::Kms { key: decrypted, .. } if is_same(&decrypted, &key) => Ok(at),
+                _ => Err(Complaint::new(format!("the KMS at {} gives back another key", kms.endpoint()))
+                    .because("a seal slot there would not open the store, so none was made")
+                    .next("check `seal.kms.endpoint` in the configuration")),
+            }
+        })?;
+        Ok(Self { id, at, key })
+    }
+
+    pub(crate) fn add_to(&self, keyring: &mut Keyring) -> Result<SlotId, KeyringError> {
+        keyring.add_slot(NewSlot::Kms { id: self.id, at: &self.at, key: &self.key })
+    }
+}
+
+fn no_kms() -> Complaint {
+    Complaint::new("the configuration names no KMS")
+        .next("`[seal.kms]` in the configuration of the server, with endpoint, key and credentials")
+}
+
+/// Compared by what they make: who can time it learns nothing of a key.
+fn is_same(one: &Secret<[u8; 32]>, other: &Secret<[u8; 32]>) -> bool {
+    sha256(one.expose()) == sha256(other.expose())
+}
+
 /// The same on a store that nobody serves. It is opened to put the change on record.
 pub fn change_offline(
     config: &Config,
@@ -326,11 +391,11 @@ pub fn change_offline(
 ) -> Result<Changed, Complaint> {
     directory.ensure_free()?;
     let sealed = KeyringFile::read(&directory.keyring())?;
+    let world = world::system(&directory.audit());
     let key = match key {
         Some(key) => key,
-        None => key_to_change_with(&sealed, config)?,
+        None => key_to_change_with(&sealed, config, &world.clock)?,
     };
-    let world = world::system(&directory.audit());
     let store = Store::take(directory, config.free_floor_bytes, &world)?;
     let account = store.account(config.account, sealed.store_id())?;
     runtime()?.block_on(async {
@@ -349,8 +414,12 @@ pub fn change_offline(
 }
 
 /// The key of this machine, or how to give another.
-pub(crate) fn key_to_change_with(sealed: &KeyringFile, config: &Config) -> Result<SlotKey, Complaint> {
-    key_on_this_machine(sealed, config)
+pub(crate) fn key_to_change_with(
+    sealed: &KeyringFile,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<SlotKey, Complaint> {
+    key_on_this_machine(sealed, config, clock)
         .and_then(|key| {
             key.ok_or_else(|| {
                 Complaint::new("the store has no key on this machine")
@@ -407,8 +476,6 @@ pub(crate) fn write_keyfile(path: &Path, key: &Secret<[u8; 32]>) -> Result<(), C
 #[cfg(test)]
 mod tests {
     use std::thread;
-
-    use coffer_barrier::KeyringError;
 
     use super::*;
     use crate::config::{Flags, Home};

@@ -97,7 +97,8 @@ impl Trail {
     ) -> Result<Self, Complaint> {
         let directory = DataDir::existing(&config.data_dir)?;
         let keyring = KeyringFile::read(&directory.keyring())?;
-        let Some(key) = key.map_or_else(|| key_on_this_machine(&keyring, config), |key| Ok(Some(key)))?
+        let Some(key) =
+            key.map_or_else(|| key_on_this_machine(&keyring, config, &world.clock), |key| Ok(Some(key)))?
         else {
             return Err(Complaint::new("the store has no key on this machine")
                 .next("--share <file> for each share, or --passphrase-file <file>"));

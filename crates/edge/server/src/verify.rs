@@ -124,7 +124,9 @@ pub fn verify(
     let mark = store.keyring_mark().map_err(|error| unopened(&directory, &error))?;
     let belonging = Belonging::new(mark, store.partitions().next().is_some());
     belonging.refuse_stranger(&keyring, &directory)?;
-    let Some(key) = key.map_or_else(|| key_on_this_machine(&keyring, config), |key| Ok(Some(key)))? else {
+    let Some(key) =
+        key.map_or_else(|| key_on_this_machine(&keyring, config, &world.clock), |key| Ok(Some(key)))?
+    else {
         return Err(Complaint::new("the store has no key on this machine")
             .next("coffer verify --share <file> for each share, or --passphrase-file <file>"));
     };

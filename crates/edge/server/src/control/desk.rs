@@ -15,7 +15,7 @@ use std::{
 };
 
 use coffer_barrier::{RecoveryShare, ShareCollector, SlotKey};
-use coffer_core::Core;
+use coffer_core::{Core, World};
 use coffer_sys::{HardeningLine, effective_uid};
 use coffer_types::{AccountId, Secret};
 use tokio::{
@@ -206,7 +206,8 @@ impl Desk {
             Command::Doctor => {
                 self.record_if_possible("Examine", uid).await;
                 let hardening = doctor::hardening(&self.hardening, doctor::Whose::Server);
-                let offline = doctor::of_files(&self.config, self.store.directory(), self.node.world());
+                let (store, config, world) = self.to_look();
+                let offline = aside(move || Ok(doctor::of_files(&config, store.directory(), &world))).await?;
                 let online = doctor::of_node(&self.node);
                 Ok(Reply::Findings(hardening.into_iter().chain(offline).chain(online).collect()))
             }
@@ -302,7 +303,7 @@ impl Desk {
     async fn is_agreed(&self, request: Request, purpose: Purpose, undoes: Undoes) -> Result<bool, Complaint> {
         let is_given = request.passphrase.is_some() || !request.shares.is_empty();
         let key = match is_given {
-            true => match self.key(request, purpose)? {
+            true => match self.key(request, purpose).await? {
                 Some(key) => Some(key),
                 None => return Ok(false),
             },
@@ -340,9 +341,9 @@ impl Desk {
 
     async fn unseal(&self, uid: u32, request: Request) -> Result<Reply, Complaint> {
         if self.node.core().is_some() {
-            return Ok(self.unsealed());
+            return Ok(self.unsealed().await);
         }
-        let Some(key) = self.key(request, Purpose::Unseal)? else { return Ok(self.progress()) };
+        let Some(key) = self.key(request, Purpose::Unseal).await? else { return Ok(self.progress()) };
         self.node.unseal(key).await.inspect_err(|complaint| {
             tracing::warn!(uid, reason = complaint.what(), "the store was not unsealed");
         })?;
@@ -353,14 +354,15 @@ impl Desk {
         }
         self.forget_attempt();
         tracing::info!(uid, "the store was unsealed by command");
-        Ok(self.unsealed())
+        Ok(self.unsealed().await)
     }
 
     /// Whoever opened the store by hand hears whether they would have to do it at each start.
-    fn unsealed(&self) -> Reply {
-        let key = self.store.keyring().ok().and_then(|keyring| machine_key(&keyring, &self.config).ok());
+    async fn unsealed(&self) -> Reply {
+        let (store, config, world) = self.to_look();
+        let key = aside(move || machine_key(&store.keyring()?, &config, &world.clock)).await;
         let missing_key = match key {
-            Some(MachineKey::Missing(complaint)) => Some(complaint.what().to_owned()),
+            Ok(MachineKey::Missing(complaint)) => Some(complaint.what().to_owned()),
             _ => None,
         };
         Reply::Unsealed { missing_key }
@@ -376,11 +378,10 @@ impl Desk {
         }
         let passphrase = request.new_passphrase.take().map(|Typed(passphrase)| passphrase);
         let purpose = Purpose::Change(change.clone());
-        let Some(key) = self.key(request, purpose)? else { return Ok(self.progress()) };
+        let Some(key) = self.key(request, purpose).await? else { return Ok(self.progress()) };
         let (name, details) = (change.event(), change.details());
         self.record(name, uid, details.clone()).await?;
-        let (store, config, world) =
-            (Arc::clone(&self.store), self.config.clone(), self.node.world().clone());
+        let (store, config, world) = self.to_look();
         let wanted = Wanted { change, passphrase };
         // Whoever seals the store meanwhile hears that keys are still in use.
         let in_use = self.node.core();
@@ -428,22 +429,31 @@ impl Desk {
     }
 
     /// The key that was given, or that enough shares make, or that lies on the machine. `None`: more shares are needed.
-    fn key(&self, request: Request, purpose: Purpose) -> Result<Option<SlotKey>, Complaint> {
+    async fn key(&self, request: Request, purpose: Purpose) -> Result<Option<SlotKey>, Complaint> {
         if let Some(Typed(passphrase)) = request.passphrase {
             return Ok(Some(SlotKey::Passphrase(passphrase)));
         }
         if !request.shares.is_empty() {
             return self.add(&request.shares, purpose);
         }
-        let sealed = self.store.keyring()?;
-        if purpose != Purpose::Unseal {
-            return key_to_change_with(&sealed, &self.config).map(Some);
-        }
-        key_on_this_machine(&sealed, &self.config)?.map(Some).ok_or_else(|| {
-            Complaint::new("the store has no key on this machine")
-                .because("only people open it")
-                .next(people_open_with(&sealed).join(", or "))
+        let (store, config, world) = self.to_look();
+        aside(move || {
+            let sealed = store.keyring()?;
+            if purpose != Purpose::Unseal {
+                return key_to_change_with(&sealed, &config, &world.clock).map(Some);
+            }
+            key_on_this_machine(&sealed, &config, &world.clock)?.map(Some).ok_or_else(|| {
+                Complaint::new("the store has no key on this machine")
+                    .because("only people open it")
+                    .next(people_open_with(&sealed).join(", or "))
+            })
         })
+        .await
+    }
+
+    /// What looking for a key takes.
+    fn to_look(&self) -> (Arc<Store>, Config, World) {
+        (Arc::clone(&self.store), self.config.clone(), self.node.world().clone())
     }
 
     fn add(&self, given: &[Typed], purpose: Purpose) -> Result<Option<SlotKey>, Complaint> {
@@ -503,4 +513,12 @@ impl Desk {
         let caller = local_caller(core.world(), settings.account, settings.region.clone());
         record_local(&core, &caller, name, uid, details).await
     }
+}
+
+/// Does what may take long, as asking a KMS does, where others do not wait for it.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Complaint> + Send + 'static,
+) -> Result<T, Complaint> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Complaint::new("the command could not be carried out").because(error)).flatten()
 }

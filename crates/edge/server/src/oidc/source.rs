@@ -57,10 +57,7 @@ impl KeySource {
         let start = place.find("://").map(|at| at + 3).unwrap_or_default();
         let end = place.get(start..).and_then(|rest| rest.find('/')).map_or(place.len(), |at| start + at);
         let (base, target) = place.split_at_checked(end).unwrap_or((place, ""));
-        let is_near = ["http://127.0.0.1", "http://[::1]", "http://localhost"]
-            .iter()
-            .any(|near| base.strip_prefix(near).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')));
-        if !base.starts_with("https://") && !is_near {
+        if !base.starts_with("https://") && !is_near(base) {
             return Err(String::from("a place is an absolute path, or a URL that begins with https://"));
         }
         Endpoint::new(base, authorities).map_err(|error| match authorities {
@@ -112,6 +109,13 @@ impl KeySource {
             }
         }
     }
+}
+
+/// Whether clear text to this place stays on this machine.
+pub(crate) fn is_near(base: &str) -> bool {
+    ["http://127.0.0.1", "http://[::1]", "http://localhost"]
+        .iter()
+        .any(|near| base.strip_prefix(near).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')))
 }
 
 fn header(name: &str, value: &str) -> (String, Secret<Vec<u8>>) {

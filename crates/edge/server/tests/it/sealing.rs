@@ -34,7 +34,7 @@ impl Place {
         let directory = DataDir::prepare(&config.data_dir).unwrap();
         let world = world::system(&directory.audit());
         let store = Arc::new(Store::take(directory, 0, &world).unwrap());
-        let started = open::start(&store, &config, &world, Some(passphrase())).await.unwrap();
+        let started = open::start(&store, &config, &world, open::With::Key(passphrase())).await.unwrap();
         let Opened::Core(core) = started.opened else { panic!("the passphrase opens it") };
         core.shut_down().unwrap();
         drop(core);

@@ -10,6 +10,7 @@
 mod error;
 mod format;
 pub mod keyfile;
+mod kms;
 mod share;
 mod slot;
 
@@ -25,6 +26,7 @@ use coffer_types::{Entropy, Secret};
 
 pub use self::{
     error::{KeyringError, Part},
+    kms::KmsSlot,
     share::{RecoveryShare, ShareCollector, ShareError, ShareProgress},
     slot::{NewSlot, SlotId, SlotInfo, SlotKey, SlotKind},
 };
@@ -82,6 +84,11 @@ impl KeyringFile {
 
     pub fn slots(&self) -> Vec<SlotInfo> {
         self.layout.slots.iter().map(Slot::info).collect()
+    }
+
+    /// The slots whose keys a KMS decrypts. One that cannot be read is none.
+    pub fn kms_slots(&self) -> Vec<(SlotId, KmsSlot)> {
+        self.layout.slots.iter().filter_map(Slot::kms).collect()
     }
 
     /// Collects the shares of this store's recovery slots.

@@ -18,19 +18,20 @@ use coffer_crypto::{CommittedKey, PassphraseCost, open, passphrase_key, seal};
 use coffer_sys::Locked;
 use coffer_types::{Entropy, Secret, encoding::HEXLOWER, zeroize::Zeroize};
 
-use super::error::Part;
+use super::{error::Part, kms::KmsSlot};
 use crate::{
     derivation,
     envelope::SALT_LEN,
     fields::{Fields, Pieces},
 };
 
-const PARAMETERS_LEN_MAX: usize = 4096;
+pub(super) const PARAMETERS_LEN_MAX: usize = 4096;
 const WRAPPED_LEN_MAX: usize = 4096;
 
 const KEYFILE: u16 = 1;
 const SYSTEMD: u16 = 2;
 const PASSPHRASE: u16 = 3;
+const KMS: u16 = 5;
 const RECOVERY: u16 = 6;
 
 /// Names a slot in commands and messages. The whole id is random; people see its first eight digits.
@@ -38,6 +39,13 @@ const RECOVERY: u16 = 6;
 pub struct SlotId([u8; 16]);
 
 impl SlotId {
+    /// The id of a slot whose key is bound to it before the slot is made.
+    pub fn random(entropy: &dyn Entropy) -> Self {
+        let mut id = [0; 16];
+        entropy.fill(&mut id);
+        Self(id)
+    }
+
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -62,6 +70,8 @@ pub enum SlotKind {
     /// A credential that systemd decrypted for the service.
     Systemd,
     Passphrase,
+    /// A KMS, which decrypts the key of the slot.
+    Kms,
     Recovery,
     /// Not known to this program, kept as it is.
     Unknown(u16),
@@ -73,6 +83,7 @@ impl SlotKind {
             KEYFILE => Self::Keyfile,
             SYSTEMD => Self::Systemd,
             PASSPHRASE => Self::Passphrase,
+            KMS => Self::Kms,
             RECOVERY => Self::Recovery,
             other => Self::Unknown(other),
         }
@@ -83,6 +94,7 @@ impl SlotKind {
             Self::Keyfile => KEYFILE,
             Self::Systemd => SYSTEMD,
             Self::Passphrase => PASSPHRASE,
+            Self::Kms => KMS,
             Self::Recovery => RECOVERY,
             Self::Unknown(code) => code,
         }
@@ -97,6 +109,7 @@ impl SlotKind {
             Self::Keyfile => "the keyfile",
             Self::Systemd => "the systemd credential",
             Self::Passphrase => "the passphrase",
+            Self::Kms => "what the KMS decrypted",
             Self::Recovery => "this set of recovery shares",
             Self::Unknown(_) => "this key",
         }
@@ -115,6 +128,7 @@ impl SlotKind {
             }
             (Self::Passphrase, false) => "the passphrase again",
             (Self::Passphrase, true) => "the passphrase again, or recovery shares with --share <file>",
+            (Self::Kms, _) => "the KMS key that the slot was made with: coffer key slot list names it",
             (Self::Recovery, _) => "all shares again; one of them was changed or belongs to another store",
             (Self::Unknown(_), _) => "the program that made this slot",
         }
@@ -127,6 +141,7 @@ impl fmt::Display for SlotKind {
             Self::Keyfile => f.write_str("keyfile"),
             Self::Systemd => f.write_str("systemd"),
             Self::Passphrase => f.write_str("passphrase"),
+            Self::Kms => f.write_str("kms"),
             Self::Recovery => f.write_str("recovery"),
             Self::Unknown(code) => write!(f, "unknown ({code})"),
         }
@@ -148,6 +163,11 @@ pub enum SlotKey {
     Keyfile(Secret<[u8; 32]>),
     Systemd(Secret<[u8; 32]>),
     Passphrase(Secret<String>),
+    /// What the KMS of one slot gave back.
+    Kms {
+        slot: SlotId,
+        key: Secret<[u8; 32]>,
+    },
     /// Made by a [`ShareCollector`](super::ShareCollector).
     Recovery {
         set: [u8; 8],
@@ -161,6 +181,7 @@ impl SlotKey {
             Self::Keyfile(_) => SlotKind::Keyfile,
             Self::Systemd(_) => SlotKind::Systemd,
             Self::Passphrase(_) => SlotKind::Passphrase,
+            Self::Kms { .. } => SlotKind::Kms,
             Self::Recovery { .. } => SlotKind::Recovery,
         }
     }
@@ -171,7 +192,16 @@ impl SlotKey {
 pub enum NewSlot<'a> {
     Keyfile(&'a Secret<[u8; 32]>),
     Systemd(&'a Secret<[u8; 32]>),
-    Passphrase { passphrase: &'a Secret<String>, cost: PassphraseCost },
+    Passphrase {
+        passphrase: &'a Secret<String>,
+        cost: PassphraseCost,
+    },
+    /// The KMS encrypted the key together with the id, so the id comes first.
+    Kms {
+        id: SlotId,
+        at: &'a KmsSlot,
+        key: &'a Secret<[u8; 32]>,
+    },
 }
 
 /// The public side of a recovery slot.
@@ -210,6 +240,9 @@ impl Slot {
                 parameters.extend_from_slice(&cost.passes().to_be_bytes());
                 Self::wrap(store_id, root, SlotKind::Passphrase, parameters, &key, entropy)
             }
+            NewSlot::Kms { id, at, key } => {
+                Self::empty(id, SlotKind::Kms, at.to_parameters()).around(store_id, root, key, entropy)
+            }
         }
     }
 
@@ -234,10 +267,11 @@ impl Slot {
         key: &Secret<[u8; 32]>,
         entropy: &dyn Entropy,
     ) -> Self {
-        let mut id = [0; 16];
-        entropy.fill(&mut id);
-        let slot = Self { kind, id: SlotId(id), parameters, wrapped: Vec::new(), commitment: [0; 32] };
-        slot.around(store_id, root, key, entropy)
+        Self::empty(SlotId::random(entropy), kind, parameters).around(store_id, root, key, entropy)
+    }
+
+    const fn empty(id: SlotId, kind: SlotKind, parameters: Vec<u8>) -> Self {
+        Self { kind, id, parameters, wrapped: Vec::new(), commitment: [0; 32] }
     }
 
     /// The same slot around a root key.
@@ -278,9 +312,10 @@ impl Slot {
     /// 32 bytes from whatever the key is.
     fn slot_key(&self, key: &SlotKey) -> Result<Secret<[u8; 32]>, Part> {
         match key {
-            SlotKey::Keyfile(key) | SlotKey::Systemd(key) | SlotKey::Recovery { key, .. } => {
-                Ok(Secret::new(*key.expose()))
-            }
+            SlotKey::Keyfile(key)
+            | SlotKey::Systemd(key)
+            | SlotKey::Kms { key, .. }
+            | SlotKey::Recovery { key, .. } => Ok(Secret::new(*key.expose())),
             SlotKey::Passphrase(passphrase) => {
                 let (salt, cost) = self.passphrase().ok_or(Part::Slot(self.id))?;
                 Ok(passphrase_key(passphrase.expose().as_bytes(), &salt, cost))
@@ -310,6 +345,7 @@ impl Slot {
     pub(super) fn is_for(&self, key: &SlotKey) -> bool {
         match key {
             SlotKey::Recovery { set, .. } => self.recovery().is_some_and(|recovery| recovery.set == *set),
+            SlotKey::Kms { slot, .. } => self.kind == SlotKind::Kms && self.id == *slot,
             _ => self.kind == key.kind(),
         }
     }
@@ -321,6 +357,13 @@ impl Slot {
     pub(super) fn info(&self) -> SlotInfo {
         let shares = self.recovery().map(|recovery| (recovery.threshold, recovery.shares));
         SlotInfo { id: self.id, kind: self.kind, shares }
+    }
+
+    pub(super) fn kms(&self) -> Option<(SlotId, KmsSlot)> {
+        if self.kind != SlotKind::Kms {
+            return None;
+        }
+        KmsSlot::from_parameters(&self.parameters).map(|at| (self.id, at))
     }
 
     pub(super) fn recovery(&self) -> Option<Recovery> {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use coffer_barrier::{
-    Barrier, Damaged, Header, Keyring, KeyringError, KeyringFile, Location, NewSlot, Part, Previous,
-    ShareError, SlotKey, SlotKind, keyfile,
+    Barrier, Damaged, Header, Keyring, KeyringError, KeyringFile, KmsSlot, Location, NewSlot, Part, Previous,
+    ShareError, SlotId, SlotKey, SlotKind, keyfile,
 };
 use coffer_crypto::{PassphraseCost, SystemEntropy, sha256};
 use coffer_types::{AccountId, Secret};
@@ -39,6 +39,48 @@ fn assert_same_store(one: &Barrier, other: &Barrier) {
     assert_eq!(other.open(&place(), &sealed).unwrap().plaintext.expose(), b"hunter2");
     let hash = |barrier: &Barrier| barrier.hash_name(AccountId::DEV, "global", 1, &[b"name"]);
     assert_eq!(hash(one), hash(other));
+}
+
+#[test]
+fn a_slot_at_a_kms_is_opened_by_its_own_key_alone_and_its_open_part_cannot_be_changed() {
+    let mut keyring = keyring();
+    let at = |ciphertext: &[u8]| {
+        KmsSlot::new("https://kms.example", "eu-west-1", "arn:aws:kms:eu-west-1:1:key/2", ciphertext)
+    };
+    let (first, second) = (SlotId::random(&SystemEntropy), SlotId::random(&SystemEntropy));
+    for (id, byte) in [(first, 5), (second, 6)] {
+        let at = at(&[byte; 180]).unwrap();
+        assert_eq!(keyring.add_slot(NewSlot::Kms { id, at: &at, key: &key(byte) }).unwrap(), id);
+    }
+    let bytes = keyring.to_bytes();
+    let file = parse(&bytes).unwrap();
+    assert_eq!(file.kms_slots(), [(first, at(&[5; 180]).unwrap()), (second, at(&[6; 180]).unwrap())]);
+    for (slot, byte, opens) in [(first, 5, true), (second, 6, true), (first, 6, false), (second, 5, false)] {
+        let tried = file.slot_of(&SlotKey::Kms { slot, key: key(byte) });
+        assert_eq!(tried.is_ok(), opens, "{tried:?}");
+    }
+    assert_same_store(
+        &keyring.barrier(),
+        &open(&bytes, &SlotKey::Kms { slot: second, key: key(6) }).unwrap().barrier(),
+    );
+
+    // Whoever may write the file sends nobody to another place: the checksum anybody can make, the seal of the slot not.
+    let found = bytes.windows(11).position(|text| text == b"kms.example").unwrap();
+    let mut elsewhere = bytes.clone();
+    elsewhere[found] ^= 1;
+    let refused = open(&with_checksum(elsewhere), &SlotKey::Kms { slot: first, key: key(5) });
+    let Err(KeyringError::Damaged { part, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(part, Part::Slot(first));
+
+    keyring
+        .rekey_root(&[
+            &SlotKey::Keyfile(key(1)),
+            &SlotKey::Kms { slot: first, key: key(5) },
+            &SlotKey::Kms { slot: second, key: key(6) },
+        ])
+        .unwrap();
+    parse(&keyring.to_bytes()).unwrap().slot_of(&SlotKey::Kms { slot: first, key: key(5) }).unwrap();
+    assert_eq!(at(&[0; 4096]), None, "more than a slot holds");
 }
 
 #[test]
