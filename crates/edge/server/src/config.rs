@@ -83,7 +83,7 @@ pub struct SealKmsSection {
     /// Where a KMS answers that may open the store: `"https://kms.eu-west-1.amazonaws.com"`, or another Coffer; `http://` goes to this machine
     /// only. It does once `coffer key kms create` has made a seal slot there, or `coffer init --kms`. See [keys](keys.md).
     pub endpoint: String,
-    /// The region that requests are signed for. Default: that of this server.
+    /// The region that requests are signed for. Default: that of `key`, if it is an ARN, else that of this server.
     pub region: Option<String>,
     /// The KMS key for new slots: its ARN, its id or an alias. A slot that is there remembers its own.
     pub key: String,
@@ -521,7 +521,8 @@ fn key_sources(section: &OidcSection) -> Result<BTreeMap<String, KeySource>, Com
 }
 
 fn kms_seal(section: SealKmsSection, region: &Region, home: &Home) -> Result<KmsSeal, Complaint> {
-    let region = match section.region {
+    let of_key = section.key.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
+    let region = match section.region.as_deref().or(of_key) {
         Some(text) => text.parse().map_err(|error| refused("seal.kms.region", error))?,
         None => region.clone(),
     };
