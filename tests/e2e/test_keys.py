@@ -94,6 +94,49 @@ def test_a_page_token_and_a_session_outlive_an_epoch(node, make_client):
     assert events.count("EpochKeysDestroyed ") == events.count("RotateEpoch ") == ROTATIONS + 1
 
 
+def test_passphrase_and_shares_are_both_wrapped_around_another_root_key(new_node):
+    node = new_node().start()
+    phrase = node.place / "phrase"
+    phrase.write_text("correct horse battery staple\n")
+    phrase.chmod(0o600)
+    out = node.place / "shares"
+    coffer(node, "key", "passphrase", "create", "--new-passphrase-file", str(phrase))
+    coffer(node, "key", "shares", "create", "--shares", "2/3", "--out", str(out))
+    shares = [word for number in (1, 2) for word in ("--share", str(out / f"share-{number}"))]
+    passphrase = ["--passphrase-file", str(phrase)]
+    command = [binary(), "key", "rekey-root", *passphrase, "--data-dir", str(node.data_dir), "--keyfile", str(node.keyfile)]
+    refused = subprocess.run(command, env=environment(node.home), capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and "no key was given for recovery" in refused.stderr, refused.stderr
+    assert "all 3 seal slots" in coffer(node, "key", "rekey-root", *shares, *passphrase)
+    for key in ([], shares, passphrase):
+        coffer(node, "seal")
+        coffer(node, "unseal", *key)
+    assert node.stop() == 0, node.said()
+    assert "all 3 seal slots" in coffer(node, "key", "rekey-root", *shares, *passphrase)
+    assert "problems        0" in coffer(node, "verify", *shares)
+
+
+def test_a_keyring_from_before_an_epoch_is_refused_and_the_right_one_stays(new_node):
+    node = new_node().start()
+    keyring = node.data_dir / "keyring"
+    before = keyring.read_bytes()
+    coffer(node, "key", "rotate-epoch")
+    assert node.stop() == 0, node.said()
+    after = keyring.read_bytes()
+    keyring.write_bytes(before)
+    place = ["--data-dir", str(node.data_dir), "--keyfile", str(node.keyfile)]
+    for words in (["server", "--listen", "127.0.0.1:0"], ["key", "rotate-epoch"], ["verify"]):
+        refused = subprocess.run([binary(), *words, *place], env=environment(node.home), capture_output=True, text=True, timeout=60)
+        assert refused.returncode == 1 and "is older than the store" in refused.stderr, (words, refused.stderr)
+        assert "keyring.previous" in refused.stderr, refused.stderr
+    previous = node.data_dir / "keyring.previous"
+    assert previous.read_bytes() == after, "the advice is good"
+    previous.rename(keyring)
+    node.start()
+    wait_for_sweep(node)
+    assert node.stop() == 0, node.said()
+
+
 def test_each_kind_of_slot_opens_the_store(node, make_client):
     place = node.home
     passphrase = place / "passphrase"

@@ -455,9 +455,10 @@ pub(crate) enum KeyCommand {
     /// Make another root key and wrap it in every seal slot
     #[command(
         after_help = "It takes the key of every slot: that of this machine is found, a passphrase or shares are given. Who had the old \
-                            root key, or an old copy of the keyring, opens nothing of the new one with it."
+                            root key, or an old copy of the keyring, opens nothing of the new one with it. A store that has both a passphrase and \
+                            shares takes both."
     )]
-    RekeyRoot(ChangeKeys),
+    RekeyRoot(RekeyRoot),
 }
 
 #[derive(Debug, Args)]
@@ -475,6 +476,35 @@ pub(crate) struct ChangeKeys {
     pub place: Place,
     #[command(flatten)]
     pub key: KeyFiles,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RekeyRoot {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub keys: EveryKey,
+}
+
+/// The same as [`KeyFiles`], and one kind does not exclude the other.
+#[derive(Debug, Args)]
+pub(crate) struct EveryKey {
+    /// A file with one recovery share; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub share: Vec<PathBuf>,
+    /// A file with the passphrase; `-` is the standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Ask for the passphrase on the terminal
+    #[arg(long)]
+    pub passphrase: bool,
+}
+
+impl EveryKey {
+    pub(crate) fn files(&self) -> KeyFiles {
+        let (share, passphrase_file) = (self.share.clone(), self.passphrase_file.clone());
+        KeyFiles { share, passphrase_file, passphrase: self.passphrase }
+    }
 }
 
 #[derive(Debug, Subcommand)]

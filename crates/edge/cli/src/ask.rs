@@ -28,21 +28,25 @@ pub(crate) enum Given {
     Nothing,
     Passphrase(Secret<String>),
     Shares(Vec<Secret<String>>),
+    /// For a command that takes the key of every slot.
+    Both(Secret<String>, Vec<Secret<String>>),
 }
 
 impl Given {
     /// What the flags name.
     pub(crate) fn by(files: &KeyFiles) -> Result<Self, Complaint> {
-        if let Some(path) = &files.passphrase_file {
-            return passphrase_from(path).map(Self::Passphrase);
-        }
-        if files.passphrase {
-            return ask("Passphrase: ").map(Self::Passphrase);
-        }
-        if files.share.is_empty() {
-            return Ok(Self::Nothing);
-        }
-        files.share.iter().map(|path| share_from(path)).collect::<Result<_, _>>().map(Self::Shares)
+        let passphrase = match &files.passphrase_file {
+            Some(path) => Some(passphrase_from(path)?),
+            None if files.passphrase => Some(ask("Passphrase: ")?),
+            None => None,
+        };
+        let shares = files.share.iter().map(|path| share_from(path)).collect::<Result<Vec<_>, _>>()?;
+        Ok(match (passphrase, shares.is_empty()) {
+            (None, true) => Self::Nothing,
+            (None, false) => Self::Shares(shares),
+            (Some(passphrase), true) => Self::Passphrase(passphrase),
+            (Some(passphrase), false) => Self::Both(passphrase, shares),
+        })
     }
 
     /// The same, and a passphrase is asked for if no key on a machine could open the store, but a passphrase can.
@@ -67,25 +71,40 @@ impl Given {
             Self::Nothing => request,
             Self::Passphrase(passphrase) => Request { passphrase: Some(copy(passphrase)), ..request },
             Self::Shares(shares) => Request { shares: shares.iter().map(copy).collect(), ..request },
+            Self::Both(passphrase, shares) => Request {
+                passphrase: Some(copy(passphrase)),
+                shares: shares.iter().map(copy).collect(),
+                ..request
+            },
         }
     }
 
-    /// The key, for a command that has no server to collect shares for it.
+    /// The key, for a command that takes one.
     pub(crate) fn key(&self, directory: &DataDir) -> Result<Option<SlotKey>, Complaint> {
-        match self {
-            Self::Nothing => Ok(None),
-            Self::Passphrase(passphrase) => {
-                Ok(Some(SlotKey::Passphrase(Secret::new(passphrase.expose().clone()))))
-            }
-            Self::Shares(shares) => {
-                let mut collector = KeyringFile::read(&directory.keyring())?.share_collector();
-                for share in shares {
-                    collector.add(RecoveryShare::parse(share.expose())?)?;
-                }
-                Ok(Some(collector.finish()?))
-            }
-        }
+        Ok(self.keys(directory)?.into_iter().next())
     }
+
+    /// The keys, for a command that has no server to collect shares for it.
+    pub(crate) fn keys(&self, directory: &DataDir) -> Result<Vec<SlotKey>, Complaint> {
+        Ok(match self {
+            Self::Nothing => Vec::new(),
+            Self::Passphrase(passphrase) => vec![typed(passphrase)],
+            Self::Shares(shares) => vec![joined(shares, directory)?],
+            Self::Both(passphrase, shares) => vec![joined(shares, directory)?, typed(passphrase)],
+        })
+    }
+}
+
+fn typed(passphrase: &Secret<String>) -> SlotKey {
+    SlotKey::Passphrase(Secret::new(passphrase.expose().clone()))
+}
+
+fn joined(shares: &[Secret<String>], directory: &DataDir) -> Result<SlotKey, Complaint> {
+    let mut collector = KeyringFile::read(&directory.keyring())?.share_collector();
+    for share in shares {
+        collector.add(RecoveryShare::parse(share.expose())?)?;
+    }
+    Ok(collector.finish()?)
 }
 
 /// The key in the files of a command that has no server to collect shares for it.

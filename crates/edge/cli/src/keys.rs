@@ -26,7 +26,7 @@ use crate::{
     Exit,
     arguments::{
         ChangeKeys, CreateCredential, CreateKeyfile, CreatePassphrase, CreateShares, KeyFiles, KeyStatus,
-        ListSlots, Place, RemoveSlot,
+        ListSlots, Place, RekeyRoot, RemoveSlot,
     },
     ask::{Given, new_passphrase_typed, passphrase_from},
     configuration,
@@ -198,8 +198,8 @@ pub(crate) fn rotate_epoch(arguments: &ChangeKeys) -> Result<Exit, Complaint> {
     }
 }
 
-pub(crate) fn rekey_root(arguments: &ChangeKeys) -> Result<Exit, Complaint> {
-    let store = Target::of(&arguments.place, &arguments.key)?;
+pub(crate) fn rekey_root(arguments: &RekeyRoot) -> Result<Exit, Complaint> {
+    let store = Target::of(&arguments.place, &arguments.keys.files())?;
     match store.change(&Change::Root)? {
         Outcome::Changed(Changed::Root { slots }) => {
             let slots =
@@ -305,8 +305,9 @@ impl<'c> Target<'c> {
             }
             Some(_) => Err(unexpected()),
             None => {
-                let key = self.given.key(&self.directory)?;
-                slots::change_offline(&self.config, self.directory.clone(), key, wanted).map(Outcome::Changed)
+                let keys = self.given.keys(&self.directory)?;
+                slots::change_offline(&self.config, self.directory.clone(), keys, wanted)
+                    .map(Outcome::Changed)
             }
         }
     }

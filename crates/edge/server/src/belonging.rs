@@ -5,10 +5,15 @@
 //! keyring it was made with, and nothing is served, made or verified before the two were held against each other: the name in
 //! the mark before any key is given, its proof as soon as the keyring is open.
 //!
+//! A keyring of this store may still be an old one: a copy from before a change of epochs has the right mark, and lacks the key of what was
+//! sealed since. So the store remembers how far its keyring has come, and opens with no older one.
+//!
 //! The mark is made in a store without any record, and in no other. One with records and without a mark comes from before
 //! there were marks, or somebody took it away; nobody can tell, so it is refused.
 
-use coffer_barrier::{Barrier, KeyringFile};
+use std::path::PathBuf;
+
+use coffer_barrier::{Age, Barrier, Keyring, KeyringError, KeyringFile};
 
 use crate::{complaint::Complaint, data_dir::DataDir};
 
@@ -53,6 +58,18 @@ impl Belonging {
     }
 }
 
+/// A keyring from before a change that the store knows of. `known` is what it remembers; an earlier program told it nothing.
+pub(crate) fn refuse_older(
+    known: Option<&[u8]>,
+    keyring: &Keyring,
+    path: PathBuf,
+) -> Result<(), KeyringError> {
+    match (known.and_then(Age::from_bytes), keyring.age()) {
+        (Some(known), found) if found.is_before(known) => Err(KeyringError::Older { path, found, known }),
+        _ => Ok(()),
+    }
+}
+
 fn stranger(directory: &DataDir) -> Complaint {
     let (keyring, store) = (directory.keyring(), directory.store());
     Complaint::new(format!("the keyring {} is of another store than {}", keyring.display(), store.display()))
@@ -70,7 +87,7 @@ fn unmarked(directory: &DataDir) -> Complaint {
 mod tests {
     use std::sync::Arc;
 
-    use coffer_barrier::{Keyring, NewSlot};
+    use coffer_barrier::NewSlot;
     use coffer_crypto::SystemEntropy;
     use coffer_types::Secret;
 

@@ -10,11 +10,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use coffer_barrier::{Barrier, Keyring, KeyringError, KeyringFile, Previous, RootKey, SlotKey};
+use coffer_barrier::{Age, Barrier, Keyring, KeyringError, KeyringFile, Previous, RootKey, SlotKey};
 use coffer_core::KeepsEpochs;
 use coffer_types::Entropy;
 
-use crate::{complaint::Complaint, open::Store, slots::Changed};
+use crate::{
+    complaint::Complaint,
+    open::Store,
+    slots::{Changed, Given},
+};
 
 /// Of one open store. They go with it: nothing else holds them for longer than a moment.
 pub(crate) struct OpenKeys {
@@ -50,6 +54,11 @@ impl OpenKeys {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut keyring =
             KeyringFile::read(&self.path)?.unseal_with_root(&self.root(), Arc::clone(&self.entropy))?;
+        let (found, known) = (keyring.age(), Age { epoch: self.barrier.active_epoch(), ..keyring.age() });
+        if found.is_before(known) {
+            // Somebody put an older file back meanwhile. What is in memory is right, and must not be replaced by it.
+            return Err(KeyringError::Older { path: self.path.clone(), found, known });
+        }
         for epoch in epochs {
             keyring.retire_epoch(*epoch);
         }
@@ -82,6 +91,7 @@ impl Store {
         let epoch = keyring.rotate_epoch()?;
         // The version before lacks this epoch: whoever put it back would read nothing that was written since.
         self.save(&keyring, Previous::Replace)?;
+        self.remember_age(&keyring)?;
         // Not before it is on the disk: what is sealed under a key that a crash takes away is lost.
         if let Some(open) = self.open_keys() {
             keyring.hand_to(&open.barrier);
@@ -94,9 +104,9 @@ impl Store {
         &self,
         mut keyring: Keyring,
         of_machine: &[SlotKey],
-        given: &SlotKey,
+        given: Given<'_>,
     ) -> Result<Changed, Complaint> {
-        let keys: Vec<&SlotKey> = of_machine.iter().chain([given]).collect();
+        let keys: Vec<&SlotKey> = of_machine.iter().chain([given.opens]).chain(given.also).collect();
         keyring.rekey_root(&keys)?;
         let saved = self.save(&keyring, Previous::Replace);
         if let Some(open) = self.open_keys() {

@@ -37,7 +37,7 @@ use tokio::time::timeout;
 use crate::{
     accounts::{AccountRecord, Deployment, first_of, numbered},
     administrator::make_administrator,
-    belonging::Belonging,
+    belonging::{Belonging, refuse_older},
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
@@ -149,11 +149,12 @@ impl Store {
         let sealed = self.keyring()?;
         let belonging = self.belonging()?;
         belonging.refuse_stranger(&sealed, &self.directory)?;
-        let keyring = sealed.unseal(key, Arc::clone(&world.entropy))?;
+        let keyring = self.unsealed(&sealed, key, world)?;
         let barrier = Arc::new(keyring.barrier());
         if let Some(mark) = belonging.refuse_forgery(&barrier, &self.directory)? {
             self.engine.add_keyring_mark(&mark).map_err(|error| unopened(&self.directory, &error))?;
         }
+        self.remember_age(&keyring)?;
         let open = Arc::new(OpenKeys::new(
             self.directory.keyring(),
             Arc::clone(&self.keyring_turn),
@@ -173,6 +174,32 @@ impl Store {
                 .because(error)
                 .next("check the disk, then start again")
         })
+    }
+
+    /// Opens a keyring of this store, unless the store has gone on since.
+    pub(crate) fn unsealed(
+        &self,
+        sealed: &KeyringFile,
+        key: &SlotKey,
+        world: &World,
+    ) -> Result<Keyring, Complaint> {
+        let keyring = sealed.unseal(key, Arc::clone(&world.entropy))?;
+        refuse_older(self.known_age()?.as_deref(), &keyring, self.directory.keyring())?;
+        Ok(keyring)
+    }
+
+    /// Before anything is sealed under a new epoch, and after the keyring that has it is on the disk: a crash in between leaves a keyring that
+    /// is newer than the store knows, which is good.
+    pub(crate) fn remember_age(&self, keyring: &Keyring) -> Result<(), Complaint> {
+        let age = keyring.age().to_bytes();
+        if self.known_age()?.as_ref() == Some(&age) {
+            return Ok(());
+        }
+        self.engine.set_keyring_age(&age).map_err(|error| unopened(&self.directory, &error))
+    }
+
+    fn known_age(&self) -> Result<Option<Vec<u8>>, Complaint> {
+        self.engine.keyring_age().map_err(|error| unopened(&self.directory, &error))
     }
 
     fn belonging(&self) -> Result<Belonging, Complaint> {

@@ -120,6 +120,20 @@ impl From<Change> for Wanted {
     }
 }
 
+/// What somebody gave to change the slots with.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'k> {
+    pub opens: &'k SlotKey,
+    /// Of another slot. A new root key is wrapped with it too.
+    pub also: Option<&'k SlotKey>,
+}
+
+impl<'k> From<&'k SlotKey> for Given<'k> {
+    fn from(opens: &'k SlotKey) -> Self {
+        Self { opens, also: None }
+    }
+}
+
 /// What became of them.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -164,7 +178,7 @@ impl Store {
         &self,
         config: &Config,
         world: &World,
-        key: &SlotKey,
+        keys: Given<'_>,
         Wanted { change, passphrase }: &Wanted,
     ) -> Result<Changed, Complaint> {
         // A KMS is asked ahead: it may take its time, and others have their turn meanwhile.
@@ -183,7 +197,7 @@ impl Store {
         }
         let _turn = self.keyring_turn.lock().unwrap_or_else(PoisonError::into_inner);
         let sealed = self.keyring()?;
-        let mut keyring = sealed.unseal(key, Arc::clone(&world.entropy))?;
+        let mut keyring = self.unsealed(&sealed, keys.opens, world)?;
         if let Some(new) = at_kms {
             let slot = new.add_to(&mut keyring)?;
             self.save(&keyring, Previous::Keep)?;
@@ -194,7 +208,7 @@ impl Store {
             Change::Passphrase => self.add_passphrase(keyring, world, passphrase.as_ref()),
             Change::Credential { path } => self.add_credential(keyring, world, path),
             Change::Epoch => self.rotate_epoch(keyring),
-            Change::Root => self.rekey_root(keyring, &of_machine, key),
+            Change::Root => self.rekey_root(keyring, &of_machine, keys),
             Change::Shares { threshold, shares } => self.add_recovery(keyring, world, *threshold, *shares),
             Change::Keyfile { path, replace } => {
                 let path = path.as_deref().unwrap_or(&config.keyfile);
@@ -386,20 +400,23 @@ fn is_same(one: &Secret<[u8; 32]>, other: &Secret<[u8; 32]>) -> bool {
 pub fn change_offline(
     config: &Config,
     directory: DataDir,
-    key: Option<SlotKey>,
+    keys: Vec<SlotKey>,
     wanted: &Wanted,
 ) -> Result<Changed, Complaint> {
     directory.ensure_free()?;
     let sealed = KeyringFile::read(&directory.keyring())?;
     let world = world::system(&directory.audit());
-    let key = match key {
+    let mut keys = keys.into_iter();
+    let opens = match keys.next() {
         Some(key) => key,
         None => key_to_change_with(&sealed, config, &world.clock)?,
     };
+    let also = keys.next();
+    let given = Given { opens: &opens, also: also.as_ref() };
     let store = Store::take(directory, config.free_floor_bytes, &world)?;
     let account = store.account(config.account, sealed.store_id())?;
     runtime()?.block_on(async {
-        let core = store.open_core(&world, &key)?;
+        let core = store.open_core(&world, given.opens)?;
         let caller = local_caller(&world, account, config.region.clone());
         let (name, details) = (wanted.change.event(), wanted.change.details());
         let recorded = record_local(&core, &caller, name, effective_uid(), details).await;
@@ -410,7 +427,7 @@ pub fn change_offline(
         });
         recorded.and(closed)
     })?;
-    store.change_slots(config, &world, &key, wanted)
+    store.change_slots(config, &world, given, wanted)
 }
 
 /// The key of this machine, or how to give another.
@@ -512,7 +529,7 @@ mod tests {
         }
 
         fn change(&self, key: &SlotKey, change: &Change) -> Result<Changed, Complaint> {
-            self.store.change_slots(&self.config, &self.world, key, &change.clone().into())
+            self.store.change_slots(&self.config, &self.world, key.into(), &change.clone().into())
         }
 
         fn shares(&self) -> Vec<Typed> {
@@ -580,6 +597,37 @@ mod tests {
         let replacing = Change::Keyfile { path: Some(place.root.path().join("fresh")), replace: true };
         place.change(&leaked, &replacing).unwrap();
         assert!(place.store.keyring().unwrap().slot_of(&leaked).is_err());
+    }
+
+    /// A copy of a backup, or what somebody took for the right one.
+    #[tokio::test]
+    async fn a_keyring_from_before_a_change_of_epochs_is_neither_opened_nor_changed() {
+        let place = Place::new();
+        let path = place.store.directory().keyring();
+        let put = |bytes: &[u8]| durable::replace(&path, bytes, 0o600).unwrap();
+        let core = place.store.open_core(&place.world, &place.keyfile()).unwrap();
+        let early = fs::read(&path).unwrap();
+        place.change(&place.keyfile(), &Change::Epoch).unwrap();
+        let late = fs::read(&path).unwrap();
+        let refused = |complaint: Complaint| {
+            let refusal = complaint.to_string();
+            for part in ["is older than the store", "epoch is 1 ", "epoch 2 ", "keyring.previous"] {
+                assert!(refusal.contains(part), "{refusal}");
+            }
+            assert_eq!(fs::read(&path).unwrap(), early);
+            assert_eq!(fs::read(durable::beside(&path, "previous")).unwrap(), late, "the right one stays");
+        };
+        put(&early);
+        for change in [Change::Epoch, Change::Root, Change::Shares { threshold: 2, shares: 3 }] {
+            refused(place.change(&place.keyfile(), &change).unwrap_err());
+        }
+        core.shut_down().unwrap();
+        drop(core);
+        refused(place.store.open_core(&place.world, &place.keyfile()).unwrap_err());
+
+        put(&late);
+        let core = place.store.open_core(&place.world, &place.keyfile()).unwrap();
+        core.shut_down().unwrap();
     }
 
     #[test]

@@ -21,7 +21,7 @@ use coffer_types::encoding::HEXLOWER;
 use serde::{Serialize, de::IgnoredAny};
 
 use crate::{
-    belonging::Belonging,
+    belonging::{Belonging, refuse_older},
     complaint::Complaint,
     config::Config,
     data_dir::DataDir,
@@ -130,7 +130,10 @@ pub fn verify(
         return Err(Complaint::new("the store has no key on this machine")
             .next("coffer verify --share <file> for each share, or --passphrase-file <file>"));
     };
-    let barrier = keyring.unseal(&key, world.entropy.clone())?.barrier();
+    let age = store.keyring_age().map_err(|error| unopened(&directory, &error))?;
+    let opened = keyring.unseal(&key, world.entropy.clone())?;
+    refuse_older(age.as_deref(), &opened, directory.keyring())?;
+    let barrier = opened.barrier();
     belonging.refuse_forgery(&barrier, &directory)?;
 
     let mut report = Report::default();

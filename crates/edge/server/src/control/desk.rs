@@ -39,7 +39,7 @@ use crate::{
     node::{Node, Sealed},
     open::{Store, local_caller, record_local},
     secret_policy::{self, SecretAsked},
-    slots::{Change, Changed, Wanted, key_to_change_with},
+    slots::{Change, Changed, Given, Wanted, key_to_change_with},
 };
 
 /// A passphrase is far below this, and so are the shares of any quorum that people can bring together.
@@ -378,7 +378,10 @@ impl Desk {
         }
         let passphrase = request.new_passphrase.take().map(|Typed(passphrase)| passphrase);
         let purpose = Purpose::Change(change.clone());
-        let Some(key) = self.key(request, purpose).await? else { return Ok(self.progress()) };
+        // Whoever gives shares as well gives the passphrase for its own slot.
+        let also = if request.shares.is_empty() { None } else { request.passphrase.take() };
+        let also = also.map(|Typed(passphrase)| SlotKey::Passphrase(passphrase));
+        let Some(opens) = self.key(request, purpose).await? else { return Ok(self.progress()) };
         let (name, details) = (change.event(), change.details());
         self.record(name, uid, details.clone()).await?;
         let (store, config, world) = self.to_look();
@@ -386,7 +389,8 @@ impl Desk {
         // Whoever seals the store meanwhile hears that keys are still in use.
         let in_use = self.node.core();
         let changing = tokio::task::spawn_blocking(move || {
-            let changed = store.change_slots(&config, &world, &key, &wanted);
+            let given = Given { opens: &opens, also: also.as_ref() };
+            let changed = store.change_slots(&config, &world, given, &wanted);
             drop(in_use);
             changed
         })

@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::slot::{SlotId, SlotInfo, SlotKind};
+use super::{
+    age::Age,
+    slot::{SlotId, SlotInfo, SlotKind},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
@@ -49,6 +52,14 @@ pub enum KeyringError {
         kind.a_key(), path.display(), List(present)
     )]
     NoSuchSlot { path: PathBuf, kind: SlotKind, present: Vec<SlotInfo> },
+
+    #[error(
+        "the keyring at {} is older than the store\n  its newest epoch is {} (incarnation {}), and the store has been sealed under epoch {} \
+         (incarnation {})\n  what was sealed since would not open, and nothing was changed\n  \
+         try: put back the newer one, from {}.previous or from the backup that was made with the store",
+        path.display(), found.epoch, found.incarnation, known.epoch, known.incarnation, path.display()
+    )]
+    Older { path: PathBuf, found: Age, known: Age },
 
     #[error("there is no seal slot {id}\n  the keyring has {}\n  try: coffer key slot list", List(present))]
     UnknownSlot { id: SlotId, present: Vec<SlotInfo> },

@@ -7,6 +7,7 @@
 //! one: it holds the root key, changes slots and epochs, and gives out [`Barrier`]s. Nothing is written until
 //! [`Keyring::save`] is called.
 
+mod age;
 mod error;
 mod format;
 pub mod keyfile;
@@ -25,6 +26,7 @@ use coffer_sys::{Locked, Protection};
 use coffer_types::{Entropy, Secret};
 
 pub use self::{
+    age::Age,
     error::{KeyringError, Part},
     kms::KmsSlot,
     share::{RecoveryShare, ShareCollector, ShareError, ShareProgress},
@@ -201,6 +203,10 @@ impl Keyring {
 
     pub const fn incarnation(&self) -> u64 {
         self.incarnation
+    }
+
+    pub fn age(&self) -> Age {
+        Age { incarnation: self.incarnation, epoch: self.keys.active.number }
     }
 
     pub fn slots(&self) -> Vec<SlotInfo> {

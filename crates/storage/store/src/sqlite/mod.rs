@@ -153,6 +153,18 @@ impl SqliteEngine {
         self.writer()?.add_keyring_mark(mark, &self.latch)
     }
 
+    /// How far its keyring had come when the store was told last.
+    pub fn keyring_age(&self) -> Result<Option<Vec<u8>>, EngineError> {
+        self.latch.check()?;
+        self.writer()?.keyring_age()
+    }
+
+    /// Tells the store how far its keyring has come, durably.
+    pub fn set_keyring_age(&self, age: &[u8]) -> Result<(), EngineError> {
+        self.latch.check()?;
+        self.writer()?.set_keyring_age(age, &self.latch)
+    }
+
     fn writer(&self) -> Result<MutexGuard<'_, Writer>, EngineError> {
         self.writer.lock().map_err(|_| {
             // Whoever panicked in there left a state that nobody knows.

@@ -54,6 +54,8 @@ const TABLES: &str = "
 ";
 
 const KEYRING: &str = "keyring";
+/// How far that keyring has come.
+const KEYRING_AGE: &str = "keyring_age";
 
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 32;
@@ -263,6 +265,18 @@ pub(super) fn keyring_mark(connection: &Connection) -> Result<Option<Vec<u8>>, E
 /// Once and never again: a second mark is refused by the index.
 pub(super) fn add_keyring_mark(connection: &Connection, mark: &[u8]) -> rusqlite::Result<()> {
     connection.execute("INSERT INTO meta (name, value) VALUES (?1, ?2)", (KEYRING, mark)).map(|_| ())
+}
+
+/// How far the keyring had come that the store was opened with last. The store does not look inside.
+pub(super) fn keyring_age(connection: &Connection) -> Result<Option<Vec<u8>>, EngineError> {
+    connection
+        .query_row("SELECT value FROM meta WHERE name = ?1", [KEYRING_AGE], |row| row.get(0))
+        .optional()
+        .map_err(|error| explain(&error))
+}
+
+pub(super) fn set_keyring_age(connection: &Connection, age: &[u8]) -> rusqlite::Result<()> {
+    set_meta(connection, KEYRING_AGE, age)
 }
 
 fn meta(connection: &Connection, name: &str) -> Result<Vec<u8>, EngineError> {

@@ -62,6 +62,11 @@ impl StillStore {
         schema::keyring_mark(&self.connection)
     }
 
+    /// How far its keyring had come when the store was told last.
+    pub fn keyring_age(&self) -> Result<Option<Vec<u8>>, EngineError> {
+        schema::keyring_age(&self.connection)
+    }
+
     /// Every partition that ever changed, in order.
     pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
         self.parts.iter().map(|(_, partition, _)| partition)

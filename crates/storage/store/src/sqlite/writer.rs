@@ -139,6 +139,14 @@ impl Writer {
         self.transact(latch, |connection| Ok(schema::add_keyring_mark(connection, mark)?))
     }
 
+    pub(super) fn keyring_age(&self) -> Result<Option<Vec<u8>>, EngineError> {
+        schema::keyring_age(&self.connection)
+    }
+
+    pub(super) fn set_keyring_age(&mut self, age: &[u8], latch: &Latch) -> Result<(), EngineError> {
+        self.transact(latch, |connection| Ok(schema::set_keyring_age(connection, age)?))
+    }
+
     pub(super) fn drop_audit_rows(
         &mut self,
         part: PartId,
