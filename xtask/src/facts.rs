@@ -53,6 +53,9 @@ pub struct Operation {
     pub output: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_wrapper: Option<String>,
+    /// Of a success; absent where it is 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -97,6 +100,9 @@ pub struct Shape {
     pub min: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
+    /// The member that is the whole body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<String>,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -112,7 +118,9 @@ pub struct Shape {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Error {
-    pub code: String,
+    /// Absent where it is the name of the shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     pub http_status_code: u16,
 }
 
@@ -124,6 +132,9 @@ pub struct Target {
     pub flattened: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     pub idempotency_token: bool,
+    /// Where a member of a REST request or answer stands, if not in the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location_name: Option<String>,
     pub shape: String,

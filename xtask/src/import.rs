@@ -171,7 +171,18 @@ fn operation(from: &Map<String, Value>) -> Result<Operation> {
     let mut facts: Operation = pick(
         from,
         &["authtype"],
-        &["auth", "documentation", "errors", "http", "idempotent", "input", "name", "output"],
+        &[
+            "auth",
+            "deprecated",
+            "documentation",
+            "errors",
+            "http",
+            "idempotent",
+            "input",
+            "name",
+            "output",
+            "readonly",
+        ],
     )?;
     let name = |value: &Value| value.get("shape").and_then(Value::as_str).map(str::to_owned);
     facts.input = from.get("input").and_then(name);
@@ -186,6 +197,8 @@ fn operation(from: &Map<String, Value>) -> Result<Operation> {
     let http = |key: &str| from.get("http").and_then(|http| http.get(key)).and_then(Value::as_str);
     let http = format!("{} {}", http("method").unwrap_or("POST"), http("requestUri").unwrap_or("/"));
     facts.http = (http != "POST /").then_some(http);
+    let status = from.get("http").and_then(|http| http.get("responseCode")).and_then(Value::as_u64);
+    facts.status = status.and_then(|status| u16::try_from(status).ok()).filter(|status| *status != 200);
     Ok(facts)
 }
 
@@ -197,9 +210,8 @@ fn shape(from: &Map<String, Value>) -> Result<Shape> {
             "exception",
             "fault",
             "flattened",
-            "max",
-            "min",
             "pattern",
+            "payload",
             "required",
             "sensitive",
             "type",
@@ -211,12 +223,19 @@ fn shape(from: &Map<String, Value>) -> Result<Shape> {
             "deprecatedMessage",
             "documentation",
             "error",
+            "event",
+            "eventstream",
             "key",
+            "max",
             "member",
             "members",
+            "min",
+            "streaming",
             "value",
         ],
     )?;
+    facts.min = limit(from, "min")?;
+    facts.max = limit(from, "max")?;
     facts.key = from.get("key").map(target).transpose()?;
     facts.member = from.get("member").map(target).transpose()?;
     facts.value = from.get("value").map(target).transpose()?;
@@ -231,12 +250,20 @@ fn shape(from: &Map<String, Value>) -> Result<Shape> {
     Ok(facts)
 }
 
+/// A limit of a double is written as one, and is whole all the same.
+fn limit(from: &Map<String, Value>, name: &str) -> Result<Option<i64>> {
+    let Some(value) = from.get(name) else { return Ok(None) };
+    let text = value.to_string();
+    let whole = text.strip_suffix(".0").unwrap_or(&text);
+    Ok(Some(whole.parse().with_context(|| format!("{name}: {text}"))?))
+}
+
 fn target(from: &Value) -> Result<Target> {
     let from = from.as_object().context("not a use of a shape")?;
     pick(
         from,
-        &["flattened", "idempotencyToken", "locationName", "shape"],
-        &["box", "deprecated", "deprecatedMessage", "deprecatedSince", "documentation"],
+        &["flattened", "idempotencyToken", "location", "locationName", "shape"],
+        &["box", "deprecated", "deprecatedMessage", "deprecatedSince", "documentation", "eventpayload"],
     )
 }
 
@@ -269,7 +296,7 @@ mod tests {
 
     #[test]
     fn an_attribute_nobody_has_decided_about_stops_the_import() {
-        let error = reduce("9", &model(&json!({"type": "string", "streaming": true}))).unwrap_err();
-        assert!(format!("{error:#}").contains("shapes.Name: attribute \"streaming\" is new"), "{error:#}");
+        let error = reduce("9", &model(&json!({"type": "string", "document": true}))).unwrap_err();
+        assert!(format!("{error:#}").contains("shapes.Name: attribute \"document\" is new"), "{error:#}");
     }
 }

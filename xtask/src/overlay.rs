@@ -49,6 +49,8 @@ pub enum Protocol {
     AwsJson11,
     #[serde(rename = "query")]
     Query,
+    #[serde(rename = "restJson1")]
+    RestJson1,
 }
 
 /// The errors of the layer in front of the service, one for each job.

@@ -37,6 +37,18 @@ pub struct Service {
     pub declared: BTreeMap<String, Code>,
 }
 
+/// A member of a REST request or answer that does not stand in its body.
+#[derive(Debug)]
+pub struct Bound {
+    /// Its place in the structure.
+    pub member: usize,
+    /// What it is called where it stands.
+    pub name: String,
+    /// As [`coffer_shape`] calls it.
+    pub place: &'static str,
+    kind: Type,
+}
+
 impl Service {
     pub fn load(tree: &Tree, module: &str) -> Result<Self> {
         let read =
@@ -89,7 +101,7 @@ impl Service {
         match (asked, self.overlay.protocol) {
             (Some(bytes), _) => Ok(bytes),
             (None, Protocol::Query) => Ok(QUERY_BODY_BYTES_MAX),
-            (None, Protocol::AwsJson11) => {
+            (None, Protocol::AwsJson11 | Protocol::RestJson1) => {
                 let mut shapes = BTreeSet::new();
                 operation.input.iter().try_for_each(|input| self.follow(input, &mut shapes))?;
                 let largest = shapes.iter().map(|name| self.escaped_bytes(name)).max().unwrap_or(0);
@@ -141,6 +153,7 @@ impl Service {
                 ensure!(metadata.xml_namespace.is_some(), "protocol: the model has no XML namespace");
                 "query"
             }
+            Protocol::RestJson1 => "rest-json",
         };
         ensure!(
             metadata.protocols.iter().any(|protocol| protocol == published),
@@ -168,13 +181,61 @@ impl Service {
                     "operations.{name}: the result wrapper is not {name}Result"
                 );
             }
-            ensure!(operation.http.is_none(), "operations.{name}: not POST /, which needs a REST binding");
+            let is_rest = self.overlay.protocol == Protocol::RestJson1;
+            ensure!(is_rest == operation.http.is_some(), "operations.{name}: a path belongs to REST");
+            if is_rest {
+                self.check_rest(name, operation)?;
+            }
         }
         self.reached = reached;
         for name in &self.reached {
             self.ensure_finite(name, &mut Vec::new())?;
         }
         Ok(())
+    }
+
+    /// Every label of the path is a member, and what stands outside of the body is of a kind that can.
+    fn check_rest(&self, name: &str, operation: &Operation) -> Result<()> {
+        let (_, path) = operation.http.as_deref().and_then(|http| http.split_once(' ')).context("no path")?;
+        let bound = self.bound(operation.input.as_deref())?;
+        let labels = path.split(['/', '?']).filter_map(|step| step.strip_prefix('{')?.strip_suffix('}'));
+        let labels: BTreeSet<&str> = labels.collect();
+        let uris = bound.iter().filter(|bound| bound.place == "Uri").map(|bound| bound.name.as_str());
+        ensure!(labels == uris.collect(), "operations.{name}: the labels of {path} are not its members");
+        let all = bound.into_iter().chain(self.bound(operation.output.as_deref())?);
+        for Bound { name: member, place, kind, .. } in all {
+            let is_plain = match place {
+                "Payload" => kind == Type::Blob,
+                "Query" => kind != Type::Map && kind != Type::Structure && kind != Type::Blob,
+                _ => matches!(kind, Type::String | Type::Integer | Type::Long | Type::Boolean),
+            };
+            ensure!(is_plain, "operations.{name}: {member} is no plain value");
+        }
+        Ok(())
+    }
+
+    /// The members of an input or output that do not stand in the body.
+    pub fn bound(&self, shape: Option<&str>) -> Result<Vec<Bound>> {
+        let Some(shape) = shape else { return Ok(Vec::new()) };
+        let shape = self.shape(shape)?;
+        let mut bound = Vec::new();
+        for (member, (name, target)) in shape.members.iter().enumerate() {
+            let place = match target.location.as_deref() {
+                Some("uri") => "Uri",
+                Some("querystring") => "Query",
+                Some("header") => "Header",
+                Some("statusCode") => "Status",
+                Some(other) => bail!("{name}: nobody can read a member at {other:?}"),
+                None if shape.payload.as_ref() == Some(name) => "Payload",
+                None => continue,
+            };
+            let mut name = target.location_name.as_ref().unwrap_or(name).clone();
+            if place == "Header" {
+                name.make_ascii_lowercase();
+            }
+            bound.push(Bound { member, name, place, kind: self.shape(&target.shape)?.kind });
+        }
+        Ok(bound)
     }
 
     fn follow(&self, name: &str, reached: &mut BTreeSet<String>) -> Result<()> {
@@ -227,9 +288,9 @@ impl Service {
             sensitive.filter(|name| self.reached.contains(*name) || self.overlay.shapes.contains_key(*name))
         {
             let shape = self.shape(name)?;
-            // Of a structure that the model calls sensitive as a whole, no audit record shows anything, and its members say
+            // Of a structure or map that the model calls sensitive as a whole, no audit record shows anything, and its members say
             // themselves what is secret about them.
-            let is_whole = shape.kind == Type::Structure && shape.sensitive;
+            let is_whole = matches!(shape.kind, Type::Structure | Type::Map) && shape.sensitive;
             ensure!(
                 is_whole || (matches!(shape.kind, Type::String | Type::Blob) && shape.values.is_empty()),
                 "shapes.{name}: sensitive, but only free strings and blobs can be a Secret"
@@ -350,7 +411,7 @@ impl Service {
         let message = shape.members.iter().find(|(member, _)| member.eq_ignore_ascii_case("message"));
         let status = if shape.fault { 500 } else { 400 };
         Ok(Code {
-            code: shape.error.as_ref().map_or(name, |error| &error.code).to_owned(),
+            code: shape.error.as_ref().and_then(|error| error.code.as_deref()).unwrap_or(name).to_owned(),
             status: shape.error.as_ref().map_or(status, |error| error.http_status_code),
             message: message
                 .map_or("message", |(member, target)| target.location_name.as_ref().unwrap_or(member))
@@ -362,8 +423,10 @@ impl Service {
     fn check_names(&self) -> Result<()> {
         const TAKEN: &[&str] = &[
             "Action",
+            "At",
             "AuditRule",
             "BTreeMap",
+            "Bound",
             "Element",
             "Empty",
             "Entry",
@@ -382,6 +445,7 @@ impl Service {
             "Protocol",
             "Read",
             "Reader",
+            "Rest",
             "Result",
             "Schema",
             "Secret",

@@ -4,7 +4,8 @@
 //! spelling, its status, and that the operation may answer with it at all.
 
 use coffer_client::{Observer, RawResponse};
-use coffer_shape::{ErrorSpec, Kind, OperationSpec, Protocol, Schema};
+use coffer_shape::{At, ErrorSpec, Kind, OperationSpec, Protocol, Schema};
+use coffer_types::encoding::BASE64;
 use coffer_wire::conformance::check_against_model;
 use serde_json::Value;
 
@@ -49,6 +50,7 @@ pub(crate) fn complaints(operation: &'static OperationSpec, answer: &RawResponse
     }
     match operation.service.protocol {
         Protocol::AwsJson11 { .. } => json(operation, answer, &mut complaints),
+        Protocol::RestJson1 => rest(operation, answer, &mut complaints),
         Protocol::Query { .. } => xml(operation, answer, &mut complaints),
     }
     complaints
@@ -68,6 +70,57 @@ fn json(operation: &'static OperationSpec, answer: &RawResponse, complaints: &mu
     } else {
         refusal(operation, answer.status, &body, complaints);
     }
+}
+
+fn rest(operation: &'static OperationSpec, answer: &RawResponse, complaints: &mut Vec<String>) {
+    if answer.header("content-type") != Some("application/json") {
+        complaints.push(String::from("the content type is another"));
+    }
+    let Some(page) = on_page(operation, answer) else {
+        return complaints.push(String::from("the body is not JSON"));
+    };
+    if answer.status < 300 {
+        complaints.extend(check_against_model(operation.output, &page));
+        return times(operation.output, &page, "", complaints);
+    }
+    let Value::Object(mut fields) = page else { return };
+    // The model of an error says whether it has these; clients pass over them.
+    fields.remove("Type");
+    fields.remove("Reason");
+    refusal(operation, answer.status, &Value::Object(fields), complaints);
+}
+
+/// An answer of a REST service as if all of it stood in a JSON body: what stands elsewhere goes by the names of its members, and the code
+/// of an error is its `__type`.
+pub(crate) fn on_page(operation: &OperationSpec, answer: &RawResponse) -> Option<Value> {
+    let body = answer.body.expose();
+    if answer.status >= 300 {
+        let Value::Object(fields) = serde_json::from_slice(body).ok()? else { return None };
+        let code = answer.header("x-amzn-errortype")?;
+        let code = [(String::from("__type"), Value::from(code))];
+        return Some(Value::Object(code.into_iter().chain(fields).collect()));
+    }
+    let mut page = serde_json::Map::new();
+    let rest = operation.rest?;
+    let is_whole = rest.output.iter().any(|bound| bound.at == At::Payload);
+    for bound in rest.output {
+        let name = operation.output.members().get(bound.member)?.name.to_owned();
+        match bound.at {
+            At::Status => drop(page.insert(name, Value::from(answer.status))),
+            At::Payload if !body.is_empty() => drop(page.insert(name, Value::from(BASE64.encode(body)))),
+            At::Header => {
+                if let Some(value) = answer.header(bound.name) {
+                    page.insert(name, Value::from(value));
+                }
+            }
+            _ => {}
+        }
+    }
+    if !is_whole && !body.is_empty() {
+        let Value::Object(fields) = serde_json::from_slice(body).ok()? else { return None };
+        page.extend(fields);
+    }
+    Some(Value::Object(page))
 }
 
 fn refusal(operation: &OperationSpec, status: u16, body: &Value, complaints: &mut Vec<String>) {

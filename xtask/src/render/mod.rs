@@ -56,6 +56,7 @@ fn module(service: &Service) -> String {
                 metadata.target_prefix.as_deref().unwrap_or_default()
             )
         }
+        Protocol::RestJson1 => String::from("RestJson1"),
         Protocol::Query => {
             format!("Query {{ namespace: {:?} }}", metadata.xml_namespace.as_deref().unwrap_or_default())
         }

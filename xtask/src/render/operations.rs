@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::{
-    names,
+    facts, names,
     overlay::{Exposure, Load, Operation},
-    service::Service,
+    service::{Bound, Service},
 };
 
 pub(super) fn render(service: &Service) -> Result<String> {
@@ -23,13 +23,16 @@ pub(super) fn render(service: &Service) -> Result<String> {
             "coffer_shape",
             &[
                 "Action",
+                "At",
                 "AuditRule",
+                "Bound",
                 "ConditionRule",
                 "Empty",
                 "Exposure",
                 "Load",
                 "Operation",
                 "OperationSpec",
+                "Rest",
                 "Shape",
             ],
             &format!("{served} Shape"),
@@ -94,6 +97,7 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
     exposure: Exposure::{exposure},
     audit: AuditRule {{ request: &{:?}, response: &{:?}, read_only: {} }},
     conditions: &[{}],
+    rest: {},
     input: {input}::SCHEMA,
     output: {output}::SCHEMA,
     errors: &[{}],
@@ -107,6 +111,7 @@ pub(super) static {screaming}: OperationSpec = OperationSpec {{
         ours.audit.response,
         ours.read_only || ours.audit.read_only,
         ours.conditions.iter().map(condition).collect::<String>(),
+        rest(service, facts)?,
         errors.join(", "),
     ))
 }
@@ -119,6 +124,28 @@ const fn load(ours: &Operation) -> &'static str {
         None if ours.read_only || ours.audit.read_only => "Read",
         None => "Change",
     }
+}
+
+/// Where a REST operation is, and what of it does not stand in a body.
+fn rest(service: &Service, facts: &facts::Operation) -> Result<String> {
+    let Some(http) = &facts.http else { return Ok(String::from("None")) };
+    let (method, path) = http.split_once(' ').unwrap_or((http, "/"));
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let (key, value) = query.split_once('=').unwrap_or((query, ""));
+    let query = if query.is_empty() { String::from("None") } else { format!("Some(({key:?}, {value:?}))") };
+    let bound = |shape: &Option<String>| -> Result<String> {
+        let bound = service.bound(shape.as_deref())?;
+        let line = |bound: &Bound| {
+            format!("Bound {{ member: {}, at: At::{}, name: {:?} }},", bound.member, bound.place, bound.name)
+        };
+        Ok(bound.iter().map(line).collect())
+    };
+    Ok(format!(
+        "Some(&Rest {{ method: {method:?}, path: {path:?}, query: {query}, status: {}, input: &[{}], output: &[{}] }})",
+        facts.status.unwrap_or(200),
+        bound(&facts.input)?,
+        bound(&facts.output)?,
+    ))
 }
 
 /// What the call is about, if it may be of another account.

@@ -175,7 +175,9 @@ fn members(service: &Service, name: &str, shape: &Shape) -> String {
             })
             .and_then(|list| list.member.as_ref())
             .and_then(|element| element.location_name.as_ref());
-        let wire = target.location_name.as_ref().or(element).unwrap_or(member);
+        // What does not stand in the body has no name there.
+        let is_bound = target.location.is_some();
+        let wire = target.location_name.as_ref().filter(|_| !is_bound).or(element).unwrap_or(member);
         text += &format!(
             "Member {{ name: {member:?}, wire: {wire:?}, required: {}, schema: &{} }},\n",
             is_required(shape, member),

@@ -180,6 +180,7 @@ const fn spec(
         // The lists name the passwords by mistake, on purpose.
         audit: AuditRule { request: &["name", "password"], response: &["value", "password"], read_only },
         conditions: &[],
+        rest: None,
         input: <Ask as Shape>::SCHEMA,
         output: <Told as Shape>::SCHEMA,
         errors: &[],

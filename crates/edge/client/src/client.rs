@@ -3,10 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use coffer_crypto::sha256;
-use coffer_shape::{Operation, OperationSpec, Protocol, ServiceSpec, Shape};
+use coffer_shape::{Operation, OperationSpec, Protocol, ReadError, ServiceSpec, Shape, generate::Made};
 use coffer_sigv4::{Head, Signer};
 use coffer_types::{Clock, Region, Secret};
-use coffer_wire::{Codec, encode_request, read_error, read_output};
+use coffer_wire::{Codec, Request, encode_request, json::JsonBody, read_error, read_output};
 
 use crate::{ClientError, Connections, Endpoint, RawRequest, RawResponse};
 
@@ -88,7 +88,7 @@ impl Client {
     /// Calls an operation of a JSON service.
     pub async fn call<O: Operation>(&self, input: &O::Input) -> Result<O::Output, ClientError> {
         let answer = self.call_shape(O::SPEC, input).await?;
-        if answer.status == 200 {
+        if (200..300).contains(&answer.status) {
             return read_output(O::SPEC, answer.body.expose())
                 .map_err(|error| ClientError::Shape(error.message));
         }
@@ -103,13 +103,13 @@ impl Client {
     ) -> Result<RawResponse, ClientError> {
         let request = encode_request(operation, &|to| input.write(to))
             .map_err(|error| ClientError::Input(error.to_string()))?;
-        let answer = self.send(operation.service, request.headers, request.body).await?;
+        let answer = self.send(operation.service, request).await?;
         self.observe(operation, &answer);
         Ok(answer)
     }
 
     /// Sends a body as it is to an operation of a service, both by name; neither needs to exist. For a service that takes
-    /// forms, the body names the operation.
+    /// forms, the body names the operation; for one that is addressed by path, the body is an object of all members of the input.
     pub async fn call_raw(
         &self,
         service: &'static ServiceSpec,
@@ -117,6 +117,12 @@ impl Client {
         body: &[u8],
     ) -> Result<RawResponse, ClientError> {
         let headers = match service.protocol {
+            Protocol::RestJson1 => {
+                let known = service.operation(operation);
+                let known =
+                    known.ok_or_else(|| ClientError::Input(format!("no path leads to {operation}")))?;
+                return self.call_members(known, body).await;
+            }
             Protocol::AwsJson11 { target_prefix } => vec![
                 ("content-type", String::from("application/x-amz-json-1.1")),
                 ("x-amz-target", format!("{target_prefix}.{operation}")),
@@ -125,10 +131,28 @@ impl Client {
                 vec![("content-type", String::from("application/x-www-form-urlencoded; charset=utf-8"))]
             }
         };
-        let answer = self.send(service, headers, Secret::new(body.to_vec())).await?;
+        let body = Secret::new(body.to_vec());
+        let post = Request { method: "POST", path: String::from("/"), query: String::new(), headers, body };
+        let answer = self.send(service, post).await?;
         if let Some(operation) = service.operation(operation) {
             self.observe(operation, &answer);
         }
+        Ok(answer)
+    }
+
+    /// The members of an input, each put where it belongs.
+    async fn call_members(
+        &self,
+        operation: &'static OperationSpec,
+        members: &[u8],
+    ) -> Result<RawResponse, ClientError> {
+        let unreadable = |error: ReadError| ClientError::Input(error.message);
+        let mut body = JsonBody::parse(members).map_err(unreadable)?;
+        let made = Made::read_as(operation.input, &mut body.reader()).map_err(unreadable)?;
+        let request = encode_request(operation, &|to| made.write_as(operation.input, to))
+            .map_err(|error| ClientError::Input(error.to_string()))?;
+        let answer = self.send(operation.service, request).await?;
+        self.observe(operation, &answer);
         Ok(answer)
     }
 
@@ -141,13 +165,13 @@ impl Client {
     async fn send(
         &self,
         service: &'static ServiceSpec,
-        headers: Vec<(&'static str, String)>,
-        body: Secret<Vec<u8>>,
+        request: Request,
     ) -> Result<RawResponse, ClientError> {
+        let Request { method, path, query, headers, body } = request;
         let host = self.connections.endpoint().authority();
         let mut signed: Vec<(&str, &[u8])> = vec![("host", host.as_bytes())];
         signed.extend(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
-        let head = Head { method: "POST", path: "/", query: "", headers: &signed };
+        let head = Head { method, path: &path, query: &query, headers: &signed };
         let signer = Signer {
             credentials: coffer_sigv4::Credentials {
                 access_key_id: &self.credentials.access_key_id,
@@ -165,13 +189,14 @@ impl Client {
             .chain(added)
             .map(|(name, value)| (name.to_owned(), Secret::new(value.take().into_bytes())))
             .collect();
-        self.connections.send(RawRequest { method: "POST", target: String::from("/"), headers, body }).await
+        let target = if query.is_empty() { path } else { format!("{path}?{query}") };
+        self.connections.send(RawRequest { method, target, headers, body }).await
     }
 }
 
 fn refusal(service: &ServiceSpec, answer: &RawResponse) -> ClientError {
     let status = answer.status;
-    match read_error(Codec::of(service), answer.body.expose()) {
+    match read_error(Codec::of(service), answer.header("x-amzn-errortype"), answer.body.expose()) {
         Some(error) => ClientError::Refused { code: error.code, message: error.message, status },
         None => ClientError::NotAnAnswer { status },
     }

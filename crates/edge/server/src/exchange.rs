@@ -38,7 +38,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{Caller, Outside, PrincipalKind, TlsDetails};
+use coffer_core::{Caller, Inside, Outside, PrincipalKind, Reply as Answered, TlsDetails};
 use coffer_model::{SERVICES, sts::AssumeRoleWithWebIdentityRequest};
 use coffer_shape::{ApiError, ErrorSpec, OperationSpec, ReadError, Reader, ServiceSpec};
 use coffer_sigv4::{Family, SignatureError, Window};
@@ -50,6 +50,7 @@ use hyper::{
     header::{CONNECTION, HeaderValue, ORIGIN},
     http::request::Parts,
 };
+use tokio::sync::Semaphore;
 
 use self::{
     body::{BodyFault, Received, discard, receive},
@@ -85,6 +86,11 @@ const THROTTLED_QUERY: ErrorSpec = refusal("Throttling", 400);
 
 /// Whose turn it is while somebody is nobody's yet: an account that no server makes, as it is the one of `coffer dev`.
 const OF_NO_ACCOUNT: AccountId = AccountId::DEV;
+/// Calls are smaller than this, but for those that bring a package or an event.
+const LARGE_BODY_BYTES: usize = 1 << 20;
+/// Our choice: a package is in memory three times, as it came, without base64 and sealed, so that more of them wait.
+const LARGE_BODIES_MAX: usize = 3;
+const LARGE_BODY_TIME: Duration = Duration::from_secs(300);
 
 const fn refusal(code: &'static str, status: u16) -> ErrorSpec {
     ErrorSpec { code, status, message_member: "message" }
@@ -101,6 +107,8 @@ pub(crate) struct Edge {
     unproven_known: Arc<Seats>,
     failures: Failures,
     rates: Rates,
+    /// For bodies that are larger than those of calls usually are.
+    large: Arc<Semaphore>,
     /// Of keys and principals, so that nobody can choose whom he shares a place with.
     hasher: RandomState,
 }
@@ -169,7 +177,9 @@ impl Edge {
         let unproven_known = Seats::new(limits.unproven_known_max, limits.unproven_per_address_max);
         let failures = Failures::new(limits.failures_per_address);
         let rates = Rates::new(&node.settings().limits.profile, node.settings().region.clone());
-        Self { node, window, limits, unproven, unproven_known, failures, rates, hasher: RandomState::new() }
+        let large = Arc::new(Semaphore::new(LARGE_BODIES_MAX));
+        let hasher = RandomState::new();
+        Self { node, window, limits, unproven, unproven_known, failures, rates, large, hasher }
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -357,7 +367,6 @@ impl Edge {
         let Some(service) = route.service() else {
             return Err(self.no_service(origin, &head, route, body).await);
         };
-        let begun = tokio::time::Instant::now();
         let access_key_id = claimed.access_key_id().to_owned();
         trace.key = self.hasher.hash_one(&access_key_id);
         if let Err(shed) = self.refuse_early(route, trace.key).await {
@@ -377,8 +386,11 @@ impl Edge {
             Ok(identified) => identified,
             Err(error) => return Err(self.after_body(&head, route, body, error).await),
         };
-        let Received { bytes, sha256 } = self.receive(route, body).await.map_err(cut_short)?;
-        let authenticated = identified.prove(&head.signed(), &sha256).map_err(refuse)?;
+        let received = self.receive(route, body).await.map_err(|fault| cut_short(route, fault))?;
+        // A package may take minutes to arrive, and what is done with it has its own time.
+        let begun = tokio::time::Instant::now();
+        let Received { bytes, sha256, .. } = &received;
+        let authenticated = identified.prove(&head.signed(), sha256).map_err(refuse)?;
         // Only now is it an id. Before, it is a word of whoever asks: who swaps the halves of a key sends the secret one here.
         trace.access_key_id = access_key_id;
         self.failures.remember(origin.peer.address, trace.key, self.monotonic());
@@ -388,11 +400,16 @@ impl Edge {
                 let body = Parsed { route, operation, bytes: bytes.expose() };
                 let region = authenticated.region().clone();
                 let authenticated = self.by_token(origin, &body, region).await?;
-                self.perform(origin, visit.proven(authenticated, &head), body, begun, trace).await
+                let caller = visit.proven(authenticated, &head);
+                self.perform(origin, caller, body, begun, trace).await?.finish().await
             }
             Ok(operation) => {
                 let body = Parsed { route, operation, bytes: bytes.expose() };
-                self.perform(origin, visit.proven(authenticated, &head), body, begun, trace).await
+                let caller = visit.proven(authenticated, &head);
+                let waiting = self.perform(origin, caller, body, begun, trace).await?;
+                // Nobody needs the body any more, and what is outside may take a while.
+                drop(received);
+                waiting.finish().await
             }
             Err(refusal) => {
                 let caller = visit.proven(authenticated, &head);
@@ -419,12 +436,14 @@ impl Edge {
             return Err(self.after_body(&head, route, body, refusal()).await);
         }
         let begun = tokio::time::Instant::now();
-        let Received { bytes, .. } = self.receive(route, body).await.map_err(cut_short)?;
+        let received = self.receive(route, body).await.map_err(|fault| cut_short(route, fault))?;
+        let Received { bytes, .. } = &received;
         let operation =
             route.operation(bytes.expose()).ok().filter(|found| Authenticated::is_by_token(found));
         let body = Parsed { route, operation: operation.ok_or_else(refusal)?, bytes: bytes.expose() };
         let authenticated = self.by_token(origin, &body, self.node.settings().region.clone()).await?;
-        self.perform(origin, visit.proven(authenticated, &head), body, begun, trace).await
+        let caller = visit.proven(authenticated, &head);
+        self.perform(origin, caller, body, begun, trace).await?.finish().await
     }
 
     /// Whoever the token in a form is about. What is wrong with the form itself is told first, as there may be no token in it.
@@ -440,7 +459,7 @@ impl Edge {
         proven.inspect_err(|error| self.failed(origin, error.code()))
     }
 
-    /// Runs the operation that somebody asks for who has proven himself.
+    /// Runs the operation that somebody asks for who has proven himself, up to where it waits for the world outside.
     async fn perform(
         &self,
         origin: Origin<'_>,
@@ -448,7 +467,7 @@ impl Edge {
         body: Parsed<'_>,
         begun: tokio::time::Instant,
         trace: &mut Trace,
-    ) -> Result<Response, ApiError> {
+    ) -> Result<Waiting, ApiError> {
         let operation = body.operation;
         let service = operation.service;
         trace.operation = Some(operation);
@@ -485,15 +504,13 @@ impl Edge {
         if is_by_token {
             self.settle(origin, &caller, operation, begun.outcome.as_ref().err());
         }
-        let reply = match begun.outcome? {
-            Outside::Done(reply) => reply,
-            outside => {
-                let inside = core.inside();
-                drop((core, pass));
-                outside.finish(inside).await?
+        let request_id = caller.request_id;
+        match begun.outcome? {
+            Outside::Done(reply) => {
+                encode_output(operation, &|to| reply.write_to(to), request_id).map(Waiting::ForNothing)
             }
-        };
-        encode_output(operation, &|to| reply.write_to(to), caller.request_id)
+            outside => Ok(Waiting::For { operation, request_id, outside, inside: core.inside() }),
+        }
     }
 
     /// What can be told from a head alone: calls that are not done at the moment, and keys that have just had too many. An operation
@@ -583,7 +600,7 @@ impl Edge {
             return self.after_body(head, route, body, refusal).await;
         }
         match self.receive(route, body).await {
-            Err(fault) => cut_short(fault),
+            Err(fault) => cut_short(route, fault),
             Ok(received) => self.not_ours(origin, route, received.bytes.expose()),
         }
     }
@@ -601,11 +618,21 @@ impl Edge {
     }
 
     async fn receive(&self, route: &Route, body: Incoming) -> Result<Received, BodyFault> {
-        receive(body, self.body_limit(route), self.limits.body).await
+        let limit = self.body_limit(route);
+        if limit <= LARGE_BODY_BYTES || hyper::body::Body::size_hint(&body).upper().is_some_and(is_small) {
+            return receive(body, limit, self.limits.body).await;
+        }
+        let room = Arc::clone(&self.large).acquire_owned().await.map_err(|_| BodyFault::Broken)?;
+        let received = receive(body, limit, LARGE_BODY_TIME).await?;
+        Ok(Received { room: Some(room), ..received })
     }
 
+    /// What is configured bounds calls; packages and events of functions are as large as AWS takes them.
     fn body_limit(&self, route: &Route) -> usize {
-        route.body_limit().min(self.limits.body_bytes_max)
+        match route.body_limit() {
+            limit if limit > LARGE_BODY_BYTES && route.codec() == Codec::RestJson => limit,
+            limit => limit.min(self.limits.body_bytes_max),
+        }
     }
 
     fn unrecorded(&self, service: &ServiceSpec) -> ApiError {
@@ -629,6 +656,29 @@ impl Edge {
     }
 }
 
+/// What is on record, and perhaps waits for the world outside.
+enum Waiting {
+    ForNothing(Response),
+    For {
+        operation: &'static OperationSpec,
+        request_id: RequestId,
+        outside: Outside<Box<dyn Answered>>,
+        inside: Inside,
+    },
+}
+
+impl Waiting {
+    async fn finish(self) -> Result<Response, ApiError> {
+        match self {
+            Self::ForNothing(response) => Ok(response),
+            Self::For { operation, request_id, outside, inside } => {
+                let reply = outside.finish(inside).await?;
+                encode_output(operation, &|to| reply.write_to(to), request_id)
+            }
+        }
+    }
+}
+
 /// The body as the core reads it: parsed anew for every attempt, so that every attempt sees the same.
 #[derive(Debug)]
 struct Parsed<'r> {
@@ -646,8 +696,18 @@ impl coffer_core::Body for Parsed<'_> {
     }
 }
 
-fn cut_short(fault: BodyFault) -> ApiError {
+const fn is_small(bytes: u64) -> bool {
+    bytes <= LARGE_BODY_BYTES as u64
+}
+
+fn cut_short(route: &Route, fault: BodyFault) -> ApiError {
     match fault {
+        // In Lambda's words, as somebody quoted them in public.
+        BodyFault::TooLarge { limit } if route.codec() == Codec::RestJson => {
+            let operation = route.operation(b"").map_or("", |operation| operation.name);
+            let text = format!("Request must be smaller than {limit} bytes for the {operation} operation");
+            ApiError::new(TOO_LARGE, text)
+        }
         BodyFault::TooLarge { limit } => {
             ApiError::new(TOO_LARGE, format!("The request body exceeds the limit of {limit} bytes."))
         }
@@ -673,7 +733,7 @@ fn busy(request: &Request<Incoming>, id: RequestId) -> Response {
 /// Before anything is read, and the same for everybody.
 fn throttled(request: &Request<Incoming>, id: RequestId) -> Response {
     let codec = codec_of(request);
-    let spec = if family(codec) == Family::Json { THROTTLED } else { THROTTLED_QUERY };
+    let spec = if family(codec) == Family::Query { THROTTLED_QUERY } else { THROTTLED };
     encode_error(codec, &ApiError::new(spec, "Rate exceeded"), id)
 }
 
@@ -681,6 +741,8 @@ fn codec_of(request: &Request<Incoming>) -> Codec {
     // A guess without the whole head, for the answers that are given without a walk.
     if request.headers().contains_key("x-amz-target") {
         Codec::Json
+    } else if request.uri().path() != "/" {
+        Codec::RestJson
     } else {
         Codec::Query { namespace: None }
     }
@@ -689,6 +751,7 @@ fn codec_of(request: &Request<Incoming>) -> Codec {
 const fn family(codec: Codec) -> Family {
     match codec {
         Codec::Json => Family::Json,
+        Codec::RestJson => Family::RestJson,
         Codec::Query { .. } => Family::Query,
     }
 }

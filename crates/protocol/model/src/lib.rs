@@ -9,14 +9,21 @@
 pub mod cloudtrail;
 pub mod iam;
 pub mod kms;
+pub mod lambda;
 pub mod secretsmanager;
 pub mod sts;
 
 use coffer_shape::ServiceSpec;
 
 /// Every service, by name.
-pub static SERVICES: &[&ServiceSpec] =
-    &[&cloudtrail::SERVICE, &iam::SERVICE, &kms::SERVICE, &secretsmanager::SERVICE, &sts::SERVICE];
+pub static SERVICES: &[&ServiceSpec] = &[
+    &cloudtrail::SERVICE,
+    &iam::SERVICE,
+    &kms::SERVICE,
+    &lambda::SERVICE,
+    &secretsmanager::SERVICE,
+    &sts::SERVICE,
+];
 
 /// A value that an enumeration of the model does not have. The validation of requests has refused it before; what meets
 /// it otherwise is newer than the model.

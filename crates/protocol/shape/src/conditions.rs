@@ -12,7 +12,7 @@ use crate::{Member, Schema, Shape, Writer, Wrote};
 /// The last sign of a key may say how the member is read:
 ///
 /// * `aws:RequestTag/`: as many keys as the list has elements. Each is completed by `Key` and has the value of `Value`, which is how
-///   tags are sent.
+///   tags are sent; or by the keys of a map.
 /// * `kms:EncryptionContext:`: as many keys as the map has pairs.
 /// * `secretsmanager:ModifyRotationRules?`: always there, and true if the member was sent.
 ///
@@ -84,8 +84,12 @@ impl Seen {
             let inner = |name: &'static str| {
                 of_member().filter(move |text| text.inner == name).filter_map(|text| text.text.as_deref())
             };
+            // A list of pairs, or a map.
             let pairs = inner("Key").zip(inner("Value"));
+            let of_map = of_member().filter(|text| text.inner.is_empty());
+            let of_map = of_map.filter_map(|text| text.pair.as_deref().zip(text.text.as_deref()));
             return pairs
+                .chain(of_map)
                 .map(|(name, value)| (format!("{key}/{name}"), ConditionValue::One(value.to_owned())))
                 .collect();
         }

@@ -17,18 +17,26 @@ pub struct ApiError {
     pub spec: ErrorSpec,
     /// AWS's sentence.
     pub message: String,
+    /// Of which kind it is, where a model has a word for that beside the code.
+    pub reason: Option<&'static str>,
     /// Why, for the log. Never sent.
     pub cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl ApiError {
     pub fn new(spec: ErrorSpec, message: impl Into<String>) -> Self {
-        Self { spec, message: message.into(), cause: None }
+        Self { spec, message: message.into(), reason: None, cause: None }
     }
 
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
+        self
+    }
+
+    #[must_use]
+    pub fn of_kind(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
         self
     }
 

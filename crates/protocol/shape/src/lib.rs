@@ -29,7 +29,8 @@ pub use describe::describe;
 pub use error::{ApiError, ErrorSpec};
 pub use fingerprint::fingerprint;
 pub use operation::{
-    Action, AuditRule, Exposure, Load, Operation, OperationSpec, Protocol, ServiceCodes, ServiceSpec,
+    Action, At, AuditRule, Bound, Exposure, Load, Operation, OperationSpec, Protocol, Rest, ServiceCodes,
+    ServiceSpec,
 };
 pub use quote::{first_byte, push_quoted};
 pub use reader::{Read, ReadError, Reader};

@@ -28,6 +28,8 @@ pub struct OperationSpec {
     pub audit: AuditRule,
     /// What the request brings for the conditions of policies.
     pub conditions: &'static [ConditionRule],
+    /// Where it is, for services that are addressed by path.
+    pub rest: Option<&'static Rest>,
     pub input: &'static Schema,
     pub output: &'static Schema,
     /// The errors the model declares.
@@ -99,6 +101,44 @@ pub enum Protocol {
     AwsJson11 { target_prefix: &'static str },
     /// `Action=<Operation>&Version=<api_version>`, form in, XML out.
     Query { namespace: &'static str },
+    /// A method and a path for each operation; JSON bodies, see [`Rest`].
+    RestJson1,
+}
+
+/// Where an operation is, and what of it does not stand in a body.
+#[derive(Debug)]
+pub struct Rest {
+    pub method: &'static str,
+    /// `/2015-03-31/functions/{FunctionName}`, without a slash at its end.
+    pub path: &'static str,
+    /// What the query must say to mean this operation.
+    pub query: Option<(&'static str, &'static str)>,
+    /// Of a success.
+    pub status: u16,
+    pub input: &'static [Bound],
+    pub output: &'static [Bound],
+}
+
+/// A member that does not stand in the body, or is all of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    /// Its place in the structure.
+    pub member: usize,
+    pub at: At,
+    /// What it is called there; of headers, in small letters.
+    pub name: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// A step of the path.
+    Uri,
+    Query,
+    Header,
+    /// The status of an answer.
+    Status,
+    /// The whole body, as it is.
+    Payload,
 }
 
 /// The errors of the layer in front of a service, which its model does not declare.

@@ -8,6 +8,7 @@ use coffer_shape::{
 use crate::{
     json::JsonBody,
     query::{Form, QueryReader},
+    rest::RestBody,
 };
 
 #[derive(Debug)]
@@ -20,13 +21,20 @@ pub struct Input<'b> {
 enum Body<'b> {
     Json(JsonBody<'b>),
     Form(Form<'b>),
+    Rest(RestBody<'b>),
 }
 
 impl<'b> Input<'b> {
-    pub(crate) fn parse(operation: &OperationSpec, parameters: &'b [u8]) -> Read<Self> {
-        let body = match operation.service.protocol {
-            Protocol::AwsJson11 { .. } => Body::Json(JsonBody::parse(parameters)?),
-            Protocol::Query { .. } => Body::Form(Form::parse(parameters)?),
+    /// `values` are the members that stand outside of the body.
+    pub(crate) fn parse(
+        operation: &OperationSpec,
+        values: &'b [(usize, String)],
+        parameters: &'b [u8],
+    ) -> Read<Self> {
+        let body = match (operation.service.protocol, operation.rest) {
+            (Protocol::Query { .. }, _) => Body::Form(Form::parse(parameters)?),
+            (Protocol::RestJson1, Some(rest)) => Body::Rest(RestBody::parse(rest, values, parameters)?),
+            (Protocol::AwsJson11 { .. } | Protocol::RestJson1, _) => Body::Json(JsonBody::parse(parameters)?),
         };
         Ok(Self { service: operation.service, body })
     }
@@ -36,6 +44,7 @@ impl<'b> Input<'b> {
         match &mut self.body {
             Body::Json(body) => Box::new(body.reader()),
             Body::Form(form) => Box::new(QueryReader::new(form)),
+            Body::Rest(body) => Box::new(body.reader()),
         }
     }
 
@@ -44,6 +53,7 @@ impl<'b> Input<'b> {
         let decoded = match &mut self.body {
             Body::Json(body) => decode(&mut body.reader()),
             Body::Form(form) => decode(&mut QueryReader::new(form)),
+            Body::Rest(body) => decode(&mut body.reader()),
         };
         decoded.map_err(|error| rejected(self.service, error))
     }

@@ -6,7 +6,7 @@
 //! [`encode_output`] or [`encode_error`].
 //!
 //! Each protocol is a reader and a writer in a module of its own ([`json`], [`query`], [`xml`]). Shapes know none of them, so
-//! a REST or CBOR codec is one more module here and nothing elsewhere.
+//! a CBOR codec is one more module here and nothing elsewhere. REST ([`rest`]) is JSON with members outside of the body.
 //!
 //! Invariant: no HTTP library, no I/O, no clock. Bytes that may hold a secret live in buffers that are wiped.
 
@@ -18,6 +18,7 @@ pub mod json;
 pub mod query;
 mod remote;
 mod respond;
+mod rest;
 mod route;
 mod text;
 pub mod xml;

@@ -11,7 +11,10 @@ use std::borrow::Cow;
 
 use coffer_shape::{ApiError, ErrorSpec, Exposure, OperationSpec, Protocol, ReadError, ServiceSpec};
 
-use crate::{Head, Input, input, query};
+use crate::{
+    Head, Input, input, query,
+    rest::{self, Addressed},
+};
 
 const JSON_BODY_BYTES_MAX: usize = 256 * 1024;
 const QUERY_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -31,6 +34,7 @@ const MALFORMED_INPUT: ErrorSpec =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
     Json,
+    RestJson,
     /// `None` while the service is unknown: an error without a namespace.
     Query {
         namespace: Option<&'static str>,
@@ -41,6 +45,7 @@ impl Codec {
     pub const fn of(service: &ServiceSpec) -> Self {
         match service.protocol {
             Protocol::AwsJson11 { .. } => Self::Json,
+            Protocol::RestJson1 => Self::RestJson,
             Protocol::Query { namespace } => Self::Query { namespace: Some(namespace) },
         }
     }
@@ -64,7 +69,9 @@ enum Call {
     Form,
     /// The parameters are in this query string.
     QueryString(String),
-    /// Neither protocol is spoken this way; kept to say what was asked for.
+    /// The path says which operation, and some of what there is to know.
+    Rest(Addressed),
+    /// No protocol is spoken this way; kept to say what was asked for.
     Nowhere(String),
 }
 
@@ -74,10 +81,13 @@ pub fn route(head: &Head<'_>, services: &'static [&'static ServiceSpec]) -> Rout
         .and_then(|(prefix, _)| find(services, |service| has_target(service, prefix)))
         .or_else(|| named(services, &scope_of(head)?))
         .or_else(|| by_version(services, head.query.as_bytes()))
+        .or_else(|| find(services, |service| rest::is_path_of(service, head.path)))
         .or_else(|| named(services, service_of_path(head.path)?))
         .or_else(|| named(services, head.header("host")?.split(['.', ':']).next()?));
     let codec = service.map_or_else(|| guess(head), Codec::of);
-    Route { services, service, codec, call: call(head, codec, named_by_target(head, service)) }
+    let addressed = service.and_then(|service| rest::find(service, head)).map(Call::Rest);
+    let call = addressed.unwrap_or_else(|| call(head, codec, named_by_target(head, service)));
+    Route { services, service, codec, call }
 }
 
 impl Route {
@@ -100,6 +110,7 @@ impl Route {
             (Call::Target(name), Some(service)) => {
                 service.operation(name).map_or(JSON_BODY_BYTES_MAX, |operation| operation.body_limit)
             }
+            (Call::Rest(addressed), _) => addressed.operation.body_limit,
             // The operation is inside the body, so the most generous one decides.
             (Call::Form, Some(service)) => service
                 .operations
@@ -120,6 +131,10 @@ impl Route {
                 None => Err(unknown(self.unknown(), name)),
             },
             Call::Form => self.action(body),
+            Call::Rest(Addressed { operation, .. }) => match operation.exposure {
+                Exposure::Public => Ok(operation),
+                Exposure::Internal => Err(not_implemented(operation.service, operation.name)),
+            },
             // Whoever signed two sets of parameters may mean either.
             Call::QueryString(_) if !body.is_empty() => {
                 Err(self.malformed("The request has parameters in its query and in its body."))
@@ -127,7 +142,10 @@ impl Route {
             Call::QueryString(query) => self.action(query.as_bytes()),
             Call::Nowhere(asked) => Err(ApiError::new(
                 self.unknown(),
-                format!("{asked} is not a request of this API; requests are POST to /."),
+                match self.codec {
+                    Codec::RestJson => format!("{asked} is not an operation of this API."),
+                    _ => format!("{asked} is not a request of this API; requests are POST to /."),
+                },
             )),
         }
     }
@@ -138,6 +156,7 @@ impl Route {
             Call::Target(name) => Cow::Borrowed(name.as_str()),
             Call::Form => peek(body, "Action")?,
             Call::QueryString(query) => peek(query.as_bytes(), "Action")?,
+            Call::Rest(addressed) => return Some(addressed.operation.name),
             Call::Nowhere(_) => return None,
         };
         let service = self.service?;
@@ -151,11 +170,14 @@ impl Route {
         operation: &'static OperationSpec,
         body: &'b [u8],
     ) -> Result<Input<'b>, ApiError> {
-        let parameters = match &self.call {
-            Call::QueryString(query) => query.as_bytes(),
-            _ => body,
+        let malformed = |error| input::malformed(operation.service, error);
+        let (values, parameters): (&[_], _) = match &self.call {
+            Call::QueryString(query) => (&[], query.as_bytes()),
+            Call::Rest(Addressed { values: Ok(values), .. }) => (values, body),
+            Call::Rest(Addressed { values: Err(error), .. }) => return Err(malformed(error.clone())),
+            _ => (&[], body),
         };
-        Input::parse(operation, parameters).map_err(|error| input::malformed(operation.service, error))
+        Input::parse(operation, values, parameters).map_err(malformed)
     }
 
     fn action(&self, parameters: &[u8]) -> Result<&'static OperationSpec, ApiError> {
@@ -167,8 +189,9 @@ impl Route {
         if action.is_empty() {
             return Err(ApiError::new(self.unknown(), "The request names no Action."));
         }
-        let asked =
-            |service: &&ServiceSpec| Codec::of(service) != Codec::Json && service.api_version == version;
+        let asked = |service: &&ServiceSpec| {
+            matches!(service.protocol, Protocol::Query { .. }) && service.api_version == version
+        };
         let found = match self.service {
             Some(service) => Some(service).filter(asked).and_then(|service| served(service, &action)),
             None => self.services.iter().copied().filter(asked).find_map(|service| served(service, &action)),
@@ -188,7 +211,7 @@ impl Route {
     fn unknown(&self) -> ErrorSpec {
         match (self.service, self.codec) {
             (Some(service), _) => service.codes.unknown_operation,
-            (None, Codec::Json) => UNKNOWN_OPERATION,
+            (None, Codec::Json | Codec::RestJson) => UNKNOWN_OPERATION,
             (None, Codec::Query { .. }) => INVALID_ACTION,
         }
     }
@@ -199,11 +222,12 @@ fn served(service: &'static ServiceSpec, name: &str) -> Option<Result<&'static O
     match service.operation(name) {
         Some(operation) if operation.exposure == Exposure::Public => Some(Ok(operation)),
         None if !service.unserved.contains(&name) => None,
-        _ => Some(Err(ApiError::new(
-            service.codes.unknown_operation,
-            format!("The operation {name} is not implemented."),
-        ))),
+        _ => Some(Err(not_implemented(service, name))),
     }
+}
+
+fn not_implemented(service: &ServiceSpec, name: &str) -> ApiError {
+    ApiError::new(service.codes.unknown_operation, format!("The operation {name} is not implemented."))
 }
 
 fn unknown(spec: ErrorSpec, name: &str) -> ApiError {
@@ -292,11 +316,6 @@ fn by_version(services: &'static [&'static ServiceSpec], query: &[u8]) -> Option
 
 /// Services that are addressed by path. Those we do not serve are told so by name.
 fn service_of_path(path: &str) -> Option<&'static str> {
-    const PATHS: &[(&str, &str)] = &[
-        ("/2015-03-31/", "lambda"),
-        ("/2018-10-31/layers", "lambda"),
-        ("/2020-06-30/", "lambda"),
-        ("/service/GraniteServiceVersion20100801/operation/", "monitoring"),
-    ];
+    const PATHS: &[(&str, &str)] = &[("/service/GraniteServiceVersion20100801/operation/", "monitoring")];
     PATHS.iter().find(|(prefix, _)| path.starts_with(prefix)).map(|(_, name)| *name)
 }

@@ -278,7 +278,7 @@ impl Signed {
         }
         let body = answer.body.expose();
         let codec = if body.starts_with(b"<") { Codec::Query { namespace: None } } else { Codec::Json };
-        let code = read_error(codec, body).map(|error| error.code).unwrap_or_default();
+        let code = read_error(codec, None, body).map(|error| error.code).unwrap_or_default();
         // Requests without any form are refused as bad ones, and all others of these services as forbidden.
         let is_bad =
             codec == Codec::Json || code.starts_with("AuthorizationQuery") || body_says_more_than_one(body);

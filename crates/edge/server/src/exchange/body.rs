@@ -9,7 +9,10 @@ use coffer_crypto::Sha256;
 use coffer_types::Secret;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Duration, Instant, timeout_at},
+};
 
 use crate::limits::{BODY_BYTES_PER_SECOND_MIN, BODY_GRACE};
 
@@ -20,6 +23,8 @@ const START_BYTES: usize = 1024;
 pub(super) struct Received {
     pub(super) bytes: Secret<Vec<u8>>,
     pub(super) sha256: [u8; 32],
+    /// The place of a large one among those that may be here at once.
+    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +51,7 @@ where
         append(&mut bytes, chunk, limit);
     })
     .await?;
-    Ok(Received { bytes, sha256: hash.finish() })
+    Ok(Received { bytes, sha256: hash.finish(), room: None })
 }
 
 /// Reads a body that nobody wants, so that its connection can be used again, and keeps nothing of it. Whatever is wrong with it

@@ -32,6 +32,7 @@ pub(super) static LOOKUP_EVENTS: OperationSpec = OperationSpec {
         read_only: true,
     },
     conditions: &[],
+    rest: None,
     input: LookupEventsRequest::SCHEMA,
     output: LookupEventsResponse::SCHEMA,
     errors: &[

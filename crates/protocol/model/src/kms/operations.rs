@@ -52,6 +52,7 @@ pub(super) static CANCEL_KEY_DELETION: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId"], response: &["KeyId"], read_only: false },
     conditions: &[],
+    rest: None,
     input: CancelKeyDeletionRequest::SCHEMA,
     output: CancelKeyDeletionResponse::SCHEMA,
     errors: &[
@@ -82,6 +83,7 @@ pub(super) static CREATE_ALIAS: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["AliasName", "TargetKeyId"], response: &[], read_only: false },
     conditions: &[],
+    rest: None,
     input: CreateAliasRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -134,6 +136,7 @@ pub(super) static CREATE_GRANT: OperationSpec = OperationSpec {
         ConditionRule { key: "kms:GranteePrincipal", member: "GranteePrincipal", inner: None },
         ConditionRule { key: "kms:RetiringPrincipal", member: "RetiringPrincipal", inner: None },
     ],
+    rest: None,
     input: CreateGrantRequest::SCHEMA,
     output: CreateGrantResponse::SCHEMA,
     errors: &[
@@ -191,6 +194,7 @@ pub(super) static CREATE_KEY: OperationSpec = OperationSpec {
             inner: None,
         },
     ],
+    rest: None,
     input: CreateKeyRequest::SCHEMA,
     output: CreateKeyResponse::SCHEMA,
     errors: &[
@@ -241,6 +245,7 @@ pub(super) static DECRYPT: OperationSpec = OperationSpec {
         ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
         ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
     ],
+    rest: None,
     input: DecryptRequest::SCHEMA,
     output: DecryptResponse::SCHEMA,
     errors: &[
@@ -277,6 +282,7 @@ pub(super) static DELETE_ALIAS: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["AliasName"], response: &[], read_only: false },
     conditions: &[],
+    rest: None,
     input: DeleteAliasRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[err::DEPENDENCY_TIMEOUT, err::NOT_FOUND, err::KMS_INTERNAL, err::KMS_INVALID_STATE],
@@ -309,6 +315,7 @@ pub(super) static DELETE_IMPORTED_KEY_MATERIAL: OperationSpec = OperationSpec {
         read_only: false,
     },
     conditions: &[],
+    rest: None,
     input: DeleteImportedKeyMaterialRequest::SCHEMA,
     output: DeleteImportedKeyMaterialResponse::SCHEMA,
     errors: &[
@@ -352,6 +359,7 @@ pub(super) static DERIVE_SHARED_SECRET: OperationSpec = OperationSpec {
         member: "KeyAgreementAlgorithm",
         inner: None,
     }],
+    rest: None,
     input: DeriveSharedSecretRequest::SCHEMA,
     output: DeriveSharedSecretResponse::SCHEMA,
     errors: &[
@@ -390,6 +398,7 @@ pub(super) static DESCRIBE_KEY: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: DescribeKeyRequest::SCHEMA,
     output: DescribeKeyResponse::SCHEMA,
     errors: &[err::NOT_FOUND, err::INVALID_ARN, err::DEPENDENCY_TIMEOUT, err::KMS_INTERNAL],
@@ -414,6 +423,7 @@ pub(super) static DISABLE_KEY: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId"], response: &[], read_only: false },
     conditions: &[],
+    rest: None,
     input: DisableKeyRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -444,6 +454,7 @@ pub(super) static DISABLE_KEY_ROTATION: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId"], response: &[], read_only: false },
     conditions: &[],
+    rest: None,
     input: DisableKeyRotationRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -476,6 +487,7 @@ pub(super) static ENABLE_KEY: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId"], response: &[], read_only: false },
     conditions: &[],
+    rest: None,
     input: EnableKeyRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -511,6 +523,7 @@ pub(super) static ENABLE_KEY_ROTATION: OperationSpec = OperationSpec {
         member: "RotationPeriodInDays",
         inner: None,
     }],
+    rest: None,
     input: EnableKeyRotationRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -555,6 +568,7 @@ pub(super) static ENCRYPT: OperationSpec = OperationSpec {
         ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
         ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
     ],
+    rest: None,
     input: EncryptRequest::SCHEMA,
     output: EncryptResponse::SCHEMA,
     errors: &[
@@ -600,6 +614,7 @@ pub(super) static GENERATE_DATA_KEY: OperationSpec = OperationSpec {
         ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
         ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
     ],
+    rest: None,
     input: GenerateDataKeyRequest::SCHEMA,
     output: GenerateDataKeyResponse::SCHEMA,
     errors: &[
@@ -646,6 +661,7 @@ pub(super) static GENERATE_DATA_KEY_PAIR: OperationSpec = OperationSpec {
         ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
         ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
     ],
+    rest: None,
     input: GenerateDataKeyPairRequest::SCHEMA,
     output: GenerateDataKeyPairResponse::SCHEMA,
     errors: &[
@@ -693,6 +709,7 @@ pub(super) static GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT: OperationSpec = Oper
         ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
         ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
     ],
+    rest: None,
     input: GenerateDataKeyPairWithoutPlaintextRequest::SCHEMA,
     output: GenerateDataKeyPairWithoutPlaintextResponse::SCHEMA,
     errors: &[
@@ -739,6 +756,7 @@ pub(super) static GENERATE_DATA_KEY_WITHOUT_PLAINTEXT: OperationSpec = Operation
         ConditionRule { key: "kms:EncryptionContext:", member: "EncryptionContext", inner: None },
         ConditionRule { key: "kms:EncryptionContextKeys", member: "EncryptionContext", inner: None },
     ],
+    rest: None,
     input: GenerateDataKeyWithoutPlaintextRequest::SCHEMA,
     output: GenerateDataKeyWithoutPlaintextResponse::SCHEMA,
     errors: &[
@@ -777,6 +795,7 @@ pub(super) static GENERATE_MAC: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "MacAlgorithm", "DryRun"], response: &[], read_only: true },
     conditions: &[ConditionRule { key: "kms:MacAlgorithm", member: "MacAlgorithm", inner: None }],
+    rest: None,
     input: GenerateMacRequest::SCHEMA,
     output: GenerateMacResponse::SCHEMA,
     errors: &[
@@ -810,6 +829,7 @@ pub(super) static GENERATE_RANDOM: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["NumberOfBytes", "CustomKeyStoreId"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: GenerateRandomRequest::SCHEMA,
     output: GenerateRandomResponse::SCHEMA,
     errors: &[
@@ -840,6 +860,7 @@ pub(super) static GET_KEY_LAST_USAGE: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: GetKeyLastUsageRequest::SCHEMA,
     output: GetKeyLastUsageResponse::SCHEMA,
     errors: &[err::NOT_FOUND, err::INVALID_ARN, err::DEPENDENCY_TIMEOUT, err::KMS_INTERNAL],
@@ -864,6 +885,7 @@ pub(super) static GET_KEY_POLICY: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "PolicyName"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: GetKeyPolicyRequest::SCHEMA,
     output: GetKeyPolicyResponse::SCHEMA,
     errors: &[
@@ -898,6 +920,7 @@ pub(super) static GET_KEY_ROTATION_STATUS: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: GetKeyRotationStatusRequest::SCHEMA,
     output: GetKeyRotationStatusResponse::SCHEMA,
     errors: &[
@@ -940,6 +963,7 @@ pub(super) static GET_PARAMETERS_FOR_IMPORT: OperationSpec = OperationSpec {
         ConditionRule { key: "kms:WrappingAlgorithm", member: "WrappingAlgorithm", inner: None },
         ConditionRule { key: "kms:WrappingKeySpec", member: "WrappingKeySpec", inner: None },
     ],
+    rest: None,
     input: GetParametersForImportRequest::SCHEMA,
     output: GetParametersForImportResponse::SCHEMA,
     errors: &[
@@ -975,6 +999,7 @@ pub(super) static GET_PUBLIC_KEY: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: GetPublicKeyRequest::SCHEMA,
     output: GetPublicKeyResponse::SCHEMA,
     errors: &[
@@ -1028,6 +1053,7 @@ pub(super) static IMPORT_KEY_MATERIAL: OperationSpec = OperationSpec {
         ConditionRule { key: "kms:ExpirationModel", member: "ExpirationModel", inner: None },
         ConditionRule { key: "kms:ValidTo", member: "ValidTo", inner: None },
     ],
+    rest: None,
     input: ImportKeyMaterialRequest::SCHEMA,
     output: ImportKeyMaterialResponse::SCHEMA,
     errors: &[
@@ -1063,6 +1089,7 @@ pub(super) static LIST_ALIASES: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "Limit"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: ListAliasesRequest::SCHEMA,
     output: ListAliasesResponse::SCHEMA,
     errors: &[
@@ -1101,6 +1128,7 @@ pub(super) static LIST_GRANTS: OperationSpec = OperationSpec {
         read_only: true,
     },
     conditions: &[],
+    rest: None,
     input: ListGrantsRequest::SCHEMA,
     output: ListGrantsResponse::SCHEMA,
     errors: &[
@@ -1133,6 +1161,7 @@ pub(super) static LIST_KEY_POLICIES: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "Limit"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: ListKeyPoliciesRequest::SCHEMA,
     output: ListKeyPoliciesResponse::SCHEMA,
     errors: &[
@@ -1167,6 +1196,7 @@ pub(super) static LIST_KEY_ROTATIONS: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "IncludeKeyMaterial", "Limit"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: ListKeyRotationsRequest::SCHEMA,
     output: ListKeyRotationsResponse::SCHEMA,
     errors: &[
@@ -1198,6 +1228,7 @@ pub(super) static LIST_KEYS: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["Limit"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: ListKeysRequest::SCHEMA,
     output: ListKeysResponse::SCHEMA,
     errors: &[err::DEPENDENCY_TIMEOUT, err::KMS_INTERNAL, err::INVALID_MARKER],
@@ -1222,6 +1253,7 @@ pub(super) static LIST_RESOURCE_TAGS: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "Limit"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: ListResourceTagsRequest::SCHEMA,
     output: ListResourceTagsResponse::SCHEMA,
     errors: &[err::KMS_INTERNAL, err::NOT_FOUND, err::INVALID_ARN, err::INVALID_MARKER],
@@ -1246,6 +1278,7 @@ pub(super) static LIST_RETIRABLE_GRANTS: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["Limit", "RetiringPrincipal"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: ListRetirableGrantsRequest::SCHEMA,
     output: ListGrantsResponse::SCHEMA,
     errors: &[
@@ -1284,6 +1317,7 @@ pub(super) static PUT_KEY_POLICY: OperationSpec = OperationSpec {
         member: "BypassPolicyLockoutSafetyCheck",
         inner: None,
     }],
+    rest: None,
     input: PutKeyPolicyRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -1329,6 +1363,7 @@ pub(super) static RE_ENCRYPT: OperationSpec = OperationSpec {
         read_only: true,
     },
     conditions: &[],
+    rest: None,
     input: ReEncryptRequest::SCHEMA,
     output: ReEncryptResponse::SCHEMA,
     errors: &[
@@ -1385,6 +1420,7 @@ pub(super) static REPLICATE_KEY: OperationSpec = OperationSpec {
         },
         ConditionRule { key: "kms:ReplicaRegion", member: "ReplicaRegion", inner: None },
     ],
+    rest: None,
     input: ReplicateKeyRequest::SCHEMA,
     output: ReplicateKeyResponse::SCHEMA,
     errors: &[
@@ -1424,6 +1460,7 @@ pub(super) static RETIRE_GRANT: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "GrantId", "DryRun"], response: &[], read_only: false },
     conditions: &[],
+    rest: None,
     input: RetireGrantRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -1461,6 +1498,7 @@ pub(super) static REVOKE_GRANT: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "GrantId", "DryRun"], response: &[], read_only: false },
     conditions: &[],
+    rest: None,
     input: RevokeGrantRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -1493,6 +1531,7 @@ pub(super) static ROTATE_KEY_ON_DEMAND: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId"], response: &["KeyId"], read_only: false },
     conditions: &[],
+    rest: None,
     input: RotateKeyOnDemandRequest::SCHEMA,
     output: RotateKeyOnDemandResponse::SCHEMA,
     errors: &[
@@ -1535,6 +1574,7 @@ pub(super) static SCHEDULE_KEY_DELETION: OperationSpec = OperationSpec {
         member: "PendingWindowInDays",
         inner: None,
     }],
+    rest: None,
     input: ScheduleKeyDeletionRequest::SCHEMA,
     output: ScheduleKeyDeletionResponse::SCHEMA,
     errors: &[
@@ -1576,6 +1616,7 @@ pub(super) static SIGN: OperationSpec = OperationSpec {
         ConditionRule { key: "kms:MessageType", member: "MessageType", inner: None },
         ConditionRule { key: "kms:SigningAlgorithm", member: "SigningAlgorithm", inner: None },
     ],
+    rest: None,
     input: SignRequest::SCHEMA,
     output: SignResponse::SCHEMA,
     errors: &[
@@ -1613,6 +1654,7 @@ pub(super) static TAG_RESOURCE: OperationSpec = OperationSpec {
         ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
         ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("TagKey") },
     ],
+    rest: None,
     input: TagResourceRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -1644,6 +1686,7 @@ pub(super) static UNTAG_RESOURCE: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "TagKeys"], response: &[], read_only: false },
     conditions: &[ConditionRule { key: "aws:TagKeys", member: "TagKeys", inner: None }],
+    rest: None,
     input: UntagResourceRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[err::KMS_INTERNAL, err::NOT_FOUND, err::INVALID_ARN, err::KMS_INVALID_STATE, err::TAG],
@@ -1668,6 +1711,7 @@ pub(super) static UPDATE_ALIAS: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["AliasName", "TargetKeyId"], response: &[], read_only: false },
     conditions: &[],
+    rest: None,
     input: UpdateAliasRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -1698,6 +1742,7 @@ pub(super) static UPDATE_KEY_DESCRIPTION: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "Description"], response: &[], read_only: false },
     conditions: &[],
+    rest: None,
     input: UpdateKeyDescriptionRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -1728,6 +1773,7 @@ pub(super) static UPDATE_PRIMARY_REGION: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "PrimaryRegion"], response: &[], read_only: false },
     conditions: &[ConditionRule { key: "kms:PrimaryRegion", member: "PrimaryRegion", inner: None }],
+    rest: None,
     input: UpdatePrimaryRegionRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -1770,6 +1816,7 @@ pub(super) static VERIFY: OperationSpec = OperationSpec {
         ConditionRule { key: "kms:MessageType", member: "MessageType", inner: None },
         ConditionRule { key: "kms:SigningAlgorithm", member: "SigningAlgorithm", inner: None },
     ],
+    rest: None,
     input: VerifyRequest::SCHEMA,
     output: VerifyResponse::SCHEMA,
     errors: &[
@@ -1809,6 +1856,7 @@ pub(super) static VERIFY_MAC: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["KeyId", "MacAlgorithm", "DryRun"], response: &[], read_only: true },
     conditions: &[ConditionRule { key: "kms:MacAlgorithm", member: "MacAlgorithm", inner: None }],
+    rest: None,
     input: VerifyMacRequest::SCHEMA,
     output: VerifyMacResponse::SCHEMA,
     errors: &[

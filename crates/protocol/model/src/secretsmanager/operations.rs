@@ -49,6 +49,7 @@ pub(super) static ASSOCIATE_CROSS_ACCOUNT_REPLICA: OperationSpec = OperationSpec
         read_only: false,
     },
     conditions: &[],
+    rest: None,
     input: AssociateCrossAccountReplicaRequest::SCHEMA,
     output: AssociateCrossAccountReplicaResponse::SCHEMA,
     errors: &[
@@ -79,6 +80,7 @@ pub(super) static BATCH_GET_SECRET_VALUE: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretIdList", "Filters", "MaxResults"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: BatchGetSecretValueRequest::SCHEMA,
     output: BatchGetSecretValueResponse::SCHEMA,
     errors: &[
@@ -114,6 +116,7 @@ pub(super) static CANCEL_ROTATE_SECRET: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name", "VersionId"], read_only: false },
     conditions: &[],
+    rest: None,
     input: CancelRotateSecretRequest::SCHEMA,
     output: CancelRotateSecretResponse::SCHEMA,
     errors: &[
@@ -174,6 +177,7 @@ pub(super) static CREATE_SECRET: OperationSpec = OperationSpec {
         ConditionRule { key: "secretsmanager:Name", member: "Name", inner: None },
         ConditionRule { key: "secretsmanager:Type", member: "Type", inner: None },
     ],
+    rest: None,
     input: CreateSecretRequest::SCHEMA,
     output: CreateSecretResponse::SCHEMA,
     errors: &[
@@ -217,6 +221,7 @@ pub(super) static DELETE_RESOURCE_POLICY: OperationSpec = OperationSpec {
         read_only: false,
     },
     conditions: &[],
+    rest: None,
     input: DeleteResourcePolicyRequest::SCHEMA,
     output: DeleteResourcePolicyResponse::SCHEMA,
     errors: &[
@@ -265,6 +270,7 @@ pub(super) static DELETE_SECRET: OperationSpec = OperationSpec {
             inner: None,
         },
     ],
+    rest: None,
     input: DeleteSecretRequest::SCHEMA,
     output: DeleteSecretResponse::SCHEMA,
     errors: &[
@@ -298,6 +304,7 @@ pub(super) static DESCRIBE_SECRET: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: DescribeSecretRequest::SCHEMA,
     output: DescribeSecretResponse::SCHEMA,
     errors: &[err::RESOURCE_NOT_FOUND, err::INTERNAL_SERVICE_ERROR, err::INVALID_PARAMETER],
@@ -326,6 +333,7 @@ pub(super) static DISASSOCIATE_CROSS_ACCOUNT_REPLICA: OperationSpec = OperationS
         read_only: false,
     },
     conditions: &[],
+    rest: None,
     input: DisassociateCrossAccountReplicaRequest::SCHEMA,
     output: DisassociateCrossAccountReplicaResponse::SCHEMA,
     errors: &[
@@ -368,6 +376,7 @@ pub(super) static GET_RANDOM_PASSWORD: OperationSpec = OperationSpec {
         read_only: true,
     },
     conditions: &[],
+    rest: None,
     input: GetRandomPasswordRequest::SCHEMA,
     output: GetRandomPasswordResponse::SCHEMA,
     errors: &[err::INVALID_PARAMETER, err::INVALID_REQUEST, err::INTERNAL_SERVICE_ERROR],
@@ -396,6 +405,7 @@ pub(super) static GET_RESOURCE_POLICY: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "PolicyName"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: GetResourcePolicyRequest::SCHEMA,
     output: GetResourcePolicyResponse::SCHEMA,
     errors: &[
@@ -432,6 +442,7 @@ pub(super) static GET_SECRET_VALUE: OperationSpec = OperationSpec {
         ConditionRule { key: "secretsmanager:VersionId", member: "VersionId", inner: None },
         ConditionRule { key: "secretsmanager:VersionStage", member: "VersionStage", inner: None },
     ],
+    rest: None,
     input: GetSecretValueRequest::SCHEMA,
     output: GetSecretValueResponse::SCHEMA,
     errors: &[
@@ -466,6 +477,7 @@ pub(super) static LIST_RESOURCE_POLICIES: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "MaxResults"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: ListResourcePoliciesRequest::SCHEMA,
     output: ListResourcePoliciesResponse::SCHEMA,
     errors: &[
@@ -504,6 +516,7 @@ pub(super) static LIST_SECRET_VERSION_IDS: OperationSpec = OperationSpec {
         read_only: true,
     },
     conditions: &[],
+    rest: None,
     input: ListSecretVersionIdsRequest::SCHEMA,
     output: ListSecretVersionIdsResponse::SCHEMA,
     errors: &[
@@ -537,6 +550,7 @@ pub(super) static LIST_SECRETS: OperationSpec = OperationSpec {
         read_only: true,
     },
     conditions: &[],
+    rest: None,
     input: ListSecretsRequest::SCHEMA,
     output: ListSecretsResponse::SCHEMA,
     errors: &[
@@ -578,6 +592,7 @@ pub(super) static PUT_RESOURCE_POLICY: OperationSpec = OperationSpec {
         member: "BlockPublicPolicy",
         inner: None,
     }],
+    rest: None,
     input: PutResourcePolicyRequest::SCHEMA,
     output: PutResourcePolicyResponse::SCHEMA,
     errors: &[
@@ -617,6 +632,7 @@ pub(super) static PUT_SECRET_VALUE: OperationSpec = OperationSpec {
         read_only: false,
     },
     conditions: &[],
+    rest: None,
     input: PutSecretValueRequest::SCHEMA,
     output: PutSecretValueResponse::SCHEMA,
     errors: &[
@@ -658,6 +674,7 @@ pub(super) static REMOVE_REGIONS_FROM_REPLICATION: OperationSpec = OperationSpec
         read_only: false,
     },
     conditions: &[],
+    rest: None,
     input: RemoveRegionsFromReplicationRequest::SCHEMA,
     output: RemoveRegionsFromReplicationResponse::SCHEMA,
     errors: &[
@@ -706,6 +723,7 @@ pub(super) static REPLICATE_SECRET_TO_REGIONS: OperationSpec = OperationSpec {
             inner: None,
         },
     ],
+    rest: None,
     input: ReplicateSecretToRegionsRequest::SCHEMA,
     output: ReplicateSecretToRegionsResponse::SCHEMA,
     errors: &[
@@ -739,6 +757,7 @@ pub(super) static RESTORE_SECRET: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &["ARN", "Name"], read_only: false },
     conditions: &[],
+    rest: None,
     input: RestoreSecretRequest::SCHEMA,
     output: RestoreSecretResponse::SCHEMA,
     errors: &[
@@ -793,6 +812,7 @@ pub(super) static ROTATE_SECRET: OperationSpec = OperationSpec {
         ConditionRule { key: "secretsmanager:RotateImmediately", member: "RotateImmediately", inner: None },
         ConditionRule { key: "secretsmanager:RotationLambdaARN", member: "RotationLambdaARN", inner: None },
     ],
+    rest: None,
     input: RotateSecretRequest::SCHEMA,
     output: RotateSecretResponse::SCHEMA,
     errors: &[
@@ -826,6 +846,7 @@ pub(super) static STOP_REPLICATION_TO_REPLICA: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId"], response: &["ARN"], read_only: false },
     conditions: &[],
+    rest: None,
     input: StopReplicationToReplicaRequest::SCHEMA,
     output: StopReplicationToReplicaResponse::SCHEMA,
     errors: &[
@@ -862,6 +883,7 @@ pub(super) static TAG_RESOURCE: OperationSpec = OperationSpec {
         ConditionRule { key: "aws:RequestTag/", member: "Tags", inner: None },
         ConditionRule { key: "aws:TagKeys", member: "Tags", inner: Some("Key") },
     ],
+    rest: None,
     input: TagResourceRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -895,6 +917,7 @@ pub(super) static UNTAG_RESOURCE: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "TagKeys"], response: &[], read_only: false },
     conditions: &[ConditionRule { key: "aws:TagKeys", member: "TagKeys", inner: None }],
+    rest: None,
     input: UntagResourceRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
@@ -936,6 +959,7 @@ pub(super) static UPDATE_SECRET: OperationSpec = OperationSpec {
         ConditionRule { key: "secretsmanager:KmsKeyId", member: "KmsKeyId", inner: None },
         ConditionRule { key: "secretsmanager:Type", member: "Type", inner: None },
     ],
+    rest: None,
     input: UpdateSecretRequest::SCHEMA,
     output: UpdateSecretResponse::SCHEMA,
     errors: &[
@@ -979,6 +1003,7 @@ pub(super) static UPDATE_SECRET_VERSION_STAGE: OperationSpec = OperationSpec {
         read_only: false,
     },
     conditions: &[ConditionRule { key: "secretsmanager:VersionStage", member: "VersionStage", inner: None }],
+    rest: None,
     input: UpdateSecretVersionStageRequest::SCHEMA,
     output: UpdateSecretVersionStageResponse::SCHEMA,
     errors: &[
@@ -1013,6 +1038,7 @@ pub(super) static VALIDATE_RESOURCE_POLICY: OperationSpec = OperationSpec {
     exposure: Exposure::Public,
     audit: AuditRule { request: &["SecretId", "ResourcePolicy"], response: &[], read_only: true },
     conditions: &[],
+    rest: None,
     input: ValidateResourcePolicyRequest::SCHEMA,
     output: ValidateResourcePolicyResponse::SCHEMA,
     errors: &[

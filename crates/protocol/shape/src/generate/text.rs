@@ -27,6 +27,20 @@ const STEMS: &[&str] = &[
     "app@example.com",
     "{}",
     "v1",
+    "lambda:InvokeFunction",
+    "arn:aws:lambda:eu-west-1:111122223333:function:app",
+    "arn:aws:lambda:eu-west-1:111122223333:layer:app",
+    "arn:aws:lambda:eu-west-1:111122223333:layer:app:1",
+    "arn:aws:lambda:eu-west-1:111122223333:code-signing-config:csc-aaaaaaaaaaaaaaaaa",
+    "arn:aws:lambda:eu-west-1:111122223333:capacity-provider:app",
+    "arn:aws:lambda:eu-west-1:111122223333:function:app:1/durable-execution/app/1",
+    "arn:aws:lambda:eu-west-1::runtime:app",
+    "arn:aws:elasticfilesystem:eu-west-1:111122223333:access-point/fsap-aaaaaaaaaaaaaaaaa",
+    "/mnt/app",
+    "sg-",
+    "subnet-",
+    "o-aaaaaaaaaa",
+    "TagsException",
 ];
 const FILLS: &[char] = &['a', 'A', '0', '1', '-', '/', '.', '='];
 /// Letters that upset careless encoders, for texts without a pattern.

@@ -34,6 +34,15 @@ impl JsonWriter {
         self.out.push(b'}');
     }
 
+    /// Begins the object of a whole body whose members come one by one.
+    pub(crate) fn open(&mut self) {
+        self.out.push(b'{');
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.out.push(b'}');
+    }
+
     fn separate(&mut self) {
         if self.comma {
             self.out.push(b',');

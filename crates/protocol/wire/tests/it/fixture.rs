@@ -156,6 +156,7 @@ const fn operation(
         exposure,
         audit: AuditRule { request: &[], response: &[], read_only: false },
         conditions: &[],
+        rest: None,
         input: &EVERYTHING,
         output,
         errors: &[],

@@ -293,14 +293,14 @@ fn our_client_reads_what_our_server_writes() {
     let sent = ApiError::new(NOT_FOUND, "not <here> & \"there\" &lt;");
     for codec in [Codec::Json, Codec::of(&STS)] {
         let response = encode_error(codec, &sent, request_id());
-        let read = read_error(codec, response.body.expose());
+        let read = read_error(codec, None, response.body.expose());
         assert_eq!(read, Some(RemoteError { code: sent.code().into(), message: sent.message.clone() }));
     }
     let qualified = br#"{"__type":"com.amazon.coral.service#SerializationException"}"#;
     let expected = RemoteError { code: "SerializationException".into(), message: String::new() };
-    assert_eq!(read_error(Codec::Json, qualified), Some(expected));
-    assert_eq!(read_error(Codec::Json, b"<html>"), None);
-    assert_eq!(read_error(Codec::of(&STS), b"<html>\xff"), None);
+    assert_eq!(read_error(Codec::Json, None, qualified), Some(expected));
+    assert_eq!(read_error(Codec::Json, None, b"<html>"), None);
+    assert_eq!(read_error(Codec::of(&STS), None, b"<html>\xff"), None);
 }
 
 #[test]

@@ -89,7 +89,7 @@ proptest! {
             prop_assert!(theirs.is_ok() || body.is_empty());
             let _ = decode::<Everything>(&mut ours.reader());
         }
-        let _ = read_error(coffer_wire::Codec::Json, &body);
+        let _ = read_error(coffer_wire::Codec::Json, None, &body);
     }
 
     #[test]
@@ -97,7 +97,7 @@ proptest! {
         if let Ok(form) = Form::parse(&body) {
             let _ = decode::<Everything>(&mut QueryReader::new(&form));
         }
-        let _ = read_error(coffer_wire::Codec::Query { namespace: None }, &body);
+        let _ = read_error(coffer_wire::Codec::Query { namespace: None }, None, &body);
     }
 
     #[test]
@@ -125,7 +125,9 @@ proptest! {
                 Err(error) => {
                     let response = encode_error(route.codec(), &error, request_id());
                     prop_assert_eq!(response.status, 400);
-                    let read = read_error(route.codec(), response.body.expose());
+                    let kind = response.headers.iter().find(|(name, _)| *name == "x-amzn-errortype");
+                    let kind = kind.map(|(_, kind)| kind.as_str());
+                    let read = read_error(route.codec(), kind, response.body.expose());
                     prop_assert_eq!(read.map(|error| error.code), Some(error.code().to_owned()));
                 }
             }

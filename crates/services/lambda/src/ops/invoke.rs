@@ -1,0 +1,324 @@
+//! Invoke.
+//!
+//! Whether somebody may invoke a function, and which revision of it he means, is decided here and on record before anything runs. Then
+//! whoever runs functions has all he needs, and the caller waits.
+
+use std::{sync::Arc, time::Duration};
+
+use coffer_core::{
+    Code, Confined, Cx, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, Inside, Outside,
+    PolicyText, Principal, Session,
+};
+use coffer_model::lambda::{InvocationRequest, InvocationResponse, InvocationType, action};
+use coffer_policy::Kind;
+use coffer_shape::ApiError;
+use coffer_types::{Arn, RequestId, Secret, encoding::BASE64};
+use serde::de::IgnoredAny;
+
+use crate::{
+    error::LambdaError,
+    event,
+    function::FunctionRecord,
+    layer,
+    named::{FunctionId, find, meant},
+    revision::{LATEST, Revision},
+    role,
+};
+
+/// AWS's, for events and for answers.
+const EVENT_BYTES_MAX: usize = 6_291_556;
+const ASYNC_EVENT_BYTES_MAX: usize = 1_048_576;
+const CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
+/// What a caller who asks for the log gets of it.
+const LOG_TAIL_BYTES: usize = 4096;
+/// Variables that say that the function is somewhere else.
+const WEBHOOK: &str = "COFFER_WEBHOOK_URL";
+const WEBHOOK_KEY: &str = "COFFER_WEBHOOK_SECRET";
+const TOO_LARGE: &[u8] = br#"{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}"#;
+
+pub(crate) fn invoke(
+    cx: &mut Cx<'_>,
+    input: InvocationRequest,
+) -> Result<Outside<InvocationResponse>, ApiError> {
+    let kind = input.invocation_type.as_deref().unwrap_or(InvocationType::RequestResponse.as_str());
+    let kind = InvocationType::try_from(kind).map_err(|error| cx.internal(error))?;
+    let id = FunctionId::parse(&input.function_name, input.qualifier.as_deref())?;
+    let client_context = input.client_context.as_deref().map(client_context).transpose()?;
+    let confined = cx.take_confined();
+
+    let named = find(cx, id)?.permit(cx, action::INVOKE_FUNCTION)?;
+    let qualifier = named.id.qualifier.as_deref();
+    let event = understood(input.payload.unwrap_or_default(), kind)?;
+    if let Some(rotator) = named.rotator() {
+        let ready = builtin(cx, rotator, named.own_arn(), event, confined);
+        return Ok(Outside::run(move |inside| answered(ready, inside, false)));
+    }
+    let function = named.existing()?;
+    let version = meant(cx, &function, qualifier)?.revision(&function).version.clone();
+    match kind {
+        InvocationType::DryRun => Ok(Outside::Done(accepted(204, &version))),
+        InvocationType::Event => {
+            event::queue(cx, &function.name, qualifier, event)?;
+            Ok(Outside::Done(accepted(202, &version)))
+        }
+        InvocationType::RequestResponse => {
+            let mut ready = ready(cx, &function, qualifier, event, confined)?;
+            ready.client_context = client_context;
+            let wants_log = input.log_type.as_deref() == Some("Tail");
+            Ok(Outside::run(move |inside| answered(ready, inside, wants_log)))
+        }
+    }
+}
+
+fn accepted(status: i64, version: &str) -> InvocationResponse {
+    InvocationResponse {
+        status_code: Some(status),
+        executed_version: Some(version.to_owned()),
+        ..InvocationResponse::default()
+    }
+}
+
+/// The event as JSON. No bytes are an empty object: some clients make nothing of `{}`.
+fn understood(payload: Secret<Vec<u8>>, kind: InvocationType) -> Result<Secret<Vec<u8>>, LambdaError> {
+    let limit = if kind == InvocationType::Event { ASYNC_EVENT_BYTES_MAX } else { EVENT_BYTES_MAX };
+    if payload.len() > limit {
+        return Err(LambdaError::EventTooLarge { bytes: payload.len(), limit, kind: kind.as_str() });
+    }
+    if payload.is_empty() {
+        return Ok(Secret::new(b"{}".to_vec()));
+    }
+    // The parser's words name a line and a column, and nothing of the event.
+    serde_json::from_slice::<IgnoredAny>(payload.expose())
+        .map_err(|error| LambdaError::EventNotJson { why: error.to_string() })?;
+    Ok(payload)
+}
+
+fn client_context(written: &str) -> Result<String, LambdaError> {
+    let text = BASE64
+        .decode(written.as_bytes())
+        .ok()
+        .filter(|bytes| bytes.len() <= CLIENT_CONTEXT_BYTES_MAX)
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    text.filter(is_json).ok_or(LambdaError::ClientContext)
+}
+
+/// All that is needed for a run but the way back.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    deployment: Arc<Deployment>,
+    invoked_arn: String,
+    request_id: RequestId,
+    pub event: Secret<Vec<u8>>,
+    client_context: Option<String>,
+    session: Principal,
+    confined: Option<Confined>,
+}
+
+impl Ready {
+    pub(crate) async fn run(self, inside: Inside) -> FunctionOutcome {
+        let functions = Arc::clone(&inside.world().functions);
+        let call = FunctionCall {
+            deployment: self.deployment,
+            invoked_arn: self.invoked_arn,
+            request_id: self.request_id,
+            event: self.event,
+            client_context: self.client_context,
+            session: self.session,
+            confined: self.confined,
+            inside,
+        };
+        functions.run(call).await
+    }
+}
+
+/// Gets a function ready to run, in a session of its role.
+pub(crate) fn ready(
+    cx: &Cx<'_>,
+    function: &FunctionRecord,
+    qualifier: Option<&str>,
+    event: Secret<Vec<u8>>,
+    confined: Option<Confined>,
+) -> Result<Ready, ApiError> {
+    let meant = meant(cx, function, qualifier)?;
+    let revision = meant.revision(function);
+    let mut session = role::session(cx, &revision.role, &function.arn, &function.name)?;
+    if let Some(confined) = &confined {
+        let policy = PolicyText::parse(Kind::Inline, confined.session_policy.clone());
+        let policy = policy.map_err(|error| cx.internal(format!("a session policy: {error:?}")))?;
+        let before = session.session.as_deref().cloned().unwrap_or_default();
+        session.session = Some(Arc::new(Session { policies: vec![policy], ..before }));
+    }
+    let qualifier = qualifier.map(|qualifier| format!(":{qualifier}")).unwrap_or_default();
+    Ok(Ready {
+        deployment: Arc::new(deployment(cx, function, revision)?),
+        invoked_arn: format!("{}{qualifier}", function.arn),
+        request_id: cx.request(),
+        event,
+        client_context: None,
+        session,
+        confined,
+    })
+}
+
+fn deployment(cx: &Cx<'_>, function: &FunctionRecord, revision: &Revision) -> Result<Deployment, ApiError> {
+    let code = match revision.variable(WEBHOOK) {
+        Some(url) => Code::Webhook {
+            url: url.expose().clone(),
+            key: revision.variable(WEBHOOK_KEY).map(|key| Secret::new(key.expose().clone())),
+        },
+        None => Code::Package(revision.code.package.clone()),
+    };
+    let number = |value: i64| u32::try_from(value).unwrap_or_default();
+    let variables = revision.environment.iter();
+    Ok(Deployment {
+        account: cx.account(),
+        region: cx.region().clone(),
+        name: function.name.clone(),
+        version: revision.version.clone(),
+        revision_id: revision.revision_id.clone(),
+        arn: function.arn.clone(),
+        runtime: revision.runtime.clone(),
+        handler: revision.handler.clone(),
+        role: revision.role.parse().map_err(|_| LambdaError::RoleNotAssumable)?,
+        timeout: Duration::from_secs(revision.timeout.unsigned_abs()),
+        memory_mb: number(revision.memory),
+        scratch_mb: number(revision.scratch),
+        environment: variables
+            .map(|variable| (variable.name.clone(), Secret::new(variable.value.expose().clone())))
+            .collect(),
+        code,
+        layers: revision.layers.iter().filter_map(|layer| layer.code.clone()).collect(),
+        has_secrets_extension: layer::has_extension(&revision.layers),
+        log_group: revision.logging.group.clone(),
+        logs_json: revision.logging.json,
+        reserved: function.reserved.map(number),
+        traced: revision.tracing_active,
+    })
+}
+
+/// A rotator of ours works as Secrets Manager itself, and has neither code nor a role.
+fn builtin(
+    cx: &Cx<'_>,
+    rotator: &str,
+    arn: &str,
+    event: Secret<Vec<u8>>,
+    confined: Option<Confined>,
+) -> Ready {
+    const SECRETS_MANAGER: &str = coffer_model::secretsmanager::SERVICE.event_source;
+    const TIMEOUT: Duration = Duration::from_secs(30);
+    let role = format!("role/aws-service-role/{SECRETS_MANAGER}/AWSServiceRoleForSecretsManager");
+    let name = format!("coffer-builtin-{rotator}");
+    let deployment = Deployment {
+        account: cx.account(),
+        region: cx.region().clone(),
+        version: LATEST.to_owned(),
+        revision_id: String::new(),
+        arn: arn.to_owned(),
+        runtime: String::from("provided"),
+        handler: String::new(),
+        role: Arn::global("iam", cx.account(), &role),
+        timeout: TIMEOUT,
+        memory_mb: 0,
+        scratch_mb: 0,
+        environment: Vec::new(),
+        code: Code::Builtin(rotator.to_owned()),
+        layers: Vec::new(),
+        has_secrets_extension: false,
+        log_group: format!("/aws/lambda/{name}"),
+        logs_json: false,
+        reserved: None,
+        traced: false,
+        name,
+    };
+    Ready {
+        deployment: Arc::new(deployment),
+        invoked_arn: arn.to_owned(),
+        request_id: cx.request(),
+        event,
+        client_context: None,
+        session: Principal::service(cx.account(), SECRETS_MANAGER),
+        confined,
+    }
+}
+
+async fn answered(ready: Ready, inside: Inside, wants_log: bool) -> Result<InvocationResponse, ApiError> {
+    let version = ready.deployment.version.clone();
+    match ready.run(inside).await {
+        FunctionOutcome::Done(answer) => Ok(shown(answer, &version, wants_log)),
+        FunctionOutcome::Throttled => Err(LambdaError::OneTooMany.into()),
+        FunctionOutcome::Unavailable(why) => Err(LambdaError::CannotRun { why }.into()),
+    }
+}
+
+fn shown(answer: FunctionAnswer, version: &str, wants_log: bool) -> InvocationResponse {
+    let is_too_large = answer.payload.len() > EVENT_BYTES_MAX;
+    let payload = if is_too_large { Secret::new(TOO_LARGE.to_vec()) } else { answer.payload };
+    let tail = answer.log.get(answer.log.len().saturating_sub(LOG_TAIL_BYTES)..).unwrap_or_default();
+    InvocationResponse {
+        payload: Some(payload),
+        function_error: (answer.failed || is_too_large).then(|| String::from("Unhandled")),
+        log_result: wants_log.then(|| BASE64.encode(tail)),
+        ..accepted(200, version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(bytes: &[u8], kind: InvocationType) -> Result<Vec<u8>, LambdaError> {
+        understood(Secret::new(bytes.to_vec()), kind).map(Secret::take)
+    }
+
+    #[test]
+    fn an_event_is_json_and_no_event_is_an_empty_object() {
+        let kind = InvocationType::RequestResponse;
+        assert_eq!(event(b"", kind).unwrap(), b"{}");
+        for good in [&b"{}"[..], b"null", b"[1]", b" \"x\" "] {
+            assert_eq!(event(good, kind).unwrap(), good);
+        }
+        for bad in [&b"{"[..], b"{}x", b"\xff", b"'x'"] {
+            assert!(matches!(event(bad, kind), Err(LambdaError::EventNotJson { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_has_a_size() {
+        let quoted = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes();
+        for (kind, limit) in [
+            (InvocationType::RequestResponse, EVENT_BYTES_MAX),
+            (InvocationType::DryRun, EVENT_BYTES_MAX),
+            (InvocationType::Event, ASYNC_EVENT_BYTES_MAX),
+        ] {
+            assert!(event(&quoted(limit), kind).is_ok(), "{kind:?}");
+            assert!(event(&quoted(limit + 1), kind).is_err(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_shown_to_whoever_asks() {
+        let answer = |log: &[u8], payload: usize| FunctionAnswer {
+            payload: Secret::new(vec![b'1'; payload]),
+            failed: false,
+            log: log.to_vec(),
+            log_stream: String::new(),
+        };
+        let long = [&[b'a'; 10][..], &[b'b'; LOG_TAIL_BYTES][..]].concat();
+        let tail = shown(answer(&long, 1), "1", true).log_result.unwrap();
+        assert_eq!(BASE64.decode(tail.as_bytes()).unwrap(), [b'b'; LOG_TAIL_BYTES]);
+        assert_eq!(shown(answer(b"x", 1), "1", false).log_result, None);
+        let large = shown(answer(b"x", EVENT_BYTES_MAX + 1), "1", false);
+        assert_eq!(large.function_error.as_deref(), Some("Unhandled"));
+        assert_eq!(large.payload.unwrap().expose(), TOO_LARGE);
+    }
+
+    #[test]
+    fn a_client_context_is_json_in_base64() {
+        let encoded = BASE64.encode(br#"{"client":{}}"#);
+        assert_eq!(client_context(&encoded).unwrap(), r#"{"client":{}}"#);
+        for bad in ["{}", "e30", &BASE64.encode(b"x"), &BASE64.encode(&[b'1'; 3584])] {
+            assert!(client_context(bad).is_err(), "{bad}");
+        }
+    }
+}
