@@ -50,6 +50,7 @@ pub struct Cx<'a> {
     begun: Duration,
     has_turn: bool,
     wants_turn: Cell<bool>,
+    wants_blob: RefCell<Option<Arc<Secret<Vec<u8>>>>>,
     caller: &'a Caller,
     /// In whose name something is being done, if that is not the caller.
     acting: Option<Arc<Caller>>,
@@ -119,6 +120,8 @@ pub(crate) struct Effects {
     pub activated: Vec<(&'static str, Partition)>,
     /// The handler came to something that takes long, and must run again with a turn.
     pub wants_turn: bool,
+    /// The handler brings a package that is not stored yet, and must run again once it is.
+    pub wants_blob: Option<Arc<Secret<Vec<u8>>>>,
 }
 
 impl Effects {
@@ -146,6 +149,7 @@ impl<'a> Cx<'a> {
             begun: world.clock.monotonic(),
             has_turn: false,
             wants_turn: Cell::new(false),
+            wants_blob: RefCell::default(),
             caller,
             acting: None,
             about: None,
@@ -200,6 +204,7 @@ impl<'a> Cx<'a> {
             events: self.events,
             activated: self.activated,
             wants_turn: self.wants_turn.get(),
+            wants_blob: self.wants_blob.into_inner(),
         }
     }
 
@@ -378,6 +383,11 @@ impl<'a> Cx<'a> {
         }
         self.wants_turn.set(true);
         Err(self.internal("what takes long is done in turns, and this call has none yet"))
+    }
+
+    pub(crate) fn wants_blob(&self, bytes: Arc<Secret<Vec<u8>>>) -> ApiError {
+        self.wants_blob.replace(Some(bytes));
+        self.internal("a package is stored before the call that brings it, and this one is not yet")
     }
 
     /// Whether this call has had its share of time. Nobody can take it away, so it gives up what it has left.

@@ -75,6 +75,10 @@ impl Inside {
         Self { core, world }
     }
 
+    pub(crate) fn core(&self) -> Option<std::sync::Arc<Core>> {
+        self.core.upgrade()
+    }
+
     pub const fn world(&self) -> &World {
         &self.world
     }

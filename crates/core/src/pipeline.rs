@@ -60,6 +60,7 @@ pub struct Core {
 impl Core {
     pub fn new(mut registry: Registry, db: Db, audit: AuditLog, world: World) -> Self {
         let audit = Arc::new(audit);
+        crate::blobs::register(&mut registry);
         if let Some(retirement) = Retirement::of(&audit) {
             registry.task(retirement);
         }
@@ -135,6 +136,16 @@ impl Core {
                 return self
                     .answer_unchanged(caller, spec, now, &effects, Err(too_many_at_length(spec)))
                     .await;
+            }
+            if let Some(bytes) = effects.wants_blob.take() {
+                match self.store_blob(&effects.home, &bytes).await {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        let error =
+                            ApiError::new(spec.service.codes.unavailable, CANNOT_STORE).because(error);
+                        return self.answer_unchanged(caller, spec, now, &effects, Err(error)).await;
+                    }
+                }
             }
             let outcome =
                 outcome.and_then(|reply| if effects.asked { Ok(reply) } else { Err(nobody_asked(spec)) });
@@ -354,12 +365,14 @@ fn too_many_at_length(spec: &'static OperationSpec) -> ApiError {
     ApiError::new(spec.service.codes.unavailable, "Too many long calls are being made at once. Try again.")
 }
 
+const CANNOT_STORE: &str = "Changes cannot be stored at the moment.";
+
 fn cannot_store(spec: &'static OperationSpec, error: CommitError) -> ApiError {
     let codes = &spec.service.codes;
     match error {
         CommitError::Engine(EngineError::TooLarge { .. }) => {
             ApiError::new(codes.internal, INTERNAL_MESSAGE).because(error)
         }
-        _ => ApiError::new(codes.unavailable, "Changes cannot be stored at the moment.").because(error),
+        _ => ApiError::new(codes.unavailable, CANNOT_STORE).because(error),
     }
 }

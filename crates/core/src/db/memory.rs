@@ -27,6 +27,8 @@ use super::{
 const CACHE_BYTES: u64 = 64 << 20;
 /// A cached record costs about this much beside its bytes.
 pub(super) const CACHE_ENTRY_OVERHEAD: u64 = 256;
+/// A larger record is not cached: chunks of packages are read once in a while and would take the place of everything else.
+const CACHED_BYTES_MAX: u64 = 88 << 10;
 const CACHE_ITEMS_EXPECTED: usize = 65_536;
 /// Keys are spread over this many counters; a commit makes concurrent cache fills of the same counter start over.
 const GENERATIONS: usize = 256;
@@ -137,7 +139,8 @@ impl Memory {
         found: &Found,
     ) {
         let _guard = self.fills.lock().unwrap_or_else(PoisonError::into_inner);
-        if generation.load(Ordering::Acquire) == before
+        if found.weight <= CACHED_BYTES_MAX
+            && generation.load(Ordering::Acquire) == before
             && self.applied().get(partition).is_some_and(|rev| found.rev <= *rev)
         {
             self.cache.insert(key.clone(), found.clone());
@@ -212,8 +215,10 @@ impl Memory {
                         }
                     };
                     match &found {
-                        Some(found) => self.cache.insert(key.clone(), found.clone()),
-                        None => drop(self.cache.remove(&key)),
+                        Some(found) if found.weight <= CACHED_BYTES_MAX => {
+                            self.cache.insert(key.clone(), found.clone());
+                        }
+                        Some(_) | None => drop(self.cache.remove(&key)),
                     }
                     if let Some(directory) = self.directory(partition, table) {
                         directory.apply(&key, rev, found);

@@ -68,6 +68,8 @@ pub fn registry() -> Registry {
     coffer_kms::register(&mut registry);
     coffer_secretsmanager::register(&mut registry);
     coffer_cloudtrail::register(&mut registry);
+    registry.examine::<BlobRecord>();
+    registry.examine::<ChunkRecord>();
     registry.examine::<AuditEndRecord>();
     registry.examine::<AccountRecord>();
     registry
