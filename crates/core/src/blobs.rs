@@ -7,6 +7,7 @@
 //! INVARIANT: of a package that is whole, every chunk is there. What is counted as used is never removed.
 
 mod keeper;
+mod link;
 mod pieces;
 
 use std::sync::Arc;

@@ -22,11 +22,12 @@ use coffer_shape::{
     fingerprint,
 };
 use coffer_store::{Expect, Key, Partition, Rev};
-use coffer_types::{AccountId, Arn, Clock, Entropy, Region, Secret, Timestamp, Uuid};
+use coffer_types::{AccountId, Arn, Clock, Entropy, Region, RequestId, Secret, Timestamp, Uuid};
 
 use crate::{
     AuditLog, Caller, Confined, Db, Functions, Guarded, Identities, Listed, LooksBack, Outside, Part, Permit,
-    Principal, Record, Registry, Resource, SealedToken, Standing, TrailPlace, Unscoped, Walk, World,
+    Principal, Record, Registry, Resource, SealedToken, Standing, TrailPlace, Transport, Unscoped, Walk,
+    World,
     audit::{Event, ServiceEvent, move_rows},
     db::{Change, Found, Sheet},
     record::encode,
@@ -245,6 +246,18 @@ impl<'a> Cx<'a> {
     /// Names the request in error texts that quote it.
     pub fn request_id(&self) -> String {
         self.caller.request_id.to_string()
+    }
+
+    /// The request itself, for what is done for it elsewhere.
+    pub const fn request(&self) -> RequestId {
+        self.caller.request_id
+    }
+
+    /// Where the caller reached us, for what he is going to fetch there.
+    pub fn endpoint(&self) -> String {
+        let is_clear = matches!(self.caller.transport, Transport::ClearText);
+        let scheme = if is_clear { "http" } else { "https" };
+        format!("{scheme}://{}", self.caller.host)
     }
 
     /// The account whose resource the running operation was permitted to use has it on record too, though it does not run there.

@@ -138,6 +138,7 @@ impl Core {
                     .await;
             }
             if let Some(bytes) = effects.wants_blob.take() {
+                waits();
                 match self.store_blob(&effects.home, &bytes).await {
                     Ok(()) => continue,
                     Err(error) => {

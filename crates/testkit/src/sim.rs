@@ -13,8 +13,10 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{AppendFile, Files, FunctionCall, FunctionOutcome, FunctionRun, Functions, World};
-use coffer_types::{Arn, Clock, Entropy, Timestamp};
+use coffer_core::{
+    AppendFile, Files, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions, World,
+};
+use coffer_types::{Arn, Clock, Entropy, Secret, Timestamp};
 
 /// 2026-01-01T00:00:00.123Z: the fraction shows whether somebody drops it.
 const BEGIN_MILLIS: i64 = 1_767_225_600_123;
@@ -153,8 +155,26 @@ impl Functions for SimFunctions {
         named && by == "secretsmanager.amazonaws.com"
     }
 
-    fn run(&self, _: FunctionCall) -> FunctionRun {
-        let outcome = FunctionOutcome::Unavailable(String::from("functions are not simulated"));
+    /// What a function does its handler says: it gives back the event, fails, or is too busy.
+    fn run(&self, call: FunctionCall) -> FunctionRun {
+        let id = call.request_id;
+        let answer = |payload: Secret<Vec<u8>>, failed: bool| {
+            let log = format!("START RequestId: {id} Version: {}\n", call.deployment.version).into_bytes();
+            FunctionOutcome::Done(FunctionAnswer {
+                payload,
+                failed,
+                log,
+                log_stream: String::from("simulated"),
+            })
+        };
+        let outcome = match call.deployment.handler.as_str() {
+            "index.fails" => {
+                let error = r#"{"errorMessage":"boom!","errorType":"ValueError"}"#;
+                answer(Secret::new(error.as_bytes().to_vec()), true)
+            }
+            "index.busy" => FunctionOutcome::Throttled,
+            _ => answer(call.event, false),
+        };
         Box::pin(std::future::ready(outcome))
     }
 

@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kms", SERVICE),
     ("iam", SERVICE),
     ("cloudtrail", SERVICE),
+    ("lambda", SERVICE),
     ("client", &["wire", "sigv4", "model", "shape", "types", "crypto"]),
     // It runs what is not ours, so it is the one that asks the kernel for walls.
     ("functions", &["core", "crypto", "model", "shape", "sys", "types"]),

@@ -321,6 +321,9 @@ impl Edge {
             Ok(_) if self.node.mode() == Mode::Dev && reply::is_reset(&parts) => {
                 return reply::reset(self.node.reset().await, id);
             }
+            Ok(_) if let Some(leave) = reply::leave_to_fetch(&parts) => {
+                return self.package(visit.peer, leave, id).await;
+            }
             Ok(sized) => self.run(visit, sized, &route, body, trace).await,
             Err(error) => Err(error),
         };
@@ -343,6 +346,17 @@ impl Edge {
             let codec = trace.operation.map_or_else(|| route.codec(), |spec| Codec::of(spec.service));
             encode_error(codec, &error, id)
         })
+    }
+
+    /// A package for whoever brings leave to fetch it. Who brings something else pays for it like for a signature that does not hold.
+    async fn package(&self, peer: &Peer, leave: &str, id: RequestId) -> Response {
+        let (core, leave) = (self.node.core(), leave.to_owned());
+        let read = tokio::task::spawn_blocking(move || core?.package(&leave));
+        let found = read.await.ok().flatten();
+        if found.is_none() {
+            self.failed(peer, "AccessDenied");
+        }
+        reply::package(found, id)
     }
 
     async fn run(
@@ -624,7 +638,7 @@ impl Edge {
         }
         let room = Arc::clone(&self.large).acquire_owned().await.map_err(|_| BodyFault::Broken)?;
         let received = receive(body, limit, LARGE_BODY_TIME).await?;
-        Ok(Received { room: Some(room), ..received })
+        Ok(Received { _room: Some(room), ..received })
     }
 
     /// What is configured bounds calls; packages and events of functions are as large as AWS takes them.

@@ -16,11 +16,40 @@ use crate::{
 };
 
 /// Runtimes that a function may have. What runs them is not asked here: one without an interpreter fails when it is invoked.
-pub(crate) const RUNTIMES: &[&str] = &[
-    "nodejs12.x", "nodejs14.x", "nodejs16.x", "nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "java8",
-    "java8.al2", "java11", "java17", "java21", "java25", "python3.6", "python3.7", "python3.8", "python3.9",
-    "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", "dotnetcore3.1", "dotnet6",
-    "dotnet8", "dotnet10", "ruby2.7", "ruby3.2", "ruby3.3", "ruby3.4", "ruby4.0", "provided", "provided.al2",
+const RUNTIMES: &[&str] = &[
+    "nodejs12.x",
+    "nodejs14.x",
+    "nodejs16.x",
+    "nodejs18.x",
+    "nodejs20.x",
+    "nodejs22.x",
+    "nodejs24.x",
+    "java8",
+    "java8.al2",
+    "java11",
+    "java17",
+    "java21",
+    "java25",
+    "python3.6",
+    "python3.7",
+    "python3.8",
+    "python3.9",
+    "python3.10",
+    "python3.11",
+    "python3.12",
+    "python3.13",
+    "python3.14",
+    "dotnetcore3.1",
+    "dotnet6",
+    "dotnet8",
+    "dotnet10",
+    "ruby2.7",
+    "ruby3.2",
+    "ruby3.3",
+    "ruby3.4",
+    "ruby4.0",
+    "provided",
+    "provided.al2",
     "provided.al2023",
 ];
 /// Variables that the function finds in any case, and that nobody may set.
@@ -77,7 +106,10 @@ impl Wishes {
     /// What is needed of a new function, and what nobody can have here.
     pub(crate) fn of_new(input: &mut CreateFunctionRequest) -> Result<Self, LambdaError> {
         let unsupported = [
-            ("A container image", input.image_config.is_some() || input.package_type.as_deref() == Some("Image")),
+            (
+                "A container image",
+                input.image_config.is_some() || input.package_type.as_deref() == Some("Image"),
+            ),
             ("Code signing", input.code_signing_config_arn.is_some()),
             ("Tenant isolation", input.tenancy_config.is_some()),
             ("A capacity provider", input.capacity_provider_config.is_some()),
@@ -134,7 +166,13 @@ impl Wishes {
     }
 
     /// Writes them into a revision. Roles and layers are asked about.
-    pub(crate) fn apply(self, cx: &Cx<'_>, revision: &mut Revision, name: &str, arn: &str) -> Result<(), ApiError> {
+    pub(crate) fn apply(
+        self,
+        cx: &Cx<'_>,
+        revision: &mut Revision,
+        name: &str,
+        arn: &str,
+    ) -> Result<(), ApiError> {
         self.ensure_possible()?;
         // A role that is written again is passed again.
         if let Some(role) = self.role {
@@ -173,7 +211,10 @@ impl Wishes {
             revision.vpc = vpc_of(vpc);
         }
         if let Some(systems) = self.file_systems {
-            let system = |system: model::FileSystemConfig| FileSystem { arn: system.arn, mount: system.local_mount_path };
+            let system = |system: model::FileSystemConfig| FileSystem {
+                arn: system.arn,
+                mount: system.local_mount_path,
+            };
             revision.file_systems = systems.into_iter().map(system).collect();
         }
         ensure_fits(revision)
@@ -189,6 +230,11 @@ impl Wishes {
             _ => Ok(()),
         }
     }
+}
+
+/// All runtimes, as an error lists them.
+pub(crate) fn runtimes() -> String {
+    RUNTIMES.join(", ")
 }
 
 fn put<T>(place: &mut T, new: Option<T>) {
@@ -207,10 +253,10 @@ pub(crate) fn ensure_fits(revision: &Revision) -> Result<(), ApiError> {
 
 fn variables(environment: model::Environment) -> Result<Vec<Variable>, LambdaError> {
     let variables = environment.variables.unwrap_or_default();
-    let names: Vec<String> =
-        variables.keys().filter(|name| RESERVED.contains(&name.as_str())).cloned().collect();
+    let names: Vec<&str> =
+        variables.keys().map(String::as_str).filter(|name| RESERVED.contains(name)).collect();
     if !names.is_empty() {
-        return Err(LambdaError::ReservedVariables { names });
+        return Err(LambdaError::ReservedVariables { names: names.join(", ") });
     }
     let bytes = variables
         .iter()
@@ -272,9 +318,8 @@ pub(crate) fn shown(
     let begun = |phase_is: bool, text: &str| phase_is.then(|| text.to_owned());
     let (creating, updating) = (phase == Phase::Creating, phase == Phase::Updating);
     let variables = || {
-        let pair = |variable: &Variable| {
-            (variable.name.clone(), Secret::new(variable.value.expose().clone()))
-        };
+        let pair =
+            |variable: &Variable| (variable.name.clone(), Secret::new(variable.value.expose().clone()));
         revision.environment.iter().map(pair).collect()
     };
     model::FunctionConfiguration {
@@ -338,7 +383,11 @@ pub(crate) fn shown(
 }
 
 fn shown_system(system: &FileSystem) -> model::FileSystemConfig {
-    model::FileSystemConfig { arn: system.arn.clone(), local_mount_path: system.mount.clone() }
+    model::FileSystemConfig {
+        arn: system.arn.clone(),
+        local_mount_path: system.mount.clone(),
+        ..model::FileSystemConfig::default()
+    }
 }
 
 /// Runtimes have no versions here; each has an ARN as those of AWS look, which tells one runtime from another.
@@ -369,9 +418,10 @@ mod tests {
         assert_eq!(variables(environment(&[("A1", "x")])).unwrap().len(), 1);
         let long = "x".repeat(4096);
         assert!(matches!(variables(environment(&[("A1", &long)])), Err(LambdaError::Variables { .. })));
-        let reserved = variables(environment(&[("AWS_REGION", "x"), ("LAMBDA_TASK_ROOT", "x"), ("MINE", "x")]));
+        let reserved =
+            variables(environment(&[("AWS_REGION", "x"), ("LAMBDA_TASK_ROOT", "x"), ("MINE", "x")]));
         let Err(LambdaError::ReservedVariables { names }) = reserved else { panic!("{reserved:?}") };
-        assert_eq!(names, ["AWS_REGION", "LAMBDA_TASK_ROOT"]);
+        assert_eq!(names, "AWS_REGION, LAMBDA_TASK_ROOT");
     }
 
     #[test]

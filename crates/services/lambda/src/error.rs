@@ -8,58 +8,115 @@ use crate::package::PackageError;
 #[derive(Debug)]
 pub(crate) enum LambdaError {
     /// Of an ARN.
-    FunctionNotFound { arn: String },
-    AliasNotFound { arn: String },
-    AnotherRegion { theirs: String, ours: String },
-    FunctionExists { name: String },
-    AliasExists { arn: String },
-    NameTooLong { name: String },
+    FunctionNotFound {
+        arn: String,
+    },
+    AliasNotFound {
+        arn: String,
+    },
+    AnotherRegion {
+        theirs: String,
+        ours: String,
+    },
+    FunctionExists {
+        name: String,
+    },
+    AliasExists {
+        arn: String,
+    },
+    NameTooLong {
+        name: String,
+    },
     QualifiersDiffer,
     QualifierNotAllowed,
     RevisionIsOld,
     RoleNotAssumable,
-    Runtime { asked: String },
+    Runtime {
+        asked: String,
+    },
     RuntimeMissing,
     HandlerMissing,
     Package(PackageError),
     NoPackage,
     FromBucket,
     Image,
-    NotSupported { what: &'static str },
-    Timeout { asked: i64 },
-    Memory { asked: i64 },
-    Variables { bytes: usize },
-    ReservedVariables { names: Vec<String> },
-    LayerMissing { arn: String },
-    LayerOfOthers { who: String, arn: String },
+    NotSupported {
+        what: &'static str,
+    },
+    Timeout {
+        asked: i64,
+    },
+    Memory {
+        asked: i64,
+    },
+    Variables {
+        bytes: usize,
+    },
+    ReservedVariables {
+        names: String,
+    },
+    LayerMissing {
+        arn: String,
+    },
+    LayerOfOthers {
+        who: String,
+        arn: String,
+    },
     LayersTooMany,
-    LayerTwice { arn: String },
-    LayersTooLarge { bytes: i64 },
+    LayerTwice {
+        arn: String,
+    },
+    LayersTooLarge {
+        bytes: i64,
+    },
     LayerVersionNotFound,
-    LayerNotFound { arn: String },
+    LayerNotFound {
+        arn: String,
+    },
     LogFormat,
     TagKeyReserved,
     TooManyTags,
     TagsOfVersion,
     Marker,
-    CodeIsAnother { asked: String, latest: String },
+    CodeIsAnother {
+        asked: String,
+        latest: String,
+    },
     LatestStays,
-    VersionHasAliases { aliases: Vec<String> },
+    VersionHasAliases {
+        aliases: String,
+    },
     Routing,
     RoutingToLatest,
-    Statement { sid: String },
-    StatementMissing { sid: String },
+    Statement {
+        sid: String,
+    },
+    StatementMissing {
+        sid: String,
+    },
     NoPolicy,
     Principal,
-    PolicyTooLong { bytes: usize },
+    PolicyTooLong {
+        bytes: usize,
+    },
     TooLittleUnreserved,
-    NoEventInvokeConfig { arn: String },
+    NoEventInvokeConfig {
+        arn: String,
+    },
     RuntimeArn,
-    EventTooLarge { bytes: usize, limit: usize, kind: &'static str },
-    EventNotJson { why: String },
+    EventTooLarge {
+        bytes: usize,
+        limit: usize,
+        kind: &'static str,
+    },
+    EventNotJson {
+        why: String,
+    },
     ClientContext,
     OneTooMany,
-    CannotRun { why: String },
+    CannotRun {
+        why: String,
+    },
 }
 
 impl From<LambdaError> for ApiError {
@@ -72,9 +129,7 @@ impl From<LambdaError> for ApiError {
             E::AnotherRegion { theirs, ours } => err::resource_not_found(format!(
                 "Functions from '{theirs}' are not reachable in this region ('{ours}')"
             )),
-            E::FunctionExists { name } => {
-                err::resource_conflict(format!("Function already exist: {name}"))
-            }
+            E::FunctionExists { name } => err::resource_conflict(format!("Function already exist: {name}")),
             E::AliasExists { arn } => err::resource_conflict(format!("Alias already exists: {arn}")),
             E::NameTooLong { name } => err::validation(format!(
                 "1 validation error detected: Value '{name}' at 'functionName' failed to satisfy constraint: Member must have length less than or equal to 64"
@@ -88,12 +143,12 @@ impl From<LambdaError> for ApiError {
             E::RevisionIsOld => err::precondition_failed(
                 "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
             ),
-            E::RoleNotAssumable => err::invalid_parameter_value(
-                "The role defined for the function cannot be assumed by Lambda.",
-            ),
+            E::RoleNotAssumable => {
+                err::invalid_parameter_value("The role defined for the function cannot be assumed by Lambda.")
+            }
             E::Runtime { asked } => invalid(format!(
                 "Value {asked} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or be a valid ARN",
-                crate::configuration::RUNTIMES.join(", ")
+                crate::configuration::runtimes()
             )),
             E::RuntimeMissing => err::invalid_parameter_value(
                 "Runtime is mandatory for functions created with deployment packages.",
@@ -120,30 +175,27 @@ impl From<LambdaError> for ApiError {
                 "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: {bytes} bytes"
             )),
             E::ReservedVariables { names } => invalid(format!(
-                "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: {}",
-                names.join(", ")
+                "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: {names}"
             )),
             E::LayerMissing { arn } => invalid(format!("Layer version {arn} does not exist.")),
             E::LayerOfOthers { who, arn } => err::access_denied(format!(
                 "User: {who} is not authorized to perform: lambda:GetLayerVersion on resource: {arn} because no resource-based policy allows the lambda:GetLayerVersion action"
             )),
             E::LayersTooMany => err::invalid_parameter_value("A function can have at most 5 layers."),
-            E::LayerTwice { arn } => {
-                invalid(format!("Two different versions of the same layer are not allowed to be referenced in the same function: {arn}"))
-            }
+            E::LayerTwice { arn } => invalid(format!(
+                "Two different versions of the same layer are not allowed to be referenced in the same function: {arn}"
+            )),
             E::LayersTooLarge { bytes } => invalid(format!(
                 "Function code combined with layers exceeds the maximum allowed size of 262144000 bytes. The actual size is {bytes} bytes."
             )),
-            E::LayerVersionNotFound => {
-                err::resource_not_found("The resource you requested does not exist.")
-            }
+            E::LayerVersionNotFound => err::resource_not_found("The resource you requested does not exist."),
             E::LayerNotFound { arn } => err::resource_not_found(format!("Layer not found: {arn}")),
             E::LogFormat => err::invalid_parameter_value(
                 "To set an application or system log level, set the log format to JSON.",
             ),
-            E::TagKeyReserved => err::invalid_parameter_value(
-                "Tag keys starting with 'aws:' are reserved for system use.",
-            ),
+            E::TagKeyReserved => {
+                err::invalid_parameter_value("Tag keys starting with 'aws:' are reserved for system use.")
+            }
             E::TooManyTags => err::invalid_parameter_value("A function can have at most 50 tags."),
             E::TagsOfVersion => err::invalid_parameter_value(
                 "Tags on function aliases and versions are not supported. Please specify a function ARN.",
@@ -156,8 +208,7 @@ impl From<LambdaError> for ApiError {
                 "$LATEST version cannot be deleted without deleting the function.",
             ),
             E::VersionHasAliases { aliases } => err::resource_conflict(format!(
-                "Unable to delete version because the following aliases reference it: [{}]",
-                aliases.join(", ")
+                "Unable to delete version because the following aliases reference it: [{aliases}]"
             )),
             E::Routing => err::invalid_parameter_value(
                 "An alias can have one additional version, which is not its own, with a weight between 0.0 and 1.0.",
@@ -181,9 +232,9 @@ impl From<LambdaError> for ApiError {
             E::TooLittleUnreserved => err::invalid_parameter_value(
                 "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [100].",
             ),
-            E::NoEventInvokeConfig { arn } => err::resource_not_found(format!(
-                "The function {arn} doesn't have an EventInvokeConfig"
-            )),
+            E::NoEventInvokeConfig { arn } => {
+                err::resource_not_found(format!("The function {arn} doesn't have an EventInvokeConfig"))
+            }
             E::RuntimeArn => err::invalid_parameter_value(
                 "A RuntimeVersionArn is given if and only if UpdateRuntimeOn is Manual.",
             ),
@@ -219,9 +270,9 @@ fn package(error: &PackageError) -> ApiError {
         PackageError::Encrypted => {
             err::invalid_parameter_value("A zip file must have no entries that are encrypted.")
         }
-        PackageError::Outside { name } => err::invalid_parameter_value(format!(
-            "The zip file has an entry that leads out of it: {name}"
-        )),
+        PackageError::Outside { name } => {
+            err::invalid_parameter_value(format!("The zip file has an entry that leads out of it: {name}"))
+        }
         PackageError::Device { name } => err::invalid_parameter_value(format!(
             "The zip file has an entry that is no file, directory or link: {name}"
         )),

@@ -83,7 +83,11 @@ impl Examined for LayerRecord {
     fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
         for version in &self.versions {
             let missing = "a layer with a version that does not exist";
-            need(Need { table: LayerVersionRecord::TABLE, key: &[&self.name, &version.to_string()], missing });
+            need(Need {
+                table: LayerVersionRecord::TABLE,
+                key: &[&self.name, &version.to_string()],
+                missing,
+            });
         }
     }
 }

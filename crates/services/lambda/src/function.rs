@@ -1,6 +1,6 @@
 //! A function with everything that belongs to it.
 
-use coffer_core::{Listed, Place, table};
+use coffer_core::{Listed, Place, Resource, table};
 
 use crate::{revision::Revision, tags::TagRecord};
 
@@ -28,6 +28,13 @@ table! {
         /// Which versions of runtimes it gets, if somebody has said so: mode and ARN.
         pub runtime_update: Option<String>,
         pub runtime_version: Option<String>,
+    }
+}
+
+/// As Lambda itself finds it, which nobody else's policy is asked about.
+impl Resource for FunctionRecord {
+    fn arn(&self) -> String {
+        self.arn.clone()
     }
 }
 

@@ -223,7 +223,9 @@ mod tests {
         assert_eq!(id.version_arn("18"), arn);
         let id = LayerId::parse("arn:aws:lambda:eu-west-1:111122223333:layer:mine").unwrap();
         assert_eq!((id.name.as_str(), id.version, id.account.as_str()), ("mine", None, "111122223333"));
-        for wrong in ["mine", "arn:aws:lambda:eu-west-1:111122223333:function:mine", "arn:aws:s3:::layer:mine:1"] {
+        for wrong in
+            ["mine", "arn:aws:lambda:eu-west-1:111122223333:function:mine", "arn:aws:s3:::layer:mine:1"]
+        {
             assert_eq!(LayerId::parse(wrong), None, "{wrong}");
         }
     }

@@ -184,7 +184,11 @@ impl Meant {
 }
 
 /// What a qualifier stands for. An alias with weights leads to the version of this call.
-pub(crate) fn meant(cx: &Cx<'_>, function: &FunctionRecord, qualifier: Option<&str>) -> Result<Meant, ApiError> {
+pub(crate) fn meant(
+    cx: &Cx<'_>,
+    function: &FunctionRecord,
+    qualifier: Option<&str>,
+) -> Result<Meant, ApiError> {
     let arn = |qualifier: &str| format!("{}:{qualifier}", function.arn);
     let not_found = |qualifier: &str| LambdaError::FunctionNotFound { arn: arn(qualifier) };
     let version = match qualifier {
@@ -220,7 +224,12 @@ mod tests {
             ("function:app", None, None, None),
             ("111122223333:function:app", None, Some("111122223333"), None),
             ("111122223333:function:app:prod", None, Some("111122223333"), Some("prod")),
-            ("arn:aws:lambda:eu-west-1:111122223333:function:app", Some("eu-west-1"), Some("111122223333"), None),
+            (
+                "arn:aws:lambda:eu-west-1:111122223333:function:app",
+                Some("eu-west-1"),
+                Some("111122223333"),
+                None,
+            ),
             (
                 "arn:aws:lambda:eu-west-1:111122223333:function:app:7",
                 Some("eu-west-1"),

@@ -56,8 +56,7 @@ impl PolicyRecord {
     }
 
     fn write(&mut self, cx: &Cx<'_>) -> Result<(), ApiError> {
-        let statements: Vec<&str> =
-            self.statements.iter().map(|statement| statement.text.as_str()).collect();
+        let statements: Vec<&str> = self.statements.iter().map(|statement| statement.text.as_str()).collect();
         let text =
             format!(r#"{{"Version":"2012-10-17","Id":"{NAME}","Statement":[{}]}}"#, statements.join(","));
         if text.len() > BYTES_MAX {
@@ -75,7 +74,7 @@ impl Statement {
     pub(crate) fn written(input: &AddPermissionRequest, resource: &str) -> Result<Self, LambdaError> {
         let quoted = |text: &str| {
             let mut out = String::new();
-            push_quoted(&mut out, text);
+            push_quoted(&mut out, text, usize::MAX);
             out
         };
         let pair = |key: &str, value: &str| format!("{}:{}", quoted(key), quoted(value));
@@ -116,7 +115,7 @@ impl Statement {
 fn principal(written: &str) -> Result<String, LambdaError> {
     let of = |kind: &str, value: &str| {
         let mut out = format!(r#"{{"{kind}":"#);
-        push_quoted(&mut out, value);
+        push_quoted(&mut out, value, usize::MAX);
         out.push('}');
         out
     };

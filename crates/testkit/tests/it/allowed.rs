@@ -30,8 +30,10 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// Operations that nobody can call with success, and why. Whoever may is answered with their own error.
-const NEVER_SUCCEEDS: &[(&str, &str)] =
-    &[("DecodeAuthorizationMessage", "no message of ours is encoded, so there is none to decode")];
+const NEVER_SUCCEEDS: &[(&str, &str)] = &[
+    ("DecodeAuthorizationMessage", "no message of ours is encoded, so there is none to decode"),
+    ("GetFunctionEventInvokeConfig", "no function has such a configuration yet"),
+];
 
 /// What an operation needs beside its own action, as its page calls it.
 fn also_needs(operation: &str) -> &'static [&'static str] {
@@ -44,6 +46,7 @@ fn also_needs(operation: &str) -> &'static [&'static str] {
         ],
         "BatchGetSecretValue" => &["secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"],
         "CreateSecret" => &["secretsmanager:TagResource", "secretsmanager:ReplicateSecretToRegions"],
+        "CreateFunction" => &["iam:PassRole"],
         "AddRoleToInstanceProfile" => &["iam:PassRole"],
         "ReEncrypt" => &["kms:ReEncryptTo"],
         "ReplicateKey" => &["kms:CreateKey", "kms:TagResource"],

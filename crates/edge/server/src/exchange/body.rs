@@ -24,7 +24,7 @@ pub(super) struct Received {
     pub(super) bytes: Secret<Vec<u8>>,
     pub(super) sha256: [u8; 32],
     /// The place of a large one among those that may be here at once.
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    pub(super) _room: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ where
         append(&mut bytes, chunk, limit);
     })
     .await?;
-    Ok(Received { bytes, sha256: hash.finish(), room: None })
+    Ok(Received { bytes, sha256: hash.finish(), _room: None })
 }
 
 /// Reads a body that nobody wants, so that its connection can be used again, and keeps nothing of it. Whatever is wrong with it

@@ -17,6 +17,7 @@ pub(crate) type Reply = hyper::Response<Full<Bytes>>;
 /// When to come back after an answer that was about us and not about the request.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 const RESET_PATH: &str = "/_coffer/reset";
+const PACKAGES_PATH: &str = "/_coffer/packages/";
 
 /// Lets hyper send the bytes of an answer without copying them anywhere that nobody wipes.
 struct Wiped(Secret<Vec<u8>>);
@@ -55,6 +56,20 @@ pub(super) fn page(page: Page) -> Reply {
 /// Whether this asks a dev node to forget everything.
 pub(super) fn is_reset(parts: &Parts) -> bool {
     parts.method == Method::POST && parts.uri.path() == RESET_PATH
+}
+
+/// What a request shows that fetches a package.
+pub(super) fn leave_to_fetch(parts: &Parts) -> Option<&str> {
+    if parts.method == Method::GET { parts.uri.path().strip_prefix(PACKAGES_PATH) } else { None }
+}
+
+/// A package for whoever has leave to fetch it.
+pub(super) fn package(found: Option<Secret<Vec<u8>>>, id: RequestId) -> Response {
+    let headers = vec![("x-amzn-requestid", id.to_string()), ("cache-control", String::from("no-store"))];
+    match found {
+        Some(body) => Response { status: 200, content_type: "application/zip", headers, body },
+        None => Response { status: 403, content_type: "text/plain", headers, body: Secret::default() },
+    }
 }
 
 pub(super) fn reset(done: bool, id: RequestId) -> Response {

@@ -117,6 +117,9 @@ pub const PUBLIC_POLICY: ErrorSpec =
 pub const RECURSIVE_INVOCATION: ErrorSpec =
     ErrorSpec { code: "RecursiveInvocationException", status: 400, message_member: "Message" };
 
+pub const REQUEST_ENTITY_TOO_LARGE: ErrorSpec =
+    ErrorSpec { code: "RequestEntityTooLargeException", status: 413, message_member: "message" };
+
 pub const REQUEST_TOO_LARGE: ErrorSpec =
     ErrorSpec { code: "RequestTooLargeException", status: 413, message_member: "message" };
 
@@ -371,6 +374,11 @@ pub fn public_policy(message: impl Into<String>) -> ApiError {
 /// `RecursiveInvocationException`, HTTP 400.
 pub fn recursive_invocation(message: impl Into<String>) -> ApiError {
     ApiError::new(RECURSIVE_INVOCATION, message)
+}
+
+/// `RequestEntityTooLargeException`, HTTP 413.
+pub fn request_entity_too_large(message: impl Into<String>) -> ApiError {
+    ApiError::new(REQUEST_ENTITY_TOO_LARGE, message)
 }
 
 /// `RequestTooLargeException`, HTTP 413.

@@ -3,7 +3,7 @@
 //! The operations that are served, and the actions of all.
 
 use coffer_shape::{
-    Action, At, AuditRule, Bound, ConditionRule, Empty, Exposure, Operation, OperationSpec, Rest, Shape,
+    Action, At, AuditRule, Bound, ConditionRule, Empty, Exposure, Load, Operation, OperationSpec, Rest, Shape,
 };
 
 use super::{
@@ -44,6 +44,7 @@ pub(super) static ADD_PERMISSION: OperationSpec = OperationSpec {
     name: "AddPermission",
     action: action::ADD_PERMISSION,
     read_only: false,
+    load: Load::Change,
     body_limit: 414_912,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -106,6 +107,7 @@ pub(super) static CREATE_ALIAS: OperationSpec = OperationSpec {
     name: "CreateAlias",
     action: action::CREATE_ALIAS,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -148,6 +150,7 @@ pub(super) static CREATE_FUNCTION: OperationSpec = OperationSpec {
     name: "CreateFunction",
     action: action::CREATE_FUNCTION,
     read_only: false,
+    load: Load::Change,
     body_limit: 70_167_211,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -194,6 +197,7 @@ pub(super) static CREATE_FUNCTION: OperationSpec = OperationSpec {
         err::CODE_SIGNING_CONFIG_NOT_FOUND,
         err::CODE_STORAGE_EXCEEDED,
         err::FUNCTION_VERSIONS_PER_CAPACITY_PROVIDER_LIMIT_EXCEEDED,
+        err::REQUEST_ENTITY_TOO_LARGE,
     ],
 };
 
@@ -211,6 +215,7 @@ pub(super) static DELETE_ALIAS: OperationSpec = OperationSpec {
     name: "DeleteAlias",
     action: action::DELETE_ALIAS,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName", "Name"], response: &[], read_only: false },
@@ -251,6 +256,7 @@ pub(super) static DELETE_FUNCTION: OperationSpec = OperationSpec {
     name: "DeleteFunction",
     action: action::DELETE_FUNCTION,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName", "Qualifier"], response: &[], read_only: false },
@@ -291,6 +297,7 @@ pub(super) static DELETE_FUNCTION_CONCURRENCY: OperationSpec = OperationSpec {
     name: "DeleteFunctionConcurrency",
     action: action::DELETE_FUNCTION_CONCURRENCY,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName"], response: &[], read_only: false },
@@ -328,6 +335,7 @@ pub(super) static DELETE_LAYER_VERSION: OperationSpec = OperationSpec {
     name: "DeleteLayerVersion",
     action: action::DELETE_LAYER_VERSION,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["LayerName", "VersionNumber"], response: &[], read_only: false },
@@ -362,6 +370,7 @@ pub(super) static GET_ACCOUNT_SETTINGS: OperationSpec = OperationSpec {
     name: "GetAccountSettings",
     action: action::GET_ACCOUNT_SETTINGS,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &[], response: &[], read_only: true },
@@ -393,6 +402,7 @@ pub(super) static GET_ALIAS: OperationSpec = OperationSpec {
     name: "GetAlias",
     action: action::GET_ALIAS,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName", "Name"], response: &[], read_only: true },
@@ -427,6 +437,7 @@ pub(super) static GET_FUNCTION: OperationSpec = OperationSpec {
     name: "GetFunction",
     action: action::GET_FUNCTION,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName", "Qualifier"], response: &[], read_only: true },
@@ -461,6 +472,7 @@ pub(super) static GET_FUNCTION_CODE_SIGNING_CONFIG: OperationSpec = OperationSpe
     name: "GetFunctionCodeSigningConfig",
     action: action::GET_FUNCTION_CODE_SIGNING_CONFIG,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName"], response: &[], read_only: true },
@@ -498,6 +510,7 @@ pub(super) static GET_FUNCTION_CONCURRENCY: OperationSpec = OperationSpec {
     name: "GetFunctionConcurrency",
     action: action::GET_FUNCTION_CONCURRENCY,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName"], response: &[], read_only: true },
@@ -529,6 +542,7 @@ pub(super) static GET_FUNCTION_CONFIGURATION: OperationSpec = OperationSpec {
     name: "GetFunctionConfiguration",
     action: action::GET_FUNCTION_CONFIGURATION,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName", "Qualifier"], response: &[], read_only: true },
@@ -563,6 +577,7 @@ pub(super) static GET_FUNCTION_EVENT_INVOKE_CONFIG: OperationSpec = OperationSpe
     name: "GetFunctionEventInvokeConfig",
     action: action::GET_FUNCTION_EVENT_INVOKE_CONFIG,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName", "Qualifier"], response: &[], read_only: true },
@@ -597,6 +612,7 @@ pub(super) static GET_FUNCTION_RECURSION_CONFIG: OperationSpec = OperationSpec {
     name: "GetFunctionRecursionConfig",
     action: action::GET_FUNCTION_RECURSION_CONFIG,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName"], response: &[], read_only: true },
@@ -628,6 +644,7 @@ pub(super) static GET_LAYER_VERSION: OperationSpec = OperationSpec {
     name: "GetLayerVersion",
     action: action::GET_LAYER_VERSION,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["LayerName", "VersionNumber"], response: &[], read_only: true },
@@ -662,6 +679,7 @@ pub(super) static GET_LAYER_VERSION_BY_ARN: OperationSpec = OperationSpec {
     name: "GetLayerVersionByArn",
     action: Action("lambda:GetLayerVersion"),
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["Arn"], response: &[], read_only: true },
@@ -693,6 +711,7 @@ pub(super) static GET_POLICY: OperationSpec = OperationSpec {
     name: "GetPolicy",
     action: action::GET_POLICY,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName", "Qualifier"], response: &[], read_only: true },
@@ -727,6 +746,7 @@ pub(super) static GET_RUNTIME_MANAGEMENT_CONFIG: OperationSpec = OperationSpec {
     name: "GetRuntimeManagementConfig",
     action: action::GET_RUNTIME_MANAGEMENT_CONFIG,
     read_only: true,
+    load: Load::Read,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName", "Qualifier"], response: &[], read_only: true },
@@ -765,6 +785,7 @@ pub(super) static INVOKE: OperationSpec = OperationSpec {
     name: "Invoke",
     action: Action("lambda:InvokeFunction"),
     read_only: false,
+    load: Load::Change,
     body_limit: 8_388_608,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -862,6 +883,7 @@ pub(super) static LIST_ALIASES: OperationSpec = OperationSpec {
     name: "ListAliases",
     action: action::LIST_ALIASES,
     read_only: true,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -902,6 +924,7 @@ pub(super) static LIST_FUNCTIONS: OperationSpec = OperationSpec {
     name: "ListFunctions",
     action: action::LIST_FUNCTIONS,
     read_only: true,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -942,6 +965,7 @@ pub(super) static LIST_LAYER_VERSIONS: OperationSpec = OperationSpec {
     name: "ListLayerVersions",
     action: action::LIST_LAYER_VERSIONS,
     read_only: true,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -983,6 +1007,7 @@ pub(super) static LIST_LAYERS: OperationSpec = OperationSpec {
     name: "ListLayers",
     action: action::LIST_LAYERS,
     read_only: true,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -1023,6 +1048,7 @@ pub(super) static LIST_TAGS: OperationSpec = OperationSpec {
     name: "ListTags",
     action: action::LIST_TAGS,
     read_only: true,
+    load: Load::List,
     body_limit: 414_912,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["Resource"], response: &[], read_only: true },
@@ -1054,6 +1080,7 @@ pub(super) static LIST_VERSIONS_BY_FUNCTION: OperationSpec = OperationSpec {
     name: "ListVersionsByFunction",
     action: action::LIST_VERSIONS_BY_FUNCTION,
     read_only: true,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName", "MaxItems"], response: &[], read_only: true },
@@ -1089,6 +1116,7 @@ pub(super) static PUBLISH_LAYER_VERSION: OperationSpec = OperationSpec {
     name: "PublishLayerVersion",
     action: action::PUBLISH_LAYER_VERSION,
     read_only: false,
+    load: Load::Change,
     body_limit: 70_167_211,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -1119,6 +1147,7 @@ pub(super) static PUBLISH_LAYER_VERSION: OperationSpec = OperationSpec {
         err::TOO_MANY_REQUESTS,
         err::RESOURCE_NOT_FOUND,
         err::CODE_STORAGE_EXCEEDED,
+        err::REQUEST_ENTITY_TOO_LARGE,
     ],
 };
 
@@ -1136,6 +1165,7 @@ pub(super) static PUBLISH_VERSION: OperationSpec = OperationSpec {
     name: "PublishVersion",
     action: action::PUBLISH_VERSION,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -1180,6 +1210,7 @@ pub(super) static PUT_FUNCTION_CONCURRENCY: OperationSpec = OperationSpec {
     name: "PutFunctionConcurrency",
     action: action::PUT_FUNCTION_CONCURRENCY,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -1221,6 +1252,7 @@ pub(super) static PUT_RUNTIME_MANAGEMENT_CONFIG: OperationSpec = OperationSpec {
     name: "PutRuntimeManagementConfig",
     action: action::PUT_RUNTIME_MANAGEMENT_CONFIG,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -1265,6 +1297,7 @@ pub(super) static REMOVE_PERMISSION: OperationSpec = OperationSpec {
     name: "RemovePermission",
     action: action::REMOVE_PERMISSION,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -1312,6 +1345,7 @@ pub(super) static TAG_RESOURCE: OperationSpec = OperationSpec {
     name: "TagResource",
     action: action::TAG_RESOURCE,
     read_only: false,
+    load: Load::Change,
     body_limit: 414_912,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["Resource", "Tags"], response: &[], read_only: false },
@@ -1352,6 +1386,7 @@ pub(super) static UNTAG_RESOURCE: OperationSpec = OperationSpec {
     name: "UntagResource",
     action: action::UNTAG_RESOURCE,
     read_only: false,
+    load: Load::Change,
     body_limit: 414_912,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["Resource", "TagKeys"], response: &[], read_only: false },
@@ -1392,6 +1427,7 @@ pub(super) static UPDATE_ALIAS: OperationSpec = OperationSpec {
     name: "UpdateAlias",
     action: action::UPDATE_ALIAS,
     read_only: false,
+    load: Load::Change,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -1437,6 +1473,7 @@ pub(super) static UPDATE_FUNCTION_CODE: OperationSpec = OperationSpec {
     name: "UpdateFunctionCode",
     action: action::UPDATE_FUNCTION_CODE,
     read_only: false,
+    load: Load::Change,
     body_limit: 70_167_211,
     exposure: Exposure::Public,
     audit: AuditRule {
@@ -1466,6 +1503,7 @@ pub(super) static UPDATE_FUNCTION_CODE: OperationSpec = OperationSpec {
         err::CODE_SIGNING_CONFIG_NOT_FOUND,
         err::CODE_STORAGE_EXCEEDED,
         err::PRECONDITION_FAILED,
+        err::REQUEST_ENTITY_TOO_LARGE,
     ],
 };
 
@@ -1483,6 +1521,7 @@ pub(super) static UPDATE_FUNCTION_CONFIGURATION: OperationSpec = OperationSpec {
     name: "UpdateFunctionConfiguration",
     action: action::UPDATE_FUNCTION_CONFIGURATION,
     read_only: false,
+    load: Load::Change,
     body_limit: 414_912,
     exposure: Exposure::Public,
     audit: AuditRule {

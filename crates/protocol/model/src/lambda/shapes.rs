@@ -7185,12 +7185,7 @@ static LAST_UPDATE_STATUS: Schema = Schema {
 
 static LAST_UPDATE_STATUS_REASON: Schema = Schema::plain("LastUpdateStatusReason", Kind::String);
 
-static LAST_UPDATE_STATUS_REASON_CODE: Schema = Schema {
-    name: "LastUpdateStatusReasonCode",
-    kind: Kind::String,
-    limits: Limits { values: LastUpdateStatusReasonCode::NAMES, ..Limits::NONE },
-    sensitive: false,
-};
+static LAST_UPDATE_STATUS_REASON_CODE: Schema = Schema::plain("LastUpdateStatusReasonCode", Kind::String);
 
 static LAYER_MEMBERS: [Member; 4] = [
     Member { name: "Arn", wire: "Arn", required: false, schema: &LAYER_VERSION_ARN },

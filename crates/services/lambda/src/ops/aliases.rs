@@ -13,7 +13,7 @@ use crate::{
     error::LambdaError,
     function::FunctionRecord,
     named::{FunctionId, find, is_number, meant, permitted_whole},
-    page::{self, Asked},
+    page,
     revision::LATEST,
 };
 
@@ -42,7 +42,11 @@ fn alias(cx: &Cx<'_>, function: &FunctionRecord, name: &str) -> Result<AliasReco
 }
 
 /// Where an alias leads, there is a version; and what changes does not share its calls.
-fn ensure_leads_somewhere(cx: &Cx<'_>, function: &FunctionRecord, alias: &AliasRecord) -> Result<(), ApiError> {
+fn ensure_leads_somewhere(
+    cx: &Cx<'_>,
+    function: &FunctionRecord,
+    alias: &AliasRecord,
+) -> Result<(), ApiError> {
     for version in std::iter::once(&alias.version).chain(&alias.other_version) {
         if version != LATEST && !is_number(version) {
             let arn = format!("{}:{version}", function.arn);
@@ -133,15 +137,15 @@ pub(crate) fn list_aliases(
 ) -> Result<ListAliasesResponse, ApiError> {
     let function = permitted_whole(cx, &input.function_name, action::LIST_ALIASES)?;
     let query = ListAliasesRequest { marker: None, max_items: None, ..input.clone() };
-    let asked = Asked { marker: input.marker.as_deref(), max_items: input.max_items };
+    let pages = page::of(&query, input.marker.as_deref(), input.max_items);
     let mut aliases = Vec::new();
     for name in &function.aliases {
         let Some(alias) = cx.part::<AliasRecord>(&[&function.name, name])? else { continue };
         if input.function_version.as_ref().is_none_or(|version| alias.version == *version) {
-            aliases.push(alias);
+            aliases.push((alias.name.clone(), alias));
         }
     }
-    let page = page::of_items(cx, aliases, &query, asked, |alias| alias.name.clone())?;
+    let page = pages.of_gathered(cx, aliases)?;
     let aliases = page.items.iter().map(|alias| alias.shown()).collect();
     Ok(ListAliasesResponse { next_marker: page.marker, aliases: Some(aliases) })
 }

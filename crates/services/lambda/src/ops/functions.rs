@@ -1,6 +1,6 @@
 //! Functions: made, looked at, configured and deleted.
 
-use coffer_core::{Cx, Permit};
+use coffer_core::{Cx, PageOf, Permit};
 use coffer_model::lambda::{
     Concurrency, CreateFunctionRequest, DeleteFunctionRequest, DeleteFunctionResponse, FunctionCodeLocation,
     FunctionConfiguration, GetFunctionConfigurationRequest, GetFunctionRequest, GetFunctionResponse,
@@ -16,7 +16,7 @@ use crate::{
     error::LambdaError,
     function::{FunctionRecord, VersionRecord},
     named::{FunctionId, Meant, find, is_number, meant, permitted, permitted_whole},
-    page::{self, Asked},
+    page,
     policy::PolicyRecord,
     revision::{LATEST, Logging, MEMORY_MB, Revision, SCRATCH_MB, TIMEOUT_SECONDS},
     tags,
@@ -120,8 +120,8 @@ pub(crate) fn list_functions(
 ) -> Result<ListFunctionsResponse, ApiError> {
     let permit: Permit<FunctionRecord> = cx.ask_all(action::LIST_FUNCTIONS)?;
     let query = ListFunctionsRequest { marker: None, max_items: None, ..input.clone() };
-    let asked = Asked { marker: input.marker.as_deref(), max_items: input.max_items };
-    let page = page::of_records(cx, permit, &query, asked, |_| true)?;
+    let pages = page::of(&query, input.marker.as_deref(), input.max_items);
+    let page = pages.of_records(cx, permit, PageOf::default(), |_| true)?;
     let with_versions = input.function_version.as_deref() == Some("ALL");
     let mut functions = Vec::with_capacity(page.items.len());
     for function in &page.items {
@@ -195,7 +195,7 @@ fn delete_version(cx: &mut Cx<'_>, mut function: FunctionRecord, qualifier: &str
         }
     }
     if !aliases.is_empty() {
-        return Err(LambdaError::VersionHasAliases { aliases }.into());
+        return Err(LambdaError::VersionHasAliases { aliases: aliases.join(", ") }.into());
     }
     version.revision.let_go(cx)?;
     cx.erase::<VersionRecord>(&[&function.name, qualifier])?;

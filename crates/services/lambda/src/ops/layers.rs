@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coffer_core::{BlobRef, Cx, Permit};
+use coffer_core::{BlobRef, Cx, PageOf, Permit};
 use coffer_model::lambda::{
     DeleteLayerVersionRequest, GetLayerVersionByArnRequest, GetLayerVersionRequest, GetLayerVersionResponse,
     LayerVersionContentOutput, LayersListItem, ListLayerVersionsRequest, ListLayerVersionsResponse,
@@ -15,7 +15,7 @@ use crate::{
     configuration::time,
     error::LambdaError,
     layer::{Layer, LayerId, LayerRecord, LayerVersionRecord, shown_extension},
-    page::{self, Asked},
+    page,
 };
 
 pub(crate) fn publish_layer_version(
@@ -172,7 +172,7 @@ pub(crate) fn list_layer_versions(
     let id = LayerId::named(cx, &input.layer_name);
     ask_about(cx, &id, action::LIST_LAYER_VERSIONS)?;
     let query = ListLayerVersionsRequest { marker: None, max_items: None, ..input.clone() };
-    let asked = Asked { marker: input.marker.as_deref(), max_items: input.max_items };
+    let pages = page::of(&query, input.marker.as_deref(), input.max_items);
     let (runtime, architecture) =
         (input.compatible_runtime.as_deref(), input.compatible_architecture.as_deref());
     let versions = match cx.part::<LayerRecord>(&[&id.name])?.filter(|_| id.is_here(cx)) {
@@ -180,8 +180,9 @@ pub(crate) fn list_layer_versions(
         None => Vec::new(),
     };
     // Backwards, so that the newest comes first and the rest follows in order.
-    let back = |version: &Arc<LayerVersionRecord>| format!("{:019}", i64::MAX - version.number());
-    let page = page::of_items(cx, versions, &query, asked, back)?;
+    let back = |version: &LayerVersionRecord| format!("{:019}", i64::MAX - version.number());
+    let versions = versions.into_iter().map(|version| (back(&version), version)).collect();
+    let page = pages.of_gathered(cx, versions)?;
     let versions = page.items.iter().map(|version| version.listed()).collect();
     Ok(ListLayerVersionsResponse { next_marker: page.marker, layer_versions: Some(versions) })
 }
@@ -194,15 +195,12 @@ fn ask_about(cx: &Cx<'_>, id: &LayerId, action: Action) -> Result<(), ApiError> 
     cx.ask(action, &coffer_core::Unscoped).map(drop)
 }
 
-pub(crate) fn list_layers(
-    cx: &mut Cx<'_>,
-    input: ListLayersRequest,
-) -> Result<ListLayersResponse, ApiError> {
+pub(crate) fn list_layers(cx: &mut Cx<'_>, input: ListLayersRequest) -> Result<ListLayersResponse, ApiError> {
     let permit: Permit<LayerRecord> = cx.ask_all(action::LIST_LAYERS)?;
     let query = ListLayersRequest { marker: None, max_items: None, ..input.clone() };
-    let asked = Asked { marker: input.marker.as_deref(), max_items: input.max_items };
+    let pages = page::of(&query, input.marker.as_deref(), input.max_items);
     let page =
-        page::of_records(cx, permit, &query, asked, |layer: &LayerRecord| !layer.versions.is_empty())?;
+        pages.of_records(cx, permit, PageOf::default(), |layer: &LayerRecord| !layer.versions.is_empty())?;
     let (runtime, architecture) =
         (input.compatible_runtime.as_deref(), input.compatible_architecture.as_deref());
     let mut layers = Vec::with_capacity(page.items.len());

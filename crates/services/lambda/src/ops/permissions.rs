@@ -70,10 +70,7 @@ pub(crate) fn get_policy(cx: &mut Cx<'_>, input: GetPolicyRequest) -> Result<Get
     Ok(GetPolicyResponse { policy: Some(text), revision_id: Some(policy.revision_id) })
 }
 
-pub(crate) fn remove_permission(
-    cx: &mut Cx<'_>,
-    input: RemovePermissionRequest,
-) -> Result<Empty, ApiError> {
+pub(crate) fn remove_permission(cx: &mut Cx<'_>, input: RemovePermissionRequest) -> Result<Empty, ApiError> {
     let (named, mut function) =
         subject(cx, &input.function_name, input.qualifier.as_deref(), action::REMOVE_PERMISSION)?;
     let missing = || LambdaError::StatementMissing { sid: input.statement_id.clone() };

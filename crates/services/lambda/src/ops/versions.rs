@@ -13,7 +13,7 @@ use crate::{
     error::LambdaError,
     function::{FunctionRecord, VersionRecord},
     named::permitted_whole,
-    page::{self, Asked},
+    page,
     revision::LATEST,
 };
 
@@ -94,10 +94,11 @@ pub(crate) fn list_versions_by_function(
 ) -> Result<ListVersionsByFunctionResponse, ApiError> {
     let function = permitted_whole(cx, &input.function_name, action::LIST_VERSIONS_BY_FUNCTION)?;
     let query = ListVersionsByFunctionRequest { marker: None, max_items: None, ..input.clone() };
-    let asked = Asked { marker: input.marker.as_deref(), max_items: input.max_items };
+    let pages = page::of(&query, input.marker.as_deref(), input.max_items);
     // $LATEST comes first.
-    let numbers = std::iter::once(0).chain(function.versions.iter().copied()).collect();
-    let page = page::of_items(cx, numbers, &query, asked, |number| format!("{number:019}"))?;
+    let numbers = std::iter::once(&0).chain(&function.versions);
+    let numbers = numbers.map(|number| (format!("{number:019}"), *number)).collect();
+    let page = pages.of_gathered(cx, numbers)?;
     let mut versions = Vec::with_capacity(page.items.len());
     for number in page.items {
         if number == 0 {
