@@ -146,7 +146,11 @@ impl Core {
     }
 }
 
-/// What the core does with packages by itself.
-pub(crate) fn register(registry: &mut crate::Registry) {
-    registry.task(keeper::BlobKeeper);
+impl crate::Registry {
+    /// For a server with a service that has packages: those that nobody uses are removed, and all are examined.
+    pub fn keep_packages(&mut self) {
+        self.task(keeper::BlobKeeper);
+        self.examine::<BlobRecord>();
+        self.examine::<ChunkRecord>();
+    }
 }

@@ -41,7 +41,7 @@ pub use audit::{
     Retention, SegmentHeader, SegmentReport, ServiceEvent, Span, Succession, TrailPlace, Wanted,
     inspect_audit, open_row, resource_type, stream_audit, verify_segment,
 };
-pub use blobs::{BlobRecord, BlobRef, ChunkRecord};
+pub use blobs::{BlobRecord, BlobRef};
 pub use cx::{Cx, Kept, is_damage};
 pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
 pub use errand::{Errand, Picked};

@@ -60,7 +60,6 @@ pub struct Core {
 impl Core {
     pub fn new(mut registry: Registry, db: Db, audit: AuditLog, world: World) -> Self {
         let audit = Arc::new(audit);
-        crate::blobs::register(&mut registry);
         if let Some(retirement) = Retirement::of(&audit) {
             registry.task(retirement);
         }

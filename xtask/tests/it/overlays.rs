@@ -115,7 +115,7 @@ fn models_that_need_more_than_we_generate_are_refused() {
             "\"input\": \"Name\"",
             "shapes.Name: an input or output that is no structure",
         ),
-        ("\"input\"", "\"http\": \"GET /x\", \"input\"", "operations.Put: not POST /"),
+        ("\"input\"", "\"http\": \"GET /x\", \"input\"", "operations.Put: a path belongs to REST"),
         (
             "\"Token\": {\"shape\"",
             "\"name\": {\"shape\"",

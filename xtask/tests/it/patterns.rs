@@ -73,6 +73,26 @@ const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
         &["", "a b", "tab\there", "\u{e9}", "\u{fffd}", "\u{1f511}", "\u{10ffff}"],
         &["\n", "a\u{0}", "\u{1f}", "\u{fffe}", "\u{ffff}"],
     ),
+    ("lambda", "Alias", &["live", "1a", "a1", "-", "_", "v1-2"], &["", "1", "007", "a b", "a:b"]),
+    (
+        "lambda",
+        "CollectionName",
+        &["a", "s", "sy", "system", "systems", "system_x", "_a.b", "0"],
+        &["", "system.", "system.users", "-a", "a$", "$"],
+    ),
+    ("lambda", "FunctionUrlQualifier", &["live", "1a", "a1"], &["", "1", "007", "a b"]),
+    (
+        "lambda",
+        "FunctionUrlFunctionName",
+        &[
+            "app",
+            "app:live",
+            "111122223333:function:app:1a",
+            "arn:aws:lambda:eu-west-1:111122223333:function:app",
+        ],
+        &["", "app:1", "app:", "a b"],
+    ),
+    ("lambda", "S3Bucket", &["bucket", "a.b", "a-b_c", "..a"], &["", ".", "a.", "a b"]),
 ];
 
 #[test]

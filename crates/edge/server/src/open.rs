@@ -27,8 +27,7 @@ use coffer_barrier::{
     Barrier, Keyring, KeyringError, KeyringFile, NewSlot, Previous, SlotInfo, SlotKey, keyfile,
 };
 use coffer_core::{
-    AuditEndRecord, AuditLog, BlobRecord, Caller, ChunkRecord, Core, Db, EventKind, Registry, Retention,
-    ServiceEvent, World,
+    AuditEndRecord, AuditLog, Caller, Core, Db, EventKind, Registry, Retention, ServiceEvent, World,
 };
 use coffer_crypto::{PassphraseCost, sha256};
 use coffer_store::{Dir, Engine, EngineError, MemoryEngine, Read, SqliteEngine, SqliteOptions};
@@ -70,8 +69,7 @@ pub fn registry() -> Registry {
     coffer_secretsmanager::register(&mut registry);
     coffer_cloudtrail::register(&mut registry);
     coffer_lambda::register(&mut registry);
-    registry.examine::<BlobRecord>();
-    registry.examine::<ChunkRecord>();
+    registry.keep_packages();
     registry.examine::<AuditEndRecord>();
     registry.examine::<AccountRecord>();
     registry

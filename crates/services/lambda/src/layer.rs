@@ -3,8 +3,11 @@
 //! One layer is nobody's and has no files: whoever names the AWS Parameters and Secrets extension, in whatever account and version AWS
 //! publishes it, wants its endpoint inside the function, and gets ours.
 
+use std::sync::{Arc, LazyLock};
+
 use coffer_core::{BlobRef, Cx, Listed, Place, Resource, table};
 use coffer_model::lambda::{self as model, action};
+use coffer_policy::{Kind, Policy};
 use coffer_shape::ApiError;
 use coffer_types::{Arn, Timestamp};
 
@@ -93,6 +96,16 @@ pub(crate) struct Layer(pub(crate) String);
 impl Resource for Layer {
     fn arn(&self) -> String {
         self.0.clone()
+    }
+
+    /// AWS lets everybody use its extension.
+    fn policy(&self, _: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        static OPEN: LazyLock<Arc<Policy>> = LazyLock::new(|| {
+            let text = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"lambda:GetLayerVersion","Resource":"*"}]}"#;
+            Arc::new(Policy::stored("the policy of the extension", Kind::Resource, text))
+        });
+        let is_extension = LayerId::parse(&self.0).is_some_and(|id| id.is_extension());
+        Ok(is_extension.then(|| Arc::clone(&OPEN)))
     }
 }
 

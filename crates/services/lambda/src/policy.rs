@@ -52,7 +52,8 @@ impl PolicyRecord {
         if self.statements.len() == before {
             return Err(LambdaError::StatementMissing { sid: sid.to_owned() }.into());
         }
-        self.write(cx)
+        // Without a statement there is no policy, and its record goes.
+        if self.statements.is_empty() { Ok(()) } else { self.write(cx) }
     }
 
     fn write(&mut self, cx: &Cx<'_>) -> Result<(), ApiError> {
