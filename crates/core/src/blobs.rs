@@ -17,7 +17,8 @@ use coffer_shape::{ApiError, record};
 use coffer_store::Partition;
 use coffer_types::{RequestId, Secret, encoding::HEXLOWER};
 
-pub use self::pieces::{BlobRecord, ChunkRecord};
+pub use self::pieces::BlobRecord;
+pub(crate) use self::pieces::ChunkRecord;
 use crate::{Caller, Core, Cx, Db, Inside, LoadError};
 
 /// A record of this size seals into less than the engine takes at once with room for nine more.

@@ -322,7 +322,7 @@ impl Edge {
                 return reply::reset(self.node.reset().await, id);
             }
             Ok(_) if let Some(leave) = reply::leave_to_fetch(&parts) => {
-                return self.package(visit.peer, leave, id).await;
+                return self.package(visit.origin, leave, id).await;
             }
             Ok(sized) => self.run(visit, sized, &route, body, trace).await,
             Err(error) => Err(error),
@@ -349,12 +349,12 @@ impl Edge {
     }
 
     /// A package for whoever brings leave to fetch it. Who brings something else pays for it like for a signature that does not hold.
-    async fn package(&self, peer: &Peer, leave: &str, id: RequestId) -> Response {
+    async fn package(&self, origin: Origin<'_>, leave: &str, id: RequestId) -> Response {
         let (core, leave) = (self.node.core(), leave.to_owned());
         let read = tokio::task::spawn_blocking(move || core?.package(&leave));
         let found = read.await.ok().flatten();
         if found.is_none() {
-            self.failed(peer, "AccessDenied");
+            self.failed(origin, "AccessDenied");
         }
         reply::package(found, id)
     }

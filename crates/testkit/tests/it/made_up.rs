@@ -35,6 +35,10 @@ const PLAYED_MIN: usize = 50_000;
 /// Not even an operation that nearly everything contradicts may be a stranger to success; it has some twenty.
 const SUCCEEDED_MIN: usize = 3;
 
+/// What Lambda refuses in the words of a constraint, and its model lets through.
+const TIGHTER: [&str; 2] =
+    ["Member must have length less than or equal to 64", "Member must have value less than or equal to 900"];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn made_up_requests_are_answered_by_the_rules() {
     let seed = campaign::seed(20_260_103);
@@ -108,7 +112,9 @@ impl Played {
                 let Some((_, code, message)) = self.ask(server, spec, &body, &chance).await else { continue };
                 let is_refused_by_model = code == "SerializationException"
                     || code == "RequestEntityTooLargeException"
-                    || (code == invalid && message.contains("failed to satisfy constraint"));
+                    || (code == invalid
+                        && message.contains("failed to satisfy constraint")
+                        && !TIGHTER.iter().any(|tighter| message.ends_with(tighter)));
                 let what = || format!("{seed} {} {code}: {message}\n{}", spec.name, start(&body));
                 assert!(!is_refused_by_model, "{}", what());
             }
