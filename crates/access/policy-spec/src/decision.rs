@@ -35,6 +35,29 @@ const CROSS_ACCOUNT_SECRETS: &[&str] = &[
     "ValidateResourcePolicy",
 ];
 
+/// The same of Lambda.
+const CROSS_ACCOUNT_LAMBDA: &[&str] = &[
+    "CreateAlias",
+    "DeleteAlias",
+    "DeleteFunction",
+    "DeleteFunctionConcurrency",
+    "GetAlias",
+    "GetFunction",
+    "GetFunctionConfiguration",
+    "GetLayerVersion",
+    "GetPolicy",
+    "InvokeFunction",
+    "ListAliases",
+    "ListTags",
+    "ListVersionsByFunction",
+    "PublishVersion",
+    "PutFunctionConcurrency",
+    "TagResource",
+    "UntagResource",
+    "UpdateAlias",
+    "UpdateFunctionCode",
+];
+
 /// The same of KMS: the cryptographic operations, then the others.
 const CROSS_ACCOUNT_KMS: &[&str] = &[
     "Encrypt",
@@ -380,4 +403,5 @@ fn may_cross_accounts(request: &Request<'_>, kind: ResourceKind) -> bool {
     kind == ResourceKind::Role
         || among("secretsmanager", CROSS_ACCOUNT_SECRETS)
         || among("kms", CROSS_ACCOUNT_KMS)
+        || among("lambda", CROSS_ACCOUNT_LAMBDA)
 }

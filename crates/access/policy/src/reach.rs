@@ -54,12 +54,36 @@ const KMS: &[&str] = &[
     "VerifyMac",
 ];
 
+/// As Lambda's documentation lists them.
+const LAMBDA: &[&str] = &[
+    "CreateAlias",
+    "DeleteAlias",
+    "DeleteFunction",
+    "DeleteFunctionConcurrency",
+    "GetAlias",
+    "GetFunction",
+    "GetFunctionConfiguration",
+    "GetLayerVersion",
+    "GetPolicy",
+    "InvokeFunction",
+    "ListAliases",
+    "ListTags",
+    "ListVersionsByFunction",
+    "PublishVersion",
+    "PutFunctionConcurrency",
+    "TagResource",
+    "UntagResource",
+    "UpdateAlias",
+    "UpdateFunctionCode",
+];
+
 pub(crate) fn may_cross(action: &str, kind: ResourceKind) -> bool {
     let Some((service, name)) = action.split_once(':') else { return false };
     let is_in = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(name));
     match service.to_ascii_lowercase().as_str() {
         "secretsmanager" => is_in(SECRETS_MANAGER),
         "kms" => is_in(KMS),
+        "lambda" => is_in(LAMBDA),
         // A role is there to be assumed.
         "sts" => kind == ResourceKind::Role,
         _ => false,

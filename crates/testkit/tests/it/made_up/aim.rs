@@ -40,8 +40,8 @@ pub(super) fn aim(
     furniture: &Furniture,
     chance: &SimEntropy,
 ) -> Vec<u8> {
-    // Forms name nothing that stands here.
-    if !body.starts_with(b"{") {
+    // Forms name nothing that stands here, and neither do paths.
+    if !body.starts_with(b"{") || spec.rest.is_some() {
         return body;
     }
     let mut input: Value = serde_json::from_slice(&body).unwrap();
