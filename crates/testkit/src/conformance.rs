@@ -10,7 +10,7 @@ use coffer_wire::conformance::check_against_model;
 use serde_json::Value;
 
 /// What the layer in front of every service may answer, beyond the codes of the service.
-const IN_FRONT: [&str; 9] = [
+const IN_FRONT: [&str; 11] = [
     "MissingAuthenticationTokenException",
     "IncompleteSignatureException",
     "InvalidSignatureException",
@@ -20,6 +20,8 @@ const IN_FRONT: [&str; 9] = [
     "RequestEntityTooLargeException",
     "RequestTimeoutException",
     "InvalidClientTokenId",
+    "RequestUriTooLongException",
+    "RequestHeaderFieldsTooLargeException",
 ];
 
 /// Panics with everything that is wrong with an answer.

@@ -47,7 +47,8 @@ async fn made_up_requests_are_answered_by_the_rules() {
         for (number, spec) in (0..).zip(coffer_server::open::registry().public()) {
             operations.spawn(async move {
                 let mut played = Played::default();
-                let servers = if spec.service.name == "kms" { SERVERS_FOR_KMS } else { SERVERS };
+                let is_few = matches!(spec.service.name, "kms" | "lambda");
+                let servers = if is_few { SERVERS_FOR_KMS } else { SERVERS };
                 for server in 0..servers {
                     let seed = seed + ((round * 1000 + number) * SERVERS + server);
                     played.play(spec, seed).await;
@@ -152,9 +153,13 @@ impl Played {
         let client = if chance.below(5) == 0 { &elsewhere } else { server.client() };
         let answer = match client.call_raw(spec.service, spec.name, body).await {
             // A path without a step, or a line break in a header, is no request at all.
-            Err(ClientError::Input(_)) if spec.rest.is_some() => return None,
+            Err(ClientError::Input(_) | ClientError::Signature(_)) if spec.rest.is_some() => return None,
             answer => answer.unwrap(),
         };
+        // As much fits into a body, and not into a path or a header.
+        if matches!(answer.status, 414 | 431) {
+            return None;
+        }
         let error =
             read_error(Codec::of(spec.service), answer.header("x-amzn-errortype"), answer.body.expose())
                 .filter(|_| answer.status >= 300);
