@@ -9,13 +9,14 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use coffer_shape::{ApiError, ServiceSpec};
 
 use crate::{
-    Caller, Core, Cx, Inside, Next, Partition,
+    Caller, Core, Cx, Inside, Next, Partition, World,
+    runner::Tasks,
     task::{AnyTask, Scope, Step, Stepping},
 };
 
@@ -34,14 +35,15 @@ pub trait Errand: Send + Sync + 'static {
     const NAME: &'static str;
     /// In whose name it works.
     const SERVICE: &'static ServiceSpec;
-    /// So many run at once in the whole store.
-    const AT_ONCE_MAX: usize;
     /// What a piece is about.
     type Key: Ord + Clone + Send + Sync + fmt::Debug;
     /// What the run needs; secrets in it are [`Secret`](coffer_types::Secret)s.
     type Load: Send + fmt::Debug;
     /// How it ended, and what has to be known of the piece to note that.
     type Outcome: Send + Sync;
+
+    /// So many run at once in the whole store.
+    fn at_once_max(&self, world: &World) -> usize;
 
     /// Here: the next piece that is not among those under way here, or when to look again. It is put on record that it begins.
     fn pick(&self, here: &mut Cx<'_>, under_way: &BTreeSet<Self::Key>) -> Result<Picked<Self>, ApiError>
@@ -96,7 +98,7 @@ impl<E: Errand> Sent<E> {
             let here = under_way.iter().filter(|(place, _)| place == &home).map(|(_, key)| key.clone());
             (under_way.len(), here.collect::<BTreeSet<_>>())
         };
-        if count >= E::AT_ONCE_MAX {
+        if count >= self.errand.at_once_max(core.world()) {
             // Whoever comes back looks for more.
             return Step::good(Next::Idle);
         }
@@ -106,10 +108,12 @@ impl<E: Errand> Sent<E> {
             Ok(Picked::Nothing(next)) => return Step::good(next),
             Err(error) => return Step::failed(core, error),
         };
-        let place = Place { under_way: Arc::clone(&self.under_way), is: (home.clone(), key) };
-        if !locked(&self.under_way).insert(place.is.clone()) {
-            return Step::failed(core, unexpected(format!("{:?} is under way already", place.is.1)));
+        if !locked(&self.under_way).insert((home.clone(), key.clone())) {
+            return Step::failed(core, unexpected(format!("{key:?} is under way already")));
         }
+        core.tasks.errands.fetch_add(1, Ordering::SeqCst);
+        let tasks = Arc::clone(&core.tasks);
+        let place = Place { under_way: Arc::clone(&self.under_way), is: (home, key), tasks };
         let (errand, inside, core) = (Arc::clone(&self.errand), core.inside(), Arc::downgrade(core));
         tokio::spawn(async move {
             let outcome = Arc::clone(&errand).run(load, inside).await;
@@ -135,10 +139,12 @@ fn unexpected(what: String) -> ApiError {
 struct Place<K: Ord> {
     under_way: Arc<UnderWay<K>>,
     is: (Partition, K),
+    tasks: Arc<Tasks>,
 }
 
 impl<K: Ord> Drop for Place<K> {
     fn drop(&mut self) {
         locked(&self.under_way).remove(&self.is);
+        self.tasks.errands.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -20,8 +20,8 @@ pub type FunctionRun = Pin<Box<dyn Future<Output = FunctionOutcome> + Send>>;
 
 /// Runs functions.
 pub trait Functions: Send + Sync {
-    /// Whether there is such a function and its own policy lets a service, such as `secretsmanager.amazonaws.com`, invoke it.
-    fn can_be_invoked(&self, arn: &str, by: &str) -> bool;
+    /// How many rotations may have a function run at once. With none, no rotation begins by itself, and those that were begun wait.
+    fn rotations_at_once(&self) -> usize;
 
     /// Runs a function once. The run goes on if nobody waits for it any more.
     fn run(&self, call: FunctionCall) -> FunctionRun;
@@ -35,8 +35,8 @@ pub trait Functions: Send + Sync {
 pub struct NoFunctions;
 
 impl Functions for NoFunctions {
-    fn can_be_invoked(&self, _: &str, _: &str) -> bool {
-        false
+    fn rotations_at_once(&self) -> usize {
+        0
     }
 
     fn run(&self, _: FunctionCall) -> FunctionRun {

@@ -137,7 +137,8 @@ impl Registry {
 
     /// A table of the service, and what has to be true of its records.
     pub fn examine<R: Examined>(&mut self) {
-        self.examiners.insert(R::TABLE.id, examiner::<R>());
+        let before = self.examiners.insert(R::TABLE.id, examiner::<R>());
+        debug_assert!(before.is_none(), "two tables have the number {:#x}", R::TABLE.id);
     }
 
     pub(crate) fn examiner(&self, table: u16) -> Option<Examiner> {

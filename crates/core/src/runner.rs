@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, btree_map::Entry},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use coffer_store::{EngineError, Partition};
@@ -28,6 +31,8 @@ pub(crate) struct Tasks {
     /// In whose name the tasks of the whole store run.
     store_home: OnceLock<Partition>,
     wake: Notify,
+    /// Pieces of work that are done outside at this moment.
+    pub(crate) errands: AtomicUsize,
 }
 
 /// What is shown of a task in one place.
@@ -81,6 +86,11 @@ impl Core {
     /// Waits for a hint that a task has work.
     pub async fn task_hint(&self) {
         self.tasks.wake.notified().await;
+    }
+
+    /// How many pieces of work are done outside at this moment.
+    pub fn errands_under_way(&self) -> usize {
+        self.tasks.errands.load(Ordering::SeqCst)
     }
 
     /// Steps every task that is due, in every partition, and says when to come back.

@@ -16,6 +16,7 @@
 )]
 
 mod conformance;
+mod functions;
 mod issuer;
 mod json;
 mod script;
@@ -23,8 +24,9 @@ mod server;
 mod sim;
 
 pub use conformance::Conformance;
+pub use functions::{LOG_STREAM, SimFunctions, function_error};
 pub use issuer::Issuer;
 pub use json::pretty;
 pub use script::{Asked, OnPaper, Script};
 pub use server::{Engine, TestServer};
-pub use sim::{MemoryFiles, SimClock, SimEntropy, SimFunctions, SimWorld};
+pub use sim::{MemoryFiles, SimClock, SimEntropy, SimWorld};

@@ -27,7 +27,7 @@ use coffer_store::{
 use coffer_types::{AccountId, Clock, Region, RequestId, Secret, Timestamp};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::{Conformance, Issuer, SimWorld};
+use crate::{Conformance, Issuer, SimWorld, functions::simulate};
 
 const ACCOUNT: &str = "111122223333";
 const REGION: &str = "eu-west-1";
@@ -63,6 +63,9 @@ impl Place {
         }
     }
 }
+
+/// The longest that a simulated function takes.
+const ERRAND_MAX: Duration = Duration::from_secs(1);
 
 /// A running server and its administrator.
 pub struct TestServer {
@@ -180,7 +183,14 @@ impl TestServer {
     pub async fn pass(&self, time: Duration) {
         self.world.clock.advance(time);
         let core = self.node.core().unwrap();
-        core.run_due_tasks().await.unwrap();
+        loop {
+            core.run_due_tasks().await.unwrap();
+            // When the end of what is done outside is noted there may be more to do.
+            let is_over = core.errands_under_way() == 0;
+            if is_over || tokio::time::timeout(ERRAND_MAX, core.task_hint()).await.is_err() {
+                break;
+            }
+        }
         tokio::task::spawn_blocking(move || core.move_audit_rows().unwrap()).await.unwrap();
     }
 
@@ -278,7 +288,9 @@ fn core(world: &SimWorld, barrier: &Arc<Barrier>, engine: Arc<dyn StoreEngine>) 
     let entropy = || Arc::clone(&world.entropy);
     let audit = AuditLog::open(&world, Arc::clone(barrier)).unwrap();
     let db = Db::new(engine, Arc::clone(barrier), entropy()).unwrap();
-    Core::new(open::registry(), db, audit, world)
+    let mut registry = open::registry();
+    simulate(&mut registry);
+    Core::new(registry, db, audit, world)
 }
 
 async fn administrator(core: &Core, account: AccountId) -> Credentials {

@@ -13,10 +13,10 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{
-    AppendFile, Files, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions, World,
-};
-use coffer_types::{Arn, Clock, Entropy, Secret, Timestamp};
+use coffer_core::{AppendFile, Files, Functions, World};
+use coffer_types::{Clock, Entropy, Timestamp};
+
+use crate::functions::SimFunctions;
 
 /// 2026-01-01T00:00:00.123Z: the fraction shows whether somebody drops it.
 const BEGIN_MILLIS: i64 = 1_767_225_600_123;
@@ -31,6 +31,7 @@ pub struct SimWorld {
     pub clock: Arc<SimClock>,
     pub entropy: Arc<SimEntropy>,
     pub files: Arc<MemoryFiles>,
+    pub functions: Arc<SimFunctions>,
 }
 
 impl SimWorld {
@@ -39,6 +40,7 @@ impl SimWorld {
             clock: Arc::new(SimClock::starting(Timestamp::from_millis(BEGIN_MILLIS))),
             entropy: Arc::new(SimEntropy::seeded(seed)),
             files: Arc::default(),
+            functions: Arc::default(),
         }
     }
 
@@ -48,7 +50,7 @@ impl SimWorld {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             entropy: Arc::clone(&self.entropy) as Arc<dyn Entropy>,
             audit_files: Arc::clone(&self.files) as Arc<dyn Files>,
-            functions: Arc::new(SimFunctions),
+            functions: Arc::clone(&self.functions) as Arc<dyn Functions>,
         }
     }
 }
@@ -142,43 +144,6 @@ impl Entropy for SimEntropy {
             chunk.copy_from_slice(&random[..chunk.len()]);
         }
     }
-}
-
-/// Functions that may be invoked: those of AWS Lambda whose name begins with `rotate`, in every account and region.
-#[derive(Debug, Clone, Copy)]
-pub struct SimFunctions;
-
-impl Functions for SimFunctions {
-    fn can_be_invoked(&self, arn: &str, by: &str) -> bool {
-        let Ok(arn) = arn.parse::<Arn>() else { return false };
-        let named = arn.service() == "lambda" && arn.resource().starts_with("function:rotate");
-        named && by == "secretsmanager.amazonaws.com"
-    }
-
-    /// What a function does its handler says: it gives back the event, fails, or is too busy.
-    fn run(&self, call: FunctionCall) -> FunctionRun {
-        let id = call.request_id;
-        let answer = |payload: Secret<Vec<u8>>, failed: bool| {
-            let log = format!("START RequestId: {id} Version: {}\n", call.deployment.version).into_bytes();
-            FunctionOutcome::Done(FunctionAnswer {
-                payload,
-                failed,
-                log,
-                log_stream: String::from("simulated"),
-            })
-        };
-        let outcome = match call.deployment.handler.as_str() {
-            "index.fails" => {
-                let error = r#"{"errorMessage":"boom!","errorType":"ValueError"}"#;
-                answer(Secret::new(error.as_bytes().to_vec()), true)
-            }
-            "index.busy" => FunctionOutcome::Throttled,
-            _ => answer(call.event, false),
-        };
-        Box::pin(std::future::ready(outcome))
-    }
-
-    fn forget(&self, _: &str) {}
 }
 
 /// A directory in memory. What is appended counts as synced.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{Cx, Errand, Inside, Next, Picked};
+use coffer_core::{Cx, Errand, Inside, Next, Picked, World};
 use coffer_shape::{ApiError, ServiceSpec};
 use tokio::sync::Semaphore;
 
@@ -43,10 +43,13 @@ struct Runner(Arc<Street>);
 impl Errand for Runner {
     const NAME: &'static str = "runner";
     const SERVICE: &'static ServiceSpec = &TILL;
-    const AT_ONCE_MAX: usize = 2;
     type Key = &'static str;
     type Load = &'static str;
     type Outcome = usize;
+
+    fn at_once_max(&self, _: &World) -> usize {
+        2
+    }
 
     fn pick(&self, here: &mut Cx<'_>, under_way: &BTreeSet<&'static str>) -> Result<Picked<Self>, ApiError> {
         for name in PARCELS.into_iter().filter(|name| !under_way.contains(name)) {

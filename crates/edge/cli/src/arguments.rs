@@ -52,6 +52,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AccountCommand,
     },
+    /// Rotations of secrets: what is due, what went wrong, and what to do about it
+    Rotation {
+        #[command(subcommand)]
+        command: RotationCommand,
+    },
     /// Profiles for the AWS CLI and the SDKs
     Profile {
         #[command(subcommand)]
@@ -175,6 +180,66 @@ pub(crate) enum AdminCommand {
         #[command(subcommand)]
         command: SecretPolicyCommand,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RotationCommand {
+    /// Rotations of an account and region, those first that are due first
+    List(RotationList),
+    /// What is under way, what went wrong, and where the log of it is
+    Show(RotationNamed),
+    /// Try again now, instead of later or in the next window
+    Retry(RotationNamed),
+    /// Decide which version counts, when a rotation stopped in the middle
+    #[command(
+        after_help = "Try both versions first: the one that logs in is the one to keep. AWSCURRENT stays where it is with --drop-pending."
+    )]
+    Repair(RotationRepair),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotationList {
+    #[command(flatten)]
+    pub place: Place,
+    /// The account [default: the first]
+    #[arg(long, value_name = "ID", value_parser = account::parse)]
+    pub account: Option<AccountId>,
+    /// The region [default: that of the configuration]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<Region>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotationNamed {
+    #[command(flatten)]
+    pub place: Place,
+    /// The name of the secret, or its ARN
+    #[arg(value_name = "SECRET")]
+    pub secret: String,
+    /// Its account [default: that of the ARN, or the first]
+    #[arg(long, value_name = "ID", value_parser = account::parse)]
+    pub account: Option<AccountId>,
+    /// Its region [default: that of the ARN, or that of the configuration]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<Region>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotationRepair {
+    #[command(flatten)]
+    pub named: RotationNamed,
+    /// The version under AWSPENDING becomes current
+    #[arg(long, conflicts_with = "drop_pending", required_unless_present = "drop_pending")]
+    pub promote_pending: bool,
+    /// The version under AWSPENDING loses that label, and the rotation ends
+    #[arg(long)]
+    pub drop_pending: bool,
 }
 
 #[derive(Debug, Subcommand)]

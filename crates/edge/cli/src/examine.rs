@@ -107,7 +107,7 @@ fn findings_table(findings: &[Finding]) -> String {
     table(&rows)
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String, Complaint> {
+pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<String, Complaint> {
     serde_json::to_string_pretty(value)
         .map_err(|error| Complaint::new("the result cannot be printed").because(error))
 }

@@ -17,6 +17,7 @@ mod keys;
 mod next_step;
 mod print;
 mod profile;
+mod rotation;
 mod run;
 mod seal;
 mod secret_policy;
@@ -33,8 +34,8 @@ use mimalloc::MiMalloc;
 
 use crate::arguments::{
     AccountCommand, AdminCommand, AdminKeyCommand, Arguments, AuditCommand, Command, CredentialCommand,
-    KeyCommand, KeyfileCommand, KmsCommand, PassphraseCommand, ProfileCommand, SecretPolicyCommand,
-    SharesCommand, SlotCommand,
+    KeyCommand, KeyfileCommand, KmsCommand, PassphraseCommand, ProfileCommand, RotationCommand,
+    SecretPolicyCommand, SharesCommand, SlotCommand,
 };
 
 #[global_allocator]
@@ -80,6 +81,12 @@ fn main() -> ExitCode {
         Command::Admin { command: AdminCommand::SecretPolicy { command } } => match command {
             SecretPolicyCommand::Show(named) => secret_policy::show(&named),
             SecretPolicyCommand::Remove(named) => secret_policy::remove(&named),
+        },
+        Command::Rotation { command } => match command {
+            RotationCommand::List(list) => rotation::list(&list),
+            RotationCommand::Show(named) => rotation::show(&named),
+            RotationCommand::Retry(named) => rotation::retry(&named),
+            RotationCommand::Repair(repair) => rotation::repair(&repair),
         },
         Command::Account { command: AccountCommand::Create(create) } => account::create(&create),
         Command::Account { command: AccountCommand::List(list) } => account::list(&list),

@@ -1,4 +1,4 @@
-//! Commands given on this machine: status, doctor, seal, unseal, accounts and their administrators, policies of secrets, changes of the seal slots, and where
+//! Commands given on this machine: status, doctor, seal, unseal, accounts and their administrators, policies and rotations of secrets, changes of the seal slots, and where
 //! the audit log ends.
 //!
 //! They come over a Unix socket in the data directory, one line of JSON each way. Who may speak is decided twice: by the
@@ -26,6 +26,7 @@ use crate::{
     complaint::Complaint,
     data_dir::DataDir,
     doctor::Finding,
+    rotations::{Decision, Rotation},
     secret_policy::SecretAsked,
     slots::{Change, Changed},
 };
@@ -57,6 +58,14 @@ pub enum Command {
     SecretPolicy,
     /// Takes it off.
     SecretPolicyRemove,
+    /// Shows all rotations of an account and region.
+    Rotations,
+    /// Shows one.
+    Rotation,
+    /// Tries again now.
+    RotationRetry,
+    /// Decides which of two versions counts.
+    RotationRepair,
     /// Where the audit log ends, for somebody who verifies it.
     AuditVerify,
     /// The same, for somebody who searches it.
@@ -90,6 +99,8 @@ pub struct Request {
     /// Where it is, unless that is the region of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
 }
 
 impl Request {
@@ -104,6 +115,7 @@ impl Request {
             name: None,
             secret: None,
             region: None,
+            decision: None,
         }
     }
 
@@ -113,7 +125,7 @@ impl Request {
         Self { account: account.map(|account| account.to_string()), ..self }
     }
 
-    /// Something about the policy of a secret.
+    /// Something about a secret.
     pub fn of_secret(command: Command, asked: &SecretAsked) -> Self {
         let (secret, region) =
             (Some(asked.secret_id.clone()), asked.region.as_ref().map(ToString::to_string));
@@ -171,6 +183,7 @@ pub enum Reply {
         secret: String,
         policy: Option<String>,
     },
+    Rotations(Vec<Rotation>),
     /// Whether there was a policy to take off.
     Removed {
         secret: String,

@@ -25,6 +25,7 @@ pub mod lifecycle;
 pub mod machine_key;
 pub mod offline;
 pub mod open;
+pub mod rotations;
 pub mod secret_policy;
 pub mod shell;
 pub mod slots;

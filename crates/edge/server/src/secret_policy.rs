@@ -37,7 +37,7 @@ pub struct SecretPolicy {
 }
 
 impl SecretAsked {
-    async fn place(&self, deployment: &Deployment<'_>) -> Result<(AccountId, Region), Complaint> {
+    pub(crate) async fn place(&self, deployment: &Deployment<'_>) -> Result<(AccountId, Region), Complaint> {
         let arn = self.secret_id.parse::<Arn>().ok();
         let account = self.account.or_else(|| arn.as_ref().and_then(|arn| arn.account().parse().ok()));
         let region = self.region.clone().or_else(|| arn.as_ref().and_then(|arn| arn.region().parse().ok()));

@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc, time::Duration};
 
 use coffer_core::{
-    BlobRef, Cx, Errand, FunctionOutcome, Inside, Listed, Next, Partition, Picked, Place, Walk, table,
+    BlobRef, Cx, Errand, FunctionOutcome, Inside, Listed, Next, Partition, Picked, Place, Walk, World, table,
 };
 use coffer_model::lambda::{SERVICE, action};
 use coffer_shape::{ApiError, ServiceSpec};
@@ -86,6 +86,9 @@ pub(crate) fn queue(
 #[derive(Debug)]
 pub(crate) struct Courier;
 
+/// Ours: runs of events leave most processors to those whose callers wait.
+const AT_ONCE_MAX: usize = 10;
+
 /// An event on its way.
 #[derive(Debug)]
 pub(crate) struct Load {
@@ -104,10 +107,13 @@ pub(crate) enum Ended {
 impl Errand for Courier {
     const NAME: &'static str = NAME;
     const SERVICE: &'static ServiceSpec = &SERVICE;
-    const AT_ONCE_MAX: usize = 10;
     type Key = String;
     type Load = Load;
     type Outcome = Ended;
+
+    fn at_once_max(&self, _: &World) -> usize {
+        AT_ONCE_MAX
+    }
 
     fn pick(&self, here: &mut Cx<'_>, under_way: &BTreeSet<String>) -> Result<Picked<Self>, ApiError> {
         let permit = here.ask_all::<EventRecord>(action::INVOKE_FUNCTION)?;

@@ -41,6 +41,9 @@ pub fn register(registry: &mut Registry) {
     registry.examine::<EventRecord>();
 }
 
+/// For whoever serves it in front of functions of his own.
+pub use ops::invoke::invoke;
+
 /// The tables of this service, for offline verification.
 pub use alias::AliasRecord;
 pub use event::EventRecord;

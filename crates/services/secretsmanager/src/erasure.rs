@@ -6,7 +6,7 @@
 use coffer_core::{Cx, EventKind, ServiceEvent};
 use coffer_shape::ApiError;
 
-use crate::{policy::PolicyRecord, secret::SecretRecord, value::VersionRecord};
+use crate::{policy::PolicyRecord, rotation::run::RunRecord, secret::SecretRecord, value::VersionRecord};
 
 /// Removes the rows of versions that fell out of a secret when it took a new one.
 pub(crate) fn drop_versions(
@@ -28,6 +28,9 @@ pub(crate) fn erase(cx: &mut Cx<'_>, secret: &SecretRecord) -> Result<(), ApiErr
     }
     for policy in &secret.policies {
         cx.erase::<PolicyRecord>(&[&secret.arn, policy])?;
+    }
+    if secret.rotation.is_some() {
+        cx.erase::<RunRecord>(&[&secret.arn])?;
     }
     cx.erase::<SecretRecord>(&[&secret.name])
 }

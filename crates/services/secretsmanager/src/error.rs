@@ -88,6 +88,36 @@ pub(crate) enum SecretError {
     NoRole,
 }
 
+/// Why a step of a rotation failed, as its event says it.
+#[derive(Debug)]
+pub(crate) enum StepTrouble<'t> {
+    /// The function failed, did not end in time, or did not do what the step is for.
+    Function {
+        function: &'t str,
+        step: &'static str,
+    },
+    NotCreated {
+        version_id: &'t str,
+        arn: &'t str,
+        function: &'t str,
+    },
+    NotInvocable,
+}
+
+impl StepTrouble<'_> {
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Function { function, step } => {
+                format!("Error when executing lambda {function} during {step} step")
+            }
+            Self::NotCreated { version_id, arn, function } => format!(
+                "Pending secret version {version_id} for Secret {arn} was not created by Lambda {function}. Remove the AWSPENDING staging label and restart rotation."
+            ),
+            Self::NotInvocable => ApiError::from(SecretError::FunctionNotInvocable).message,
+        }
+    }
+}
+
 impl From<SecretError> for ApiError {
     fn from(error: SecretError) -> Self {
         match error {

@@ -10,6 +10,7 @@ use coffer_core::{Examined, Need, Record, Shared};
 use crate::{
     policy::{PolicyRecord, REPLICATION},
     replication::{LinkRecord, NewsRecord, ReplicaRecord},
+    rotation::run::RunRecord,
     secret::{CURRENT, PENDING, SecretRecord},
     value::VersionRecord,
 };
@@ -34,6 +35,10 @@ impl Examined for SecretRecord {
         for region in &self.replica_regions {
             let missing = "a replica of which nothing is known";
             need(Need { table: ReplicaRecord::TABLE, key: &[&self.arn, region], missing });
+        }
+        if self.rotation.is_some() {
+            let missing = "a rotation of which nobody knows when it is due";
+            need(Need { table: RunRecord::TABLE, key: &[&self.arn], missing });
         }
         if self.replica_abroad.is_some() {
             let missing = "a replica in another account of which nothing is known";
@@ -102,6 +107,28 @@ impl Examined for PolicyRecord {
 impl Examined for ReplicaRecord {
     fn shown(&self) -> &str {
         &self.secret_arn
+    }
+}
+
+/// What is to be done about the rotation of a secret.
+impl Examined for RunRecord {
+    const ORPHAN: Option<&'static str> = Some("what is to be done about the rotation of no secret");
+
+    fn shown(&self) -> &str {
+        &self.secret_arn
+    }
+
+    fn contradictions(&self) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        if let Some(action) = &self.action {
+            if action.step().is_none() {
+                found.push("a rotation at a step that there is not");
+            }
+            if action.version_id.is_empty() {
+                found.push("a rotation of no version");
+            }
+        }
+        found
     }
 }
 

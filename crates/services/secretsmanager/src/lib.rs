@@ -57,12 +57,14 @@ pub fn register(registry: &mut Registry) {
     registry.task(replication::Courier);
     registry.relay(replication::Replicator);
     registry.relay(replication::Messenger);
+    registry.errand(rotation::engine::Rotator);
     registry.examine::<SecretRecord>();
     registry.examine::<VersionRecord>();
     registry.examine::<PolicyRecord>();
     registry.examine::<ReplicaRecord>();
     registry.examine::<NewsRecord>();
     registry.examine::<LinkRecord>();
+    registry.examine::<RunRecord>();
 }
 
 pub use repair::{remove_secret_policy, secret_policy};
@@ -70,5 +72,9 @@ pub use repair::{remove_secret_policy, secret_policy};
 /// The tables of this service, for offline verification.
 pub use policy::PolicyRecord;
 pub use replication::{LinkRecord, NewsRecord, ReplicaRecord};
+pub use rotation::{
+    run::{FailureRecord, RunRecord},
+    watch::{ActionView, Repair, RotationView, repair_rotation, retry_rotation, rotation, rotations},
+};
 pub use secret::SecretRecord;
 pub use value::VersionRecord;

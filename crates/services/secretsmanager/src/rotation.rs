@@ -4,11 +4,14 @@
 //! onto it; a version that becomes current by hand meanwhile ends the rotation. When the next window opens is worked out whenever the
 //! schedule or the value changes and kept in the record, so that lists need not parse schedules and a missed window stays visible.
 //!
-//! What this deliberately does not know: functions. Running their steps and trying again, opening windows by oneself, and the test of
-//! a configuration that was stored without rotating come with the rotation engine. Until then a rotation waits for its caller.
+//! Here are the rules, of the secret and of schedules. [`run`] has those of what is to be done next, and [`engine`] does it.
 
+mod confine;
 mod cron;
+pub(crate) mod engine;
+pub(crate) mod run;
 mod schedule;
+pub(crate) mod watch;
 
 use coffer_core::{EventKind, ServiceEvent};
 use coffer_model::secretsmanager::{ExternalSecretRotationMetadataItem, RotationRulesType};
@@ -62,6 +65,7 @@ record! {
         pub version_id: Option<String>,
         /// That rotation has not come to an end.
         pub running: bool,
+        pub rotated_at: Option<Timestamp>,
     }
 }
 
@@ -168,12 +172,7 @@ impl SecretRecord {
 
     /// Refuses while a version is pending that was not promoted: that rotation comes first.
     pub(crate) fn ensure_nothing_pending(&self) -> Result<(), SecretError> {
-        match self.holder(PENDING) {
-            Some(version) if !version.labels.iter().any(|label| label == CURRENT) => {
-                Err(SecretError::RotationIncomplete)
-            }
-            _ => Ok(()),
-        }
+        if self.pending_rotation().is_some() { Err(SecretError::RotationIncomplete) } else { Ok(()) }
     }
 
     /// Enables rotation, by this function and whatever else is new.
@@ -217,6 +216,37 @@ impl SecretRecord {
         let schedule = rotation.schedule();
         rotation.plan(schedule.as_ref(), now, now);
         Ok(dropped)
+    }
+
+    /// The version of a rotation that was begun and did not come to its end, or that somebody staged by hand.
+    pub(crate) fn pending_rotation(&self) -> Option<&str> {
+        let pending = self.holder(PENDING)?;
+        (!pending.labels.iter().any(|label| label == CURRENT)).then_some(pending.id.as_str())
+    }
+
+    /// Goes on with a version that is pending already.
+    pub(crate) fn resume_rotation(&mut self, version_id: &str, now: Timestamp) {
+        let rotation = self.rotation.get_or_insert_default();
+        rotation.version_id = Some(version_id.to_owned());
+        rotation.running = true;
+        let schedule = rotation.schedule();
+        rotation.plan(schedule.as_ref(), now, now);
+    }
+
+    /// The function has moved AWSCURRENT.
+    pub(crate) fn finish_rotation(&mut self, now: Timestamp) {
+        let rotation = self.rotation.get_or_insert_default();
+        rotation.running = false;
+        rotation.rotated_at = Some(now);
+        let schedule = rotation.schedule();
+        rotation.plan(schedule.as_ref(), now, now);
+    }
+
+    /// Waits for the next window without having rotated.
+    pub(crate) fn skip_window(&mut self, now: Timestamp) {
+        let rotation = self.rotation.get_or_insert_default();
+        let schedule = rotation.schedule();
+        rotation.plan(schedule.as_ref(), now, now);
     }
 
     /// Turns rotation off. A rotation that is under way stops where it is: labels stay, and so does what was configured.
@@ -281,6 +311,7 @@ pub(crate) struct Shown {
     pub metadata: Option<Vec<ExternalSecretRotationMetadataItem>>,
     pub role_arn: Option<String>,
     pub next_date: Option<Timestamp>,
+    pub last_date: Option<Timestamp>,
 }
 
 impl Shown {
@@ -301,6 +332,8 @@ impl Shown {
             }),
             metadata: rotation.metadata.as_ref().map(|items| items.iter().map(item).collect()),
             role_arn: rotation.role_arn.clone(),
+            // AWS shows neither while rotation is off.
+            last_date: rotation.rotated_at.filter(|_| rotation.enabled),
             next_date: rotation.window.as_ref().map(|window| schedule::last_second(window.closes_at)),
         }
     }

@@ -10,7 +10,7 @@ use coffer_types::Timestamp;
 use crate::{
     error::SecretError,
     replication::{self, PrimaryAbroad},
-    rotation::RotationRecord,
+    rotation::{self, RotationRecord},
 };
 
 pub(crate) const CURRENT: &str = "AWSCURRENT";
@@ -81,7 +81,7 @@ impl VersionEntry {
 }
 
 table! {
-    0x30 "secret", version 1, key (name) => replication::primary_saved;
+    0x30 "secret", version 1, key (name) => saved;
 
     #[derive(Clone)]
     pub struct SecretRecord {
@@ -116,6 +116,16 @@ table! {
         /// Of a primary: the ARN of its replica in another account.
         pub replica_abroad: Option<String>,
     }
+}
+
+/// Whoever saves a secret has its replicas and its rotation know.
+fn saved(
+    cx: &mut coffer_core::Cx<'_>,
+    before: Option<&SecretRecord>,
+    after: &SecretRecord,
+) -> Result<(), coffer_shape::ApiError> {
+    replication::primary_saved(cx, before, after)?;
+    rotation::run::secret_saved(cx, before, after)
 }
 
 /// The orders in which secrets are listed.

@@ -43,6 +43,8 @@ mod replication;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
+mod rotates;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod sessions;

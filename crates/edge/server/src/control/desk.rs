@@ -38,6 +38,7 @@ use crate::{
     machine_key::{MachineKey, key_on_this_machine, machine_key, people_open_with},
     node::{Node, Sealed},
     open::{Store, local_caller, record_local},
+    rotations::{self, Rotation},
     secret_policy::{self, SecretAsked},
     slots::{Change, Changed, Given, Wanted, key_to_change_with},
 };
@@ -251,10 +252,33 @@ impl Desk {
                 Ok(Reply::Policy { secret: shown.arn, policy: shown.policy })
             }
             Command::SecretPolicyRemove => self.remove_policy(uid, request).await,
+            Command::Rotations | Command::Rotation | Command::RotationRetry | Command::RotationRepair => {
+                self.rotations(uid, &request).await.map(Reply::Rotations)
+            }
             Command::Unseal => self.unseal(uid, request).await,
             Command::AuditVerify => self.audit_end("VerifyAuditTrail", uid).await,
             Command::AuditSearch => self.audit_end("SearchAuditTrail", uid).await,
         }
+    }
+
+    async fn rotations(&self, uid: u32, request: &Request) -> Result<Vec<Rotation>, Complaint> {
+        let core = self.open_core()?;
+        let deployment = self.deployment(&core);
+        if request.command == Command::Rotations {
+            let region = request.region.as_deref().map(str::parse).transpose();
+            let region = region.map_err(|_| Complaint::new("the region is none"))?;
+            return rotations::list(&deployment, account_in(request)?, region, uid).await;
+        }
+        let asked = secret_in(request)?;
+        let one = match (request.command, request.decision) {
+            (Command::RotationRetry, _) => rotations::retry(&deployment, &asked, uid).await,
+            (Command::RotationRepair, Some(decision)) => {
+                tracing::warn!(uid, "the version that a rotation left behind was dealt with by command");
+                rotations::repair(&deployment, &asked, decision, uid).await
+            }
+            _ => rotations::show(&deployment, &asked, uid).await,
+        };
+        one.map(|rotation| vec![rotation])
     }
 
     fn open_core(&self) -> Result<Arc<Core>, Complaint> {

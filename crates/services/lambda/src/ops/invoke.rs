@@ -36,10 +36,7 @@ const WEBHOOK: &str = "COFFER_WEBHOOK_URL";
 const WEBHOOK_KEY: &str = "COFFER_WEBHOOK_SECRET";
 const TOO_LARGE: &[u8] = br#"{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}"#;
 
-pub(crate) fn invoke(
-    cx: &mut Cx<'_>,
-    input: InvocationRequest,
-) -> Result<Outside<InvocationResponse>, ApiError> {
+pub fn invoke(cx: &mut Cx<'_>, input: InvocationRequest) -> Result<Outside<InvocationResponse>, ApiError> {
     let kind = input.invocation_type.as_deref().unwrap_or(InvocationType::RequestResponse.as_str());
     let kind = InvocationType::try_from(kind).map_err(|error| cx.internal(error))?;
     let id = FunctionId::parse(&input.function_name, input.qualifier.as_deref())?;

@@ -31,6 +31,7 @@ pub(crate) fn describe_secret(
         last_changed_date: Some(secret.changed_at),
         last_accessed_date: secret.accessed_on,
         deleted_date: secret.deletion_asked_at,
+        last_rotated_date: rotation.last_date,
         next_rotation_date: rotation.next_date,
         tags: tags::to_answer(secret.tags.as_ref()),
         version_ids_to_stages: labelled_versions(&secret),

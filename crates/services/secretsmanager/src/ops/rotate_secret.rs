@@ -1,7 +1,7 @@
 //! RotateSecret.
 //!
-//! With `RotateImmediately` false only the configuration is stored. AWS also tries it out: it invokes the function once, with a copy
-//! of the current value under AWSPENDING. That run is not there yet; it comes with the engine that invokes functions.
+//! With `RotateImmediately` false the configuration is stored and tried out: the function is invoked once, with a copy of the current value
+//! under AWSPENDING.
 
 use coffer_core::{Cx, Resource};
 use coffer_model::secretsmanager::{RotateSecretRequest, RotateSecretResponse, action};
@@ -11,13 +11,11 @@ use crate::{
     erasure::drop_versions,
     error::SecretError,
     identifier::{check_secret_id, secret},
-    rotation::{self, Configuration, Rules},
+    rotation::{self, Configuration, Rules, engine},
     secret::SecretRecord,
 };
 
 const INVOKE_FUNCTION: Action = Action("lambda:InvokeFunction");
-/// In whose name functions are invoked.
-const PRINCIPAL: &str = "secretsmanager.amazonaws.com";
 
 /// Configures the rotation of a secret and, unless told otherwise, begins one.
 pub(crate) fn rotate_secret(
@@ -38,7 +36,7 @@ pub(crate) fn rotate_secret(
     if secret.is_new_function(&function.0) {
         cx.ask(INVOKE_FUNCTION, &function)?;
     }
-    if !cx.functions().can_be_invoked(&function.0, PRINCIPAL) {
+    if !engine::can_be_invoked(cx, &function.0, &secret.arn) {
         return Err(SecretError::FunctionNotInvocable.into());
     }
     let rules = input.rotation_rules.map(Rules::from_request).transpose()?;
@@ -53,6 +51,9 @@ pub(crate) fn rotate_secret(
             begin(cx, &mut secret, &token)?;
         }
         cx.save(secret.clone())?;
+        if !immediately {
+            engine::try_out(cx, &secret)?;
+        }
     }
 
     Ok(RotateSecretResponse {
