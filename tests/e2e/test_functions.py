@@ -140,7 +140,7 @@ def test_the_walk_of_a_user_with_the_cli(server, role, new_place):
         "AWS_ACCESS_KEY_ID": credentials.access_key_id,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
         "AWS_ENDPOINT_URL": server.endpoint,
-        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
         "AWS_PAGER": "",
     }
 
