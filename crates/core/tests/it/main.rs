@@ -20,6 +20,7 @@ mod audit_pause;
 mod audit_retirement;
 mod audit_tamper;
 mod audit_trail;
+mod blobs;
 mod cabinet;
 mod coherence;
 mod conflicts;
