@@ -545,7 +545,10 @@ impl<'a> Cx<'a> {
         let preparer = self.registry.preparer::<O>();
         let preparer =
             preparer.ok_or_else(|| self.internal(format!("{} is not registered", O::SPEC.name)))?;
-        self.inner::<O, _>(preparer, input, |_| None)
+        let prepared = self.inner::<O, _>(preparer, input, |_| None);
+        // It was for this run and for no other.
+        self.confined = None;
+        prepared
     }
 
     fn inner<O: Operation, T>(

@@ -10,6 +10,7 @@ use std::{
     collections::BTreeSet,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use coffer_shape::{ApiError, ServiceSpec};
@@ -19,6 +20,9 @@ use crate::{
     runner::Tasks,
     task::{AnyTask, Scope, Step, Stepping},
 };
+
+/// A piece whose end could not be noted is made again, and not at once.
+const SETTLE_WAIT: Duration = Duration::from_secs(1);
 
 /// What there is to do.
 #[derive(Debug)]
@@ -113,7 +117,7 @@ impl<E: Errand> Sent<E> {
         }
         core.tasks.errands.fetch_add(1, Ordering::SeqCst);
         let tasks = Arc::clone(&core.tasks);
-        let place = Place { under_way: Arc::clone(&self.under_way), is: (home, key), tasks };
+        let place = Place { under_way: Arc::clone(&self.under_way), is: (home, key), tasks, name: E::NAME };
         let (errand, inside, core) = (Arc::clone(&self.errand), core.inside(), Arc::downgrade(core));
         tokio::spawn(async move {
             let outcome = Arc::clone(&errand).run(load, inside).await;
@@ -123,9 +127,9 @@ impl<E: Errand> Sent<E> {
                 core.run_for(&caller, Some(E::SERVICE), |cx| errand.settle(cx, &place.is.1, &outcome)).await;
             if let Err(error) = settled {
                 tracing::warn!(task = E::NAME, %error, cause = ?error.cause, "the end of a run was not noted, so that it is made again");
+                tokio::time::sleep(SETTLE_WAIT).await;
             }
             drop(place);
-            core.tasks.activate_everywhere(E::NAME);
         });
         Step::good(Next::Now)
     }
@@ -140,11 +144,14 @@ struct Place<K: Ord> {
     under_way: Arc<UnderWay<K>>,
     is: (Partition, K),
     tasks: Arc<Tasks>,
+    name: &'static str,
 }
 
 impl<K: Ord> Drop for Place<K> {
     fn drop(&mut self) {
         locked(&self.under_way).remove(&self.is);
         self.tasks.errands.fetch_sub(1, Ordering::SeqCst);
+        // Also when a run came to grief: others wait for its place, and it is to be made again.
+        self.tasks.activate_everywhere(self.name);
     }
 }

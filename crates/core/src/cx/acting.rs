@@ -33,6 +33,7 @@ impl Cx<'_> {
             request_id: self.caller.request_id,
         };
         let acting = self.acting.replace(Arc::new(caller));
+        let about = self.about.take();
         let standing = std::mem::take(&mut self.standing);
         // What is asked for him is no question of the caller.
         let resources = self.resources.take();
@@ -41,6 +42,7 @@ impl Cx<'_> {
         *self.asked.get_mut() = asked;
         self.resources.replace(resources);
         self.standing = standing;
+        self.about = about;
         self.acting = acting;
         done
     }
@@ -53,13 +55,11 @@ impl Cx<'_> {
         about: &str,
         work: impl FnOnce(&mut Self) -> T,
     ) -> T {
-        let outer = self.about.replace(about.to_owned());
-        let done = self.in_the_name_of(&Principal::service(self.account(), service.event_source), |cx| {
+        self.in_the_name_of(&Principal::service(self.account(), service.event_source), |cx| {
+            cx.about = Some(about.to_owned());
             cx.standing = OnceCell::from(Arc::default());
             work(cx)
-        });
-        self.about = outer;
-        done
+        })
     }
 
     /// Hands on what a service wants of a function, to whoever prepares its run next.

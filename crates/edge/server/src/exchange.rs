@@ -686,7 +686,9 @@ impl Waiting {
         match self {
             Self::ForNothing(response) => Ok(response),
             Self::For { operation, request_id, outside, inside } => {
-                let reply = outside.finish(inside).await?;
+                // It is on record that it is done, so it is done, whether or not somebody still waits for the answer.
+                let work = tokio::spawn(outside.finish(inside));
+                let reply = work.await.map_err(|error| unavailable(operation.service).because(error))??;
                 encode_output(operation, &|to| reply.write_to(to), request_id)
             }
         }

@@ -19,13 +19,13 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
     time::Duration,
 };
 
-use coffer_types::Clock;
+use coffer_types::{AccountId, Clock};
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until, timeout_at},
@@ -51,6 +51,8 @@ const PLACES_EACH: usize = 2;
 const CHANGES_MAX: usize = 512;
 /// Who is to take turns has to be in the line.
 const LINE_MIN: usize = 128;
+/// Whoever asks now and then is let in at least once in so many looks.
+const SHARED_LOOKS: u8 = 3;
 /// Keys that are remembered for the length of a wait.
 const KEYS_MAX: usize = 4_096;
 /// Those who were turned away and hear of it later; more hear of it at once. They are a quarter of what the house holds.
@@ -90,6 +92,9 @@ struct Door {
     in_use: AtomicUsize,
     /// So many were let in ever.
     entered: AtomicU64,
+    /// The account of whoever was let in last, as a number, and for how many looks it is known that others are let in too.
+    last_account: AtomicU64,
+    shared_for: AtomicU8,
     /// As many as are in the line, to be read without its lock.
     waiting: AtomicUsize,
     line: Mutex<Line<Ticket>>,
@@ -184,6 +189,7 @@ impl Gate {
 
     async fn enter_by<'g>(&'g self, door: &'g Door, who: Who, key: u64) -> Result<Pass<'g>, Shed> {
         if door.waiting.load(Ordering::SeqCst) == 0 && door.take() {
+            door.note(who.account);
             return Ok(Pass(door));
         }
         let mut until = Instant::now() + WAIT;
@@ -193,6 +199,7 @@ impl Gate {
             match timeout_at(until, &mut waiting.granted).await {
                 Ok(Ok(())) => {
                     waiting.is_over = true;
+                    door.note(who.account);
                     return Ok(Pass(door));
                 }
                 Ok(Err(_)) => {
@@ -204,6 +211,7 @@ impl Gate {
                 Err(_) => break,
             }
         }
+        waiting.is_too_long = true;
         Err(Shed::Waited)
     }
 
@@ -223,6 +231,10 @@ impl Gate {
 
     /// Ten times a second: sets the step by what was seen; the step if it changed.
     pub(crate) fn look(&self) -> Option<Step> {
+        for door in [&self.processors, &self.changes] {
+            let left = door.shared_for.load(Ordering::Relaxed).saturating_sub(1);
+            door.shared_for.store(left, Ordering::Relaxed);
+        }
         self.ladder.look()
     }
 
@@ -230,15 +242,22 @@ impl Gate {
         let (grant, granted) = oneshot::channel();
         let mut line = door.line();
         let joined = line.join(who, Ticket { grant, key }, door.longest());
+        let is_one_account = line.is_of_one_account();
         door.let_in(&mut line);
         drop(line);
         if let Some((left, portion)) = joined.left {
             self.greedy_keys.charge(left.key, BURST, self.clock.monotonic());
-            if portion == Portion::Fair {
-                self.ladder.strain();
-            }
+            self.strain(door, portion, is_one_account);
         }
-        Waiting { gate: self, door, who, place: joined.place, granted, is_over: false }
+        Waiting { gate: self, door, who, place: joined.place, granted, is_over: false, is_too_long: false }
+    }
+
+    /// Somebody had to go who asked for no more than his share. That it was of his own account's asking only the others know, who do not
+    /// stand in line and are let in meanwhile.
+    fn strain(&self, door: &Door, portion: Portion, is_one_account: bool) {
+        if portion == Portion::Fair && !(is_one_account && door.shared_for.load(Ordering::Relaxed) > 0) {
+            self.ladder.strain();
+        }
     }
 
     async fn hold(&self, until: Instant) {
@@ -255,9 +274,20 @@ impl Door {
             places,
             line_min: LINE_MIN,
             entered: AtomicU64::new(0),
+            last_account: AtomicU64::new(0),
+            shared_for: AtomicU8::new(0),
             in_use: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             line: Mutex::default(),
+        }
+    }
+
+    /// Notes who was let in.
+    fn note(&self, account: AccountId) {
+        let number = account.as_str().parse().unwrap_or_default();
+        let before = self.last_account.swap(number, Ordering::Relaxed);
+        if before != number && before != 0 {
+            self.shared_for.store(SHARED_LOOKS, Ordering::Relaxed);
         }
     }
 
@@ -320,6 +350,8 @@ struct Waiting<'g> {
     place: Place,
     granted: oneshot::Receiver<()>,
     is_over: bool,
+    /// He had to go because he waited too long, and not of his own will.
+    is_too_long: bool,
 }
 
 impl Drop for Waiting<'_> {
@@ -330,8 +362,8 @@ impl Drop for Waiting<'_> {
         let mut line = self.door.line();
         if let Some(portion) = line.leave(self.who, self.place) {
             self.door.waiting.store(line.len(), Ordering::SeqCst);
-            if portion == Portion::Fair {
-                self.gate.ladder.strain();
+            if self.is_too_long {
+                self.gate.strain(self.door, portion, line.is_of_one_account());
             }
             return;
         }
@@ -534,6 +566,39 @@ mod tests {
         let share = (served.iter().sum::<u32>() + of_greedy) / 9;
         let each = served.chunks(2).map(|two| two.iter().sum::<u32>()).collect::<Vec<_>>();
         assert!(each.iter().all(|got| got * 10 >= share * 8), "{each:?}, {of_greedy}");
+    }
+
+    /// Two of one account ask for all there is, as much as each other; somebody of another account is let in by turns and stands in line
+    /// hardly ever. That is no reason to leave anything of his undone.
+    #[tokio::test(start_paused = true)]
+    async fn what_one_account_asks_too_much_costs_no_other_account_a_step() {
+        let gate = Arc::new(gate(2));
+        let until = Instant::now() + Duration::from_secs(3);
+        let ask = |account: &'static str, principal: u64, pause: u64| {
+            let gate = Arc::clone(&gate);
+            tokio::spawn(async move {
+                let who = Who { account: account.parse().unwrap(), principal };
+                let mut served = 0_u32;
+                while Instant::now() < until {
+                    if let Ok(_pass) = gate.enter(who, principal).await {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        served += 1;
+                    }
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+                served
+            })
+        };
+        for number in 0..400 {
+            drop(ask("111122223333", 1 + number % 2, 0));
+        }
+        let other = ask("222233334444", 9, 5);
+        while Instant::now() < until {
+            tokio::time::sleep(LOOK_EVERY).await;
+            gate.look();
+            assert_eq!(gate.step(), Step::Everything, "{:?}", gate.load());
+        }
+        assert!(other.await.unwrap() > 200);
     }
 
     #[tokio::test(start_paused = true)]

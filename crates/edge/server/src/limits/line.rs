@@ -72,6 +72,11 @@ impl<T> Line<T> {
         self.waiting
     }
 
+    /// Whether all who wait are of one account.
+    pub(crate) fn is_of_one_account(&self) -> bool {
+        self.accounts.len() <= 1
+    }
+
     /// Joins a line of at most so many.
     pub(crate) fn join(&mut self, who: Who, ticket: T, longest: usize) -> Joined<T> {
         let place = Place(self.next);
