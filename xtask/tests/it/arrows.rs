@@ -31,7 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("functions", &["core", "crypto", "model", "shape", "sys", "types"]),
     ("console", SERVICE),
     // The binary, in crates/edge/cli.
-    ("coffer", &["client", "server", "barrier", "types", "crypto", "sys"]),
+    ("coffer", &["client", "functions", "server", "barrier", "types", "crypto", "sys"]),
 ];
 
 /// `crypto` too: a service owns the formats of its ciphertexts, and the library under them does no I/O. And `policy`: whoever

@@ -71,6 +71,11 @@ pub(crate) enum Command {
     },
     /// Say what somebody should look at, whether or not a server runs
     Doctor(Doctor),
+    /// Functions that run on this machine
+    Functions {
+        #[command(subcommand)]
+        command: FunctionsCommand,
+    },
     /// Go on without acknowledged writes that a damaged log has lost; `doctor` and `verify` name the damage
     AcceptLoss(AcceptLoss),
     /// Close the store of a running server and wipe its keys from memory
@@ -443,6 +448,18 @@ pub(crate) struct AcceptLoss {
     /// The name of the damage, which is good for this damage alone
     #[arg(value_name = "DAMAGE")]
     pub id: String,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FunctionsCommand {
+    /// Say which walls this machine can build around functions, and which runtimes it has
+    Doctor(FunctionsDoctor),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FunctionsDoctor {
     #[command(flatten)]
     pub place: Place,
 }

@@ -12,6 +12,7 @@ mod arguments;
 mod ask;
 mod audit;
 mod examine;
+mod functions;
 mod ini;
 mod keys;
 mod next_step;
@@ -34,8 +35,8 @@ use mimalloc::MiMalloc;
 
 use crate::arguments::{
     AccountCommand, AdminCommand, AdminKeyCommand, Arguments, AuditCommand, Command, CredentialCommand,
-    KeyCommand, KeyfileCommand, KmsCommand, PassphraseCommand, ProfileCommand, RotationCommand,
-    SecretPolicyCommand, SharesCommand, SlotCommand,
+    FunctionsCommand, KeyCommand, KeyfileCommand, KmsCommand, PassphraseCommand, ProfileCommand,
+    RotationCommand, SecretPolicyCommand, SharesCommand, SlotCommand,
 };
 
 #[global_allocator]
@@ -61,6 +62,10 @@ impl From<Exit> for ExitCode {
 }
 
 fn main() -> ExitCode {
+    // The process that becomes a function gives up more than this, in an order of its own.
+    if std::env::args_os().nth(1).is_some_and(|first| first == coffer_server::functions::HELPER) {
+        return coffer_functions::sandbox::main();
+    }
     let hardening = coffer_sys::harden();
     let (arguments, place) = match parsed() {
         Ok(parsed) => parsed,
@@ -96,6 +101,7 @@ fn main() -> ExitCode {
         Command::Verify(verify) => examine::verify(&verify),
         Command::AcceptLoss(accept) => examine::accept_loss(&accept),
         Command::Doctor(doctor) => examine::doctor(&doctor, &hardening),
+        Command::Functions { command: FunctionsCommand::Doctor(doctor) } => functions::doctor(&doctor),
         Command::Seal(place) => seal::seal(&place),
         Command::Unseal(unseal) => seal::unseal(&unseal),
         Command::Key { command } => match command {

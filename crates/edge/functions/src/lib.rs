@@ -10,8 +10,10 @@
 mod answer;
 mod backing;
 mod desk;
+pub mod doctor;
 mod environment;
 pub mod interpreters;
+mod local;
 mod output;
 mod pool;
 mod relay;
@@ -26,6 +28,7 @@ mod users;
 mod variables;
 
 pub use backing::{Backing, Credentials, Door, Later, LogEvent, LogPlace};
+pub use local::Local;
 pub use runner::{Job, Runner};
 pub use sandbox::Walls;
 pub use settings::{ENVIRONMENTS_MAX, FIRST_USER, IDLE, Settings};

@@ -127,6 +127,11 @@ impl Runner {
         })
     }
 
+    /// How many calls can run at once.
+    pub(crate) fn places(&self) -> usize {
+        self.settings.walls.map_or(0, |_| self.settings.environments_max)
+    }
+
     /// Nothing that was kept warm of a function is used again.
     pub fn forget_function(&self, function: &str) {
         end_later(self.pool.forget(function));

@@ -68,6 +68,7 @@ pub struct ConfigFile {
     pub audit: AuditSection,
     pub oidc: OidcSection,
     pub seal: SealSection,
+    pub functions: FunctionsSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -219,6 +220,36 @@ pub struct OidcSection {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub struct FunctionsSection {
+    /// What is between functions and this machine: `"full"` gives each a file system, processes and a network of its own, `"process"`
+    /// leaves it the machine's network and users, and `"off"` runs none here. See [functions](functions.md). Default: full where the
+    /// kernel allows it, else off.
+    pub isolation: Option<Isolation>,
+    /// Commands that run functions, by the names of their runtimes, such as `"python3.11" = ["/opt/python/bin/python3.11"]`, written as
+    /// `[functions.interpreters]`. Default: what is found in `/usr/local/bin`, `/usr/bin` and `/bin`.
+    pub interpreters: BTreeMap<String, Vec<String>>,
+    /// What every function may reach over the network beside Coffer, such as `["db.example.com:5432"]`. A function that rotates a secret
+    /// also reaches the database that its secret names, unless that is on this machine. Only for the isolation `"full"`.
+    pub endpoints: Vec<String>,
+    /// A directory for the code and the temporary files of functions that run. It is emptied at each start. Default: `functions` in the
+    /// data directory, or `/run/coffer-functions` for root with the isolation `"process"`.
+    pub directory: Option<PathBuf>,
+    /// How many processes of functions there may be at the same time. Default 64.
+    pub processes: Option<usize>,
+    /// How long a function is kept for its next call. Default `"10m"`.
+    pub idle: Option<Span>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    Full,
+    Process,
+    Off,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct SignatureSection {
     /// How far the clock of a client may be from ours. Default `"5m"`, as on AWS; at most `"15m"`.
     pub window: Option<Span>,
@@ -312,6 +343,17 @@ pub struct Log {
     pub level: LogLevel,
 }
 
+/// How functions are run, as far as the configuration says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FunctionsConfig {
+    pub isolation: Option<Isolation>,
+    pub interpreters: BTreeMap<String, Vec<String>>,
+    pub endpoints: Vec<(String, u16)>,
+    pub directory: Option<PathBuf>,
+    pub processes: Option<usize>,
+    pub idle: Option<Duration>,
+}
+
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -329,6 +371,7 @@ pub struct Config {
     pub audit: Retention,
     /// Where the keys of identity providers are, by their URLs without the scheme.
     pub oidc: BTreeMap<String, KeySource>,
+    pub functions: FunctionsConfig,
     /// The key of the store as systemd hands it over, if it does.
     pub credential: Option<PathBuf>,
     /// The KMS that may open the store.
@@ -399,6 +442,7 @@ impl Config {
                 bytes_max: file.audit.keep_size.map_or(AUDIT_KEEP_BYTES, |Size(bytes)| bytes),
             },
             oidc: key_sources(&file.oidc)?,
+            functions: functions(file.functions)?,
             credential: home.credential.clone(),
             kms_seal,
         })
@@ -425,6 +469,7 @@ impl Config {
             free_floor_bytes: 0,
             audit: Retention { age_max: AUDIT_KEEP_FOR, bytes_max: AUDIT_KEEP_BYTES },
             oidc: BTreeMap::new(),
+            functions: FunctionsConfig::default(),
             credential: None,
             kms_seal: None,
         })
@@ -499,6 +544,27 @@ fn tls(
 }
 
 /// Whatever stands there is either a place to read from or a complaint at the start; that a place is empty shows when a token comes.
+fn functions(section: FunctionsSection) -> Result<FunctionsConfig, Complaint> {
+    let mut endpoints = Vec::new();
+    for text in &section.endpoints {
+        let parts =
+            text.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+        endpoints.push(parts.ok_or_else(|| {
+            Complaint::new(format!("{text} is no endpoint"))
+                .next("write host and port in `functions.endpoints`, such as \"db.example.com:5432\"")
+        })?);
+    }
+    let directory = section.directory.map(|path| absolute(&path)).transpose()?;
+    Ok(FunctionsConfig {
+        isolation: section.isolation,
+        interpreters: section.interpreters,
+        endpoints,
+        directory,
+        processes: section.processes,
+        idle: section.idle.map(|Span(idle)| idle),
+    })
+}
+
 fn key_sources(section: &OidcSection) -> Result<BTreeMap<String, KeySource>, Complaint> {
     let authorities = section.authorities.as_deref().map(|path| {
         fs::read_to_string(path).map_err(|error| {

@@ -21,6 +21,7 @@ pub mod data_dir;
 pub mod doctor;
 pub mod durable;
 mod epochs;
+pub mod functions;
 pub mod lifecycle;
 pub mod machine_key;
 pub mod offline;

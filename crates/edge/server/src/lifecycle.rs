@@ -29,6 +29,7 @@ use crate::{
     config::{Config, Log, LogFormat, LogLevel, TlsConfig},
     control::Control,
     data_dir::DataDir,
+    functions::LocalFunctions,
     limits::ladder::Step,
     machine_key::{ask_kms, may_come_from_kms},
     node::{Mode, Node, Settings, Trouble},
@@ -97,8 +98,9 @@ pub fn server(
     runtime()?.block_on(async {
         let bound = bind(config).await?;
         let directory = DataDir::prepare(&config.data_dir)?;
-        let world = world::system(&directory.audit());
+        let mut world = world::system(&directory.audit());
         let store = Store::take(directory, config.free_floor_bytes, &world)?.retiring(config.audit);
+        let functions = LocalFunctions::prepare(&config.functions, &config.data_dir, &mut world)?;
         let store = Arc::new(store);
         let listening = Listening::on(bound, config, &world)?;
         let started = open::start(&store, config, &world, With::Machine).await?;
@@ -108,6 +110,7 @@ pub fn server(
             settings(config, started.account),
             Some(Arc::clone(&store)),
         ));
+        functions.let_into(&node);
         let credentials = Some(store.directory().credentials()).filter(|path| path.exists());
         let (core, missing_key) = match started.opened {
             Opened::Core(core) => (Some(core), None),
@@ -146,6 +149,7 @@ pub fn server(
         let control =
             Control::listen(Arc::clone(&node), Arc::clone(&store), config.clone(), ready.clone(), hardening)?;
         let outcome = run(&node, config, listening, || on_ready(&ready)).await;
+        functions.stop().await;
         control.close();
         outcome
     })
@@ -177,11 +181,14 @@ pub fn dev(config: &Config, on_ready: impl FnOnce(&Ready)) -> Result<(), Complai
     begin_log(&config.log);
     let account = config.account.unwrap_or(AccountId::DEV);
     runtime()?.block_on(async {
-        let world = world::ephemeral();
+        let mut world = world::ephemeral();
+        let place = std::env::temp_dir().join(format!("coffer-dev-{}", std::process::id()));
+        let functions = LocalFunctions::prepare(&config.functions, &place, &mut world)?;
         let listening = Listening::on(bind(config).await?, config, &world)?;
         let core = dev_core(&world)
             .map_err(|error| Complaint::new("the store in memory cannot be made").because(error))?;
         let node = Arc::new(Node::new(Mode::Dev, world, settings(config, account), None));
+        functions.let_into(&node);
         node.open(core);
         let ready = Ready {
             mode: Mode::Dev,
@@ -196,7 +203,10 @@ pub fn dev(config: &Config, on_ready: impl FnOnce(&Ready)) -> Result<(), Complai
             missing_key: None,
             slots: Vec::new(),
         };
-        run(&node, config, listening, || on_ready(&ready)).await
+        let outcome = run(&node, config, listening, || on_ready(&ready)).await;
+        functions.stop().await;
+        drop(std::fs::remove_dir_all(place));
+        outcome
     })
 }
 

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -20,7 +20,10 @@ use coffer_barrier::SlotKey;
 use coffer_core::{Caller, Core, Partition, World};
 use coffer_sigv4::SigningKeys;
 use coffer_types::{AccountId, Region, RequestId, Timestamp};
-use tokio::sync::{Notify, OwnedMutexGuard, futures::Notified};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, OwnedMutexGuard, futures::Notified, mpsc},
+};
 
 use crate::{
     complaint::Complaint,
@@ -111,6 +114,8 @@ pub struct Node {
     closing: Notify,
     /// Opening and closing take turns.
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// Connections of functions, for whoever listens.
+    visitors: Mutex<Option<mpsc::Receiver<TcpStream>>>,
     /// Closed cores that requests are still using, and with them their keys.
     leaving: Arc<AtomicUsize>,
 }
@@ -142,8 +147,20 @@ impl Node {
             store,
             closing: Notify::new(),
             turn: Arc::default(),
+            visitors: Mutex::default(),
             leaving: Arc::default(),
         }
+    }
+
+    /// Serves these connections as well.
+    pub fn let_in(&self, visitors: mpsc::Receiver<TcpStream>) {
+        *self.visitors.lock().unwrap_or_else(PoisonError::into_inner) = Some(visitors);
+    }
+
+    /// For the one who listens. Where nobody was let in, nobody comes.
+    pub(crate) fn take_visitors(&self) -> mpsc::Receiver<TcpStream> {
+        let visitors = self.visitors.lock().unwrap_or_else(PoisonError::into_inner).take();
+        visitors.unwrap_or_else(|| mpsc::channel(1).1)
     }
 
     pub const fn mode(&self) -> Mode {

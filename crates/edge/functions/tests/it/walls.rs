@@ -172,6 +172,22 @@ async fn a_function_with_a_network_of_its_own_reaches_what_is_declared() {
     }
 }
 
+#[test]
+fn the_doctor_knows_what_the_kernel_allows() {
+    let helper = (std::path::PathBuf::from(env!("CARGO_BIN_EXE_coffer-function-helper")), Vec::new());
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for walls in BOTH {
+        let said =
+            coffer_functions::doctor::can_build(walls, &helper, &place.path().join("try"), 1_900_000_000);
+        assert_eq!(said.is_ok(), runtime.block_on(can(walls)), "{walls:?} {said:?}");
+        assert!(!place.path().join("try").exists());
+    }
+    let nobody = (std::path::PathBuf::from("/bin/false"), Vec::new());
+    assert!(coffer_functions::doctor::can_build(Walls::Full, &nobody, &place.path().join("try"), 1).is_err());
+}
+
 /// The kernel's number of a call on the machine that runs the test.
 fn libc_number(name: &str) -> u32 {
     let x86 = cfg!(target_arch = "x86_64");

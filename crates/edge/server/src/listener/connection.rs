@@ -61,6 +61,14 @@ pub(super) async fn serve(house: Arc<House>, stream: TcpStream, address: IpAddr,
     drop(seat);
 }
 
+/// The same without TLS, whatever the listener has.
+pub(super) async fn serve_plain(house: Arc<House>, stream: TcpStream, address: IpAddr, seat: Seat) {
+    let peer = Peer { address, tls: None };
+    let _open = house.edge.node().metrics().begin_connection();
+    converse(&house, Box::new(stream), peer, Serves::Everything).await;
+    drop(seat);
+}
+
 async fn converse(house: &Arc<House>, stream: Box<dyn Stream>, peer: Peer, serves: Serves) {
     let limits = house.edge.limits();
     let patience = Patience { header: limits.header, idle: limits.idle };

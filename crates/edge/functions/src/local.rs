@@ -1,0 +1,154 @@
+//! The runner as the rest of Coffer sees it: calls come from services, and credentials, packages and logs from the core.
+
+use std::sync::Arc;
+
+use coffer_core::{
+    BlobRef, Caller, Code, FunctionCall, FunctionOutcome, FunctionRun, Functions, Inside, Partition, Scrub,
+};
+use coffer_model::sts;
+use coffer_shape::ApiError;
+use coffer_types::{RequestId, Secret};
+
+use crate::{
+    backing::{Backing, Credentials, Later, LogEvent, LogPlace},
+    runner::{Confinement, Job, Runner},
+};
+
+/// Calls of others find room beside them.
+const ROTATIONS_MAX: usize = 16;
+/// In whose name a role is taken on.
+const SERVICE: &str = "lambda.amazonaws.com";
+/// The longest that every role allows.
+const CREDENTIALS_SECONDS: i64 = 3600;
+
+/// Runs functions on this machine.
+#[derive(Debug, Clone)]
+pub struct Local(Arc<Runner>);
+
+impl Local {
+    pub const fn new(runner: Arc<Runner>) -> Self {
+        Self(runner)
+    }
+}
+
+impl Functions for Local {
+    fn rotations_at_once(&self) -> usize {
+        self.0.places().min(ROTATIONS_MAX)
+    }
+
+    fn run(&self, call: FunctionCall) -> FunctionRun {
+        let runner = Arc::clone(&self.0);
+        let FunctionCall {
+            deployment, invoked_arn, request_id, event, client_context, confined, inside, ..
+        } = call;
+        if !matches!(deployment.code, Code::Package(_)) {
+            let why = String::from("functions without a package are not run as processes");
+            return Box::pin(std::future::ready(FunctionOutcome::Unavailable(why)));
+        }
+        let (scrub, confined) = confined
+            .map(|confined| {
+                let inner = Confinement {
+                    session_policy: confined.session_policy,
+                    endpoints: confined.endpoints,
+                    log_stream: confined.log_stream,
+                };
+                (confined.scrub, inner)
+            })
+            .unzip();
+        let backing = Arc::new(FromInside {
+            home: Partition::new(deployment.account, deployment.region.clone()),
+            role: deployment.role.to_string(),
+            name: deployment.name.clone(),
+            request_id,
+            scrub,
+            inside,
+        });
+        let job = Job {
+            deployment,
+            invoked_arn,
+            request_id: request_id.to_string(),
+            event,
+            client_context,
+            confined,
+        };
+        // What has begun goes on if nobody waits for it any more.
+        Box::pin(async move {
+            let run = tokio::spawn(runner.perform(job, backing));
+            run.await.unwrap_or_else(|error| FunctionOutcome::Unavailable(error.to_string()))
+        })
+    }
+
+    fn forget(&self, function: &str) {
+        self.0.forget_function(function);
+    }
+}
+
+struct FromInside {
+    home: Partition,
+    role: String,
+    name: String,
+    request_id: RequestId,
+    scrub: Option<Scrub>,
+    inside: Inside,
+}
+
+/// The name of the function, but for a name of one letter, which a session cannot have.
+fn session_name(function: &str) -> String {
+    if function.len() < 2 { format!("{function}_") } else { function.to_owned() }
+}
+
+fn reason(error: ApiError) -> String {
+    tracing::debug!(?error, "what a function needs was refused");
+    error.message
+}
+
+impl Backing for FromInside {
+    fn package(&self, blob: &BlobRef) -> Later<Result<Secret<Vec<u8>>, String>> {
+        let (inside, home, blob) = (self.inside.clone(), self.home.clone(), blob.clone());
+        Box::pin(async move { inside.blob(&home, &blob).await.map_err(reason) })
+    }
+
+    fn credentials(&self, session_policy: Option<String>) -> Later<Result<Credentials, String>> {
+        let inside = self.inside.clone();
+        let Partition { account, region } = self.home.clone();
+        let caller = Caller::service(account, region, SERVICE, self.request_id);
+        let input = sts::AssumeRoleRequest {
+            role_arn: self.role.clone(),
+            role_session_name: session_name(&self.name),
+            duration_seconds: Some(CREDENTIALS_SECONDS),
+            policy: session_policy,
+            ..sts::AssumeRoleRequest::default()
+        };
+        Box::pin(async move {
+            let given = inside.call::<sts::AssumeRole>(&caller, input).await.map_err(reason)?;
+            let given = given.credentials.ok_or("a role without credentials")?;
+            Ok(Credentials {
+                access_key_id: given.access_key_id,
+                secret_access_key: given.secret_access_key,
+                session_token: given.session_token,
+                expires_at: given.expiration,
+            })
+        })
+    }
+
+    fn scrub(&self) -> Later<Result<Vec<Secret<Vec<u8>>>, String>> {
+        let wanted = self.scrub.as_ref().map(|scrub| scrub(self.inside.clone()));
+        Box::pin(async move {
+            match wanted {
+                None => Ok(Vec::new()),
+                Some(values) => values.await.map_err(reason),
+            }
+        })
+    }
+
+    fn write_log(&self, place: LogPlace, events: Vec<LogEvent>) -> Later<()> {
+        // There is no service yet that keeps logs. Their text may be secret, so nothing else gets it.
+        tracing::debug!(
+            group = place.group,
+            stream = place.stream,
+            events = events.len(),
+            "the log of a run was not kept"
+        );
+        Box::pin(std::future::ready(()))
+    }
+}
