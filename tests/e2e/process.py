@@ -72,10 +72,14 @@ class Node:
 
     def start(self, *words: str) -> "Node":
         """Starts the binary with these words, or as a server, and waits until it answers."""
+        return self.start_with(environment(self.home), *words)
+
+    def start_with(self, environment: dict[str, str], *words: str) -> "Node":
+        """The same with variables that are not those of everybody."""
         command = [str(binary()), *(words or self.server_words())]
         with open(self.output, "wb") as output, open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                command, env=environment(self.home), stdin=subprocess.DEVNULL, stdout=output, stderr=log
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=log
             )
         deadline = time.monotonic() + READY_SECONDS_MAX
         while not (found := ENDPOINT.search(self.output.read_text())):

@@ -525,6 +525,11 @@ pub(crate) enum KeyCommand {
         #[command(subcommand)]
         command: CredentialCommand,
     },
+    /// A PKCS#11 token that opens the store
+    Pkcs11 {
+        #[command(subcommand)]
+        command: Pkcs11Command,
+    },
     /// A KMS that opens the store: AWS's, or another Coffer
     Kms {
         #[command(subcommand)]
@@ -654,6 +659,24 @@ pub(crate) struct CreateCredential {
     /// Where the key goes; a file is never overwritten
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pkcs11Command {
+    /// Make a seal slot on the token that `[seal.pkcs11]` in the configuration names
+    Create(CreateOnToken),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = GIVE_A_KEY)]
+pub(crate) struct CreateOnToken {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: KeyFiles,
+    /// Let the token make the key first
+    #[arg(long)]
+    pub generate: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -57,7 +57,7 @@ impl Given {
         }
         let slots = KeyringFile::read(&directory.keyring())?.slots();
         let has = |kind| slots.iter().any(|slot| slot.kind == kind);
-        let machine = [SlotKind::Keyfile, SlotKind::Systemd, SlotKind::Kms];
+        let machine = [SlotKind::Keyfile, SlotKind::Systemd, SlotKind::Pkcs11, SlotKind::Kms];
         if has(SlotKind::Passphrase) && !machine.into_iter().any(has) {
             return ask("Passphrase: ").map(Self::Passphrase);
         }

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use coffer_barrier::{KeyringFile, KmsSlot, SlotId, SlotInfo};
+use coffer_barrier::{KeyringFile, SlotInfo};
 use coffer_server::{
     Complaint,
     config::Config,
@@ -25,8 +25,8 @@ use serde::Serialize;
 use crate::{
     Exit,
     arguments::{
-        ChangeKeys, CreateCredential, CreateKeyfile, CreatePassphrase, CreateShares, KeyFiles, KeyStatus,
-        ListSlots, Place, RekeyRoot, RemoveSlot,
+        ChangeKeys, CreateCredential, CreateKeyfile, CreateOnToken, CreatePassphrase, CreateShares, KeyFiles,
+        KeyStatus, ListSlots, Place, RekeyRoot, RemoveSlot,
     },
     ask::{Given, new_passphrase_typed, passphrase_from},
     configuration,
@@ -128,6 +128,15 @@ pub(crate) fn create_credential(arguments: &CreateCredential) -> Result<Exit, Co
     Ok(exit)
 }
 
+pub(crate) fn create_on_token(arguments: &CreateOnToken) -> Result<Exit, Complaint> {
+    let store = Target::of(&arguments.place, &arguments.key)?;
+    let exit = added(store.change(&Change::Pkcs11 { generate: arguments.generate })?)?;
+    remark(
+        "Without the token, starts are sealed; a backup of its key, if the maker offers one, is as good as the token.",
+    );
+    Ok(exit)
+}
+
 pub(crate) fn create_at_kms(arguments: &ChangeKeys) -> Result<Exit, Complaint> {
     let store = Target::of(&arguments.place, &arguments.key)?;
     let exit = added(store.change(&Change::Kms)?)?;
@@ -221,6 +230,12 @@ struct Listed {
     threshold: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shares: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     /// The ARN of the KMS key, and where it was when the slot was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     kms_key_id: Option<String>,
@@ -229,16 +244,20 @@ struct Listed {
 }
 
 impl Listed {
-    fn of(info: &SlotInfo, at_kms: &[(SlotId, KmsSlot)]) -> Self {
+    fn of(info: &SlotInfo, keyring: &KeyringFile) -> Self {
         let (threshold, shares) = info.shares.unzip();
-        let at = at_kms.iter().find(|(id, _)| *id == info.id).map(|(_, at)| at);
+        let at = keyring.kms_slots().into_iter().find(|(id, _)| *id == info.id).map(|(_, at)| at);
+        let on = keyring.pkcs11_slots().into_iter().find(|(id, _)| *id == info.id).map(|(_, on)| on);
         Self {
             slot: info.id.to_string(),
             kind: info.kind.to_string(),
             threshold,
             shares,
-            kms_key_id: at.map(|at| at.key_id().to_owned()),
-            endpoint: at.map(|at| at.endpoint().to_owned()),
+            token: on.as_ref().map(|on| on.token().to_owned()),
+            serial: on.as_ref().map(|on| on.serial().to_owned()),
+            key: on.as_ref().map(|on| on.key().to_owned()),
+            kms_key_id: at.as_ref().map(|at| at.key_id().to_owned()),
+            endpoint: at.as_ref().map(|at| at.endpoint().to_owned()),
         }
     }
 
@@ -247,7 +266,9 @@ impl Listed {
         let quorum = quorum.map(|(threshold, shares)| format!("any {threshold} of {shares} shares"));
         let at = self.kms_key_id.as_ref().zip(self.endpoint.as_ref());
         let at = at.map(|(key, endpoint)| format!("{key} at {endpoint}"));
-        vec![self.slot.clone(), self.kind.clone(), quorum.or(at).unwrap_or_default()]
+        let on = self.key.as_ref().zip(self.token.as_ref()).zip(self.serial.as_ref());
+        let on = on.map(|((key, token), serial)| format!("{key} on {token} (serial {serial})"));
+        vec![self.slot.clone(), self.kind.clone(), quorum.or(at).or(on).unwrap_or_default()]
     }
 }
 
@@ -256,8 +277,7 @@ pub(crate) fn list(arguments: &ListSlots) -> Result<Exit, Complaint> {
     let (config, _) = configuration(&arguments.place.flags())?;
     let directory = DataDir::to_ask(&config.data_dir)?;
     let keyring = KeyringFile::read(&directory.keyring())?;
-    let at_kms = keyring.kms_slots();
-    let slots: Vec<_> = keyring.slots().iter().map(|slot| Listed::of(slot, &at_kms)).collect();
+    let slots: Vec<_> = keyring.slots().iter().map(|slot| Listed::of(slot, &keyring)).collect();
     let text = if arguments.json {
         serde_json::to_string_pretty(&slots)
             .map_err(|error| Complaint::new("the list cannot be printed").because(error))?

@@ -35,8 +35,8 @@ use mimalloc::MiMalloc;
 
 use crate::arguments::{
     AccountCommand, AdminCommand, AdminKeyCommand, Arguments, AuditCommand, Command, CredentialCommand,
-    FunctionsCommand, KeyCommand, KeyfileCommand, KmsCommand, PassphraseCommand, ProfileCommand,
-    RotationCommand, SecretPolicyCommand, SharesCommand, SlotCommand,
+    FunctionsCommand, KeyCommand, KeyfileCommand, KmsCommand, PassphraseCommand, Pkcs11Command,
+    ProfileCommand, RotationCommand, SecretPolicyCommand, SharesCommand, SlotCommand,
 };
 
 #[global_allocator]
@@ -115,6 +115,7 @@ fn main() -> ExitCode {
             KeyCommand::Credential { command: CredentialCommand::Create(create) } => {
                 keys::create_credential(&create)
             }
+            KeyCommand::Pkcs11 { command: Pkcs11Command::Create(create) } => keys::create_on_token(&create),
             KeyCommand::Kms { command: KmsCommand::Create(create) } => keys::create_at_kms(&create),
             KeyCommand::Status(status) => keys::status(&status),
             KeyCommand::RotateEpoch(change) => keys::rotate_epoch(&change),

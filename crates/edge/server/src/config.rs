@@ -24,6 +24,7 @@ use crate::{
     kms_seal::KmsSeal,
     limits::rates,
     oidc::{self, KeySource},
+    token_seal::TokenSeal,
     units::{Size, Span},
 };
 
@@ -33,6 +34,8 @@ const REGION: &str = "us-east-1";
 pub const CREDENTIAL: &str = "coffer.keyfile";
 /// The same for the access key of the KMS that opens the store.
 const KMS_CREDENTIAL: &str = "coffer.kms";
+/// And for the PIN of the token that does.
+const PIN_CREDENTIAL: &str = "coffer.pin";
 /// Enough for the store to delete and to tidy up.
 const FREE_FLOOR_BYTES: u64 = 128 << 20;
 /// A year, and time to notice that it is over.
@@ -75,6 +78,23 @@ pub struct ConfigFile {
 #[serde(deny_unknown_fields, default)]
 pub struct SealSection {
     pub kms: Option<SealKmsSection>,
+    pub pkcs11: Option<SealPkcs11Section>,
+}
+
+/// A token that may open the store.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealPkcs11Section {
+    /// The library that speaks to a token that may open the store: an absolute path, such as `/usr/lib/softhsm/libsofthsm2.so`. The token
+    /// does once `coffer key pkcs11 create` has made a seal slot. It takes a build with the feature `hsm`. See [keys](keys.md).
+    pub module: PathBuf,
+    /// The label of the token for new slots. A slot that is there remembers its own, and the token's serial number.
+    pub token: String,
+    /// The label of an AES key on the token, for new slots.
+    pub key: String,
+    /// A file with the PIN of the token's user. It is refused when others than the server's user may read it, and read again each time.
+    /// Default: the systemd credential `coffer.pin`.
+    pub pin: Option<PathBuf>,
 }
 
 /// A KMS that may open the store.
@@ -376,6 +396,8 @@ pub struct Config {
     pub credential: Option<PathBuf>,
     /// The KMS that may open the store.
     pub kms_seal: Option<KmsSeal>,
+    /// The token that may.
+    pub token_seal: Option<TokenSeal>,
 }
 
 impl Config {
@@ -418,6 +440,7 @@ impl Config {
         let region = file.region.as_deref().unwrap_or(REGION);
         let region: Region = region.parse().map_err(|error| refused("region", error))?;
         let kms_seal = file.seal.kms.map(|section| kms_seal(section, &region, home)).transpose()?;
+        let token_seal = file.seal.pkcs11.map(|section| token_seal(section, home)).transpose()?;
         let tls = tls(file.tls, &data_dir, listen.ip(), home.credentials_directory.as_deref())?;
         if tls.is_none() && !listen.ip().is_loopback() {
             return Err(Complaint::new(format!("{listen} can be reached from other machines and needs TLS"))
@@ -445,6 +468,7 @@ impl Config {
             functions: functions(file.functions)?,
             credential: home.credential.clone(),
             kms_seal,
+            token_seal,
         })
     }
 
@@ -472,6 +496,7 @@ impl Config {
             functions: FunctionsConfig::default(),
             credential: None,
             kms_seal: None,
+            token_seal: None,
         })
     }
 }
@@ -599,14 +624,7 @@ fn kms_seal(section: SealKmsSection, region: &Region, home: &Home) -> Result<Kms
                 .next("correct `seal.kms.authorities` in the configuration")
         })
     });
-    let directory = home.credentials_directory.as_deref();
-    let credentials = match section.credentials {
-        Some(path) => Some(absolute(&path)?),
-        None => directory.map(|directory| directory.join(KMS_CREDENTIAL)),
-    };
-    let is_credential = directory.is_some_and(|directory| {
-        credentials.as_deref().and_then(Path::parent).is_some_and(|parent| parent == directory)
-    });
+    let (credentials, is_credential) = file_or_credential(section.credentials, KMS_CREDENTIAL, home)?;
     let seal = KmsSeal {
         endpoint: section.endpoint,
         authorities: authorities.transpose()?,
@@ -617,6 +635,31 @@ fn kms_seal(section: SealKmsSection, region: &Region, home: &Home) -> Result<Kms
     };
     seal.reachable().map_err(|reason| refused("seal.kms.endpoint", reason))?;
     Ok(seal)
+}
+
+fn token_seal(section: SealPkcs11Section, home: &Home) -> Result<TokenSeal, Complaint> {
+    let SealPkcs11Section { module, token, key, pin } = section;
+    if !module.is_absolute() {
+        return Err(refused("seal.pkcs11.module", "a library is loaded from an absolute path alone"));
+    }
+    let (pin, is_credential) = file_or_credential(pin, PIN_CREDENTIAL, home)?;
+    Ok(TokenSeal { module, token, key, pin, is_credential })
+}
+
+/// The file that was named, or the credential of this name, and whether systemd hands it over. A command that is typed has neither.
+fn file_or_credential(
+    named: Option<PathBuf>,
+    credential: &str,
+    home: &Home,
+) -> Result<(Option<PathBuf>, bool), Complaint> {
+    let directory = home.credentials_directory.as_deref();
+    let path = match named {
+        Some(path) => Some(absolute(&path)?),
+        None => directory.map(|directory| directory.join(credential)),
+    };
+    let parent = path.as_deref().and_then(Path::parent);
+    let is_credential = parent.is_some() && parent == directory;
+    Ok((path, is_credential))
 }
 
 fn profile(section: &mut LimitsSection) -> Result<Profile, Complaint> {

@@ -24,7 +24,7 @@ use std::{
 };
 
 use coffer_sys::{effective_uid, lock_exclusive, owner_and_mode};
-use coffer_types::AccountId;
+use coffer_types::{AccountId, Secret};
 
 pub use crate::durable::{PRIVATE_FILE, beside, forget, make, read_small, rename, replace, write_new};
 use crate::{complaint::Complaint, shell::quoted};
@@ -267,6 +267,23 @@ pub(crate) fn ensure_private_file(file: &File, path: &Path, forbidden: u32) -> R
             .next(format!("chmod 600 {}", quoted(path))));
     }
     Ok(())
+}
+
+/// Reads a small file that is ours alone. systemd gives access to a credential in a way that shows as group permission.
+pub(crate) fn read_private(
+    path: &Path,
+    is_credential: bool,
+    what: &str,
+) -> Result<Secret<String>, Complaint> {
+    let unread = |error: io::Error| {
+        Complaint::new(format!("{what} cannot be read"))
+            .because(format!("{}: {error}", path.display()))
+            .next(format!("ls -l {}", quoted(path)))
+    };
+    ensure_regular(path)?;
+    let file = File::open(path).map_err(unread)?;
+    ensure_private_file(&file, path, if is_credential { 0o007 } else { OTHERS })?;
+    read_small(path).map_err(unread)
 }
 
 #[cfg(test)]

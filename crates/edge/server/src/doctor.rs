@@ -26,6 +26,7 @@ use crate::{
     node::Node,
     open::MARK,
     shell::quoted,
+    token_seal::TokenSeal,
     units::Size,
     verify,
     world::timestamp,
@@ -175,6 +176,15 @@ fn of_keyring(keyring: &KeyringFile, config: &Config, directory: &DataDir, world
     }
     if has(SlotKind::Systemd) {
         findings.push(of_credential(config));
+    }
+    if has(SlotKind::Pkcs11) {
+        findings.push(match config.token_seal.as_ref().map(TokenSeal::look) {
+            Some(Ok(())) => Finding::good("token", "it is there; its PIN was not tried"),
+            Some(Err(complaint)) => Finding::complaint("token", &complaint, "coffer key slot list"),
+            None => {
+                Finding::warning("token", "the configuration has no `[seal.pkcs11]`", "coffer key slot list")
+            }
+        });
     }
     if has(SlotKind::Kms) {
         findings.push(of_kms(keyring, config, world));

@@ -10,7 +10,7 @@
 //! Answers are bounded in time and length. A KMS may be away for as long as it likes: the store is sealed meanwhile, and whoever
 //! has another key opens it at any time.
 
-use std::{collections::BTreeMap, fs::File, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use coffer_barrier::{KmsSlot, SlotId, SlotKey};
 use coffer_client::{Client, ClientError, Credentials, Endpoint, EndpointError};
@@ -18,12 +18,7 @@ use coffer_model::kms::{Decrypt, DecryptRequest, Encrypt, EncryptRequest};
 use coffer_types::{Clock, Region, Secret, encoding::HEXLOWER};
 use tokio::time::timeout;
 
-use crate::{
-    complaint::Complaint,
-    data_dir::{ensure_private_file, read_small},
-    oidc::is_near,
-    shell::quoted,
-};
+use crate::{complaint::Complaint, data_dir::read_private, oidc::is_near};
 
 const WAIT: Duration = Duration::from_secs(10);
 /// Both answers are a few hundred bytes.
@@ -143,14 +138,8 @@ impl KmsSeal {
                 .because("`seal.kms.credentials` names no file, and systemd gave this process no credential coffer.kms")
                 .next("a file with aws_access_key_id and aws_secret_access_key, and its path in the configuration"));
         };
-        let unread = |error: std::io::Error| {
-            Complaint::new(format!("the access key for the KMS at {} cannot be read", self.endpoint))
-                .because(format!("{}: {error}", path.display()))
-                .next(format!("ls -l {}", quoted(path)))
-        };
-        let forbidden = if self.is_credential { 0o007 } else { 0o077 };
-        File::open(path).map_err(unread).and_then(|file| ensure_private_file(&file, path, forbidden))?;
-        let text = read_small(path).map_err(unread)?;
+        let what = format!("the access key for the KMS at {}", self.endpoint);
+        let text = read_private(path, self.is_credential, &what)?;
         let value = |name: &str| value_of(text.expose(), name);
         let (Some(id), Some(key)) = (value("aws_access_key_id"), value("aws_secret_access_key")) else {
             return Err(Complaint::new(format!("the access key for the KMS at {} is none", self.endpoint))

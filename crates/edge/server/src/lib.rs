@@ -47,6 +47,7 @@ mod node;
 mod oidc;
 mod remains;
 pub mod tls;
+mod token_seal;
 
 pub use complaint::Complaint;
 pub use kms_seal::KmsSeal;
@@ -54,3 +55,4 @@ pub use listener::serve;
 pub use metrics::Metrics;
 pub use node::{Mode, Node, Sealed, Settings, Trouble};
 pub use oidc::KeySource;
+pub use token_seal::TokenSeal;

@@ -1,4 +1,4 @@
-//! The key that a machine can give without a person: a systemd credential, the keyfile, or what a KMS decrypts for it.
+//! The key that a machine can give without a person: a systemd credential, the keyfile, or what a token or a KMS decrypts for it.
 //!
 //! Three things can be wrong with it, and they are not alike. It may be missing, or on a disk that is not mounted: then people
 //! open the store, if it has a slot for them, and nobody has to touch the machine first. It may be a key of something else, or no key
@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use coffer_barrier::{KeyringError, KeyringFile, KmsSlot, SlotKey, SlotKind, keyfile};
+use coffer_barrier::{KeyringError, KeyringFile, KmsSlot, Pkcs11Slot, SlotId, SlotKey, SlotKind, keyfile};
 use coffer_types::{Clock, Secret};
 
 use crate::{complaint::Complaint, config::Config, durable::beside, kms_seal::wait_for, shell::quoted};
@@ -39,6 +39,14 @@ pub fn machine_key(
         MachineKey::Here(key) => return Ok(MachineKey::Here(key)),
         MachineKey::Missing(complaint) => Some(complaint),
         MachineKey::Unused => None,
+    };
+    let missing = match (key_on_token(keyring, config), missing) {
+        (Some(Ok(key)), _) => return Ok(MachineKey::Here(key)),
+        (Some(Err(token)), Some(file)) => {
+            Some(file.because(token.what()).because(token.reasons().join("; ")))
+        }
+        (Some(Err(token)), None) => Some(token),
+        (None, file) => file,
     };
     let missing = match (key_at_kms(keyring, config, clock), missing) {
         (Some(Ok(key)), _) => return Ok(MachineKey::Here(key)),
@@ -93,6 +101,41 @@ fn key_at_kms(
     Some(wait_for(ask_kms(keyring, config, clock)))
 }
 
+/// The first key that a token gives back, or why none does; `None` if the store has no slot on one.
+fn key_on_token(keyring: &KeyringFile, config: &Config) -> Option<Result<SlotKey, Complaint>> {
+    let mut first = None;
+    for (slot, at) in keyring.pkcs11_slots() {
+        match of_token(keyring, config, slot, &at) {
+            Ok(key) => return Some(Ok(key)),
+            Err(complaint) => {
+                first.get_or_insert(complaint);
+            }
+        }
+    }
+    first.map(Err)
+}
+
+fn of_token(
+    keyring: &KeyringFile,
+    config: &Config,
+    slot: SlotId,
+    at: &Pkcs11Slot,
+) -> Result<SlotKey, Complaint> {
+    let token = config.token_seal.as_ref().ok_or_else(|| {
+        Complaint::new("the configuration has no token to open the store with")
+            .because(format!(
+                "its seal slot is of the key {} on {} (serial {})",
+                at.key(),
+                at.token(),
+                at.serial()
+            ))
+            .next("`[seal.pkcs11]` in the configuration, with module, token, key and pin")
+    })?;
+    let key = token.unwrap(keyring.store_id(), slot, at)?;
+    keyring.slot_of(&key)?;
+    Ok(key)
+}
+
 /// Asks the KMS for the key of each slot until one is there that opens its slot.
 pub(crate) async fn ask_kms(
     keyring: &KeyringFile,
@@ -135,6 +178,9 @@ pub(crate) fn keys_of_this_machine(
     let places = Place::all(keyring, config).into_iter();
     let keys = places.filter_map(|place| place.read().ok().map(|key| place.key(key)));
     let mut keys: Vec<_> = keys.filter(|key| keyring.slot_of(key).is_ok()).collect();
+    for (slot, at) in keyring.pkcs11_slots() {
+        keys.push(of_token(keyring, config, slot, &at)?);
+    }
     for (slot, at) in keyring.kms_slots() {
         let kms = config.kms_seal.as_ref().ok_or_else(|| no_kms(&at))?;
         let key = wait_for(kms.unwrap(clock, keyring.store_id(), slot, &at))?;

@@ -370,9 +370,9 @@ fn make_keyring(path: &Path, config: &Config, world: &World, with: &With) -> Res
         }
         (With::Key(SlotKey::Keyfile(key)), _) => make(NewSlot::Keyfile(key)),
         (With::Key(SlotKey::Systemd(key)), _) => make(NewSlot::Systemd(key)),
-        (With::Key(SlotKey::Recovery { .. } | SlotKey::Kms { .. }), _) => {
+        (With::Key(SlotKey::Recovery { .. } | SlotKey::Pkcs11 { .. } | SlotKey::Kms { .. }), _) => {
             return Err(Complaint::new("such a key belongs to a store, and there is none yet")
-                .next("make the store first, then coffer key shares create, or coffer key kms create"));
+                .next("make the store first, then coffer key shares create, coffer key pkcs11 create or coffer key kms create"));
         }
         (With::Kms, _) => {
             // The slot is bound to the id of the store, so the store comes first, with a slot that is never written.

@@ -64,6 +64,11 @@ pub enum Change {
     Passphrase,
     /// A key for systemd, in a file for `systemd-creds encrypt`, and its slot.
     Credential { path: PathBuf },
+    /// A slot on the token of the configuration.
+    Pkcs11 {
+        /// Whether the token makes the key first.
+        generate: bool,
+    },
     /// A slot at the KMS of the configuration.
     Kms,
     /// A new key seals what is written from now on, and everything else is sealed again.
@@ -82,6 +87,7 @@ impl Change {
             Self::Keyfile { .. } => "CreateKeyfile",
             Self::Passphrase => "CreatePassphrase",
             Self::Credential { .. } => "CreateCredential",
+            Self::Pkcs11 { .. } => "CreatePkcs11Slot",
             Self::Kms => "CreateKmsSlot",
             Self::Epoch => "RotateEpoch",
             Self::Root => "RekeyRoot",
@@ -100,6 +106,7 @@ impl Change {
                     path.as_ref().map_or_else(|| String::from("default"), |path| path.display().to_string());
                 vec![("keyfile", path), ("replace", replace.to_string())]
             }
+            Self::Pkcs11 { generate } => vec![("generate", generate.to_string())],
             Self::Passphrase | Self::Kms | Self::Epoch | Self::Root => Vec::new(),
             Self::Credential { path } => vec![("credential", path.display().to_string())],
             Self::Remove { slot } => vec![("slot", slot.clone())],
@@ -205,6 +212,7 @@ impl Store {
         }
         match change {
             Change::Kms => Err(no_kms()),
+            Change::Pkcs11 { generate } => self.add_on_token(keyring, config, world, *generate),
             Change::Passphrase => self.add_passphrase(keyring, world, passphrase.as_ref()),
             Change::Credential { path } => self.add_credential(keyring, world, path),
             Change::Epoch => self.rotate_epoch(keyring),
@@ -338,6 +346,27 @@ impl Store {
             return Err(complaint);
         }
         Ok(Changed::Added { slot: slot.to_string(), kind: SlotKind::Systemd.to_string() })
+    }
+
+    /// Encrypted and decrypted again before the slot is there, as at a KMS.
+    fn add_on_token(
+        &self,
+        mut keyring: Keyring,
+        config: &Config,
+        world: &World,
+        generate: bool,
+    ) -> Result<Changed, Complaint> {
+        let token = config.token_seal.as_ref().ok_or_else(|| {
+            Complaint::new("the configuration names no token")
+                .next("`[seal.pkcs11]` in the configuration of the server, with module, token, key and pin")
+        })?;
+        let key = keyfile::random(world.entropy.as_ref());
+        let id = SlotId::random(world.entropy.as_ref());
+        let at = token.wrap(keyring.store_id(), id, &key, generate, world.entropy.as_ref())?;
+        token.unwrap(keyring.store_id(), id, &at)?;
+        let slot = keyring.add_slot(NewSlot::Pkcs11 { id, at: &at, key: &key })?;
+        self.save(&keyring, Previous::Keep)?;
+        Ok(Changed::Added { slot: slot.to_string(), kind: SlotKind::Pkcs11.to_string() })
     }
 
     fn remove(&self, mut keyring: Keyring, named: &str) -> Result<Changed, Complaint> {

@@ -25,7 +25,7 @@ pub use barrier::{Barrier, Location, Opened, Purpose};
 pub use envelope::{Damaged, Header, OVERHEAD_LEN};
 pub use files::Previous;
 pub use keyring::{
-    Age, Keyring, KeyringError, KeyringFile, KmsSlot, NewSlot, Part, RecoveryShare, RootKey, ShareCollector,
-    ShareError, ShareProgress, SlotId, SlotInfo, SlotKey, SlotKind, keyfile,
+    Age, Keyring, KeyringError, KeyringFile, KmsSlot, NewSlot, Part, Pkcs11Slot, RecoveryShare, RootKey,
+    ShareCollector, ShareError, ShareProgress, SlotId, SlotInfo, SlotKey, SlotKind, keyfile,
 };
 pub use padding::padded_len;

@@ -106,6 +106,8 @@ fn keys_of_issuers_are_files_or_urls() {
         ("[oidc.keys]\n'https://one.example' = 'https://one.example/keys'", "authorities"),
         ("[oidc]\nauthorities = '/does/not/exist.pem'", "cannot be read"),
         ("[oidc]\nissuers = 'x'", "unknown field `issuers`"),
+        ("[seal.pkcs11]\nmodule = 'm.so'\ntoken = 't'\nkey = 'k'", "an absolute path"),
+        ("[seal.pkcs11]\nmodule = '/m.so'\ntoken = 't'", "missing field `key`"),
         ("[seal.kms]\nkey = 'k'", "missing field `endpoint`"),
         ("[seal.kms]\nkey = 'k'\nendpoint = 'http://192.0.2.1'", "begins with https://"),
         ("[seal.kms]\nkey = 'k'\nendpoint = 'http://127.0.0.1.example'", "begins with https://"),

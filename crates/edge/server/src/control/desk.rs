@@ -384,7 +384,15 @@ impl Desk {
     /// Whoever opened the store by hand hears whether they would have to do it at each start.
     async fn unsealed(&self) -> Reply {
         let (store, config, world) = self.to_look();
-        let key = aside(move || machine_key(&store.keyring()?, &config, &world.clock)).await;
+        let key = aside(move || {
+            let keyring = store.keyring()?;
+            if !keyring.pkcs11_slots().is_empty() {
+                // A wrong PIN counts, so none is tried for a remark.
+                return Ok(MachineKey::Unused);
+            }
+            machine_key(&keyring, &config, &world.clock)
+        })
+        .await;
         let missing_key = match key {
             Ok(MachineKey::Missing(complaint)) => Some(complaint.what().to_owned()),
             _ => None,

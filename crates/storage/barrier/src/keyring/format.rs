@@ -203,7 +203,7 @@ mod tests {
     fn slots_of_unknown_kinds_survive_a_rewrite() {
         let key = || Secret::new([1; 32]);
         let mut keyring = Keyring::create(NewSlot::Keyfile(&key()), Arc::new(SystemEntropy));
-        let later = Slot::of_a_later_program(4);
+        let later = Slot::of_a_later_program(7);
         keyring.slots.push(later.clone());
 
         let file = KeyringFile::parse(Path::new("keyring"), &keyring.to_bytes()).unwrap();
@@ -211,7 +211,7 @@ mod tests {
         opened.add_slot(NewSlot::Systemd(&key())).unwrap();
         let rewritten = KeyringFile::parse(Path::new("keyring"), &opened.to_bytes()).unwrap();
         assert_eq!(rewritten.layout.slots[1], later);
-        assert_eq!(rewritten.slots()[1].kind, SlotKind::Unknown(4));
+        assert_eq!(rewritten.slots()[1].kind, SlotKind::Unknown(7));
 
         // A slot that we cannot open is no reason to let the last one go that we can.
         let ours: Vec<_> = opened.slots().into_iter().filter(|slot| slot.kind.is_known()).collect();

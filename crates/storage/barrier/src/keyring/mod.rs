@@ -12,6 +12,7 @@ mod error;
 mod format;
 pub mod keyfile;
 mod kms;
+mod pkcs11;
 mod share;
 mod slot;
 
@@ -29,6 +30,7 @@ pub use self::{
     age::Age,
     error::{KeyringError, Part},
     kms::KmsSlot,
+    pkcs11::Pkcs11Slot,
     share::{RecoveryShare, ShareCollector, ShareError, ShareProgress},
     slot::{NewSlot, SlotId, SlotInfo, SlotKey, SlotKind},
 };
@@ -91,6 +93,11 @@ impl KeyringFile {
     /// The slots whose keys a KMS decrypts. One that cannot be read is none.
     pub fn kms_slots(&self) -> Vec<(SlotId, KmsSlot)> {
         self.layout.slots.iter().filter_map(Slot::kms).collect()
+    }
+
+    /// The slots whose keys a token decrypts. One that cannot be read is none.
+    pub fn pkcs11_slots(&self) -> Vec<(SlotId, Pkcs11Slot)> {
+        self.layout.slots.iter().filter_map(Slot::pkcs11).collect()
     }
 
     /// Collects the shares of this store's recovery slots.

@@ -18,7 +18,7 @@ use coffer_crypto::{CommittedKey, PassphraseCost, open, passphrase_key, seal};
 use coffer_sys::Locked;
 use coffer_types::{Entropy, Secret, encoding::HEXLOWER, zeroize::Zeroize};
 
-use super::{error::Part, kms::KmsSlot};
+use super::{error::Part, kms::KmsSlot, pkcs11::Pkcs11Slot};
 use crate::{
     derivation,
     envelope::SALT_LEN,
@@ -31,6 +31,7 @@ const WRAPPED_LEN_MAX: usize = 4096;
 const KEYFILE: u16 = 1;
 const SYSTEMD: u16 = 2;
 const PASSPHRASE: u16 = 3;
+const PKCS11: u16 = 4;
 const KMS: u16 = 5;
 const RECOVERY: u16 = 6;
 
@@ -70,6 +71,8 @@ pub enum SlotKind {
     /// A credential that systemd decrypted for the service.
     Systemd,
     Passphrase,
+    /// A token, which decrypts the key of the slot.
+    Pkcs11,
     /// A KMS, which decrypts the key of the slot.
     Kms,
     Recovery,
@@ -83,6 +86,7 @@ impl SlotKind {
             KEYFILE => Self::Keyfile,
             SYSTEMD => Self::Systemd,
             PASSPHRASE => Self::Passphrase,
+            PKCS11 => Self::Pkcs11,
             KMS => Self::Kms,
             RECOVERY => Self::Recovery,
             other => Self::Unknown(other),
@@ -94,6 +98,7 @@ impl SlotKind {
             Self::Keyfile => KEYFILE,
             Self::Systemd => SYSTEMD,
             Self::Passphrase => PASSPHRASE,
+            Self::Pkcs11 => PKCS11,
             Self::Kms => KMS,
             Self::Recovery => RECOVERY,
             Self::Unknown(code) => code,
@@ -109,6 +114,7 @@ impl SlotKind {
             Self::Keyfile => "the keyfile",
             Self::Systemd => "the systemd credential",
             Self::Passphrase => "the passphrase",
+            Self::Pkcs11 => "what the token decrypted",
             Self::Kms => "what the KMS decrypted",
             Self::Recovery => "this set of recovery shares",
             Self::Unknown(_) => "this key",
@@ -128,6 +134,7 @@ impl SlotKind {
             }
             (Self::Passphrase, false) => "the passphrase again",
             (Self::Passphrase, true) => "the passphrase again, or recovery shares with --share <file>",
+            (Self::Pkcs11, _) => "the token that the slot was made with: coffer key slot list names it",
             (Self::Kms, _) => "the KMS key that the slot was made with: coffer key slot list names it",
             (Self::Recovery, _) => "all shares again; one of them was changed or belongs to another store",
             (Self::Unknown(_), _) => "the program that made this slot",
@@ -141,6 +148,7 @@ impl fmt::Display for SlotKind {
             Self::Keyfile => f.write_str("keyfile"),
             Self::Systemd => f.write_str("systemd"),
             Self::Passphrase => f.write_str("passphrase"),
+            Self::Pkcs11 => f.write_str("pkcs11"),
             Self::Kms => f.write_str("kms"),
             Self::Recovery => f.write_str("recovery"),
             Self::Unknown(code) => write!(f, "unknown ({code})"),
@@ -163,6 +171,11 @@ pub enum SlotKey {
     Keyfile(Secret<[u8; 32]>),
     Systemd(Secret<[u8; 32]>),
     Passphrase(Secret<String>),
+    /// What the token of one slot gave back.
+    Pkcs11 {
+        slot: SlotId,
+        key: Secret<[u8; 32]>,
+    },
     /// What the KMS of one slot gave back.
     Kms {
         slot: SlotId,
@@ -181,6 +194,7 @@ impl SlotKey {
             Self::Keyfile(_) => SlotKind::Keyfile,
             Self::Systemd(_) => SlotKind::Systemd,
             Self::Passphrase(_) => SlotKind::Passphrase,
+            Self::Pkcs11 { .. } => SlotKind::Pkcs11,
             Self::Kms { .. } => SlotKind::Kms,
             Self::Recovery { .. } => SlotKind::Recovery,
         }
@@ -195,6 +209,12 @@ pub enum NewSlot<'a> {
     Passphrase {
         passphrase: &'a Secret<String>,
         cost: PassphraseCost,
+    },
+    /// The token encrypted the key together with the id, so the id comes first.
+    Pkcs11 {
+        id: SlotId,
+        at: &'a Pkcs11Slot,
+        key: &'a Secret<[u8; 32]>,
     },
     /// The KMS encrypted the key together with the id, so the id comes first.
     Kms {
@@ -239,6 +259,9 @@ impl Slot {
                 parameters.extend_from_slice(&cost.memory_kib().to_be_bytes());
                 parameters.extend_from_slice(&cost.passes().to_be_bytes());
                 Self::wrap(store_id, root, SlotKind::Passphrase, parameters, &key, entropy)
+            }
+            NewSlot::Pkcs11 { id, at, key } => {
+                Self::empty(id, SlotKind::Pkcs11, at.to_parameters()).around(store_id, root, key, entropy)
             }
             NewSlot::Kms { id, at, key } => {
                 Self::empty(id, SlotKind::Kms, at.to_parameters()).around(store_id, root, key, entropy)
@@ -314,6 +337,7 @@ impl Slot {
         match key {
             SlotKey::Keyfile(key)
             | SlotKey::Systemd(key)
+            | SlotKey::Pkcs11 { key, .. }
             | SlotKey::Kms { key, .. }
             | SlotKey::Recovery { key, .. } => Ok(Secret::new(*key.expose())),
             SlotKey::Passphrase(passphrase) => {
@@ -345,7 +369,9 @@ impl Slot {
     pub(super) fn is_for(&self, key: &SlotKey) -> bool {
         match key {
             SlotKey::Recovery { set, .. } => self.recovery().is_some_and(|recovery| recovery.set == *set),
-            SlotKey::Kms { slot, .. } => self.kind == SlotKind::Kms && self.id == *slot,
+            SlotKey::Pkcs11 { slot, .. } | SlotKey::Kms { slot, .. } => {
+                self.kind == key.kind() && self.id == *slot
+            }
             _ => self.kind == key.kind(),
         }
     }
@@ -357,6 +383,13 @@ impl Slot {
     pub(super) fn info(&self) -> SlotInfo {
         let shares = self.recovery().map(|recovery| (recovery.threshold, recovery.shares));
         SlotInfo { id: self.id, kind: self.kind, shares }
+    }
+
+    pub(super) fn pkcs11(&self) -> Option<(SlotId, Pkcs11Slot)> {
+        if self.kind != SlotKind::Pkcs11 {
+            return None;
+        }
+        Pkcs11Slot::from_parameters(&self.parameters).map(|at| (self.id, at))
     }
 
     pub(super) fn kms(&self) -> Option<(SlotId, KmsSlot)> {

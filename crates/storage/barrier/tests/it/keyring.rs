@@ -268,9 +268,9 @@ fn a_relabelled_slot_is_shown_as_unknown_and_noticed() {
     let mut bytes = keyring.to_bytes();
     let second = 32 + (2 + 16 + 4 + 4 + 84 + 32);
     assert_eq!(bytes[second..second + 2], [0, 2], "the second slot is where we think");
-    bytes[second..second + 2].copy_from_slice(&4_u16.to_be_bytes());
+    bytes[second..second + 2].copy_from_slice(&7_u16.to_be_bytes());
     let file = parse(&with_checksum(bytes)).unwrap();
-    assert_eq!(file.slots()[1].kind, SlotKind::Unknown(4));
+    assert_eq!(file.slots()[1].kind, SlotKind::Unknown(7));
     let error = file.unseal(&SlotKey::Keyfile(key(1)), system()).unwrap_err();
     assert!(matches!(error, KeyringError::Damaged { part: Part::Mac, .. }), "{error}");
 }
