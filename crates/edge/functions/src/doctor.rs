@@ -51,7 +51,8 @@ fn attempt(walls: Walls, helper: &(PathBuf, Vec<String>), place: &Path, user: u3
         hosts: Vec::new(),
         listen: Vec::new(),
         data_bytes: 64 << 20,
-        processes: 8,
+        // The same user may be running functions.
+        processes: 4096,
         open_files: 64,
         task_root: PathBuf::from("/"),
         program: vec![(*program).to_owned()],
