@@ -58,7 +58,8 @@ async fn operations_that_do_not_exist() {
     let foreign = house.signed("dynamodb", "/", &[("x-amz-target", "DynamoDB_20120810.ListTables")], b"{}");
     let connect = [("content-type", JSON), ("x-amz-target", "TrentService.ConnectCustomKeyStore")];
     let unserved = house.signed("kms", "/", &connect, b"{}");
-    let lambda = house.signed("lambda", "/2015-03-31/functions", &[], b"");
+    let by_path = "/service/GraniteServiceVersion20100801/operation/PutMetricAlarm";
+    let by_path = house.signed("monitoring", by_path, &[], b"");
     let unknown = (400, "UnknownOperationException");
     let invalid = (400, "InvalidAction");
     let malformed = (400, "MalformedInput");
@@ -70,7 +71,7 @@ async fn operations_that_do_not_exist() {
         ("two slashes", json("secretsmanager.ListSecrets", "//"), unknown),
         ("another method", get, unknown),
         ("a service we do not have", foreign, unknown),
-        ("a service by its path", lambda, unknown),
+        ("a service by its path", by_path, unknown),
         ("an action we do not have", house.form("Action=Nothing&Version=2011-06-15"), invalid),
         ("a version we do not have", house.form("Action=GetCallerIdentity&Version=1999-01-01"), invalid),
         ("no action", house.form("a=b"), invalid),

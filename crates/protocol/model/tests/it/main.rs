@@ -7,7 +7,7 @@ mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coffer_model::{SERVICES, cloudtrail, iam, kms, secretsmanager, sts};
+use coffer_model::{SERVICES, cloudtrail, iam, kms, lambda, secretsmanager, sts};
 use coffer_shape::{Action, ApiError, Kind, Operation, OperationSpec, Protocol, Schema, Shape};
 
 use self::walk::{Full, Strict};
@@ -60,7 +60,7 @@ fn the_whole_model_of_each_service_is_accounted_for() {
     let counts = SERVICES.iter().map(|service| (service.name, count(service)));
     assert_eq!(
         counts.collect::<Vec<_>>(),
-        [("cloudtrail", 60), ("iam", 181), ("kms", 56), ("secretsmanager", 26), ("sts", 12)]
+        [("cloudtrail", 60), ("iam", 181), ("kms", 56), ("lambda", 91), ("secretsmanager", 26), ("sts", 12)]
     );
     assert_eq!(iam::action::CREATE_ROLE, Action("iam:CreateRole"));
     assert_eq!(secretsmanager::action::ROTATE_SECRET, Action("secretsmanager:RotateSecret"));
@@ -107,11 +107,17 @@ fn what_must_be_secret_is_secret() {
     let sensitive: BTreeSet<&str> =
         schemas().iter().filter(|schema| schema.sensitive).map(|schema| schema.name).collect();
     let expected = [
+        // Code, and what is sent to functions.
+        "Blob",
+        "EnvironmentVariableName",
+        "EnvironmentVariableValue",
+        "EnvironmentVariables",
         "PlaintextType",
         "RandomPasswordType",
         "RotationTokenType",
         "SecretBinaryType",
         "SecretStringType",
+        "SensitiveString",
         "TrustedIdentityPropagationContext",
         "accessKeySecretType",
         "clientTokenType",
@@ -231,6 +237,13 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
             ListRetirableGrants PutKeyPolicy ReEncrypt ReplicateKey RetireGrant RevokeGrant RotateKeyOnDemand
             ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateKeyDescription
             UpdatePrimaryRegion Verify VerifyMac;
+        lambda: AddPermission CreateAlias CreateFunction DeleteAlias DeleteFunction DeleteFunctionConcurrency
+            DeleteLayerVersion GetAccountSettings GetAlias GetFunction GetFunctionCodeSigningConfig
+            GetFunctionConcurrency GetFunctionConfiguration GetFunctionEventInvokeConfig
+            GetFunctionRecursionConfig GetLayerVersion GetLayerVersionByArn GetPolicy GetRuntimeManagementConfig
+            Invoke ListAliases ListFunctions ListLayerVersions ListLayers ListTags ListVersionsByFunction
+            PublishLayerVersion PublishVersion PutFunctionConcurrency PutRuntimeManagementConfig RemovePermission
+            TagResource UntagResource UpdateAlias UpdateFunctionCode UpdateFunctionConfiguration;
         secretsmanager: AssociateCrossAccountReplica BatchGetSecretValue CancelRotateSecret CreateSecret
             DeleteResourcePolicy DeleteSecret DescribeSecret DisassociateCrossAccountReplica
             GetRandomPassword GetResourcePolicy GetSecretValue ListResourcePolicies ListSecretVersionIds

@@ -1,0 +1,149 @@
+"""A rotation function in Python, as AWS's templates are written, rotates a secret; and one that breaks is found by its step."""
+
+import io
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import boto3
+import pytest
+
+from packages import zipped
+from process import run
+
+FUNCTION = '''
+import os
+import boto3
+
+def handler(event, context):
+    client = boto3.client("secretsmanager", endpoint_url=os.environ["SECRETS_MANAGER_ENDPOINT"])
+    arn, token, step = event["SecretId"], event["ClientRequestToken"], event["Step"]
+    described = client.describe_secret(SecretId=arn)
+    versions = described["VersionIdsToStages"]
+    if not described["RotationEnabled"] or "AWSPENDING" not in versions[token]:
+        raise ValueError("not staged for rotation")
+    if step == "createSecret":
+        client.get_secret_value(SecretId=arn, VersionStage="AWSCURRENT")
+        try:
+            client.get_secret_value(SecretId=arn, VersionId=token, VersionStage="AWSPENDING")
+        except client.exceptions.ResourceNotFoundException:
+            made = client.get_random_password(PasswordLength=24, ExcludePunctuation=True)["RandomPassword"]
+            client.put_secret_value(SecretId=arn, ClientRequestToken=token, SecretString=made, VersionStages=["AWSPENDING"])
+    elif step == "setSecret" and "BROKEN" in os.environ:
+        old = client.get_secret_value(SecretId=arn, VersionStage="AWSCURRENT")["SecretString"]
+        raise SyntaxError("syntax error at or near " + old)
+    elif step == "finishSecret":
+        current = next(version for version, labels in versions.items() if "AWSCURRENT" in labels)
+        client.update_secret_version_stage(
+            SecretId=arn, VersionStage="AWSCURRENT", MoveToVersionId=token, RemoveFromVersionId=current
+        )
+'''
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+MAY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"}]}
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _functions_run(new_place):
+    found = run("functions", "doctor", home=new_place()).stdout
+    lines = [line.split() for line in found.splitlines()]
+    if not any(line[:3] == ["isolation", "full", "yes"] for line in lines):
+        pytest.skip("the kernel of this machine cannot keep functions apart")
+    if not any(line[:2] == ["python3.11", "yes"] for line in lines):
+        pytest.skip("there is no Python for functions on this machine")
+
+
+def boto_layer() -> bytes:
+    """What Lambda's images bring along, as far as a rotation needs it."""
+    held = io.BytesIO()
+    packages = Path(boto3.__file__).parent.parent
+    services = {"secretsmanager", "sts"}
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as layer:
+        for package in ["boto3", "botocore", "jmespath", "dateutil", "urllib3", "s3transfer"]:
+            for file in (packages / package).rglob("*"):
+                place = file.relative_to(packages)
+                is_of_another = place.parts[:2] == ("botocore", "data") and len(place.parts) > 3 and place.parts[2] not in services
+                if file.is_file() and file.suffix != ".pyc" and not is_of_another:
+                    layer.write(file, Path("python") / place)
+        layer.write(packages / "six.py", "python/six.py")
+    return held.getvalue()
+
+
+@pytest.fixture(scope="module")
+def rotator(client_of):
+    """Makes a function that may rotate secrets, and answers its ARN."""
+    iam, functions = client_of("iam"), client_of("lambda")
+    role = iam.create_role(RoleName="rotates", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    iam.put_role_policy(RoleName="rotates", PolicyName="rotates", PolicyDocument=json.dumps(MAY))
+    layer = functions.publish_layer_version(LayerName="boto", Content={"ZipFile": boto_layer()})["LayerVersionArn"]
+
+    def make(name: str, **variables: str) -> str:
+        endpoint = f"https://secretsmanager.{functions.meta.region_name}.amazonaws.com"
+        made = functions.create_function(
+            FunctionName=name,
+            Runtime="python3.11",
+            Role=role,
+            Handler="index.handler",
+            Code={"ZipFile": zipped(FUNCTION, "index.py")},
+            Layers=[layer],
+            Timeout=30,
+            Environment={"Variables": {"SECRETS_MANAGER_ENDPOINT": endpoint, **variables}},
+        )
+        functions.add_permission(
+            FunctionName=name, StatementId="rotation", Action="lambda:InvokeFunction", Principal="secretsmanager.amazonaws.com"
+        )
+        return made["FunctionArn"]
+
+    return make
+
+
+def until(found, what: str):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if result := found():
+            return result
+        time.sleep(0.2)
+    pytest.fail(f"{what} did not come within {PATIENCE} s")
+
+
+def test_three_rotations_in_a_row(sm, rotator, new_name):
+    name, function = new_name("rotated"), rotator("rotates-well")
+    sm.create_secret(Name=name, SecretString="the-first-one")
+    seen = ["the-first-one"]
+    for _ in range(3):
+        begun = sm.rotate_secret(SecretId=name, RotationLambdaARN=function, RotationRules={"AutomaticallyAfterDays": 30})
+
+        def rotated():
+            described = sm.describe_secret(SecretId=name)
+            labels = described["VersionIdsToStages"].get(begun["VersionId"], [])
+            return "AWSCURRENT" in labels and described.get("LastRotatedDate")
+
+        until(rotated, "the end of the rotation")
+        seen.append(sm.get_secret_value(SecretId=name)["SecretString"])
+        previous = sm.get_secret_value(SecretId=name, VersionStage="AWSPREVIOUS")["SecretString"]
+        assert previous == seen[-2]
+    assert len(set(seen)) == 4
+
+
+def test_a_function_that_breaks_is_found_by_step_error_and_log(sm, rotator, new_name, server):
+    name, function = new_name("broken"), rotator("rotates-badly", BROKEN="yes")
+    sm.create_secret(Name=name, SecretString="stays-as-it-is-0123")
+    sm.rotate_secret(SecretId=name, RotationLambdaARN=function, RotationRules={"AutomaticallyAfterDays": 30})
+
+    def shown():
+        words = ["rotation", "show", name, "--json", "--region", sm.meta.region_name]
+        store = ["--data-dir", str(server.data_dir), "--keyfile", str(server.keyfile)]
+        rotation = json.loads(run(*words, *store, home=server.home).stdout)
+        return rotation.get("failure") and rotation
+
+    rotation = until(shown, "the failure")
+    failure = rotation["failure"]
+    assert (failure["step"], failure["error_type"]) == ("setSecret", "SyntaxError")
+    assert failure["error_message"] == "syntax error at or near ****"
+    assert failure["message"] == f"Error when executing lambda {function} during setSecret step"
+    assert failure["log_group"] == "/aws/lambda/rotates-badly" and failure["log_stream"]
+    assert sm.get_secret_value(SecretId=name)["SecretString"] == "stays-as-it-is-0123"
