@@ -120,10 +120,6 @@ fn shown(rotation: &Rotation) -> String {
         }
         if let (Some(group), Some(stream)) = (&failure.log_group, &failure.log_stream) {
             rows.push(("log", format!("{group} {stream}")));
-            rows.push((
-                "read it with",
-                format!("aws logs get-log-events --log-group-name {group} --log-stream-name '{stream}'"),
-            ));
         }
     }
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
@@ -175,7 +171,6 @@ mod tests {
             "step setSecret, attempt 1",
             "SyntaxError: syntax error",
             "/aws/lambda/rotate 2026/01/01/[$LATEST]00",
-            "aws logs get-log-events",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
