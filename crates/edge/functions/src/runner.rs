@@ -104,7 +104,9 @@ impl Runner {
             }
             // Names of what is below are not for others to read; they are random.
             use std::os::unix::fs::PermissionsExt;
-            fs::set_permissions(&settings.scratch, fs::Permissions::from_mode(0o711))?;
+            // Only without walls does a function of another user go through it; behind them its parts are mounted.
+            let mode = if settings.walls == Some(Walls::Process) { 0o711 } else { 0o700 };
+            fs::set_permissions(&settings.scratch, fs::Permissions::from_mode(mode))?;
             let runtime = settings.scratch.join("runtime");
             directory(&runtime)?;
             for (name, text) in BOOTSTRAPS {
