@@ -150,8 +150,9 @@ struct Place<K: Ord> {
 impl<K: Ord> Drop for Place<K> {
     fn drop(&mut self) {
         locked(&self.under_way).remove(&self.is);
-        self.tasks.errands.fetch_sub(1, Ordering::SeqCst);
-        // Also when a run came to grief: others wait for its place, and it is to be made again.
+        // Also when a run came to grief: others wait for its place, and it is to be made again. Whoever finds nothing under way any more
+        // finds the hint.
         self.tasks.activate_everywhere(self.name);
+        self.tasks.errands.fetch_sub(1, Ordering::SeqCst);
     }
 }

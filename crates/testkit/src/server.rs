@@ -186,8 +186,8 @@ impl TestServer {
         loop {
             core.run_due_tasks().await.unwrap();
             // When the end of what is done outside is noted there may be more to do.
-            let is_over = core.errands_under_way() == 0;
-            if is_over || tokio::time::timeout(ERRAND_MAX, core.task_hint()).await.is_err() {
+            let patience = if core.errands_under_way() == 0 { Duration::ZERO } else { ERRAND_MAX };
+            if tokio::time::timeout(patience, core.task_hint()).await.is_err() {
                 break;
             }
         }
