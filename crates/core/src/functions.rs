@@ -83,7 +83,8 @@ pub struct Deployment {
     pub memory_mb: u32,
     pub scratch_mb: u32,
     pub environment: Vec<(String, Secret<String>)>,
-    pub code: Code,
+    /// A zip file.
+    pub code: BlobRef,
     /// In the order in which they are laid over each other.
     pub layers: Vec<BlobRef>,
     /// The layer that fetches secrets for the function.
@@ -95,17 +96,6 @@ pub struct Deployment {
     pub reserved: Option<u32>,
     /// Traces are wanted.
     pub traced: bool,
-}
-
-/// What runs.
-#[derive(Debug)]
-pub enum Code {
-    /// A zip file.
-    Package(BlobRef),
-    /// A rotator that Coffer brings along, by its name: `postgres-single-user`.
-    Builtin(String),
-    /// Somebody else's, behind a URL. The key signs what is sent there.
-    Webhook { url: String, key: Option<Secret<String>> },
 }
 
 /// What a service that has a function run wants of it beyond an answer.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use coffer_core::{
-    Code, Cx, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions, Outside,
+    BlobRef, Cx, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions, Outside,
     Principal, Registry,
 };
 use coffer_model::lambda::{self, InvocationRequest, InvocationResponse};
@@ -129,7 +129,7 @@ fn invoke(cx: &mut Cx<'_>, input: InvocationRequest) -> Result<Outside<Invocatio
         memory_mb: 128,
         scratch_mb: 512,
         environment: Vec::new(),
-        code: Code::Builtin(String::from("simulated")),
+        code: BlobRef::default(),
         layers: Vec::new(),
         has_secrets_extension: false,
         log_group: format!("/aws/lambda/{name}"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_core::{
-    BlobRef, Caller, Code, FunctionCall, FunctionOutcome, FunctionRun, Functions, Inside, Partition, Scrub,
+    BlobRef, Caller, FunctionCall, FunctionOutcome, FunctionRun, Functions, Inside, Partition, Scrub,
 };
 use coffer_model::sts;
 use coffer_shape::ApiError;
@@ -41,10 +41,6 @@ impl Functions for Local {
         let FunctionCall {
             deployment, invoked_arn, request_id, event, client_context, confined, inside, ..
         } = call;
-        if !matches!(deployment.code, Code::Package(_)) {
-            let why = String::from("functions without a package are not run as processes");
-            return Box::pin(std::future::ready(FunctionOutcome::Unavailable(why)));
-        }
         let (scrub, confined) = confined
             .map(|confined| {
                 let inner = Confinement {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{Code, Deployment, FunctionAnswer, FunctionOutcome};
+use coffer_core::{Deployment, FunctionAnswer, FunctionOutcome};
 use coffer_crypto::sha256;
 use coffer_types::{Secret, encoding::HEXLOWER};
 use tokio::time::{Instant, sleep};
@@ -412,10 +412,7 @@ impl Run<'_> {
             Refused::Theirs(Answer::invalid_runtime(&why))
         })?;
         let interpreter = self.interpreter(language).await?;
-        let Code::Package(package) = &deployment.code else {
-            return Err(Refused::Theirs(Answer::invalid_runtime("This function is not run as a process")));
-        };
-        let code = self.place("code", std::slice::from_ref(package)).await?;
+        let code = self.place("code", std::slice::from_ref(&deployment.code)).await?;
         let layers = match deployment.layers.as_slice() {
             [] => None,
             layers => Some(self.place("layers", layers).await?),

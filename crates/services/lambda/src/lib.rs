@@ -10,7 +10,6 @@
 //! Start at `named.rs` for how a function is found and permitted, at `revision.rs` for what it consists of, and at [`ops`].
 
 mod alias;
-mod builtin;
 mod concurrency;
 mod configuration;
 mod error;

@@ -12,7 +12,6 @@ use coffer_types::Arn;
 
 use crate::{
     alias::AliasRecord,
-    builtin,
     error::LambdaError,
     function::{FunctionRecord, VersionRecord},
     policy::{self, PolicyRecord},
@@ -92,7 +91,6 @@ pub(crate) struct Named {
     /// None where there is no such function.
     function: Option<Arc<FunctionRecord>>,
     policy: Option<Arc<PolicyRecord>>,
-    is_builtin: bool,
 }
 
 impl Resource for Named {
@@ -106,9 +104,6 @@ impl Resource for Named {
     }
 
     fn policy(&self, _: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
-        if self.is_builtin {
-            return Ok(Some(builtin::policy()));
-        }
         let policy = self.policy.as_ref();
         Ok(policy.map(|policy| Arc::clone(policy.policy.policy(Kind::Resource, policy::NAME))))
     }
@@ -119,13 +114,14 @@ impl Named {
         self.function.clone().ok_or_else(|| LambdaError::FunctionNotFound { arn: self.arn.clone() })
     }
 
-    pub(crate) fn rotator(&self) -> Option<&str> {
-        if self.is_builtin { builtin::rotator(&self.id.name) } else { None }
-    }
-
     pub(crate) fn own_arn(&self) -> &str {
         &self.arn
     }
+}
+
+/// Names that nobody's function can have: they are kept for rotators that Coffer is going to bring along.
+pub(crate) fn is_reserved(function: &str) -> bool {
+    function.starts_with("coffer-builtin-")
 }
 
 /// What somebody asked for, and whether it exists.
@@ -133,13 +129,12 @@ pub(crate) fn find(cx: &Cx<'_>, id: FunctionId) -> Result<Guarded<Named>, ApiErr
     let arn = id.arn(cx);
     if !id.is_here(cx)? {
         let (function, policy) = (None, None);
-        return Ok(Guarded::new(Named { id, arn, function, policy, is_builtin: false }));
+        return Ok(Guarded::new(Named { id, arn, function, policy }));
     }
     let qualifier = id.qualifier.clone().unwrap_or_default();
     let policy = cx.part::<PolicyRecord>(&[&id.name, &qualifier])?;
-    let is_builtin = id.qualifier.is_none() && builtin::rotator(&id.name).is_some();
     let name = id.name.clone();
-    cx.find_as::<FunctionRecord, Named>(&[&name], |function| Named { id, arn, function, policy, is_builtin })
+    cx.find_as::<FunctionRecord, Named>(&[&name], |function| Named { id, arn, function, policy })
 }
 
 /// The function that is written, asked for. The qualifier, if there may be one, is part of the question.

@@ -127,10 +127,6 @@ impl Revision {
         self.let_go(cx)
     }
 
-    pub(crate) fn variable(&self, name: &str) -> Option<&Secret<String>> {
-        self.environment.iter().find(|variable| variable.name == name).map(|variable| &variable.value)
-    }
-
     pub(crate) fn unzipped(&self) -> i64 {
         let layers = self.layers.iter().fold(0_i64, |sum, layer| sum.saturating_add(layer.unzipped));
         layers.saturating_add(self.code.unzipped)

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use coffer_core::{BlobRef, Code, Deployment, FunctionAnswer, FunctionOutcome};
+use coffer_core::{BlobRef, Deployment, FunctionAnswer, FunctionOutcome};
 use coffer_crypto::SystemEntropy;
 use coffer_functions::{
     Backing, Credentials, Door, Job, Later, LogEvent, LogPlace, Runner, Settings, Walls, runner::Confinement,
@@ -137,7 +137,7 @@ impl House {
             memory_mb: 128,
             scratch_mb: 512,
             environment: Vec::new(),
-            code: Code::Package(self.package(files)),
+            code: self.package(files),
             layers: Vec::new(),
             has_secrets_extension: false,
             log_group: String::from("/aws/lambda/f"),

@@ -11,11 +11,10 @@ use coffer_shape::ApiError;
 use super::{code::Source, versions};
 use crate::{
     alias::AliasRecord,
-    builtin,
     configuration::{Phase, Wishes, ensure_fits, shown},
     error::LambdaError,
     function::{FunctionRecord, VersionRecord},
-    named::{FunctionId, Meant, find, is_number, meant, permitted, permitted_whole},
+    named::{FunctionId, Meant, find, is_number, is_reserved, meant, permitted, permitted_whole},
     page,
     policy::PolicyRecord,
     revision::{LATEST, Logging, MEMORY_MB, Revision, SCRATCH_MB, TIMEOUT_SECONDS},
@@ -43,7 +42,7 @@ pub(crate) fn create_function(
         cx.ask(action::TAG_RESOURCE, &named)?;
     }
     let (name, arn) = (named.id.name.clone(), named.own_arn().to_owned());
-    if named.existing().is_ok() || builtin::is_reserved(&name) {
+    if named.existing().is_ok() || is_reserved(&name) {
         return Err(LambdaError::FunctionExists { name }.into());
     }
     let mut revision = Revision {

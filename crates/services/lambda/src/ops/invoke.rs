@@ -6,13 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use coffer_core::{
-    Code, Confined, Cx, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, Inside, Outside,
-    PolicyText, Principal, Session,
+    Confined, Cx, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, Inside, Outside, PolicyText,
+    Principal, Session,
 };
 use coffer_model::lambda::{InvocationRequest, InvocationResponse, InvocationType, action};
 use coffer_policy::Kind;
 use coffer_shape::ApiError;
-use coffer_types::{Arn, RequestId, Secret, encoding::BASE64};
+use coffer_types::{RequestId, Secret, encoding::BASE64};
 use serde::de::IgnoredAny;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     function::FunctionRecord,
     layer,
     named::{FunctionId, find, meant},
-    revision::{LATEST, Revision},
+    revision::Revision,
     role,
 };
 
@@ -31,9 +31,6 @@ const ASYNC_EVENT_BYTES_MAX: usize = 1_048_576;
 const CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
 /// What a caller who asks for the log gets of it.
 const LOG_TAIL_BYTES: usize = 4096;
-/// Variables that say that the function is somewhere else.
-const WEBHOOK: &str = "COFFER_WEBHOOK_URL";
-const WEBHOOK_KEY: &str = "COFFER_WEBHOOK_SECRET";
 const TOO_LARGE: &[u8] = br#"{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}"#;
 
 pub fn invoke(cx: &mut Cx<'_>, input: InvocationRequest) -> Result<Outside<InvocationResponse>, ApiError> {
@@ -46,10 +43,6 @@ pub fn invoke(cx: &mut Cx<'_>, input: InvocationRequest) -> Result<Outside<Invoc
     let named = find(cx, id)?.permit(cx, action::INVOKE_FUNCTION)?;
     let qualifier = named.id.qualifier.as_deref();
     let event = understood(input.payload.unwrap_or_default(), kind)?;
-    if let Some(rotator) = named.rotator() {
-        let ready = builtin(cx, rotator, named.own_arn(), event, confined);
-        return Ok(Outside::run(move |inside| answered(ready, inside, false)));
-    }
     let function = named.existing()?;
     let version = meant(cx, &function, qualifier)?.revision(&function).version.clone();
     match kind {
@@ -159,13 +152,6 @@ pub(crate) fn ready(
 }
 
 fn deployment(cx: &Cx<'_>, function: &FunctionRecord, revision: &Revision) -> Result<Deployment, ApiError> {
-    let code = match revision.variable(WEBHOOK) {
-        Some(url) => Code::Webhook {
-            url: url.expose().clone(),
-            key: revision.variable(WEBHOOK_KEY).map(|key| Secret::new(key.expose().clone())),
-        },
-        None => Code::Package(revision.code.package.clone()),
-    };
     let number = |value: i64| u32::try_from(value).unwrap_or_default();
     let variables = revision.environment.iter();
     Ok(Deployment {
@@ -184,7 +170,7 @@ fn deployment(cx: &Cx<'_>, function: &FunctionRecord, revision: &Revision) -> Re
         environment: variables
             .map(|variable| (variable.name.clone(), Secret::new(variable.value.expose().clone())))
             .collect(),
-        code,
+        code: revision.code.package.clone(),
         layers: revision.layers.iter().filter_map(|layer| layer.code.clone()).collect(),
         has_secrets_extension: layer::has_extension(&revision.layers),
         log_group: revision.logging.group.clone(),
@@ -192,51 +178,6 @@ fn deployment(cx: &Cx<'_>, function: &FunctionRecord, revision: &Revision) -> Re
         reserved: function.reserved.map(number),
         traced: revision.tracing_active,
     })
-}
-
-/// A rotator of ours works as Secrets Manager itself, and has neither code nor a role.
-fn builtin(
-    cx: &Cx<'_>,
-    rotator: &str,
-    arn: &str,
-    event: Secret<Vec<u8>>,
-    confined: Option<Confined>,
-) -> Ready {
-    const SECRETS_MANAGER: &str = coffer_model::secretsmanager::SERVICE.event_source;
-    const TIMEOUT: Duration = Duration::from_secs(30);
-    let role = format!("role/aws-service-role/{SECRETS_MANAGER}/AWSServiceRoleForSecretsManager");
-    let name = format!("coffer-builtin-{rotator}");
-    let deployment = Deployment {
-        account: cx.account(),
-        region: cx.region().clone(),
-        version: LATEST.to_owned(),
-        revision_id: String::new(),
-        arn: arn.to_owned(),
-        runtime: String::from("provided"),
-        handler: String::new(),
-        role: Arn::global("iam", cx.account(), &role),
-        timeout: TIMEOUT,
-        memory_mb: 0,
-        scratch_mb: 0,
-        environment: Vec::new(),
-        code: Code::Builtin(rotator.to_owned()),
-        layers: Vec::new(),
-        has_secrets_extension: false,
-        log_group: format!("/aws/lambda/{name}"),
-        logs_json: false,
-        reserved: None,
-        traced: false,
-        name,
-    };
-    Ready {
-        deployment: Arc::new(deployment),
-        invoked_arn: arn.to_owned(),
-        request_id: cx.request(),
-        event,
-        client_context: None,
-        session: Principal::service(cx.account(), SECRETS_MANAGER),
-        confined,
-    }
 }
 
 async fn answered(ready: Ready, inside: Inside, wants_log: bool) -> Result<InvocationResponse, ApiError> {
