@@ -20,6 +20,9 @@ from conformance import Watch
 from people import Person
 from process import Credentials, Node
 
+# Fixtures that are there for every test.
+pytest_plugins = ("databases",)
+
 SEED = int(os.environ.get("COFFER_SEED") or random.SystemRandom().getrandbits(48))
 REGION = "eu-west-1"
 
