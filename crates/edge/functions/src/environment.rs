@@ -36,6 +36,7 @@ use crate::{
     unpack::{Place, directory},
     users::User,
     variables::{Paths, variables},
+    ways::Ways,
 };
 
 /// How long the helper may take to build its walls.
@@ -150,7 +151,10 @@ impl Environment {
         let (credentials_end, log_stream) = (parts.credentials.expires_at, parts.log_stream.clone());
         let (clock, door, code, layers) =
             (Arc::clone(parts.clock), Arc::clone(parts.door), Arc::clone(&parts.code), parts.layers.clone());
-        let ways = Ways::new(walls, &parts.endpoints);
+        let ways = match walls {
+            Walls::Full => Ways::new(&parts.endpoints, &[RUNTIME_API, COFFER]),
+            Walls::Process => Ways::default(),
+        };
         let (plan, user) = plan(parts, root, scratch, runtime_api, coffer, &ways);
         control.write_all(plan.to_bytes()?.expose()).await?;
         drop(plan);
@@ -170,7 +174,7 @@ impl Environment {
             };
             servers.spawn(runtime_api::serve(next()?, Arc::clone(&desk)));
             servers.spawn(relay::to_coffer(next()?, door));
-            for way in ways.0 {
+            for way in ways.into_iter() {
                 servers.spawn(relay::to_host(next()?, way.host, way.port, way.listed));
             }
         }
@@ -290,41 +294,6 @@ impl Environment {
     }
 }
 
-/// A way out of the function's own network.
-struct Way {
-    host: String,
-    port: u16,
-    listed: bool,
-    inside: Ipv4Addr,
-    is_named: bool,
-}
-
-struct Ways(Vec<Way>);
-
-impl Ways {
-    fn new(walls: Walls, endpoints: &[(String, u16, bool)]) -> Self {
-        if walls == Walls::Process {
-            return Self(Vec::new());
-        }
-        let mut ways: Vec<Way> = Vec::new();
-        // 127.0.0.2 and on, one for each host.
-        for (host, port, listed) in endpoints.iter().take(64) {
-            if ways.iter().any(|way| way.host == *host && way.port == *port) {
-                continue;
-            }
-            let known = ways.iter().find(|way| way.host == *host).map(|way| (way.inside, way.is_named));
-            let number = u8::try_from(ways.len() + 2).unwrap_or(u8::MAX);
-            let (inside, is_named) = known.unwrap_or_else(|| match host.parse::<Ipv4Addr>() {
-                Ok(address) => (address, false),
-                Err(_) if host == "localhost" => (Ipv4Addr::LOCALHOST, false),
-                Err(_) => (Ipv4Addr::new(127, 0, 0, number), true),
-            });
-            ways.push(Way { host: host.clone(), port: *port, listed: *listed, inside, is_named });
-        }
-        Self(ways)
-    }
-}
-
 fn plan(
     parts: Parts<'_>,
     root: PathBuf,
@@ -374,8 +343,7 @@ fn plan(
     let megabytes = |megabytes: u32| u64::from(megabytes) << 20;
     let own_bytes = if parts.language == Language::Node { NODE_BYTES } else { INTERPRETER_BYTES };
     let mut listen = vec![RUNTIME_API, COFFER];
-    listen.extend(ways.0.iter().map(|way| SocketAddr::new(way.inside.into(), way.port)));
-    let named = |way: &&Way| way.is_named;
+    listen.extend(ways.listeners());
     let plan = Plan {
         walls,
         user: parts.user.as_ref().map(|user| user.number),
@@ -387,7 +355,7 @@ fn plan(
         scratch_bytes: megabytes(deployment.scratch_mb),
         read: parts.interpreter.map(|interpreter| interpreter.read.clone()).unwrap_or_default(),
         authorities,
-        hosts: ways.0.iter().filter(named).map(|way| (way.host.clone(), way.inside.to_string())).collect(),
+        hosts: ways.names(),
         listen,
         data_bytes: megabytes(deployment.memory_mb) + own_bytes,
         processes: PROCESSES_MAX,

@@ -26,6 +26,7 @@ mod settings;
 mod unpack;
 mod users;
 mod variables;
+mod ways;
 
 pub use backing::{Backing, Credentials, Door, Later, LogEvent, LogPlace};
 pub use local::Local;

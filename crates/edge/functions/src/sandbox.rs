@@ -12,8 +12,9 @@ mod plan;
 mod rooms;
 
 use std::{
+    collections::BTreeSet,
     io,
-    net::TcpListener,
+    net::{IpAddr, SocketAddr, TcpListener},
     os::fd::{AsFd, BorrowedFd},
     os::unix::{net::UnixStream, process::CommandExt},
     process::{Command, ExitCode, Stdio},
@@ -92,6 +93,13 @@ fn become_plain(plan: &Plan) -> io::Result<()> {
 
 fn listen(plan: &Plan) -> io::Result<Vec<TcpListener>> {
     sys::raise_loopback().map_err(because("the loopback interface"))?;
+    // All of 127.0.0.0/8 and ::1 are there already.
+    let addresses: BTreeSet<IpAddr> =
+        plan.listen.iter().map(SocketAddr::ip).filter(|address| !address.is_loopback()).collect();
+    for (number, address) in addresses.into_iter().enumerate() {
+        sys::add_address(address, number)
+            .map_err(|error| io::Error::other(format!("the address {address} of an endpoint: {error}")))?;
+    }
     plan.listen.iter().map(TcpListener::bind).collect::<io::Result<_>>().map_err(because("listeners"))
 }
 

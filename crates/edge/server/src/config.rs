@@ -572,8 +572,11 @@ fn tls(
 fn functions(section: FunctionsSection) -> Result<FunctionsConfig, Complaint> {
     let mut endpoints = Vec::new();
     for text in &section.endpoints {
-        let parts =
-            text.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+        let parts = text.rsplit_once(':').and_then(|(host, port)| {
+            // As in a URL: the colons of an address of IPv6 are not the one in front of the port.
+            let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            Some((bare.to_owned(), port.parse().ok()?))
+        });
         endpoints.push(parts.ok_or_else(|| {
             Complaint::new(format!("{text} is no endpoint"))
                 .next("write host and port in `functions.endpoints`, such as \"db.example.com:5432\"")

@@ -3,6 +3,7 @@
 use std::{
     ffi::CString,
     fs, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     os::{
         fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::{ffi::OsStrExt, net::UnixStream},
@@ -288,16 +289,69 @@ pub fn name_host(name: &str) -> io::Result<()> {
 /// Switches on the loopback interface of a new network.
 #[allow(unsafe_code, reason = "requests to interfaces are not in std")]
 pub fn raise_loopback() -> io::Result<()> {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
-    // SAFETY: all zeroes is an empty request.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (place, byte) in request.ifr_name.iter_mut().zip(*b"lo") {
-        *place = byte.cast_signed();
-    }
+    let mut request = interface_request("lo");
     request.ifr_ifru.ifru_flags =
         libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).map_err(io::Error::other)?;
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     // SAFETY: the request lives until the call returns, and is what this number asks for.
     answered(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request) })
+}
+
+/// Gives the loopback interface of a new network one more address, and nothing beside it. `number` has to be another for each.
+pub fn add_address(address: IpAddr, number: usize) -> io::Result<()> {
+    match address {
+        IpAddr::V4(address) => add_four(address, &format!("lo:{number}")),
+        IpAddr::V6(address) => add_six(address),
+    }
+}
+
+#[allow(unsafe_code, reason = "requests to interfaces are not in std")]
+fn add_four(address: Ipv4Addr, alias: &str) -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    // The kernel takes a whole network of the old classes with the address; the mask takes all but the address away again.
+    for (what, address) in [(libc::SIOCSIFADDR, address), (libc::SIOCSIFNETMASK, Ipv4Addr::BROADCAST)] {
+        let mut request = interface_request(alias);
+        let place = (&raw mut request.ifr_ifru).cast::<libc::sockaddr_in>();
+        let family = libc::sa_family_t::try_from(libc::AF_INET).map_err(io::Error::other)?;
+        let bytes = libc::in_addr { s_addr: u32::from_ne_bytes(address.octets()) };
+        let address =
+            libc::sockaddr_in { sin_family: family, sin_port: 0, sin_addr: bytes, sin_zero: [0; 8] };
+        // SAFETY: the request has room for an address of any family that fits into a `sockaddr`, which this one does.
+        unsafe { place.write_unaligned(address) };
+        // SAFETY: the request lives until the call returns, and is what these numbers ask for.
+        answered(unsafe { libc::ioctl(socket.as_raw_fd(), what as _, &raw mut request) })?;
+    }
+    Ok(())
+}
+
+#[allow(unsafe_code, reason = "requests to interfaces are not in std")]
+fn add_six(address: Ipv6Addr) -> io::Result<()> {
+    // The kernel's `in6_ifreq`.
+    #[repr(C)]
+    struct Request {
+        address: [u8; 16],
+        prefix: u32,
+        interface: libc::c_int,
+    }
+    // SAFETY: a string that lives for ever.
+    let interface = unsafe { libc::if_nametoindex(c"lo".as_ptr()) };
+    let interface = libc::c_int::try_from(interface).map_err(io::Error::other)?;
+    let request = Request { address: address.octets(), prefix: 128, interface };
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
+    // SAFETY: the request lives until the call returns, which only reads it, and is what this number asks for.
+    answered(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR as _, &raw const request) })
+}
+
+#[allow(unsafe_code, reason = "requests to interfaces are not in std")]
+fn interface_request(name: &str) -> libc::ifreq {
+    // SAFETY: all zeroes is an empty request.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays the zero that ends the name.
+    let places = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
+    for (place, byte) in places.zip(name.bytes()) {
+        *place = byte.cast_signed();
+    }
+    request
 }
 
 /// How a process ended.

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write, net::TcpListener, os::unix::fs::PermissionsExt, sync::Arc};
 
-use coffer_functions::Walls;
+use coffer_functions::{Walls, runner::Confinement};
 
 use crate::house::{BOTH, House, can};
 
@@ -13,7 +13,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 def call(number, *args):
     return -ctypes.get_errno() if libc.syscall(number, *args) == -1 else 0
 def connect(host, port):
-    s = socket.socket(); s.settimeout(2); s.connect((host, port)); return s
+    return socket.create_connection((host, port), 2)
 def handler(event, context):
     out = {}
     for name, text in event.items():
@@ -170,6 +170,102 @@ async fn a_function_with_a_network_of_its_own_reaches_what_is_declared() {
     if std::path::Path::new("/etc/ssl/certs/ca-certificates.crt").exists() {
         assert_eq!(said["authorities"], "True", "{said}");
     }
+}
+
+/// Databases are named in all sorts of ways. Each of them is there under its own name, and nothing beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_is_reached_under_the_name_or_address_that_it_has() {
+    if !can(Walls::Full).await {
+        return;
+    }
+    let mut hosts = own_addresses();
+    hosts.extend([String::from("127.0.0.1"), String::from("127.0.0.77"), String::from("::1"), own_name()]);
+    let mut databases = Vec::new();
+    for host in hosts {
+        // Whatever this machine has: some have no IPv6, some cannot find their own name.
+        match TcpListener::bind((host.as_str(), 0)) {
+            Ok(listener) => databases.push((host, listener)),
+            Err(error) => println!("SKIPPED: {host}: {error}"),
+        }
+    }
+    let endpoints: Vec<(String, u16)> = databases
+        .iter()
+        .map(|(host, listener)| (host.clone(), listener.local_addr().unwrap().port()))
+        .collect();
+    for (host, listener) in databases {
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                drop(stream.unwrap().write_all(host.as_bytes()));
+            }
+        });
+    }
+    let house = House::with(Walls::Full, |settings| settings.endpoints.clone_from(&endpoints));
+    let mut tries: Vec<(String, String)> = endpoints
+        .iter()
+        .map(|(host, port)| (host.clone(), format!("connect('{host}', {port}).recv(100).decode()")))
+        .collect();
+    // What is beside an address is not there because the address is.
+    tries.push((String::from("beside"), format!("connect('192.0.2.99', {})", endpoints[0].1)));
+    tries.push((String::from("port"), format!("connect('{}', 1)", endpoints[0].0)));
+    let tries: Vec<(&str, String)> = tries.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+    let said = attempts(&house, &tries).await;
+    for (host, _) in &endpoints {
+        assert_eq!(said[host.as_str()], host.as_str(), "{said}");
+    }
+    for name in ["beside", "port"] {
+        assert!(said[name].as_str().unwrap().starts_with("refused"), "{name}: {said}");
+    }
+}
+
+/// Where a secret says that its database is, its owner writes. The worst of it keeps no function from running.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_cannot_be_is_not_there_and_the_function_runs() {
+    if !can(Walls::Full).await {
+        return;
+    }
+    let house = House::new(Walls::Full);
+    let endpoints = [
+        // The function's own: the runtime API, and Coffer's.
+        ("127.0.0.1", 9001),
+        ("localhost", 9002),
+        ("0.0.0.0", 9001),
+        ("0.0.0.0", 5432),
+        ("::", 5432),
+        ("255.255.255.255", 5432),
+        ("224.0.0.1", 5432),
+        ("ff02::1", 5432),
+        ("db.example.com", 0),
+        ("", 5432),
+        ("db\n127.0.0.1 other", 5432),
+        ("db other", 5432),
+        ("# db", 5432),
+        ("DB", 5432),
+        ("db", 5433),
+        ("fe80::1", 5432),
+        ("169.254.169.254", 80),
+        ("127.0.0.1", 5432),
+    ];
+    let confined = Confinement {
+        session_policy: String::from("{}"),
+        endpoints: endpoints.iter().map(|(host, port)| ((*host).to_owned(), *port)).collect(),
+        log_stream: Arc::default(),
+    };
+    let function = Arc::new(house.python("def handler(e, c): return open('/etc/hosts').read()"));
+    let outcome = house.outcome(&function, "1", Some(confined)).await;
+    let coffer_core::FunctionOutcome::Done(answer) = outcome else { panic!("{outcome:?}") };
+    let names = String::from_utf8_lossy(answer.payload.expose()).into_owned();
+    assert!(!answer.failed && names == r#""127.0.0.1 localhost coffer\n127.0.0.2 DB\n""#, "{names}");
+}
+
+/// Those of this machine that lead somewhere else than back.
+fn own_addresses() -> Vec<String> {
+    let said = std::process::Command::new("hostname").arg("-I").output();
+    let said = said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default();
+    said.split_whitespace().map(str::to_owned).collect()
+}
+
+fn own_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 #[test]
