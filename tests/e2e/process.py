@@ -70,13 +70,13 @@ class Node:
     def server_words(self) -> list[str]:
         return ["server", "--data-dir", str(self.data_dir), "--keyfile", str(self.keyfile), "--listen", "127.0.0.1:0"]
 
-    def start(self, *words: str) -> "Node":
+    def start(self, *words: str, around: list[str] | None = None) -> "Node":
         """Starts the binary with these words, or as a server, and waits until it answers."""
-        return self.start_with(environment(self.home), *words)
+        return self.start_with(environment(self.home), *words, around=around)
 
-    def start_with(self, environment: dict[str, str], *words: str) -> "Node":
-        """The same with variables that are not those of everybody."""
-        command = [str(binary()), *(words or self.server_words())]
+    def start_with(self, environment: dict[str, str], *words: str, around: list[str] | None = None) -> "Node":
+        """The same with variables that are not those of everybody, or by a command that becomes the binary in the end."""
+        command = [*(around or []), str(binary()), *(words or self.server_words())]
         with open(self.output, "wb") as output, open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=log

@@ -1,16 +1,12 @@
 """A rotation function in Python, as AWS's templates are written, rotates a secret; and one that breaks is found by its step."""
 
-import io
 import json
-import time
-import zipfile
-from pathlib import Path
 
-import boto3
 import pytest
 
 from packages import zipped
 from process import run
+from rotators import MAY, TRUST, layer, skip_without_functions, until
 
 FUNCTION = '''
 import os
@@ -39,38 +35,11 @@ def handler(event, context):
             SecretId=arn, VersionStage="AWSCURRENT", MoveToVersionId=token, RemoveFromVersionId=current
         )
 '''
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-}
-MAY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"}]}
-PATIENCE = 60
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _functions_run(new_place):
-    found = run("functions", "doctor", home=new_place()).stdout
-    lines = [line.split() for line in found.splitlines()]
-    if not any(line[:3] == ["isolation", "full", "yes"] for line in lines):
-        pytest.skip("the kernel of this machine cannot keep functions apart")
-    if not any(line[:2] == ["python3.11", "yes"] for line in lines):
-        pytest.skip("there is no Python for functions on this machine")
-
-
-def boto_layer() -> bytes:
-    """What Lambda's images bring along, as far as a rotation needs it."""
-    held = io.BytesIO()
-    packages = Path(boto3.__file__).parent.parent
-    services = {"secretsmanager", "sts"}
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as layer:
-        for package in ["boto3", "botocore", "jmespath", "dateutil", "urllib3", "s3transfer"]:
-            for file in (packages / package).rglob("*"):
-                place = file.relative_to(packages)
-                is_of_another = place.parts[:2] == ("botocore", "data") and len(place.parts) > 3 and place.parts[2] not in services
-                if file.is_file() and file.suffix != ".pyc" and not is_of_another:
-                    layer.write(file, Path("python") / place)
-        layer.write(packages / "six.py", "python/six.py")
-    return held.getvalue()
+    skip_without_functions(new_place())
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +48,7 @@ def rotator(client_of):
     iam, functions = client_of("iam"), client_of("lambda")
     role = iam.create_role(RoleName="rotates", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
     iam.put_role_policy(RoleName="rotates", PolicyName="rotates", PolicyDocument=json.dumps(MAY))
-    layer = functions.publish_layer_version(LayerName="boto", Content={"ZipFile": boto_layer()})["LayerVersionArn"]
+    layer = functions.publish_layer_version(LayerName="boto", Content={"ZipFile": layer()})["LayerVersionArn"]
 
     def make(name: str, **variables: str) -> str:
         endpoint = f"https://secretsmanager.{functions.meta.region_name}.amazonaws.com"
@@ -99,15 +68,6 @@ def rotator(client_of):
         return made["FunctionArn"]
 
     return make
-
-
-def until(found, what: str):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if result := found():
-            return result
-        time.sleep(0.2)
-    pytest.fail(f"{what} did not come within {PATIENCE} s")
 
 
 def test_three_rotations_in_a_row(sm, rotator, new_name):
