@@ -48,7 +48,7 @@ def rotator(client_of):
     iam, functions = client_of("iam"), client_of("lambda")
     role = iam.create_role(RoleName="rotates", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
     iam.put_role_policy(RoleName="rotates", PolicyName="rotates", PolicyDocument=json.dumps(MAY))
-    layer = functions.publish_layer_version(LayerName="boto", Content={"ZipFile": layer()})["LayerVersionArn"]
+    brought = functions.publish_layer_version(LayerName="boto", Content={"ZipFile": layer()})["LayerVersionArn"]
 
     def make(name: str, **variables: str) -> str:
         endpoint = f"https://secretsmanager.{functions.meta.region_name}.amazonaws.com"
@@ -58,7 +58,7 @@ def rotator(client_of):
             Role=role,
             Handler="index.handler",
             Code={"ZipFile": zipped(FUNCTION, "index.py")},
-            Layers=[layer],
+            Layers=[brought],
             Timeout=30,
             Environment={"Variables": {"SECRETS_MANAGER_ENDPOINT": endpoint, **variables}},
         )
