@@ -60,7 +60,7 @@ def layer() -> bytes:
     return held.getvalue()
 
 
-def package(engine: str, strategy: str, **changed: str) -> bytes:
+def package(engine: str, strategy: str, /, **changed: str) -> bytes:
     """The code of a function, with files by other names or contents if that is wanted."""
     files = {name: (SOURCES / name).read_text() for name in ("steps.py", f"{strategy}.py")}
     files["engine.py"] = (SOURCES / ENGINES[engine]).read_text()

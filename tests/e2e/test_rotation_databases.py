@@ -1,10 +1,16 @@
 """Passwords of real databases, changed by functions that do what AWS's published ones do, behind full walls."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from rotators import ADDRESS, NAME, STRATEGIES, RotatingNode, skip_without_functions, until
+from rotators import ADDRESS, NAME, REGION, SOURCES, STRATEGIES, RotatingNode, package, skip_without_functions, until
+
+AWS = Path(sys.executable).with_name("aws")
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +82,80 @@ def test_rds_is_asked_in_vain_and_the_function_says_so(rotating, database, new_n
     assert (failure["step"], failure["error_type"]) == ("setSecret", "ValueError")
     assert failure["error_message"] == f"Current database host {ADDRESS} is not the same host as/rds replica of master another.example.com"
     assert database.logs_in(words["username"], words["password"])
+
+
+CLASSIC_MISTAKE = '''
+import pg8000.dbapi
+
+from mended import *
+
+def set_own_password(_, pending):
+    user, password = pending["username"], pending["password"]
+    where = {"host": pending["host"], "port": pending["port"], "database": pending["dbname"]}
+    with pg8000.dbapi.connect(user, password=CURRENT, **where) as connection:
+        cursor = connection.cursor()
+        cursor.execute("ALTER USER %s WITH PASSWORD %s", (user, password))
+'''
+
+
+def aws(node, *words: str) -> dict:
+    """A command of a person with the AWS CLI."""
+    credentials = node.credentials()
+    environment = {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        "AWS_ENDPOINT_URL": node.endpoint,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_PAGER": "",
+    }
+    done = subprocess.run([AWS, *words], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (0, ""), done.stderr
+    return json.loads(done.stdout) if done.stdout.strip() else {}
+
+
+def test_the_classic_mistake_is_found_without_help_and_mended(rotating, postgres, new_name, new_place):
+    """`ALTER USER` takes no parameters. A function that passes them breaks in the second step, before anything has changed."""
+    name = new_name("mistaken")
+    function_name = name.replace("/", "-")
+    words = rotating.secret(postgres, name, "mistaken", "single_user")
+    mended = package("postgres", "single_user")
+    mistaken = package(
+        "postgres",
+        "single_user",
+        engine=CLASSIC_MISTAKE.replace("CURRENT", repr(words["password"])),
+        mended=(SOURCES / "postgres.py").read_text(),
+    )
+    function = rotating.function(function_name, "postgres", "single_user", code=mistaken)
+    version = rotating.rotate(name, function)
+
+    # Whoever works at the machine: step, error and log, and no value.
+    failure = until(lambda: rotating.shown(name).get("failure"), "the failure")
+    assert failure["step"] == "setSecret" and rotating.shown(name)["pending"] == version
+    assert failure["error_type"] == "DatabaseError" and 'syntax error at or near "$1"' in failure["error_message"]
+    assert failure["log_group"] == f"/aws/lambda/{function_name}" and "[$LATEST]" in failure["log_stream"]
+    shown = rotating.command("rotation", "show", name, "--region", REGION).stdout
+    for part in ("setSecret", "DatabaseError", "syntax error", failure["log_group"], failure["log_stream"]):
+        assert part in shown, shown
+    # Whoever has the AWS CLI.
+    looked_up = aws(
+        rotating.node, "cloudtrail", "lookup-events", "--lookup-attributes", "AttributeKey=EventName,AttributeValue=RotationFailed"
+    )
+    events = [json.loads(event["CloudTrailEvent"]) for event in looked_up["Events"]]
+    said = [event["additionalEventData"]["ErrorMessage"] for event in events if name in json.dumps(event)]
+    assert f"Error when executing lambda {function} during setSecret step" in said, events
+    pending = rotating.value(name, "AWSPENDING")
+    for secret in (words["password"], pending["password"]):
+        assert secret not in shown and secret not in json.dumps(looked_up)
+        assert secret not in json.dumps(failure)
+
+    # Nothing that worked has ended.
+    assert rotating.value(name) == words and postgres.logs_in("mistaken", words["password"])
+
+    place = new_place() / "mended.zip"
+    place.write_bytes(mended)
+    aws(rotating.node, "lambda", "update-function-code", "--function-name", function_name, "--zip-file", f"fileb://{place}")
+    rotating.command("rotation", "retry", name, "--region", REGION)
+    until(lambda: rotating.has_rotated(name, version), "the rotation of the mended function")
+    assert rotating.value(name) == pending and postgres.logs_in("mistaken", pending["password"])
+    assert rotating.shown(name).get("failure") is None
