@@ -213,6 +213,15 @@ impl TestServer {
         self.node.open(core(&self.world, &self.barrier, self.place.open(&self.world)));
     }
 
+    /// The same after an end in the middle of something: of what fails from some call on nothing more gets through before it ends.
+    pub async fn end_suddenly(&self) {
+        drop(self.node.stop().await);
+        if let Place::Memory(engine) = &self.place {
+            engine.relent();
+        }
+        self.node.open(core(&self.world, &self.barrier, self.place.open(&self.world)));
+    }
+
     /// Every record, as somebody sees it who has the disk and no key.
     pub fn stored(&self) -> Vec<(Partition, Entry)> {
         let engine = self.place.open(&self.world);

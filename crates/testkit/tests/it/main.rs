@@ -47,6 +47,8 @@ mod rotates;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]
+mod rotation_killed;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod signatures;
