@@ -99,18 +99,18 @@ class RotatingNode:
         around = ["unshare", "--mount", "sh", "-c", script, str(self._hosts_file)] if NAME in self.hosts else []
         self.node.start(*words, around=around)
 
-    def function(self, name: str, engine: str, strategy: str, code: bytes | None = None, **variables: str) -> str:
+    def function(self, name: str, engine: str, strategy: str, code: bytes | None = None, handler: str | None = None) -> str:
         """A function that may rotate, and its ARN."""
         functions = self.client("lambda")
         made = functions.create_function(
             FunctionName=name,
             Runtime="python3.11",
             Role=self.role,
-            Handler=f"{strategy}.lambda_handler",
+            Handler=handler or f"{strategy}.lambda_handler",
             Code={"ZipFile": code or package(engine, strategy)},
             Layers=[self.layer],
             Timeout=30,
-            Environment={"Variables": {"SECRETS_MANAGER_ENDPOINT": f"https://secretsmanager.{REGION}.amazonaws.com", **variables}},
+            Environment={"Variables": {"SECRETS_MANAGER_ENDPOINT": f"https://secretsmanager.{REGION}.amazonaws.com"}},
         )
         functions.add_permission(
             FunctionName=name, StatementId="rotation", Action="lambda:InvokeFunction", Principal="secretsmanager.amazonaws.com"
@@ -130,6 +130,9 @@ class RotatingNode:
 
     def value(self, name: str, stage: str = "AWSCURRENT") -> dict:
         return json.loads(self.client().get_secret_value(SecretId=name, VersionStage=stage)["SecretString"])
+
+    def version(self, name: str, version: str) -> dict:
+        return json.loads(self.client().get_secret_value(SecretId=name, VersionId=version)["SecretString"])
 
     def rotate(self, name: str, function: str | None = None) -> str:
         """Begins a rotation: the version that it makes."""
