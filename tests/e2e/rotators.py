@@ -75,10 +75,11 @@ def package(engine: str, strategy: str, /, **changed: str) -> bytes:
 class RotatingNode:
     """A server whose functions reach the databases of this run, with what they need already made."""
 
-    def __init__(self, node: Node, make_client, databases: list):
+    def __init__(self, node: Node, make_client, databases: list, ports: tuple[int, ...] = ()):
         self.node, self._make_client, self.databases = node, make_client, databases
         self.hosts = [ADDRESS, NAME] if _can_name_hosts() else [ADDRESS]
         endpoints = [f"{host}:{database.port}" for host in self.hosts for database in databases]
+        endpoints += [f"{ADDRESS}:{port}" for port in ports]
         self.config = node.place / "coffer.toml"
         self.config.write_text(f'[functions]\nisolation = "full"\nendpoints = {json.dumps(endpoints)}\n')
         self._hosts_file = node.place / "hosts"
@@ -99,7 +100,9 @@ class RotatingNode:
         around = ["unshare", "--mount", "sh", "-c", script, str(self._hosts_file)] if NAME in self.hosts else []
         self.node.start(*words, around=around)
 
-    def function(self, name: str, engine: str, strategy: str, code: bytes | None = None, handler: str | None = None) -> str:
+    def function(
+        self, name: str, engine: str, strategy: str, code: bytes | None = None, handler: str | None = None, timeout: int = 30, **variables: str
+    ) -> str:
         """A function that may rotate, and its ARN."""
         functions = self.client("lambda")
         made = functions.create_function(
@@ -109,8 +112,8 @@ class RotatingNode:
             Handler=handler or f"{strategy}.lambda_handler",
             Code={"ZipFile": code or package(engine, strategy)},
             Layers=[self.layer],
-            Timeout=30,
-            Environment={"Variables": {"SECRETS_MANAGER_ENDPOINT": f"https://secretsmanager.{REGION}.amazonaws.com"}},
+            Timeout=timeout,
+            Environment={"Variables": {"SECRETS_MANAGER_ENDPOINT": f"https://secretsmanager.{REGION}.amazonaws.com", **variables}},
         )
         functions.add_permission(
             FunctionName=name, StatementId="rotation", Action="lambda:InvokeFunction", Principal="secretsmanager.amazonaws.com"
@@ -131,6 +134,9 @@ class RotatingNode:
     def value(self, name: str, stage: str = "AWSCURRENT") -> dict:
         return json.loads(self.client().get_secret_value(SecretId=name, VersionStage=stage)["SecretString"])
 
+    def put(self, name: str, words: dict) -> None:
+        self.client().put_secret_value(SecretId=name, SecretString=json.dumps(words))
+
     def version(self, name: str, version: str) -> dict:
         return json.loads(self.client().get_secret_value(SecretId=name, VersionId=version)["SecretString"])
 
@@ -143,6 +149,9 @@ class RotatingNode:
         described = self.client().describe_secret(SecretId=name)
         is_over = not self.shown(name).get("action")
         return is_over and "AWSCURRENT" in described["VersionIdsToStages"].get(version, [])
+
+    def retry(self, name: str) -> None:
+        self.command("rotation", "retry", name, "--region", REGION)
 
     def shown(self, name: str) -> dict:
         """What `coffer rotation show` says."""

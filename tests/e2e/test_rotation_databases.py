@@ -155,7 +155,7 @@ def test_the_classic_mistake_is_found_without_help_and_mended(rotating, postgres
     place = new_place() / "mended.zip"
     place.write_bytes(mended)
     aws(rotating.node, "lambda", "update-function-code", "--function-name", function_name, "--zip-file", f"fileb://{place}")
-    rotating.command("rotation", "retry", name, "--region", REGION)
+    rotating.retry(name)
     until(lambda: rotating.has_rotated(name, version), "the rotation of the mended function")
     assert rotating.value(name) == pending and postgres.logs_in("mistaken", pending["password"])
     assert rotating.shown(name).get("failure") is None

@@ -38,8 +38,11 @@ def set_password_of_another(connection, current_user, pending):
     if is_known:
         connection.run(f"ALTER USER {user} WITH PASSWORD {password}")
     else:
+        # Both or neither: one who logs in and may do nothing would pass for made.
+        connection.run("BEGIN")
         connection.run(f"CREATE ROLE {user} WITH LOGIN PASSWORD {password}")
         connection.run(f"GRANT {name(current_user)} TO {user}")
+        connection.run("COMMIT")
 
 
 def name(text):
