@@ -97,6 +97,9 @@ class Node:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def process_id(self) -> int:
+        return self._process.pid
+
     def stop(self) -> int:
         """Asks the node to end, as a service supervisor does, and answers its exit status."""
         if self._process is None:
