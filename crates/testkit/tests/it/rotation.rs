@@ -121,6 +121,105 @@ async fn secret_and_function_are_looked_at_before_the_rules() {
     server.stop().await;
 }
 
+/// The dialect itself is tested where it is read; here is what a client sees of what is wrong with it, and that nothing has changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schedules_of_every_wrong_shape_are_refused_and_change_nothing() {
+    let server = TestServer::start(Engine::Memory, 1).await;
+    let stage = Stage::new(&server, 0);
+    create(&stage, "db/password").await;
+    let described = async || stage.get("DescribeSecret", json!({"SecretId": "db/password"})).await;
+    let before = described().await;
+    let long = format!("cron(0 8 {} * ? *)", "1,".repeat(130));
+    let (is_shape, is_meaning) = ("ValidationException", "InvalidParameterException");
+    for (schedule, code) in [
+        // What AWS's model refuses: characters and lengths.
+        ("", is_shape),
+        ("cron(0 8 1 * ? *);", is_shape),
+        ("cron(0 8 1 * ? *)\n", is_shape),
+        ("cron(0 8 1 * ? *)\0", is_shape),
+        ("cron[0 8 1 * ? *]", is_shape),
+        ("cron(0 8 \u{661} * ? *)", is_shape),
+        ("rate(1.5 days)", is_shape),
+        ("rate(+1 day)", is_shape),
+        ("@daily", is_shape),
+        (long.as_str(), is_shape),
+        // Other words.
+        ("daily", is_meaning),
+        ("at(2026-01-01)", is_meaning),
+        ("()", is_meaning),
+        ("cron", is_meaning),
+        ("cron()", is_meaning),
+        ("cron(0 8 1 * ? *", is_meaning),
+        ("cron(0 8 1 * ? *))", is_meaning),
+        ("cron((0 8 1 * ? *))", is_meaning),
+        ("CRON(0 8 1 * ? *)", is_meaning),
+        ("cron (0 8 1 * ? *)", is_meaning),
+        ("cron(0 8 1 * ? *) ", is_meaning),
+        (" cron(0 8 1 * ? *)", is_meaning),
+        ("rate(10 days) cron(0 8 1 * ? *)", is_meaning),
+        ("rate()", is_meaning),
+        ("rate(days)", is_meaning),
+        ("rate(10)", is_meaning),
+        ("rate(10 days days)", is_meaning),
+        ("rate(-1 days)", is_meaning),
+        ("rate(0 days)", is_meaning),
+        ("rate(3 hours)", is_meaning),
+        ("rate(5 minutes)", is_meaning),
+        ("rate(1 week)", is_meaning),
+        ("rate(1000 days)", is_meaning),
+        ("rate(99999999999999999999 days)", is_meaning),
+        ("rate(23977 hours)", is_meaning),
+        // Fields.
+        ("cron(8 1 * ? *)", is_meaning),
+        ("cron(0 0 8 1 * ? *)", is_meaning),
+        ("cron(30 8 1 * ? *)", is_meaning),
+        ("cron(* * * * ? *)", is_meaning),
+        ("cron(0 24 1 * ? *)", is_meaning),
+        ("cron(0 8-9-10 1 * ? *)", is_meaning),
+        ("cron(0 /0 1 * ? *)", is_meaning),
+        ("cron(0 8, 1 * ? *)", is_meaning),
+        ("cron(0 8 0 * ? *)", is_meaning),
+        ("cron(0 8 32 * ? *)", is_meaning),
+        ("cron(0 8 LW * ? *)", is_meaning),
+        ("cron(0 8 1 13 ? *)", is_meaning),
+        ("cron(0 8 1 JANUARY ? *)", is_meaning),
+        ("cron(0 8 ? * 8 *)", is_meaning),
+        ("cron(0 8 ? * MON#6 *)", is_meaning),
+        ("cron(0 8 ? * #1 *)", is_meaning),
+        ("cron(0 8 1 * ? 2026)", is_meaning),
+        ("cron(0 8 1 * ? 99999999999999999999)", is_meaning),
+        ("cron(0 8 1 * MON *)", is_meaning),
+        ("cron(0 8 ? * ? *)", is_meaning),
+        // Days that never come.
+        ("cron(0 8 31 2 ? *)", is_meaning),
+        ("cron(0 8 30 FEB ? *)", is_meaning),
+    ] {
+        let mut input = stage.rotation("db/password", 2);
+        input["RotationRules"] = json!({"ScheduleExpression": schedule});
+        let reply = stage.ask("RotateSecret", &input).await;
+        assert_eq!((reply.status, reply.code()), (400, code), "{schedule:?}: {}", reply.message());
+        assert_eq!(described().await, before, "{schedule:?}");
+    }
+    for (schedule, duration, code) in [
+        ("rate(4 hours)", "5h", is_meaning),
+        ("rate(10 days)", "25h", is_meaning),
+        ("cron(0 20 * * ? *)", "5h", is_meaning),
+        ("cron(0 /8 * * ? *)", "9h", is_meaning),
+        ("rate(10 days)", "0h", is_meaning),
+        ("rate(10 days)", "3", is_shape),
+        ("rate(10 days)", "3m", is_shape),
+        ("rate(10 days)", "100h", is_shape),
+        ("rate(10 days)", "", is_shape),
+    ] {
+        let mut input = stage.rotation("db/password", 2);
+        input["RotationRules"] = json!({"ScheduleExpression": schedule, "Duration": duration});
+        let reply = stage.ask("RotateSecret", &input).await;
+        assert_eq!((reply.status, reply.code()), (400, code), "{schedule} {duration}: {}", reply.message());
+        assert_eq!(described().await, before, "{schedule} {duration}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_function_is_asked_about_when_it_is_another_one() {
     let server = TestServer::start(Engine::Memory, 1).await;

@@ -44,6 +44,20 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
 }
 
 #[test]
+fn an_endpoint_is_a_host_and_a_port() {
+    let text =
+        "[functions]\nendpoints = ['db.example.com:5432', '10.0.0.5:1', '[fd00::5]:3306', 'fd00::6:2']";
+    let config = merged(text, &Flags::default()).unwrap();
+    let known: Vec<(&str, u16)> =
+        config.functions.endpoints.iter().map(|(host, port)| (host.as_str(), *port)).collect();
+    assert_eq!(known, [("db.example.com", 5432), ("10.0.0.5", 1), ("fd00::5", 3306), ("fd00::6", 2)]);
+    for text in ["db.example.com", "db:", "db:70000", "db:postgres"] {
+        let said = refusal(&format!("[functions]\nendpoints = ['{text}']"));
+        assert!(said.contains("is no endpoint"), "{text}: {said}");
+    }
+}
+
+#[test]
 fn what_is_unknown_or_cannot_be_used_is_refused() {
     for (text, part) in [
         ("liston = '127.0.0.1:1'", "unknown field `liston`"),
