@@ -13,11 +13,12 @@ mod rooms;
 
 use std::{
     collections::BTreeSet,
-    io,
+    fs, io,
     net::{IpAddr, SocketAddr, TcpListener},
     os::fd::{AsFd, BorrowedFd},
     os::unix::{net::UnixStream, process::CommandExt},
     process::{Command, ExitCode, Stdio},
+    time::Duration,
 };
 
 use coffer_sys::sandbox as sys;
@@ -29,6 +30,10 @@ pub(crate) const READY: u8 = b'R';
 pub(crate) const EXITED: u8 = b'X';
 pub(crate) const KILLED: u8 = b'K';
 pub(crate) const FAILED: u8 = b'F';
+
+/// A second altogether; it takes some milliseconds.
+const BIND_ATTEMPTS_MAX: u32 = 1000;
+const BIND_WAIT: Duration = Duration::from_millis(1);
 
 /// Everything that the hidden command of the binary does. It must run before the process has threads.
 pub fn main() -> ExitCode {
@@ -100,7 +105,19 @@ fn listen(plan: &Plan) -> io::Result<Vec<TcpListener>> {
         sys::add_address(address, number)
             .map_err(|error| io::Error::other(format!("the address {address} of an endpoint: {error}")))?;
     }
-    plan.listen.iter().map(TcpListener::bind).collect::<io::Result<_>>().map_err(because("listeners"))
+    plan.listen.iter().map(|place| bind(*place)).collect::<io::Result<_>>().map_err(because("listeners"))
+}
+
+/// A new address of IPv6 can be used only once the kernel has come round to seeing that nobody else has it.
+#[expect(clippy::disallowed_methods, reason = "a process of its own, which has nothing else to do")]
+fn bind(place: SocketAddr) -> io::Result<TcpListener> {
+    for _ in 0..BIND_ATTEMPTS_MAX {
+        match TcpListener::bind(place) {
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => std::thread::sleep(BIND_WAIT),
+            other => return other,
+        }
+    }
+    TcpListener::bind(place)
 }
 
 fn ready(control: &UnixStream, listeners: &[TcpListener], telemetry: BorrowedFd<'_>) -> io::Result<()> {
@@ -122,7 +139,7 @@ fn prepare(plan: &Plan, telemetry: BorrowedFd<'_>) -> io::Result<Command> {
     sys::lower_priority(5)?;
     sys::set_limit(sys::Limit::CoreBytes, 0)?;
     sys::set_limit(sys::Limit::DataBytes, plan.data_bytes)?;
-    sys::set_limit(sys::Limit::Processes, plan.processes)?;
+    sys::set_limit(sys::Limit::Processes, plan.processes + others_of_this_user(plan))?;
     sys::set_limit(sys::Limit::OpenFiles, plan.open_files)?;
     sys::set_limit(sys::Limit::FileBytes, plan.scratch_bytes)?;
     sys::keep_on_exec(telemetry)?;
@@ -144,6 +161,24 @@ fn prepare(plan: &Plan, telemetry: BorrowedFd<'_>) -> io::Result<Command> {
     }
     sys::deny_calls().map_err(because("seccomp"))?;
     Ok(command)
+}
+
+/// The limit of processes counts all that the user has, and threads as well. One who is somebody else's too, without a user namespace, has
+/// more than those of a function.
+fn others_of_this_user(plan: &Plan) -> u64 {
+    if plan.walls == Walls::Full || plan.user.is_some() {
+        return 0;
+    }
+    let user = coffer_sys::effective_uid().to_string();
+    let threads = |status: String| -> Option<u64> {
+        let of =
+            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+        if of("Uid:") == Some(user.as_str()) { of("Threads:")?.parse().ok() } else { None }
+    };
+    let Ok(processes) = fs::read_dir("/proc") else { return 0 };
+    let statuses =
+        processes.flatten().filter_map(|process| fs::read_to_string(process.path().join("status")).ok());
+    statuses.filter_map(threads).sum::<u64>()
 }
 
 fn because(what: &'static str) -> impl Fn(io::Error) -> io::Error {

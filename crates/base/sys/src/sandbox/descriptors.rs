@@ -9,10 +9,10 @@ use std::{
     },
 };
 
-/// More than anybody sends at once.
-const DESCRIPTORS_MAX: usize = 32;
+/// More than anybody sends at once. The kernel carries at most 253.
+const DESCRIPTORS_MAX: usize = 128;
 /// Room for the header and the numbers, and aligned like a header.
-const CONTROL_WORDS: usize = 32;
+const CONTROL_WORDS: usize = 4 + DESCRIPTORS_MAX / 2;
 
 /// Sends bytes together with descriptors. The other end has to read them with [`receive`].
 #[allow(unsafe_code, reason = "ancillary data is not stable in std")]
@@ -68,9 +68,18 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, 
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control) as _;
-    // SAFETY: the message, its one part and the control buffer live until the call returns.
-    let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-    let Ok(got) = usize::try_from(got) else { return Err(io::Error::last_os_error()) };
+    let got = loop {
+        // SAFETY: the message, its one part and the control buffer live until the call returns.
+        let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        match usize::try_from(got) {
+            Ok(got) => break got,
+            Err(_) => match io::Error::last_os_error() {
+                // Somebody else's child has ended: sockets with a time limit tell everybody of signals.
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    };
     let mut descriptors = Vec::new();
     // SAFETY: the kernel has filled in the message.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };

@@ -194,7 +194,10 @@ def handler(event, context):
         );
         function.revision_id = String::from("forks");
         let (said, failed) = house.call(&Arc::new(function), "{}").await;
-        assert!(!failed && (1..=64).contains(&said.parse::<u32>().unwrap()), "{walls:?} {said}");
+        // Where the user is not its own, it may have what others of him have given up meanwhile.
+        let is_shared = walls == Walls::Process && coffer_sys::effective_uid() != 0;
+        let most = if is_shared { 164 } else { 64 };
+        assert!(!failed && (1..=most).contains(&said.parse::<u32>().unwrap()), "{walls:?} {said}");
         // Output, for as long as it is let.
         let mut function = house.python("def handler(e, c):\n    while True: print('x' * 100000)");
         function.revision_id = String::from("prints");

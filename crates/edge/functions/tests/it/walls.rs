@@ -284,6 +284,81 @@ fn the_doctor_knows_what_the_kernel_allows() {
     assert!(coffer_functions::doctor::can_build(Walls::Full, &nobody, &place.path().join("try"), 1).is_err());
 }
 
+/// Whoever is not root has walls made with a user namespace. Tests that run as root are run once more as somebody who is not, all in one
+/// process, where children of one disturb another.
+#[test]
+fn the_walls_stand_without_root() {
+    if coffer_sys::effective_uid() != 0 {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let nobody = |arguments: &[&str]| {
+        std::process::Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+            .arg(std::env::current_exe().unwrap())
+            .args(arguments)
+            .env("TMPDIR", place.path())
+            .current_dir(place.path())
+            .output()
+    };
+    if !nobody(&["--list"]).is_ok_and(|listed| listed.status.success()) {
+        println!(
+            "SKIPPED: this test cannot be run by an ordinary user: setpriv or the way to its program is missing"
+        );
+        return;
+    }
+    // Whoever takes all that he can get takes it from others of the same user.
+    for chosen in
+        [&["walls::"][..], &["running::a_function_answers", "running::a_function_that", "--test-threads=1"]]
+    {
+        let done = nobody(chosen).unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+        let how_many = said.matches(" ... ok").count();
+        assert!(how_many >= 2, "{said}");
+        print!("{said}");
+    }
+}
+
+/// Whoever runs Coffer as himself has a hundred programs open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_else_its_user_runs_takes_no_process_from_a_function() {
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let is_done = Arc::new(std::sync::Mutex::new(is_done));
+    let others: Vec<_> = (0..100)
+        .map(|_| {
+            let is_done = Arc::clone(&is_done);
+            std::thread::spawn(move || assert!(is_done.lock().unwrap().recv().is_err()))
+        })
+        .collect();
+    for walls in BOTH {
+        if !can(walls).await {
+            continue;
+        }
+        let house = House::new(walls);
+        let said =
+            attempts(&house, &[("program", String::from("subprocess.run(['/bin/true']).returncode"))]).await;
+        assert_eq!(said["program"], "0", "{walls:?}");
+    }
+    drop(done);
+    others.into_iter().for_each(|other| other.join().unwrap());
+}
+
+/// As many as there may be: each is a listener that has to come over to the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_with_very_many_endpoints_runs() {
+    if !can(Walls::Full).await {
+        return;
+    }
+    let house = House::with(Walls::Full, |settings| {
+        settings.endpoints = (0..100).map(|number| (format!("db{number}.example.com"), 5432)).collect();
+    });
+    let said =
+        attempts(&house, &[("names", String::from("open('/etc/hosts').read().count('example')"))]).await;
+    assert_eq!(said["names"], "64");
+}
+
 /// The kernel's number of a call on the machine that runs the test.
 fn libc_number(name: &str) -> u32 {
     let x86 = cfg!(target_arch = "x86_64");
