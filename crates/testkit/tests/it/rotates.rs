@@ -17,21 +17,38 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// A database with one user, and the function that changes his password as AWS's templates do.
 #[derive(Debug, Default)]
-struct Database {
+pub(crate) struct Database {
     password: Mutex<String>,
     /// Steps in the order in which they were asked for.
     steps: Mutex<Vec<String>>,
+    /// Whole events, and how the secret and its version under AWSPENDING looked to the function when each came.
+    seen: Mutex<Vec<Seen>>,
     /// The steps that fail, one after the other.
     trouble: Mutex<Vec<&'static str>>,
 }
 
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) event: Value,
+    pub(crate) labels: Vec<String>,
+    pub(crate) pending: Option<String>,
+}
+
 impl Database {
-    fn begin(self: &Arc<Self>, server: &TestServer) {
+    pub(crate) fn begin(self: &Arc<Self>, server: &TestServer) {
         let database = Arc::clone(self);
         server.world().functions.all_do(move |event, call| {
             let database = Arc::clone(&database);
             async move { database.step(&event, &call).await }
         });
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub(crate) fn has(&self, password: &str) {
+        *self.password.lock().unwrap() = password.to_owned();
     }
 
     fn steps(&self) -> Vec<String> {
@@ -67,6 +84,12 @@ impl Database {
         assert_eq!(described.rotation_enabled, Some(true));
         let versions = described.version_ids_to_stages.unwrap();
         assert!(versions[&token].iter().any(|label| label == "AWSPENDING"), "{versions:?}");
+        let seen = Seen {
+            event: event.clone(),
+            labels: versions[&token].clone(),
+            pending: value("AWSPENDING", Some(&token)).await.ok(),
+        };
+        self.seen.lock().unwrap().push(seen);
         match step.as_str() {
             "createSecret" => {
                 value("AWSCURRENT", None).await.unwrap();

@@ -4,42 +4,36 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Plan, entries, file, if_served, links, server, text};
+use super::{entries, file, links, server, text};
 use crate::stage::{ABROAD, Reply, Stage, token};
 
 const NAME: &str = "db/password";
 const FROM_ABROAD: &str = "caller in another account, allowed by the resource policy; default key";
 const NO_KMS: &str = "caller lacks KMS permission on the key";
 
-pub(super) fn plan(vector: &Value) -> Plan {
-    if_served(text(&vector["request"]["operation"]))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_error_is_the_one_that_aws_gives() {
     let (file, server) = (file(), server().await);
     for (number, vector) in entries(&file, "errors").iter().enumerate() {
-        if plan(vector) == Plan::Run {
-            let stage = Stage::new(&server, number);
-            let state = text(&vector["precondition"]);
-            let (names, caller) = match links::set_up(&stage, text(&vector["id"]), state).await {
-                Some(linked) => linked,
-                None => (set_up(&stage, state).await, None),
-            };
-            let caller = match state {
-                _ if caller.is_some() => caller.unwrap_or(stage),
-                NO_KMS => stage.as_user_without("kms:Decrypt").await,
-                FROM_ABROAD => stage.abroad().await,
-                _ => stage,
-            };
-            let reply = caller.ask(text(&vector["request"]["operation"]), &request(vector, &names)).await;
-            // A forced delete is complete when it is answered, so nobody meets what AWS shows for some seconds.
-            if vector["note"] == "transient; Coffer need not reproduce it" {
-                assert_eq!(reply.status, 200, "{}: {}", vector["id"], reply.body);
-                continue;
-            }
-            check(vector, &names, &reply);
+        let stage = Stage::new(&server, number);
+        let state = text(&vector["precondition"]);
+        let (names, caller) = match links::set_up(&stage, text(&vector["id"]), state).await {
+            Some(linked) => linked,
+            None => (set_up(&stage, state).await, None),
+        };
+        let caller = match state {
+            _ if caller.is_some() => caller.unwrap_or(stage),
+            NO_KMS => stage.as_user_without("kms:Decrypt").await,
+            FROM_ABROAD => stage.abroad().await,
+            _ => stage,
+        };
+        let reply = caller.ask(text(&vector["request"]["operation"]), &request(vector, &names)).await;
+        // A forced delete is complete when it is answered, so nobody meets what AWS shows for some seconds.
+        if vector["note"] == "transient; Coffer need not reproduce it" {
+            assert_eq!(reply.status, 200, "{}: {}", vector["id"], reply.body);
+            continue;
         }
+        check(vector, &names, &reply);
     }
     server.stop().await;
 }
