@@ -9,6 +9,7 @@ import pwd
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -148,9 +149,15 @@ class Database:
 
 
 class Postgres(Database):
+    """With `certificate`, files of one and of its key, it takes connections with TLS only."""
+
     engine = "postgres"
     admin = "postgres"
     dbname = "postgres"
+
+    def __init__(self, certificate: tuple[Path, Path] | None = None):
+        self._certificate = certificate
+        super().__init__()
 
     def _ordinary_user(self) -> str:
         return _first_known("postgres", "nobody")
@@ -161,6 +168,10 @@ class Postgres(Database):
             str(_postgres_program("initdb")), "--pgdata", str(self.place / "data"), "--username", self.admin, "--pwfile", str(password),
             "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions",
         ])
+        if self._certificate:
+            for name, source in zip(("server.crt", "server.key"), self._certificate, strict=True):
+                self._file(f"data/{name}", source.read_text())
+            self._file("data/pg_hba.conf", "hostssl all all all scram-sha-256\n")
 
     def _command(self) -> list[str]:
         settings = {
@@ -170,6 +181,7 @@ class Postgres(Database):
             "fsync": "off",
             "max_connections": "50",
             "shared_buffers": "16MB",
+            "ssl": "on" if self._certificate else "off",
         }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [str(_postgres_program("postgres")), "-D", str(self.place / "data"), "-p", str(self.port), *words]
@@ -179,8 +191,16 @@ class Postgres(Database):
         super().stop(how)
 
     def _connect(self, user: str, password: str):
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         return pg8000.native.Connection(
-            user, host=self.host, port=self.port, database=self.dbname, password=password, timeout=READY_SECONDS_MAX
+            user,
+            host=self.host,
+            port=self.port,
+            database=self.dbname,
+            password=password,
+            timeout=READY_SECONDS_MAX,
+            ssl_context=trusting if self._certificate else False,
         )
 
     def _quoted(self, user: str) -> str:

@@ -6,6 +6,7 @@ The functions are those in `rotation_functions`. Each engine has a driver in a l
 import io
 import json
 import os
+import pwd
 import subprocess
 import time
 import zipfile
@@ -23,6 +24,8 @@ ENGINES = {"postgres": "postgres.py", "mariadb": "mysql.py"}
 STRATEGIES = ("single_user", "alternating_users")
 #: The names of the databases' host: its address, and a name that only the machine knows.
 ADDRESS, NAME = "127.0.0.1", "db.example.com"
+#: Where Debian has what vouches for servers.
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -75,9 +78,13 @@ def package(engine: str, strategy: str, /, **changed: str) -> bytes:
 class RotatingNode:
     """A server whose functions reach the databases of this run, with what they need already made."""
 
-    def __init__(self, node: Node, make_client, databases: list, ports: tuple[int, ...] = ()):
+    def __init__(
+        self, node: Node, make_client, databases: list, ports: tuple[int, ...] = (), authorities: Path | None = None, user: str | None = None
+    ):
+        """Beside the databases functions reach these ports. A server may trust other authorities than the machine, or be another user's."""
         self.node, self._make_client, self.databases = node, make_client, databases
-        self.hosts = [ADDRESS, NAME] if _can_name_hosts() else [ADDRESS]
+        self._authorities, self._user = authorities, user
+        self.hosts = [ADDRESS, NAME] if can_name_hosts() else [ADDRESS]
         endpoints = [f"{host}:{database.port}" for host in self.hosts for database in databases]
         endpoints += [f"{ADDRESS}:{port}" for port in ports]
         self.config = node.place / "coffer.toml"
@@ -95,9 +102,16 @@ class RotatingNode:
 
     def start(self) -> None:
         words = [*self.node.server_words(), "--config", str(self.config)]
-        # A name for the machine's own address, for this server alone.
-        script = 'mount --bind "$0" /etc/hosts && exec "$@"'
-        around = ["unshare", "--mount", "sh", "-c", script, str(self._hosts_file)] if NAME in self.hosts else []
+        around = []
+        if NAME in self.hosts:
+            # Files of the machine that are others for this server alone.
+            script = f'mount --bind "{self._hosts_file}" /etc/hosts && '
+            if self._authorities:
+                script += f'mount --bind "{self._authorities}" {AUTHORITIES} && '
+            around = ["unshare", "--mount", "sh", "-c", script + 'exec "$@"', "sh"]
+        if self._user:
+            known = pwd.getpwnam(self._user)
+            around += ["setpriv", f"--reuid={known.pw_uid}", f"--regid={known.pw_gid}", "--clear-groups", "--"]
         self.node.start(*words, around=around)
 
     def function(
@@ -173,7 +187,7 @@ def until(found, what: str, patience: float = PATIENCE):
     pytest.fail(f"{what} did not come within {patience} s")
 
 
-def _can_name_hosts() -> bool:
+def can_name_hosts() -> bool:
     """Whether a process may have an `/etc/hosts` of its own."""
     if os.geteuid() != 0:
         return False
