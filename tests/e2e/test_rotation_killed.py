@@ -6,6 +6,7 @@ At every instant some version of the secret logs in, and within half a minute of
 import os
 import random
 import time
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,21 @@ def rotating(new_node, new_place, make_client, postgres):
     assert node.node.stop() == 0, node.node.said()
 
 
+def descendants(process: int) -> list[int]:
+    found = []
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class Victim:
     """A secret whose rotations are interrupted."""
 
@@ -72,7 +88,10 @@ class Victim:
         until(lambda: self.rotating.has_rotated(self.name, version), f"a rotation of {self.name}")
 
     def kill(self) -> None:
+        """The server and, without anybody's help, all that runs for it: a function that went on could change the password once more."""
+        begun = descendants(self.rotating.node.process_id())
         self.rotating.node.kill()
+        until(lambda: not [process for process in begun if is_alive(process)], "the end of the functions of a killed server")
 
     def some_version_logs_in(self, when: str) -> None:
         """While the server is up: of all that it has stored."""
@@ -115,6 +134,7 @@ def test_killed_at_a_step(victim, postgres, point):
         version = victim.rotating.rotate(victim.name)
         until(lambda: postgres.execute(f"SELECT 1 FROM points WHERE point = '{point}'"), point)
         victim.some_version_logs_in(f"during {point}")
+        assert len(descendants(victim.rotating.node.process_id())) >= 3, "the function and those that attend to it"
         victim.kill()
     finally:
         postgres.execute("DELETE FROM held")
