@@ -136,7 +136,7 @@ fn become_function(plan: &Plan, telemetry: BorrowedFd<'_>) -> io::Error {
 
 fn prepare(plan: &Plan, telemetry: BorrowedFd<'_>) -> io::Result<Command> {
     sys::die_with_parent(None)?;
-    sys::lower_priority(5)?;
+    sys::lower_priority(5);
     sys::set_limit(sys::Limit::CoreBytes, 0)?;
     sys::set_limit(sys::Limit::DataBytes, plan.data_bytes)?;
     sys::set_limit(sys::Limit::Processes, plan.processes + others_of_this_user(plan))?;

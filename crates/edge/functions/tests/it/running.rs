@@ -244,6 +244,23 @@ async fn a_new_revision_and_a_death_between_calls_begin_anew() {
     assert_ne!(house.call(&Arc::new(next), "{}").await.0, third);
 }
 
+/// Services are often told to be nice. Functions are nicer still, for which nobody has to be asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_nice_runs_functions_too() {
+    for walls in BOTH {
+        if !can(walls).await {
+            continue;
+        }
+        let house = House::with(walls, |settings| {
+            let (helper, _) = settings.helper.clone();
+            let arguments = ["-n", "10"].map(String::from).into_iter().chain([helper.display().to_string()]);
+            settings.helper = ("/usr/bin/nice".into(), arguments.collect());
+        });
+        let function = Arc::new(house.python("import os\ndef handler(e, c): return os.nice(0)"));
+        assert_eq!(house.call(&function, "{}").await, (String::from("15"), false), "{walls:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_run_at_once_than_is_reserved() {
     let house = Arc::new(House::new(Walls::Process));
