@@ -17,6 +17,8 @@ RECOVERY_SECONDS_MAX = 30
 IS_LONG = os.environ.get("COFFER_CAMPAIGN") == "long"
 #: Kills at moments that chance picks, for each strategy.
 RANDOM_KILLS = 200 if IS_LONG else 4
+#: So many leave room below the hundred versions that a secret has in a day.
+KILLS_PER_SECRET = 50
 #: A rotation with a cold function takes about so long on a machine that is not busy.
 ROTATION_SECONDS = 0.9
 
@@ -74,7 +76,7 @@ class Victim:
 
     def __init__(self, rotating: RotatingNode, postgres, name: str, strategy: str):
         self.rotating, self.postgres, self.name = rotating, postgres, name
-        rotating.secret(postgres, name, f"killed{strategy[0]}", strategy)
+        rotating.secret(postgres, name, name.replace("/", "_"), strategy)
         where = {"user": postgres.admin, "host": postgres.host, "port": postgres.port, "database": "postgres", "password": postgres.admin_password}
         telling = TELLING.format(strategy=strategy, where=where)
         self.function = rotating.function(
@@ -94,9 +96,10 @@ class Victim:
         until(lambda: not [process for process in begun if is_alive(process)], "the end of the functions of a killed server")
 
     def some_version_logs_in(self, when: str) -> None:
-        """While the server is up: of all that it has stored."""
+        """While the server is up: of all that it has stored. The rotation goes on meanwhile, so what it puts an end to is looked at first."""
         sm = self.rotating.client()
         versions = sm.list_secret_version_ids(SecretId=self.name, IncludeDeprecated=True)["Versions"]
+        versions.sort(key=lambda version: ("AWSPENDING" in version.get("VersionStages", []), "AWSCURRENT" not in version.get("VersionStages", [])))
         for version in versions:
             try:
                 words = self.rotating.version(self.name, version["VersionId"])
@@ -141,9 +144,12 @@ def test_killed_at_a_step(victim, postgres, point):
     victim.recovers(version, f"after a kill when {point}")
 
 
-def test_killed_at_any_moment(victim):
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("first", range(0, RANDOM_KILLS, KILLS_PER_SECRET))
+def test_killed_at_any_moment(rotating, postgres, strategy, first):
+    victim = Victim(rotating, postgres, f"killed-{first}/{strategy}", strategy)
     chance = random.Random(f"{SEED} {victim.name}")
-    for number in range(RANDOM_KILLS):
+    for number in range(first, min(first + KILLS_PER_SECRET, RANDOM_KILLS)):
         version = victim.rotating.rotate(victim.name)
         pause = chance.uniform(0, ROTATION_SECONDS)
         time.sleep(pause)
