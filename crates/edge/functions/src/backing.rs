@@ -3,6 +3,8 @@
 use std::{future::Future, pin::Pin};
 
 use coffer_core::BlobRef;
+use coffer_model::secretsmanager::{GetSecretValueRequest, GetSecretValueResponse};
+use coffer_shape::ApiError;
 use coffer_types::{Secret, Timestamp};
 
 pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -12,6 +14,8 @@ pub trait Backing: Send + Sync {
     fn package(&self, blob: &BlobRef) -> Later<Result<Secret<Vec<u8>>, String>>;
     /// Credentials of the role for an hour, with which the function signs its calls.
     fn credentials(&self, session_policy: Option<String>) -> Later<Result<Credentials, String>>;
+    /// A secret, as if the function had asked for it itself, through the extension of AWS.
+    fn secret(&self, asked: GetSecretValueRequest) -> Later<Result<GetSecretValueResponse, ApiError>>;
     /// What must not be found in the output of a confined function, now that it has run.
     fn scrub(&self) -> Later<Result<Vec<Secret<Vec<u8>>>, String>>;
     /// Whether they were written is nobody's business but the role's: a function that may not write logs has none.

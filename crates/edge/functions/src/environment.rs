@@ -28,6 +28,7 @@ use crate::{
     answer::{Answer, Ending},
     backing::{Credentials, Door},
     desk::{Desk, Work},
+    extension::{self, Extension},
     interpreters::{Interpreter, Language},
     output::Output,
     relay, runtime_api,
@@ -54,8 +55,14 @@ const NODE_BYTES: u64 = 512 << 20;
 const AUTHORITIES: &[&str] =
     &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 /// As on AWS.
-const RUNTIME_API: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9001);
-const COFFER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9002);
+const RUNTIME_API: SocketAddr = own(9001);
+const COFFER: SocketAddr = own(9002);
+/// What in the function's network cannot be something else.
+pub(crate) const OWN_PORTS: [u16; 2] = [RUNTIME_API.port(), COFFER.port()];
+
+const fn own(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
 
 /// Everything that an environment is made of.
 pub(crate) struct Parts<'a> {
@@ -71,6 +78,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) place: PathBuf,
     pub(crate) user: Option<User>,
     pub(crate) credentials: Credentials,
+    pub(crate) extension: Option<Arc<Extension>>,
     pub(crate) log_stream: String,
     pub(crate) endpoints: Vec<(String, u16, bool)>,
     pub(crate) door: &'a Arc<dyn Door>,
@@ -81,6 +89,7 @@ pub(crate) struct Environment {
     control: UnixStream,
     pub(crate) output: Output,
     desk: Arc<Desk>,
+    pub(crate) extension: Option<Arc<Extension>>,
     /// Its listeners end with it.
     _servers: JoinSet<()>,
     pub(crate) log_stream: String,
@@ -151,11 +160,15 @@ impl Environment {
         let (credentials_end, log_stream) = (parts.credentials.expires_at, parts.log_stream.clone());
         let (clock, door, code, layers) =
             (Arc::clone(parts.clock), Arc::clone(parts.door), Arc::clone(&parts.code), parts.layers.clone());
+        let extension = parts.extension.clone();
+        let mut listen = vec![RUNTIME_API, COFFER];
+        listen.extend(extension.iter().map(|extension| own(extension.port())));
         let ways = match walls {
-            Walls::Full => Ways::new(&parts.endpoints, &[RUNTIME_API, COFFER]),
+            Walls::Full => Ways::new(&parts.endpoints, &listen),
             Walls::Process => Ways::default(),
         };
-        let (plan, user) = plan(parts, root, scratch, runtime_api, coffer, &ways);
+        listen.extend(ways.listeners());
+        let (plan, user) = plan(parts, root, scratch, runtime_api, coffer, (listen, ways.names()));
         control.write_all(plan.to_bytes()?.expose()).await?;
         drop(plan);
 
@@ -174,6 +187,9 @@ impl Environment {
             };
             servers.spawn(runtime_api::serve(next()?, Arc::clone(&desk)));
             servers.spawn(relay::to_coffer(next()?, door));
+            if let Some(extension) = &extension {
+                servers.spawn(extension::serve(next()?, Arc::clone(extension)));
+            }
             for way in ways.into_iter() {
                 servers.spawn(relay::to_host(next()?, way.host, way.port, way.listed));
             }
@@ -183,6 +199,7 @@ impl Environment {
             control,
             output,
             desk,
+            extension,
             _servers: servers,
             log_stream,
             credentials_end,
@@ -300,7 +317,7 @@ fn plan(
     scratch: PathBuf,
     runtime_api: SocketAddr,
     coffer: SocketAddr,
-    ways: &Ways,
+    (listen, hosts): (Vec<SocketAddr>, Vec<(String, String)>),
 ) -> (Plan, Option<User>) {
     let Parts { deployment, walls, .. } = parts;
     let shown = |inside: &str, outside: &std::path::Path| match walls {
@@ -342,8 +359,6 @@ fn plan(
     }
     let megabytes = |megabytes: u32| u64::from(megabytes) << 20;
     let own_bytes = if parts.language == Language::Node { NODE_BYTES } else { INTERPRETER_BYTES };
-    let mut listen = vec![RUNTIME_API, COFFER];
-    listen.extend(ways.listeners());
     let plan = Plan {
         walls,
         user: parts.user.as_ref().map(|user| user.number),
@@ -355,7 +370,7 @@ fn plan(
         scratch_bytes: megabytes(deployment.scratch_mb),
         read: parts.interpreter.map(|interpreter| interpreter.read.clone()).unwrap_or_default(),
         authorities,
-        hosts: ways.names(),
+        hosts,
         listen,
         data_bytes: megabytes(deployment.memory_mb) + own_bytes,
         processes: PROCESSES_MAX,

@@ -12,6 +12,8 @@ mod backing;
 mod desk;
 pub mod doctor;
 mod environment;
+mod extension;
+mod http;
 pub mod interpreters;
 mod local;
 mod output;

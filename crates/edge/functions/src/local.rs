@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use coffer_core::{
-    BlobRef, Caller, FunctionCall, FunctionOutcome, FunctionRun, Functions, Inside, Partition, Scrub,
+    BlobRef, Caller, FunctionCall, FunctionOutcome, FunctionRun, Functions, Inside, Partition, Principal,
+    Scrub, Transport,
 };
-use coffer_model::sts;
+use coffer_model::{
+    secretsmanager::{GetSecretValue, GetSecretValueRequest, GetSecretValueResponse},
+    sts,
+};
 use coffer_shape::ApiError;
 use coffer_types::{RequestId, Secret};
 
 use crate::{
     backing::{Backing, Credentials, Later, LogEvent, LogPlace},
+    extension,
     runner::{Confinement, Job, Runner},
 };
 
@@ -39,7 +44,14 @@ impl Functions for Local {
     fn run(&self, call: FunctionCall) -> FunctionRun {
         let runner = Arc::clone(&self.0);
         let FunctionCall {
-            deployment, invoked_arn, request_id, event, client_context, confined, inside, ..
+            deployment,
+            invoked_arn,
+            request_id,
+            event,
+            client_context,
+            session,
+            confined,
+            inside,
         } = call;
         let (scrub, confined) = confined
             .map(|confined| {
@@ -56,6 +68,7 @@ impl Functions for Local {
             role: deployment.role.to_string(),
             name: deployment.name.clone(),
             request_id,
+            session,
             scrub,
             inside,
         });
@@ -84,6 +97,7 @@ struct FromInside {
     role: String,
     name: String,
     request_id: RequestId,
+    session: Principal,
     scrub: Option<Scrub>,
     inside: Inside,
 }
@@ -125,6 +139,21 @@ impl Backing for FromInside {
                 expires_at: given.expiration,
             })
         })
+    }
+
+    fn secret(&self, asked: GetSecretValueRequest) -> Later<Result<GetSecretValueResponse, ApiError>> {
+        let inside = self.inside.clone();
+        let caller = Caller {
+            principal: self.session.clone(),
+            region: self.home.region.clone(),
+            request_id: RequestId::random(inside.world().entropy.as_ref()),
+            // As for what the function asks for itself.
+            source_address: String::from("127.0.0.1"),
+            user_agent: extension::USER_AGENT.to_owned(),
+            transport: Transport::Inside,
+            host: String::new(),
+        };
+        Box::pin(async move { inside.call::<GetSecretValue>(&caller, asked).await })
     }
 
     fn scrub(&self) -> Later<Result<Vec<Secret<Vec<u8>>>, String>> {

@@ -4,7 +4,7 @@ use coffer_core::Deployment;
 use coffer_types::Timestamp;
 use serde_json::{Value, json};
 
-use crate::answer::Ending;
+use crate::{answer::Ending, extension};
 
 pub(crate) struct Reporter<'a> {
     pub(crate) of: &'a Deployment,
@@ -46,6 +46,16 @@ impl Reporter<'_> {
             );
         }
         format!("INIT_REPORT Init Duration: {init_ms:.2} ms\tPhase: init\tStatus: timeout\n")
+    }
+
+    /// The extension of AWS waits for calls.
+    pub(crate) fn extension_ready(&self, now: Timestamp) -> String {
+        let name = extension::NAME;
+        if self.of.logs_json {
+            let record = json!({"name": name, "state": "Ready", "events": ["INVOKE", "SHUTDOWN"]});
+            return platform(now, "platform.extension", record);
+        }
+        format!("EXTENSION\tName: {name}\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n")
     }
 
     pub(crate) fn start(&self, now: Timestamp) -> String {

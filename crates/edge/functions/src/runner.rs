@@ -19,7 +19,8 @@ use crate::{
     answer::{Answer, Ending},
     backing::{Backing, Door, LogPlace},
     desk::Work,
-    environment::{Environment, Parts, Ran},
+    environment::{Environment, OWN_PORTS, Parts, Ran},
+    extension::{self, Extension},
     interpreters::{Interpreter, Interpreters, Language},
     output::Log,
     pool::{Key, Pool},
@@ -320,6 +321,10 @@ impl Run<'_> {
                 .await;
             return Ok((None, stream, answer));
         }
+        if environment.extension.is_some() {
+            let line = self.reporter.extension_ready(self.now());
+            self.log.say(self.now(), line);
+        }
         match self.call(&mut environment, began).await {
             Ran::Answered(answer) => Ok(self.finish(environment, began, answer).await),
             Ran::Unheard => Err(Refused::Ours(String::from("a new environment ended before its first call"))),
@@ -369,6 +374,9 @@ impl Run<'_> {
         // What it printed while nobody called belongs to this call, as on AWS.
         environment.output.drain();
         self.announce();
+        if let Some(extension) = &environment.extension {
+            extension.work_for(self.backing);
+        }
         environment.call(work, began + limit, limit).await
     }
 
@@ -446,6 +454,7 @@ impl Run<'_> {
         let log_stream = format!("{date}/[{}]{}", deployment.version, runner.random(16));
         let line = self.reporter.init_start(self.now());
         self.log.say(self.now(), line);
+        let extension = self.extension(&credentials.session_token);
         Environment::start(Parts {
             settings: &runner.settings,
             walls: self.walls,
@@ -459,12 +468,28 @@ impl Run<'_> {
             place: self.fresh("e"),
             user,
             credentials,
+            extension,
             log_stream,
             endpoints,
             door: &runner.door,
         })
         .await
         .map_err(Refused::Ours)
+    }
+
+    /// What fetches secrets for the function, if it has the layer for that.
+    fn extension(&mut self, token: &Secret<String>) -> Option<Arc<Extension>> {
+        let deployment = &self.job.deployment;
+        if !deployment.has_secrets_extension {
+            return None;
+        }
+        let (settings, lines) =
+            extension::Settings::read(&deployment.environment, self.now(), &OWN_PORTS, self.walls);
+        for line in lines {
+            self.log.say(self.now(), line);
+        }
+        let token = Secret::new(token.expose().clone());
+        Some(Arc::new(Extension::new(token, settings?, Arc::clone(&self.runner.clock))))
     }
 
     async fn interpreter(&self, language: Language) -> Result<Option<Arc<Interpreter>>, Refused> {

@@ -1,17 +1,17 @@
 //! The runtime API of one environment over HTTP (version 2018-06-01).
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use coffer_types::Secret;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, server::conn::http1::Builder};
+use tokio::net::TcpListener;
 
 use crate::{
     answer::{Answer, PAYLOAD_BYTES_MAX},
     desk::Desk,
+    http,
 };
 
 const BASE: &str = "/2018-06-01/runtime/";
@@ -22,33 +22,11 @@ const CONNECTIONS_MAX: usize = 16;
 
 /// Serves until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>) {
-    let mut open = tokio::task::JoinSet::new();
-    loop {
-        tokio::select! {
-            Some(_) = open.join_next(), if !open.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if open.len() < CONNECTIONS_MAX => {
-                    open.spawn(converse(stream, Arc::clone(&desk)));
-                }
-                Ok(_) => {}
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
-            }
-        }
-    }
-}
-
-async fn converse(stream: TcpStream, desk: Arc<Desk>) {
-    // Head and body of an answer are one write, and waiting for more to send costs 40 ms.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let service = service_fn(move |request| {
+    let answer = move |request| {
         let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(answer(&desk, request).await) }
-    });
-    let connection = hyper::server::conn::http1::Builder::new();
-    // A runtime that breaks off is noticed by the end of its process.
-    drop(connection.serve_connection(TokioIo::new(stream), service).await);
+        async move { answer(&desk, request).await }
+    };
+    http::serve(listener, Builder::new(), CONNECTIONS_MAX, answer).await;
 }
 
 async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Full<Bytes>> {

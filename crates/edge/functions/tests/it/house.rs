@@ -13,6 +13,8 @@ use coffer_crypto::SystemEntropy;
 use coffer_functions::{
     Backing, Credentials, Door, Job, Later, LogEvent, LogPlace, Runner, Settings, Walls, runner::Confinement,
 };
+use coffer_model::secretsmanager::{GetSecretValueRequest, GetSecretValueResponse};
+use coffer_shape::{ApiError, ErrorSpec};
 use coffer_types::{Clock, Secret, Timestamp};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -48,6 +50,10 @@ pub(crate) struct Memory {
     packages: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) logs: Mutex<Vec<(LogPlace, LogEvent)>>,
     pub(crate) scrub: Mutex<Vec<Vec<u8>>>,
+    /// By name.
+    pub(crate) secrets: Mutex<BTreeMap<String, String>>,
+    /// What of them was asked for.
+    pub(crate) asked: Mutex<Vec<String>>,
 }
 
 impl Backing for Memory {
@@ -65,6 +71,18 @@ impl Backing for Memory {
                 expires_at: Timestamp::from_seconds(9_999_999_999),
             })
         })
+    }
+
+    fn secret(&self, asked: GetSecretValueRequest) -> Later<Result<GetSecretValueResponse, ApiError>> {
+        self.asked.lock().unwrap().push(asked.secret_id.clone());
+        let value = self.secrets.lock().unwrap().get(&asked.secret_id).cloned();
+        let answer = GetSecretValueResponse {
+            name: Some(asked.secret_id),
+            secret_string: value.clone().map(Secret::new),
+            ..GetSecretValueResponse::default()
+        };
+        let missing = ErrorSpec { code: "ResourceNotFoundException", status: 400, message_member: "Message" };
+        Box::pin(async move { value.map(|_| answer).ok_or_else(|| ApiError::new(missing, "no such secret")) })
     }
 
     fn scrub(&self) -> Later<Result<Vec<Secret<Vec<u8>>>, String>> {

@@ -9,6 +9,7 @@
     reason = "all of this is a test, also the functions that the tests share"
 )]
 
+mod extension;
 mod house;
 mod running;
 mod walls;
