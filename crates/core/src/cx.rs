@@ -255,8 +255,8 @@ impl<'a> Cx<'a> {
 
     /// Where the caller reached us, for what he is going to fetch there.
     pub fn endpoint(&self) -> String {
-        let is_clear = matches!(self.caller.transport, Transport::ClearText);
-        let scheme = if is_clear { "http" } else { "https" };
+        let has_tls = matches!(self.caller.transport, Transport::Tls(_));
+        let scheme = if has_tls { "https" } else { "http" };
         format!("{scheme}://{}", self.caller.host)
     }
 

@@ -141,7 +141,7 @@ pub struct Caller {
 pub enum Transport {
     ClearText,
     Tls(TlsDetails),
-    /// A service made it in this process, where nobody listens.
+    /// A service made it in this process, or a function did from its own network: where nobody listens.
     Inside,
 }
 

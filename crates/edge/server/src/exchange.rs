@@ -38,7 +38,7 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{Caller, Inside, Outside, PrincipalKind, Reply as Answered, TlsDetails};
+use coffer_core::{Caller, Inside, Outside, PrincipalKind, Reply as Answered, Transport};
 use coffer_model::{SERVICES, sts::AssumeRoleWithWebIdentityRequest};
 use coffer_shape::{ApiError, ErrorSpec, OperationSpec, ReadError, Reader, ServiceSpec};
 use coffer_sigv4::{Family, SignatureError, Window};
@@ -117,7 +117,7 @@ pub(crate) struct Edge {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
-    pub(crate) tls: Option<TlsDetails>,
+    pub(crate) transport: Transport,
 }
 
 /// Where a request came from.
@@ -152,7 +152,7 @@ impl Visit<'_> {
             request_id: id,
             source_address: peer.address.to_string(),
             user_agent: user_agent.get(..end).unwrap_or_default().to_owned(),
-            transport: peer.tls.into(),
+            transport: peer.transport,
             host: host.get(..host.floor_char_boundary(HOST_BYTES_MAX)).unwrap_or_default().to_owned(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc};
 
-use coffer_core::TlsDetails;
+use coffer_core::{TlsDetails, Transport};
 use hyper::{Request, Version, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -51,7 +51,7 @@ pub(super) async fn serve(house: Arc<House>, stream: TcpStream, address: IpAddr,
             Err(_) => return,
         },
     };
-    let peer = Peer { address: address.to_canonical(), tls };
+    let peer = Peer { address: address.to_canonical(), transport: tls.into() };
     let _open = house.edge.node().metrics().begin_connection();
     let conversation = converse(&house, stream, peer, serves);
     match serves {
@@ -61,9 +61,9 @@ pub(super) async fn serve(house: Arc<House>, stream: TcpStream, address: IpAddr,
     drop(seat);
 }
 
-/// The same without TLS, whatever the listener has.
+/// The same for a function, from the network of its own: nobody is there to listen, so it needs no TLS, whatever the listener has.
 pub(super) async fn serve_plain(house: Arc<House>, stream: TcpStream, address: IpAddr, seat: Seat) {
-    let peer = Peer { address, tls: None };
+    let peer = Peer { address, transport: Transport::Inside };
     let _open = house.edge.node().metrics().begin_connection();
     converse(&house, Box::new(stream), peer, Serves::Everything).await;
     drop(seat);
