@@ -10,8 +10,10 @@
 //! measured or nothing.
 
 pub mod clock;
+pub mod database;
 pub mod epoch;
 pub mod floor;
+pub mod functions;
 pub mod histogram;
 pub mod http;
 pub mod keys;
@@ -197,6 +199,13 @@ pub fn run_overload(window: Duration) -> Result<overload::Overload> {
     LocalSet::new().block_on(&runtime, overload::measure(&programs, place.path(), window))
 }
 
+/// Measures functions and rotations. The programs are those beside this one.
+pub fn run_functions(window: Duration) -> Result<functions::Functions> {
+    let (programs, place) = programs_and_place()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, functions::measure(&programs, place.path(), window))
+}
+
 fn programs_and_place() -> Result<(Programs, tempfile::TempDir)> {
     let xtask = std::env::current_exe()?;
     let release = xtask.parent().context("this program is in no directory")?;
@@ -302,6 +311,10 @@ pub const OVERLOAD: Marks = (
     "<!-- written by `cargo xtask bench --overload --write` -->\n",
     "<!-- up to here goes the table of loads -->\n",
 );
+pub const FUNCTIONS: Marks = (
+    "<!-- written by `cargo xtask bench --functions --write` -->\n",
+    "<!-- up to here go the tables of functions -->\n",
+);
 
 /// Puts figures into the page, between their two marks.
 pub fn write(tree: &Tree, marks: Marks, figures: &str) -> Result<PathBuf> {
@@ -323,7 +336,7 @@ mod tests {
     #[test]
     fn the_page_has_all_marks() {
         let page = fs::read_to_string(Tree::here().root().join("docs/performance.md")).unwrap();
-        for marks in [FIGURES, SCALE, EPOCH, OVERLOAD] {
+        for marks in [FIGURES, SCALE, EPOCH, OVERLOAD, FUNCTIONS] {
             assert!(splice(&page, marks, "").is_some(), "{marks:?}");
         }
     }

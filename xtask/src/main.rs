@@ -42,6 +42,9 @@ enum Chore {
         /// Measure what is left of the good answers when too much is asked for.
         #[arg(long, conflicts_with_all = ["only", "scale"])]
         overload: bool,
+        /// Measure functions and rotations.
+        #[arg(long, conflicts_with_all = ["only", "scale", "overload"])]
+        functions: bool,
         /// Only these cases.
         #[arg(long, value_enum, value_delimiter = ',')]
         only: Vec<bench::Case>,
@@ -129,6 +132,16 @@ fn main() -> Result<()> {
                 println!(
                     "\nwrote {}",
                     bench::write(&tree, bench::OVERLOAD, &overload.to_string())?.display()
+                );
+            }
+        }
+        Chore::Bench { write, seconds, functions: true, .. } => {
+            let functions = bench::run_functions(Duration::from_secs(seconds))?;
+            print!("{functions}");
+            if write {
+                println!(
+                    "\nwrote {}",
+                    bench::write(&tree, bench::FUNCTIONS, &functions.to_string())?.display()
                 );
             }
         }

@@ -131,7 +131,7 @@ fn document(index: usize) -> String {
 }
 
 /// The text of the first element of this name.
-fn element(xml: &str, name: &str) -> Result<String> {
+pub(super) fn element(xml: &str, name: &str) -> Result<String> {
     let rest = xml.split_once(&format!("<{name}>")).map(|(_, rest)| rest);
     let text = rest.and_then(|rest| rest.split_once('<')).map(|(text, _)| text.to_owned());
     text.with_context(|| format!("no {name} in the answer"))

@@ -58,7 +58,13 @@ impl Server {
 
     pub fn rss_bytes(&self) -> Result<u64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        rss_in(&text).context("the kernel does not say how much memory the server has")
+        kib_in(&text, "VmRSS:").context("the kernel does not say how much memory the server has")
+    }
+
+    /// The most that it ever had.
+    pub fn peak_bytes(&self) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        kib_in(&text, "VmHWM:").context("the kernel does not say how much memory the server had")
     }
 
     /// Stops the server as an operator does, and waits until it is gone.
@@ -113,8 +119,8 @@ fn cpu_in(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis((user + kernel) * (1000 / TICKS_PER_SECOND)))
 }
 
-fn rss_in(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn kib_in(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib << 10)
 }
@@ -153,8 +159,8 @@ mod tests {
 
     #[test]
     fn memory_is_in_kibibytes() {
-        assert_eq!(rss_in("Name:\tx\nVmRSS:\t   12345 kB\n"), Some(12_345 << 10));
-        assert_eq!(rss_in("Name:\tx\n"), None);
+        assert_eq!(kib_in("Name:\tx\nVmRSS:\t   12345 kB\n", "VmRSS:"), Some(12_345 << 10));
+        assert_eq!(kib_in("Name:\tx\n", "VmRSS:"), None);
     }
 
     #[test]

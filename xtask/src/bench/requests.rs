@@ -51,12 +51,17 @@ impl Client {
     /// One request to Secrets Manager, as it goes over the wire.
     pub fn request(&self, operation: &str, body: &Value) -> Result<Vec<u8>> {
         let target = format!("secretsmanager.{operation}");
-        self.signed("secretsmanager", JSON, Some(&target), &body.to_string())
+        self.signed("secretsmanager", "POST", "/", JSON, Some(&target), &body.to_string())
     }
 
     /// One request to KMS.
     pub fn kms(&self, operation: &str, body: &Value) -> Result<Vec<u8>> {
-        self.signed("kms", JSON, Some(&format!("TrentService.{operation}")), &body.to_string())
+        self.signed("kms", "POST", "/", JSON, Some(&format!("TrentService.{operation}")), &body.to_string())
+    }
+
+    /// One request to a service with paths. Nothing in them wants to be encoded.
+    pub fn rest(&self, service: &str, method: &str, path: &str, body: &str) -> Result<Vec<u8>> {
+        self.signed(service, method, path, "application/json", None, body)
     }
 
     /// One request to IAM or STS.
@@ -69,14 +74,22 @@ impl Client {
                 write!(body, "%{byte:02X}")?;
             }
         }
-        self.signed(service, FORM, None, &body)
+        self.signed(service, "POST", "/", FORM, None, &body)
     }
 
-    fn signed(&self, service: &str, content_type: &str, target: Option<&str>, body: &str) -> Result<Vec<u8>> {
+    fn signed(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        target: Option<&str>,
+        body: &str,
+    ) -> Result<Vec<u8>> {
         let mut headers: Vec<(&str, &[u8])> =
             vec![("content-type", content_type.as_bytes()), ("host", self.host.as_bytes())];
         headers.extend(target.map(|target| ("x-amz-target", target.as_bytes())));
-        let head = Head { method: "POST", path: "/", query: "", headers: &headers };
+        let head = Head { method, path, query: "", headers: &headers };
         let signer = Signer {
             credentials: Credentials {
                 access_key_id: &self.access_key_id,
@@ -89,7 +102,7 @@ impl Client {
         let signature =
             signer.sign(&head, &sha256(body.as_bytes()), clock::now()).context("signing a request")?;
         let mut text = format!(
-            "POST / HTTP/1.1\r\ncontent-type: {content_type}\r\nhost: {}\r\nuser-agent: {USER_AGENT}\r\n\
+            "{method} {path} HTTP/1.1\r\ncontent-type: {content_type}\r\nhost: {}\r\nuser-agent: {USER_AGENT}\r\n\
              accept-encoding: identity\r\namz-sdk-request: attempt=1; max=3\r\ncontent-length: {}\r\n",
             self.host,
             body.len()
