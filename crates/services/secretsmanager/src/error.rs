@@ -75,6 +75,7 @@ pub(crate) enum SecretError {
     NoSuchPolicy,
     RotationTokenMissing,
     RotationTokenUsed { token: String, arn: String },
+    NotThisRotation { arn: String },
     NoRotationFunction,
     FunctionNotInvocable,
     RotationIncomplete,
@@ -273,6 +274,10 @@ impl From<SecretError> for ApiError {
             // Our choice, in the words of E9: the model lets RotateSecret answer with no ResourceExistsException.
             SecretError::RotationTokenUsed { token, arn } => err::invalid_parameter(format!(
                 "You can't use ClientRequestToken {token} because that value is already in use for a version of secret {arn}."
+            )),
+            // Our choice: nobody has recorded it.
+            SecretError::NotThisRotation { arn } => err::invalid_request(format!(
+                "You can't use this RotationToken because no rotation that it was given to is under way for secret {arn}."
             )),
             SecretError::NoVersionForRotation => err::invalid_request(
                 "You can't rotate this secret: it has 100 versions, and versions younger than 24 hours aren't cleaned up.",

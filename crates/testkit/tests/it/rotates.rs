@@ -99,6 +99,7 @@ impl Database {
                         client_request_token: Some(token.clone()),
                         secret_string: Some(Secret::new(format!("password-of-{token}"))),
                         version_stages: Some(vec![String::from("AWSPENDING")]),
+                        rotation_token: Some(Secret::new(text("RotationToken"))),
                         ..sm::PutSecretValueRequest::default()
                     };
                     call.inside.call::<sm::PutSecretValue>(&caller, put).await.unwrap();

@@ -25,6 +25,9 @@ pub(crate) fn put_secret_value(
 
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::PUT_SECRET_VALUE)?.into_record()?;
     secret.ensure_changeable()?;
+    if let Some(token) = &input.rotation_token {
+        rotation::run::ensure_under_way(cx, &secret, token)?;
+    }
 
     if !is_repeated(cx, &secret, &version_id, &value)? {
         add_version(cx, &mut secret, &version_id, &value, input.version_stages)?;

@@ -9,12 +9,12 @@
 use std::time::Duration;
 
 use coffer_core::{Cx, Listed, Place, table};
-use coffer_crypto::sha256;
+use coffer_crypto::{constant_time_eq, sha256};
 use coffer_shape::{ApiError, record};
 use coffer_types::{Secret, Timestamp};
 
 use super::{RotationRecord, WindowRecord, engine};
-use crate::secret::SecretRecord;
+use crate::{error::SecretError, secret::SecretRecord};
 
 /// AWS tries several times and does not say how often. Ours: so often, from the first step on each time, and then in the next window.
 pub(crate) const ATTEMPTS_MAX: i64 = 5;
@@ -270,6 +270,22 @@ pub(crate) fn secret_saved(
     cx.save(run)?;
     cx.activate(engine::NAME);
     Ok(())
+}
+
+/// Whoever hands back a token that a function was given acts for that rotation, and for no other.
+pub(crate) fn ensure_under_way(
+    cx: &Cx<'_>,
+    secret: &SecretRecord,
+    token: &Secret<String>,
+) -> Result<(), ApiError> {
+    let run = cx.part::<RunRecord>(&[&secret.arn])?;
+    let given = token.expose().as_bytes();
+    let is_it = |action: &ActionRecord| constant_time_eq(action.token.expose().as_bytes(), given);
+    if run.is_some_and(|run| run.action.as_ref().is_some_and(is_it)) {
+        Ok(())
+    } else {
+        Err(SecretError::NotThisRotation { arn: secret.arn.clone() }.into())
+    }
 }
 
 #[cfg(test)]
