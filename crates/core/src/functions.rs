@@ -23,12 +23,25 @@ pub trait Functions: Send + Sync {
     /// How many rotations may have a function run at once. With none, no rotation begins by itself, and those that were begun wait.
     fn rotations_at_once(&self) -> usize;
 
+    /// Why the code of others is not run here, if it is not. What does not need it goes on: rotators that come along, and webhooks.
+    fn runs_no_code(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether a function of this name comes along, and is there in every account and region without anybody having made it.
+    fn comes_along(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
     /// Runs a function once. The run goes on if nobody waits for it any more.
     fn run(&self, call: FunctionCall) -> FunctionRun;
 
     /// A function was changed or deleted: what was kept warm of it, by its ARN without a version, is of no use any more.
     fn forget(&self, function: &str);
 }
+
+const DISABLED: &str = "local function execution is disabled";
 
 /// The world of a server for which nobody has configured functions.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +52,12 @@ impl Functions for NoFunctions {
         0
     }
 
+    fn runs_no_code(&self) -> Option<String> {
+        Some(DISABLED.to_owned())
+    }
+
     fn run(&self, _: FunctionCall) -> FunctionRun {
-        let why = String::from("local function execution is disabled");
-        Box::pin(std::future::ready(FunctionOutcome::Unavailable(why)))
+        Box::pin(std::future::ready(FunctionOutcome::Unavailable(DISABLED.to_owned())))
     }
 
     fn forget(&self, _: &str) {}
@@ -50,7 +66,7 @@ impl Functions for NoFunctions {
 /// One invocation.
 #[derive(Debug)]
 pub struct FunctionCall {
-    pub deployment: Arc<Deployment>,
+    pub program: Program,
     /// As it was named: with the alias or version that was asked for.
     pub invoked_arn: String,
     pub request_id: RequestId,
@@ -62,6 +78,47 @@ pub struct FunctionCall {
     pub session: Principal,
     pub confined: Option<Confined>,
     pub inside: Inside,
+}
+
+/// What a function is.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// Somebody's code.
+    Deployed(Arc<Deployment>),
+    /// Somebody's server, which is sent the event.
+    Webhook(Arc<Webhook>),
+    /// What comes along, by its name, for an account and region.
+    BuiltIn(Arc<BuiltIn>),
+}
+
+impl Program {
+    /// `$LATEST` or a number.
+    pub fn version(&self) -> &str {
+        match self {
+            Self::Deployed(deployment) => &deployment.version,
+            Self::Webhook(webhook) => &webhook.version,
+            Self::BuiltIn(_) => "$LATEST",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Webhook {
+    /// Without a version.
+    pub arn: String,
+    pub version: String,
+    /// It may have a secret in it, as those of chat servers do.
+    pub url: Secret<String>,
+    /// Signs the event.
+    pub key: Option<Secret<String>>,
+    pub timeout: Duration,
+}
+
+#[derive(Debug)]
+pub struct BuiltIn {
+    pub account: AccountId,
+    pub region: Region,
+    pub name: String,
 }
 
 /// One revision of a function: all that is needed to run it.

@@ -47,8 +47,8 @@ pub use db::{CommitError, Db, DbMetrics, Found, Listed, LoadError, Place, Walk};
 pub use errand::{Errand, Picked};
 pub use examine::{Claim, Contradiction, Examination, Examined, Excluded, Need, Shared};
 pub use functions::{
-    Confined, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions, NoFunctions,
-    Scrub,
+    BuiltIn, Confined, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions,
+    NoFunctions, Program, Scrub, Webhook,
 };
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use identities::{FoundRole, Identities, Standing};

@@ -11,7 +11,7 @@ use std::{
 
 use coffer_core::{
     BlobRef, Cx, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions, Outside,
-    Principal, Registry,
+    Principal, Program, Registry,
 };
 use coffer_model::lambda::{self, InvocationRequest, InvocationResponse};
 use coffer_shape::ApiError;
@@ -76,7 +76,7 @@ impl Functions for SimFunctions {
         let script = self.script.lock().unwrap().clone();
         match script {
             Some(script) => script(call),
-            None if call.deployment.runtime == SIMULATED => Box::pin(std::future::pending()),
+            None if deployed(&call).runtime == SIMULATED => Box::pin(std::future::pending()),
             None => Box::pin(std::future::ready(by_handler(call))),
         }
     }
@@ -84,14 +84,22 @@ impl Functions for SimFunctions {
     fn forget(&self, _: &str) {}
 }
 
+/// Whoever simulates functions has neither webhooks nor what comes along.
+pub fn deployed(call: &FunctionCall) -> &Deployment {
+    match &call.program {
+        Program::Deployed(deployment) => deployment,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// What a function does that was made through the API its handler says: it gives back the event, fails, or is too busy.
 fn by_handler(call: FunctionCall) -> FunctionOutcome {
-    let (id, version) = (call.request_id, &call.deployment.version);
+    let (id, version) = (call.request_id, &deployed(&call).version);
     let log = format!("START RequestId: {id} Version: {version}\n").into_bytes();
     let answer = |payload: Secret<Vec<u8>>, failed: bool| {
         FunctionOutcome::Done(FunctionAnswer { payload, failed, log, log_stream: String::from("simulated") })
     };
-    match call.deployment.handler.as_str() {
+    match deployed(&call).handler.as_str() {
         "index.fails" => {
             let error = r#"{"errorMessage":"boom!","errorType":"ValueError"}"#;
             answer(Secret::new(error.as_bytes().to_vec()), true)
@@ -144,7 +152,7 @@ fn invoke(cx: &mut Cx<'_>, input: InvocationRequest) -> Result<Outside<Invocatio
     let event = input.payload.unwrap_or_else(|| Secret::new(b"{}".to_vec()));
     Ok(Outside::run(move |inside| async move {
         let call = FunctionCall {
-            deployment: Arc::new(deployment),
+            program: Program::Deployed(Arc::new(deployment)),
             invoked_arn: arn.to_string(),
             request_id: id,
             event,

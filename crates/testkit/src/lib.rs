@@ -24,7 +24,7 @@ mod server;
 mod sim;
 
 pub use conformance::Conformance;
-pub use functions::{LOG_STREAM, SimFunctions, function_error};
+pub use functions::{LOG_STREAM, SimFunctions, deployed, function_error};
 pub use issuer::Issuer;
 pub use json::pretty;
 pub use script::{Asked, OnPaper, Script};

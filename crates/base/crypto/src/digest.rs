@@ -14,6 +14,15 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     array(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
+/// SHA-1, which is not safe for anything new, of pieces in a row: MySQL and MariaDB prove with it that a password is known.
+pub fn sha1_of_mysql(parts: &[&[u8]]) -> [u8; 20] {
+    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    for part in parts {
+        context.update(part);
+    }
+    certain(context.finish().as_ref().try_into())
+}
+
 /// SHA-256 of bytes that arrive in pieces, such as a request body.
 #[derive(Clone)]
 pub struct Sha256(digest::Context);

@@ -26,7 +26,7 @@ mod signature;
 
 pub use aead::{GcmKey, NONCE_LEN, NotAuthentic, TAG_LEN, open, seal};
 pub use asymmetric::{KeyError, KeyKind, Oaep, PrivateKey, PublicKey, Sha2, Signing, ToSign};
-pub use digest::{HmacKey, Sha256, constant_time_eq, crc32, hmac_sha256, sha256};
+pub use digest::{HmacKey, Sha256, constant_time_eq, crc32, hmac_sha256, sha1_of_mysql, sha256};
 pub use entropy::SystemEntropy;
 pub use kdf::{CommittedKey, hkdf_expand_sha256, kbkdf_ctr_hmac_sha256};
 pub use key_wrap::{unwrap_key, wrap_key};

@@ -7,12 +7,14 @@
 
 mod arn;
 mod identity;
+mod reach;
 mod secret;
 mod time;
 mod uuid;
 
 pub use arn::{Arn, ArnError};
 pub use identity::{AccountId, IdentityError, PARTITION, Region};
+pub use reach::may_be_reached;
 pub use secret::Secret;
 pub use time::{Clock, TimeError, Timestamp};
 pub use uuid::{Entropy, RequestId, Uuid};

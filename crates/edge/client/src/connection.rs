@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{ClientError, Endpoint};
+use crate::{ClientError, Endpoint, Outbound};
 
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// Twice what the server gives a request.
@@ -80,11 +80,31 @@ pub struct Connections {
     endpoint: Endpoint,
     idle: Arc<Mutex<Vec<Idle>>>,
     answer_bytes_max: usize,
+    answer_wait: Duration,
+    outbound: Option<Outbound>,
 }
 
 impl Connections {
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, idle: Arc::default(), answer_bytes_max: ANSWER_BYTES_MAX }
+        Self {
+            endpoint,
+            idle: Arc::default(),
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            answer_wait: ANSWER_WAIT,
+            outbound: None,
+        }
+    }
+
+    /// The same, and only to where these may lead.
+    #[must_use]
+    pub(crate) fn through(self, outbound: Outbound) -> Self {
+        Self { outbound: Some(outbound), ..self }
+    }
+
+    /// The same, and this is how long an answer may take.
+    #[must_use]
+    pub fn answers_within(self, answer_wait: Duration) -> Self {
+        Self { answer_wait, ..self }
     }
 
     /// The same, and longer answers are refused.
@@ -100,7 +120,7 @@ impl Connections {
     /// Sends a request as it is and reads the answer to its end.
     pub async fn send(&self, request: RawRequest) -> Result<RawResponse, ClientError> {
         let request = self.request(request)?;
-        timeout(ANSWER_WAIT, self.exchange(request)).await.unwrap_or(Err(ClientError::TimedOut))
+        timeout(self.answer_wait, self.exchange(request)).await.unwrap_or(Err(ClientError::TimedOut))
     }
 
     fn request(&self, raw: RawRequest) -> Result<Request<Full<Bytes>>, ClientError> {
@@ -164,7 +184,13 @@ impl Connections {
 
     async fn connect(&self) -> Result<Sender, ClientError> {
         let open = async {
-            let stream = TcpStream::connect(self.endpoint.address()).await?;
+            let stream = match &self.outbound {
+                Some(outbound) => {
+                    let (host, port) = self.endpoint.address();
+                    outbound.connect(host, port).await.map_err(std::io::Error::other)?
+                }
+                None => TcpStream::connect(self.endpoint.address()).await?,
+            };
             stream.set_nodelay(true)?;
             match self.endpoint.tls() {
                 None => drive(stream).await,

@@ -38,12 +38,18 @@ impl Endpoint {
     /// `authorities` is the text of a PEM file, such as the one the server wrote for itself. Clear text needs none, and an
     /// encrypted endpoint never falls back to the authorities of the machine.
     pub fn new(url: &str, authorities: Option<&str>) -> Result<Self, EndpointError> {
+        let trust = authorities.filter(|_| url.starts_with("https://")).map(Trust::in_authorities);
+        Self::trusting(url, trust.transpose()?.as_ref())
+    }
+
+    /// The same, with trust that was put together before.
+    pub fn trusting(url: &str, trust: Option<&Trust>) -> Result<Self, EndpointError> {
         let (scheme, rest) = url.split_once("://").ok_or(EndpointError::Address)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = split(authority)?;
-        let (port_default, tls) = match (scheme, authorities) {
+        let (port_default, tls) = match (scheme, trust) {
             ("http", _) => (80, None),
-            ("https", Some(pem)) => (443, Some(trusting(pem, &host)?)),
+            ("https", Some(trust)) => (443, Some(trust.of_host(&host)?)),
             ("https", None) => return Err(EndpointError::NothingTrusted),
             _ => return Err(EndpointError::Address),
         };
@@ -87,23 +93,40 @@ fn split(authority: &str) -> Result<(String, Option<u16>), EndpointError> {
     Ok((host.to_owned(), port))
 }
 
-fn trusting(pem: &str, host: &str) -> Result<Tls, EndpointError> {
-    let refuse = |error: &dyn fmt::Display| EndpointError::Certificates(error.to_string());
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|error| refuse(&error))?;
-        roots.add(certificate).map_err(|error| refuse(&error))?;
+/// The authorities that may vouch for hosts.
+#[derive(Clone)]
+pub struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    /// The text of a PEM file.
+    pub fn in_authorities(pem: &str) -> Result<Self, EndpointError> {
+        let refuse = |error: &dyn fmt::Display| EndpointError::Certificates(error.to_string());
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            let certificate = certificate.map_err(|error| refuse(&error))?;
+            roots.add(certificate).map_err(|error| refuse(&error))?;
+        }
+        if roots.is_empty() {
+            return Err(EndpointError::NothingTrusted);
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| refuse(&error))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self(Arc::new(config)))
     }
-    if roots.is_empty() {
-        return Err(EndpointError::NothingTrusted);
+
+    pub(crate) fn of_host(&self, host: &str) -> Result<Tls, EndpointError> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| EndpointError::Address)?;
+        Ok(Tls { config: Arc::clone(&self.0), name })
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| refuse(&error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| EndpointError::Address)?;
-    Ok(Tls { config: Arc::new(config), name })
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trust")
+    }
 }
 
 #[cfg(test)]

@@ -14,8 +14,10 @@ mod client;
 mod connection;
 mod endpoint;
 mod error;
+mod outbound;
 
 pub use client::{Client, Credentials, Observer};
 pub use connection::{Connections, RawRequest, RawResponse};
-pub use endpoint::{Endpoint, EndpointError};
+pub use endpoint::{Endpoint, EndpointError, Trust};
 pub use error::ClientError;
+pub use outbound::Outbound;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coffer_core::{
     BlobRef, Caller, FunctionCall, FunctionOutcome, FunctionRun, Functions, Inside, Partition, Principal,
-    Scrub, Transport,
+    Program, Scrub, Transport,
 };
 use coffer_model::{
     secretsmanager::{GetSecretValue, GetSecretValueRequest, GetSecretValueResponse},
@@ -16,7 +16,7 @@ use coffer_types::{RequestId, Secret};
 use crate::{
     backing::{Backing, Credentials, Later, LogEvent, LogPlace},
     extension,
-    runner::{Confinement, Job, Runner},
+    runner::{Confinement, DISABLED, Job, Runner},
 };
 
 /// Calls of others find room beside them.
@@ -41,10 +41,14 @@ impl Functions for Local {
         self.0.places().min(ROTATIONS_MAX)
     }
 
+    fn runs_no_code(&self) -> Option<String> {
+        (self.0.places() == 0).then(|| DISABLED.to_owned())
+    }
+
     fn run(&self, call: FunctionCall) -> FunctionRun {
         let runner = Arc::clone(&self.0);
         let FunctionCall {
-            deployment,
+            program,
             invoked_arn,
             request_id,
             event,
@@ -53,6 +57,10 @@ impl Functions for Local {
             confined,
             inside,
         } = call;
+        let Program::Deployed(deployment) = program else {
+            let why = String::from("it has no code");
+            return Box::pin(std::future::ready(FunctionOutcome::Unavailable(why)));
+        };
         let (scrub, confined) = confined
             .map(|confined| {
                 let inner = Confinement {

@@ -33,6 +33,7 @@ use crate::{
 };
 
 /// Code outside of the handler may take this long.
+pub(crate) const DISABLED: &str = "local function execution is disabled (functions.isolation)";
 const INIT_WAIT: Duration = Duration::from_secs(10);
 /// Credentials that end sooner are not used for another call.
 const CREDENTIALS_LEFT: Duration = Duration::from_secs(15 * 60);
@@ -151,9 +152,7 @@ impl Runner {
     pub async fn perform(self: Arc<Self>, job: Job, backing: Arc<dyn Backing>) -> FunctionOutcome {
         let deployment = Arc::clone(&job.deployment);
         let Some(walls) = self.settings.walls else {
-            return done(Answer::invalid_runtime(
-                "local function execution is disabled (functions.isolation)",
-            ));
+            return done(Answer::invalid_runtime(DISABLED));
         };
         let confined = job.confined.as_ref().map(|confined| {
             let endpoints: Vec<String> =

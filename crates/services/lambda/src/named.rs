@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use coffer_core::{Cx, Guarded, Resource};
+use coffer_core::{Cx, Guarded, PrincipalKind, Resource};
+use coffer_model::secretsmanager;
 use coffer_policy::{Kind, Policy};
 use coffer_shape::{Action, ApiError};
 use coffer_types::Arn;
@@ -19,6 +20,8 @@ use crate::{
 };
 
 const NAME_CHARS_MAX: usize = 64;
+/// Of a function that comes along with Coffer. It is there for Secrets Manager alone.
+const OF_BUILT_IN: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"secretsmanager.amazonaws.com"},"Action":"lambda:InvokeFunction","Resource":"*"}}"#;
 
 /// A name in pieces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +94,8 @@ pub(crate) struct Named {
     /// None where there is no such function.
     function: Option<Arc<FunctionRecord>>,
     policy: Option<Arc<PolicyRecord>>,
+    /// It comes along with Coffer.
+    is_built_in: bool,
 }
 
 impl Resource for Named {
@@ -104,6 +109,10 @@ impl Resource for Named {
     }
 
     fn policy(&self, _: &Cx<'_>) -> Result<Option<Arc<Policy>>, ApiError> {
+        if self.is_built_in {
+            let policy = Policy::stored(policy::NAME, Kind::Resource, OF_BUILT_IN);
+            return Ok(Some(Arc::new(policy)));
+        }
         let policy = self.policy.as_ref();
         Ok(policy.map(|policy| Arc::clone(policy.policy.policy(Kind::Resource, policy::NAME))))
     }
@@ -114,12 +123,18 @@ impl Named {
         self.function.clone().ok_or_else(|| LambdaError::FunctionNotFound { arn: self.arn.clone() })
     }
 
+    /// Whether it is one that comes along, and whoever calls is the one it is there for. To everybody else it is not there.
+    pub(crate) fn is_built_in_for(&self, cx: &Cx<'_>) -> bool {
+        let name = secretsmanager::SERVICE.event_source;
+        self.is_built_in && cx.caller().kind == PrincipalKind::Service { name }
+    }
+
     pub(crate) fn own_arn(&self) -> &str {
         &self.arn
     }
 }
 
-/// Names that nobody's function can have: they are kept for rotators that Coffer is going to bring along.
+/// Names that nobody's function can have: they are kept for rotators that come along with Coffer.
 pub(crate) fn is_reserved(function: &str) -> bool {
     function.starts_with("coffer-builtin-")
 }
@@ -129,12 +144,13 @@ pub(crate) fn find(cx: &Cx<'_>, id: FunctionId) -> Result<Guarded<Named>, ApiErr
     let arn = id.arn(cx);
     if !id.is_here(cx)? {
         let (function, policy) = (None, None);
-        return Ok(Guarded::new(Named { id, arn, function, policy }));
+        return Ok(Guarded::new(Named { id, arn, function, policy, is_built_in: false }));
     }
+    let is_built_in = id.qualifier.is_none() && is_reserved(&id.name) && cx.functions().comes_along(&id.name);
     let qualifier = id.qualifier.clone().unwrap_or_default();
     let policy = cx.part::<PolicyRecord>(&[&id.name, &qualifier])?;
     let name = id.name.clone();
-    cx.find_as::<FunctionRecord, Named>(&[&name], |function| Named { id, arn, function, policy })
+    cx.find_as::<FunctionRecord, Named>(&[&name], |function| Named { id, arn, function, policy, is_built_in })
 }
 
 /// The function that is written, asked for. The qualifier, if there may be one, is part of the question.

@@ -7,7 +7,7 @@ use std::{
 
 use coffer_core::{Caller, FunctionCall};
 use coffer_model::secretsmanager as sm;
-use coffer_testkit::{Engine, TestServer, function_error};
+use coffer_testkit::{Engine, TestServer, deployed, function_error};
 use coffer_types::{RequestId, Secret};
 use serde_json::{Value, json};
 
@@ -65,8 +65,8 @@ impl Database {
             trouble.first() == Some(&step.as_str()) && !trouble.remove(0).is_empty()
         };
         let caller = Caller::service(
-            call.deployment.account,
-            call.deployment.region.clone(),
+            deployed(call).account,
+            deployed(call).region.clone(),
             "lambda.amazonaws.com",
             RequestId::random(call.inside.world().entropy.as_ref()),
         );

@@ -18,7 +18,7 @@ use coffer_store::{
     EngineError,
     testing::{Call, Fault},
 };
-use coffer_testkit::{Engine, SimEntropy, TestServer, function_error};
+use coffer_testkit::{Engine, SimEntropy, TestServer, deployed, function_error};
 use coffer_types::{RequestId, Secret};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -143,7 +143,7 @@ impl Run {
     }
 
     fn caller(&self) -> Caller {
-        let deployment = &self.call.deployment;
+        let deployment = deployed(&self.call);
         let id = RequestId::random(self.call.inside.world().entropy.as_ref());
         Caller::service(deployment.account, deployment.region.clone(), "lambda.amazonaws.com", id)
     }

@@ -6,8 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use coffer_core::{
-    Confined, Cx, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, Inside, Outside, PolicyText,
-    Principal, Session,
+    BuiltIn, Confined, Cx, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, Inside, Outside,
+    PolicyText, Principal, Program, Session, Webhook,
 };
 use coffer_model::lambda::{InvocationRequest, InvocationResponse, InvocationType, action};
 use coffer_policy::Kind;
@@ -20,8 +20,8 @@ use crate::{
     event,
     function::FunctionRecord,
     layer,
-    named::{FunctionId, find, meant},
-    revision::Revision,
+    named::{FunctionId, Named, find, meant},
+    revision::{LATEST, Revision},
     role,
 };
 
@@ -31,6 +31,9 @@ const ASYNC_EVENT_BYTES_MAX: usize = 1_048_576;
 const CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
 /// What a caller who asks for the log gets of it.
 const LOG_TAIL_BYTES: usize = 4096;
+/// Variables that make a webhook of a function; ours.
+const WEBHOOK_URL: &str = "COFFER_WEBHOOK_URL";
+const WEBHOOK_SECRET: &str = "COFFER_WEBHOOK_SECRET";
 const TOO_LARGE: &[u8] = br#"{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}"#;
 
 pub fn invoke(cx: &mut Cx<'_>, input: InvocationRequest) -> Result<Outside<InvocationResponse>, ApiError> {
@@ -43,6 +46,9 @@ pub fn invoke(cx: &mut Cx<'_>, input: InvocationRequest) -> Result<Outside<Invoc
     let named = find(cx, id)?.permit(cx, action::INVOKE_FUNCTION)?;
     let qualifier = named.id.qualifier.as_deref();
     let event = understood(input.payload.unwrap_or_default(), kind)?;
+    if named.is_built_in_for(cx) {
+        return Ok(built_in(cx, &named, kind, event, confined));
+    }
     let function = named.existing()?;
     let version = meant(cx, &function, qualifier)?.revision(&function).version.clone();
     match kind {
@@ -53,11 +59,37 @@ pub fn invoke(cx: &mut Cx<'_>, input: InvocationRequest) -> Result<Outside<Invoc
         }
         InvocationType::RequestResponse => {
             let mut ready = ready(cx, &function, qualifier, event, confined)?;
+            ready.ensure_runs_here(cx)?;
             ready.client_context = client_context;
             let wants_log = input.log_type.as_deref() == Some("Tail");
             Ok(Outside::run(move |inside| answered(ready, inside, wants_log)))
         }
     }
+}
+
+/// One that comes along works in the name of whoever calls it, and has no role.
+fn built_in(
+    cx: &Cx<'_>,
+    named: &Named,
+    kind: InvocationType,
+    event: Secret<Vec<u8>>,
+    confined: Option<Confined>,
+) -> Outside<InvocationResponse> {
+    if kind != InvocationType::RequestResponse {
+        return Outside::Done(accepted(204, LATEST));
+    }
+    let name = named.id.name.clone();
+    let built_in = BuiltIn { account: cx.account(), region: cx.region().clone(), name };
+    let ready = Ready {
+        program: Program::BuiltIn(Arc::new(built_in)),
+        invoked_arn: named.own_arn().to_owned(),
+        request_id: cx.request(),
+        event,
+        client_context: None,
+        session: cx.caller().clone(),
+        confined,
+    };
+    Outside::run(move |inside| answered(ready, inside, false))
 }
 
 fn accepted(status: i64, version: &str) -> InvocationResponse {
@@ -96,7 +128,7 @@ fn client_context(written: &str) -> Result<String, LambdaError> {
 /// All that is needed for a run but the way back.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    deployment: Arc<Deployment>,
+    program: Program,
     invoked_arn: String,
     request_id: RequestId,
     pub event: Secret<Vec<u8>>,
@@ -106,10 +138,19 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
+    /// A rotation waits until functions are run here again. Other callers are told by the function that it was not run.
+    fn ensure_runs_here(&self, cx: &Cx<'_>) -> Result<(), LambdaError> {
+        let needs_code = matches!(self.program, Program::Deployed(_)) && self.confined.is_some();
+        match cx.functions().runs_no_code().filter(|_| needs_code) {
+            Some(why) => Err(LambdaError::CannotRun { why }),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) async fn run(self, inside: Inside) -> FunctionOutcome {
         let functions = Arc::clone(&inside.world().functions);
         let call = FunctionCall {
-            deployment: self.deployment,
+            program: self.program,
             invoked_arn: self.invoked_arn,
             request_id: self.request_id,
             event: self.event,
@@ -140,14 +181,33 @@ pub(crate) fn ready(
         session.session = Some(Arc::new(Session { policies: vec![policy], ..before }));
     }
     let qualifier = qualifier.map(|qualifier| format!(":{qualifier}")).unwrap_or_default();
+    let program = match webhook(function, revision) {
+        Some(webhook) => Program::Webhook(Arc::new(webhook)),
+        None => Program::Deployed(Arc::new(deployment(cx, function, revision)?)),
+    };
     Ok(Ready {
-        deployment: Arc::new(deployment(cx, function, revision)?),
+        program,
         invoked_arn: format!("{}{qualifier}", function.arn),
         request_id: cx.request(),
         event,
         client_context: None,
         session,
         confined,
+    })
+}
+
+/// A function that names a URL is sent its events there, and its code is not looked at.
+fn webhook(function: &FunctionRecord, revision: &Revision) -> Option<Webhook> {
+    let variable = |name: &str| {
+        let found = revision.environment.iter().find(|variable| variable.name == name)?;
+        Some(Secret::new(found.value.expose().clone())).filter(|value| !value.expose().is_empty())
+    };
+    Some(Webhook {
+        url: variable(WEBHOOK_URL)?,
+        key: variable(WEBHOOK_SECRET),
+        arn: function.arn.clone(),
+        version: revision.version.clone(),
+        timeout: Duration::from_secs(revision.timeout.unsigned_abs()),
     })
 }
 
@@ -181,7 +241,7 @@ fn deployment(cx: &Cx<'_>, function: &FunctionRecord, revision: &Revision) -> Re
 }
 
 async fn answered(ready: Ready, inside: Inside, wants_log: bool) -> Result<InvocationResponse, ApiError> {
-    let version = ready.deployment.version.clone();
+    let version = ready.program.version().to_owned();
     match ready.run(inside).await {
         FunctionOutcome::Done(answer) => Ok(shown(answer, &version, wants_log)),
         FunctionOutcome::Throttled => Err(LambdaError::OneTooMany.into()),

@@ -38,6 +38,8 @@ pub(crate) const NAME: &str = "rotation";
 const LOOKED_AT_MAX: usize = 64;
 /// A secret that cannot be worked on for a fault of ours is left alone for so long.
 const FAULT_WAIT: Duration = Duration::from_secs(60);
+/// So long while its function cannot be run here at all, and others have their turn.
+const OFF_WAIT: Duration = Duration::from_secs(600);
 /// Longer ones are cut.
 const SAID_CHARS_MAX: usize = 1024;
 
@@ -212,11 +214,17 @@ fn begin(cx: &mut Cx<'_>, listed: &RunRecord, under_way: &BTreeSet<Piece>) -> Re
     if host.is_some() && under_way.iter().any(|piece| piece.host == host) {
         return Ok(Begun::Busy);
     }
-    run.action = Some(ActionRecord { begun_at: Some(cx.now()), ..action.clone() });
-    cx.save(run)?;
     let function = secret.function_that_rotates().unwrap_or_default().to_owned();
     let log_stream = Arc::<OnceLock<String>>::default();
     let prepared = prepare(cx, &secret, &action, step, known, &log_stream);
+    if prepared.as_ref().is_err_and(ApiError::is_fault) {
+        // Functions are off here. That is no attempt that failed.
+        run.due_at = Some(cx.now().plus(OFF_WAIT));
+        cx.save(run)?;
+        return Ok(Begun::Changed);
+    }
+    run.action = Some(ActionRecord { begun_at: Some(cx.now()), ..action.clone() });
+    cx.save(run)?;
     let piece = Piece { arn: secret.arn, name: secret.name, host };
     let note = Note { action, step, function, log_stream };
     Ok(Begun::Run(piece, Box::new(Load { prepared, note })))
