@@ -60,7 +60,7 @@ impl Database {
                 "PostgreSQL does not get ready, see {}/log",
                 database.place.display()
             );
-            std::thread::sleep(Duration::from_millis(100));
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(database)
     }

@@ -29,6 +29,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("client", &["wire", "sigv4", "model", "shape", "types", "crypto"]),
     // It runs what is not ours, so it is the one that asks the kernel for walls.
     ("functions", &["core", "crypto", "model", "shape", "sys", "types"]),
+    // It reaches secrets through the operations of Secrets Manager, as anybody's function does.
+    ("rotators", &["client", "core", "crypto", "model", "shape", "types"]),
     ("console", SERVICE),
     // The binary, in crates/edge/cli.
     ("coffer", &["client", "functions", "server", "barrier", "types", "crypto", "sys"]),

@@ -249,8 +249,12 @@ pub struct FunctionsSection {
     /// `[functions.interpreters]`. Default: what is found in `/usr/local/bin`, `/usr/bin` and `/bin`.
     pub interpreters: BTreeMap<String, Vec<String>>,
     /// What every function may reach over the network beside Coffer, such as `["db.example.com:5432"]`. A function that rotates a secret
-    /// also reaches the database that its secret names, unless that is on this machine. Only for the isolation `"full"`.
+    /// also reaches the database that its secret names, unless that is on this machine. Only for the isolation `"full"`; the rotators that
+    /// come along and webhooks need it, whatever the isolation, for what is on this machine or beside it.
     pub endpoints: Vec<String>,
+    /// A PEM file with the authorities that may vouch for the databases of rotators that come along and for webhooks. Default: those of the
+    /// machine.
+    pub authorities: Option<PathBuf>,
     /// A directory for the code and the temporary files of functions that run. It is emptied at each start. Default: `functions` in the
     /// data directory, or `/run/coffer-functions` for root with the isolation `"process"`.
     pub directory: Option<PathBuf>,
@@ -369,6 +373,7 @@ pub struct FunctionsConfig {
     pub isolation: Option<Isolation>,
     pub interpreters: BTreeMap<String, Vec<String>>,
     pub endpoints: Vec<(String, u16)>,
+    pub authorities: Option<PathBuf>,
     pub directory: Option<PathBuf>,
     pub processes: Option<usize>,
     pub idle: Option<Duration>,
@@ -583,7 +588,9 @@ fn functions(section: FunctionsSection) -> Result<FunctionsConfig, Complaint> {
         })?);
     }
     let directory = section.directory.map(|path| absolute(&path)).transpose()?;
+    let authorities = section.authorities.map(|path| absolute(&path)).transpose()?;
     Ok(FunctionsConfig {
+        authorities,
         isolation: section.isolation,
         interpreters: section.interpreters,
         endpoints,

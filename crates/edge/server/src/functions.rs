@@ -1,4 +1,7 @@
-//! Functions on this machine: what the configuration and the kernel make of it.
+//! Functions on this machine: what the configuration and the kernel make of it, and what is there without either.
+
+mod all;
+mod webhook;
 
 use std::{
     fs,
@@ -6,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use coffer_client::{Outbound, Trust};
 use coffer_core::World;
 use coffer_functions::{
     Door, FIRST_USER, Local, Runner, Settings, Walls, doctor,
@@ -13,6 +17,7 @@ use coffer_functions::{
 };
 use tokio::{net::TcpStream, sync::mpsc};
 
+use self::all::All;
 use crate::{
     complaint::Complaint,
     config::{FunctionsConfig, Isolation},
@@ -23,6 +28,13 @@ use crate::{
 pub const HELPER: &str = "function-helper";
 /// Connections that wait to be served.
 const WAITING_MAX: usize = 64;
+/// Where systems keep whom they trust.
+const AUTHORITIES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 /// What `coffer functions doctor` looks for.
 const RUNTIMES: &[&str] = &[
     "python3.8",
@@ -78,7 +90,8 @@ impl LocalFunctions {
                     .next("give another as `functions.directory` in the configuration")
             })?;
         let runner = Arc::new(runner);
-        world.functions = Arc::new(Local::new(Arc::clone(&runner)));
+        let outbound = Outbound::new(&config.endpoints, trust(config)?);
+        world.functions = Arc::new(All::new(Local::new(Arc::clone(&runner)), outbound));
         Ok(Self { runner, visitors: std::sync::Mutex::new(Some(visitors)) })
     }
 
@@ -92,6 +105,19 @@ impl LocalFunctions {
     pub(crate) async fn stop(&self) {
         self.runner.stop().await;
     }
+}
+
+/// Who may vouch for databases and webhooks. Of the authorities of the machine only those are used that can be read.
+fn trust(config: &FunctionsConfig) -> Result<Option<Trust>, Complaint> {
+    if let Some(path) = &config.authorities {
+        let complaint = || Complaint::new(format!("the authorities {} cannot be used", path.display()));
+        let next = "correct `functions.authorities` in the configuration";
+        let pem = fs::read_to_string(path).map_err(|error| complaint().because(error).next(next))?;
+        let trust = Trust::in_authorities(&pem).map_err(|error| complaint().because(error).next(next))?;
+        return Ok(Some(trust));
+    }
+    let found = AUTHORITIES.iter().find_map(|path| fs::read_to_string(path).ok());
+    Ok(found.and_then(|pem| Trust::in_authorities(&pem).ok()))
 }
 
 fn helper() -> Result<(PathBuf, Vec<String>), Complaint> {

@@ -1,0 +1,415 @@
+"""Passwords of real databases, changed by the rotators that come along, on a server that runs no functions; and webhooks."""
+
+import hashlib
+import hmac
+import http.server
+import io
+import json
+import socket
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import botocore.exceptions
+import pytest
+
+from databases import Postgres
+from openssl import OpenSsl
+from rotators import ADDRESS, REGION, RotatingNode, until
+
+STRATEGIES = ("single", "multi")
+
+
+class PlainNode(RotatingNode):
+    """A server that runs no code of others, and knows the databases of this run."""
+
+    def __init__(self, node, make_client, databases: list, ports: tuple[int, ...] = (), hosts: tuple[str, ...] = (ADDRESS,), authorities=None):
+        self.node, self._make_client, self.databases, self.hosts = node, make_client, databases, [ADDRESS]
+        self._authorities = self._user = None
+        endpoints = [f"{host}:{database.port}" for host in hosts for database in databases]
+        endpoints += [f"{ADDRESS}:{port}" for port in ports]
+        self.config = node.place / "coffer.toml"
+        lines = ["[functions]", 'isolation = "off"', f"endpoints = {json.dumps(endpoints)}"]
+        if authorities:
+            lines.append(f"authorities = {json.dumps(str(authorities))}")
+        self.config.write_text("\n".join(lines) + "\n")
+        self._hosts_file = None
+        self.start()
+        self.account = self.client("sts").get_caller_identity()["Account"]
+
+    def built_in(self, engine: str, strategy: str) -> str:
+        return f"arn:aws:lambda:{REGION}:{self.account}:function:coffer-builtin-{engine}-{strategy}-user"
+
+    def failure(self, name: str) -> dict:
+        """How the last attempt failed, once there is one."""
+        return until(lambda: self.shown(name).get("failure"), f"a failure of {name}")
+
+
+def secret(rotating, database, name: str, user: str, strategy: str, **more) -> dict:
+    return rotating.secret(database, name, user, "alternating_users" if strategy == "multi" else "single_user", **more)
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    """A server of somebody, which answers each event as its path says."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.append((self.path, dict(self.headers.items()), body))
+            if self.path == "/slow":
+                time.sleep(3)
+            if self.path == "/away":
+                self.send_response(302)
+                self.send_header("location", "/echo")
+                self.end_headers()
+                return
+            answer = b"thanks" if self.path == "/words" else body
+            self.send_response(500 if self.path == "/broken" else 200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            try:
+                self.wfile.write(answer)
+            except OSError:
+                pass
+
+        def log_message(self, *_):
+            pass
+
+    received: list = []
+    server = http.server.ThreadingHTTPServer((ADDRESS, 0), Handler)
+    server.received = received
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def rotating(new_node, make_client, request, hooks):
+    databases = []
+    for name in ("postgres", "mariadb"):
+        try:
+            databases.append(request.getfixturevalue(name))
+        except pytest.skip.Exception:
+            # Its own tests say so.
+            pass
+    node = PlainNode(new_node(), make_client, databases, ports=(hooks.server_port,))
+    yield node
+    assert node.node.stop() == 0, node.node.said()
+    said = node.node.said()
+    assert "a defect of Coffer" not in said and "fault of Coffer" not in said, said
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_three_rotations_in_a_row_and_the_passwords_log_in(rotating, database, strategy, new_name):
+    name = new_name("built-in")
+    more = {"extra": {"kept": ["as", "it", "is"]}, "port": str(database.port)}
+    words = secret(rotating, database, name, f"o'{strategy[0]}\"\\{database.engine[0]}", strategy, **more)
+    function = rotating.built_in(database.engine, strategy)
+    used = [(words["username"], words["password"])]
+    for _ in range(3):
+        version = rotating.rotate(name, function)
+        until(lambda: rotating.has_rotated(name, version), f"the rotation of {name}: {rotating.shown(name)}")
+        current, previous = rotating.value(name), rotating.value(name, "AWSPREVIOUS")
+        used.append((current["username"], current["password"]))
+        assert (previous["username"], previous["password"]) == used[-2]
+        assert database.logs_in(*used[-1])
+        # One user has one password; of two, the one before still has his.
+        assert database.logs_in(*used[-2]) == (strategy == "multi")
+        kept = {member: value for member, value in words.items() if member not in ("username", "password")}
+        assert {member: current[member] for member in kept} == kept
+    user, clone = words["username"], words["username"] + "_clone"
+    assert [user for user, _ in used] == ([user] * 4 if strategy == "single" else [user, clone, user, clone])
+    assert len({password for _, password in used}) == 4
+    assert all(len(password) == 32 and not set(password) & set(":/@\"'\\") for _, password in used[1:])
+
+
+def test_a_clone_may_what_its_original_may(rotating, database, new_name):
+    name = new_name("grants")
+    words = secret(rotating, database, name, f"reader_{database.engine[0]}", "multi")
+    if database.engine == "postgres":
+        database.execute("CREATE TABLE things AS SELECT 'found' AS name")
+        database.execute(f'GRANT SELECT ON things TO "{words["username"]}"')
+        question = "SELECT name FROM things"
+    else:
+        database.execute("CREATE DATABASE `it's a shop`")
+        database.execute("CREATE TABLE `it's a shop`.things AS SELECT 'found' AS name")
+        database.execute(f"GRANT SELECT ON `it's a shop`.* TO '{words['username']}'@'%' WITH GRANT OPTION")
+        question = "SELECT name FROM `it's a shop`.things"
+    version = rotating.rotate(name, rotating.built_in(database.engine, "multi"))
+    until(lambda: rotating.has_rotated(name, version), f"the rotation of {name}: {rotating.shown(name)}")
+    current = rotating.value(name)
+    assert current["username"].endswith("_clone")
+    connection = database._connect(current["username"], current["password"])
+    if database.engine == "postgres":
+        assert connection.run(question) == [["found"]]
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(question)
+            assert cursor.fetchone() == ("found",)
+    connection.close()
+
+
+def test_it_is_there_for_secrets_manager_alone(rotating):
+    functions = rotating.client("lambda")
+    function = rotating.built_in("postgres", "single")
+    for ask in (
+        lambda: functions.invoke(FunctionName=function, Payload=b"{}"),
+        lambda: functions.get_function(FunctionName=function),
+        lambda: functions.add_permission(FunctionName=function, StatementId="s", Action="lambda:InvokeFunction", Principal="*"),
+    ):
+        with pytest.raises(botocore.exceptions.ClientError) as refused:
+            ask()
+        assert refused.value.response["Error"]["Code"] == "ResourceNotFoundException"
+    assert "coffer-builtin" not in json.dumps(functions.list_functions()["Functions"])
+    sm = rotating.client()
+    sm.create_secret(Name="unknown-rotator", SecretString="{}")
+    with pytest.raises(sm.exceptions.ClientError) as refused:
+        rotating.rotate("unknown-rotator", rotating.built_in("oracle", "single"))
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+def test_a_password_that_nobody_knows_changes_nothing(rotating, database, new_name):
+    name = new_name("wrong")
+    words = secret(rotating, database, name, f"wrong{database.engine[0]}", "single")
+    database.set_password(words["username"], "set-by-somebody-else")
+    rotating.rotate(name, rotating.built_in(database.engine, "single"))
+    failure = rotating.failure(name)
+    arn = rotating.client().describe_secret(SecretId=name)["ARN"]
+    assert failure["step"] == "setSecret" and failure["error_type"] == "ValueError"
+    assert failure["error_message"] == f"Unable to log into database with previous, current, or pending secret of secret arn {arn}"
+    assert rotating.value(name) == words
+    assert database.logs_in(words["username"], "set-by-somebody-else")
+    # Once the cause is gone it goes on with the value that it has.
+    database.set_password(words["username"], words["password"])
+    pending = rotating.value(name, "AWSPENDING")
+    rotating.retry(name)
+    until(lambda: rotating.value(name) == pending, f"the rotation of {name}")
+    assert database.logs_in(pending["username"], pending["password"])
+
+
+@pytest.mark.parametrize("engine", ["postgres", "mariadb"])
+@pytest.mark.parametrize("how", ["refuses", "hangs up", "says nonsense"])
+def test_a_database_that_is_not_one_is_a_failure_with_words(rotating, engine, how, new_name, new_node, make_client):
+    """What listens there is no database: the step fails in bounded time, and the value stays."""
+    listener = socket.create_server((ADDRESS, 0))
+    port = listener.getsockname()[1]
+    if how == "refuses":
+        listener.close()
+    else:
+        def serve():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    if how == "says nonsense":
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"\xff" * 4096)
+
+        threading.Thread(target=serve, daemon=True).start()
+    other = PlainNode(new_node(), make_client, [], ports=(port,))
+    try:
+        sm, name = other.client(), new_name("no-database")
+        words = {"engine": engine, "host": ADDRESS, "port": port, "username": "u", "password": "kept-as-it-is"}
+        arn = sm.create_secret(Name=name, SecretString=json.dumps(words))["ARN"]
+        other.rotate(name, other.built_in(engine, "single"))
+        failure = other.failure(name)
+        assert failure["error_message"] == f"Unable to log into database with previous, current, or pending secret of secret arn {arn}"
+        assert other.value(name) == words
+    finally:
+        listener.close()
+        assert other.node.stop() == 0
+    said = other.node.said()
+    assert "kept-as-it-is" not in said and "defect of Coffer" not in said
+
+
+def test_this_machine_is_out_of_reach_unless_it_is_listed(new_node, make_client, postgres, new_name):
+    other = PlainNode(new_node(), make_client, [])
+    try:
+        name = new_name("near")
+        words = other.secret(postgres, name, "near", "single_user")
+        other.rotate(name, other.built_in("postgres", "single"))
+        assert "Unable to log into database" in other.failure(name)["error_message"]
+        assert other.value(name) == words and postgres.logs_in("near", words["password"])
+    finally:
+        assert other.node.stop() == 0
+    assert "it is on this machine or beside it, and not listed" in other.node.said()
+
+
+def test_a_master_of_another_host_or_account_is_refused(rotating, database, new_name):
+    name = new_name("masters")
+    words = secret(rotating, database, name, f"m{database.engine[0]}", "multi")
+    master = {**rotating.value(f"{name}-master"), "host": "elsewhere.example.com"}
+    rotating.put(f"{name}-master", master)
+    rotating.rotate(name, rotating.built_in(database.engine, "multi"))
+    expected = f"Current database host {ADDRESS} is not the same host as/rds replica of master elsewhere.example.com"
+    assert rotating.failure(name)["error_message"] == expected
+    assert database.logs_in(words["username"], words["password"])
+
+
+@pytest.fixture(scope="module")
+def certificates(new_place) -> Path:
+    """Of an authority, and of a database on `localhost` for which it vouches."""
+    openssl, place = OpenSsl(new_place()), new_place()
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    authority, authority_key, key, request, certificate = (str(place / name) for name in ("ca.crt", "ca.key", "key", "csr", "crt"))
+    openssl.run("req", "-x509", *new_key, "-keyout", authority_key, "-out", authority, "-subj", "/CN=Authority of a test", "-days", "2")
+    openssl.run("req", *new_key, "-keyout", key, "-out", request, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    openssl.run(
+        *("x509", "-req", "-in", request, "-CA", authority, "-CAkey", authority_key, "-CAcreateserial"),
+        *("-copy_extensions", "copy", "-days", "1", "-out", certificate),
+    )
+    return place
+
+
+@pytest.fixture(scope="module")
+def encrypted(certificates, postgres):
+    """PostgreSQL that takes no connection without TLS."""
+    database = Postgres((certificates / "crt", certificates / "key"))
+    yield database
+    database.remove()
+
+
+@pytest.fixture(scope="module")
+def trusting(new_node, make_client, encrypted, certificates, postgres):
+    node = PlainNode(new_node(), make_client, [encrypted, postgres], hosts=("localhost", ADDRESS), authorities=certificates / "ca.crt")
+    yield node
+    assert node.node.stop() == 0
+
+
+@pytest.mark.parametrize("ssl", [None, True, "true"])
+def test_tls_is_used(trusting, encrypted, ssl, new_name):
+    name = new_name("tls")
+    more = {} if ssl is None else {"ssl": ssl}
+    trusting.secret(encrypted, name, name.replace("/", "_"), "single_user", host="localhost", **more)
+    version = trusting.rotate(name, trusting.built_in("postgres", "single"))
+    until(lambda: trusting.has_rotated(name, version), f"the rotation of {name}: {trusting.shown(name)}")
+    current = trusting.value(name)
+    assert encrypted.logs_in(current["username"], current["password"])
+
+
+@pytest.mark.parametrize(("host", "ssl"), [("localhost", False), (ADDRESS, True)])
+def test_tls_is_not_done_without_nor_with_another_name(trusting, encrypted, host, ssl, new_name):
+    name = new_name("tls")
+    words = trusting.secret(encrypted, name, name.replace("/", "_"), "single_user", host=host, ssl=ssl)
+    trusting.rotate(name, trusting.built_in("postgres", "single"))
+    assert "Unable to log into database" in trusting.failure(name)["error_message"]
+    assert encrypted.logs_in(words["username"], words["password"])
+
+
+def test_a_database_without_tls_is_used_only_if_nobody_wants_it(trusting, postgres, new_name):
+    for ssl, does in [(None, True), ("false", True), (True, False)]:
+        name = new_name("tls")
+        more = {} if ssl is None else {"ssl": ssl}
+        trusting.secret(postgres, name, name.replace("/", "_"), "single_user", **more)
+        version = trusting.rotate(name, trusting.built_in("postgres", "single"))
+        if does:
+            until(lambda: trusting.has_rotated(name, version), f"the rotation of {name}: {trusting.shown(name)}")
+        else:
+            assert "Unable to log into database" in trusting.failure(name)["error_message"]
+
+
+def test_no_statement_that_a_database_logs_has_a_password(rotating, postgres, new_name):
+    name = new_name("silent")
+    postgres.execute("ALTER SYSTEM SET log_statement = 'all'")
+    postgres.execute("SELECT pg_reload_conf()")
+    try:
+        secret(rotating, postgres, name, "silent", "single")
+        version = rotating.rotate(name, rotating.built_in("postgres", "single"))
+        until(lambda: rotating.has_rotated(name, version), f"the rotation of {name}")
+    finally:
+        postgres.execute("ALTER SYSTEM RESET log_statement")
+        postgres.execute("SELECT pg_reload_conf()")
+    log = (postgres.place / "log").read_text(errors="replace")
+    assert 'ALTER USER "silent"' in log
+    assert rotating.value(name)["password"] not in log
+
+
+@pytest.fixture
+def hook(rotating, hooks):
+    """Makes a function that is a webhook, for a path of the server of somebody."""
+    iam, functions = rotating.client("iam"), rotating.client("lambda")
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    try:
+        role = iam.create_role(RoleName="hooked", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    except iam.exceptions.EntityAlreadyExistsException:
+        role = iam.get_role(RoleName="hooked")["Role"]["Arn"]
+
+    def make(name: str, url: str | None = None, path: str = "/echo", **variables: str) -> str:
+        where = url or f"http://{ADDRESS}:{hooks.server_port}{path}"
+        return functions.create_function(
+            FunctionName=name, Runtime="provided.al2023", Role=role, Handler="none", Timeout=2,
+            Code={"ZipFile": EMPTY_ZIP}, Environment={"Variables": {"COFFER_WEBHOOK_URL": where, **variables}},
+        )["FunctionArn"]
+
+    return make
+
+
+def zip_of(name: str, text: str) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as made:
+        made.writestr(name, text)
+    return held.getvalue()
+
+
+EMPTY_ZIP = zip_of("readme", "a webhook")
+
+
+def test_a_webhook_is_sent_the_event_signed_and_answers(rotating, hooks, hook):
+    arn = hook("hook-echo", COFFER_WEBHOOK_SECRET="of both")
+    event = json.dumps({"a": [1, "zwei"]}).encode()
+    answer = rotating.client("lambda").invoke(FunctionName="hook-echo", Payload=event)
+    assert "FunctionError" not in answer and json.loads(answer["Payload"].read()) == {"a": [1, "zwei"]}
+    path, headers, body = hooks.received[-1]
+    headers = {name.lower(): value for name, value in headers.items()}
+    assert (path, body) == ("/echo", event)
+    assert headers["x-coffer-function"] == arn and headers["x-coffer-deadline-ms"] == "2000"
+    assert headers["x-coffer-request-id"] == answer["ResponseMetadata"]["RequestId"]
+    assert headers["x-coffer-signature"] == "sha256=" + hmac.new(b"of both", event, hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/broken", "Webhook.HttpStatus"), ("/away", "Webhook.HttpStatus"), ("/words", "Webhook.Answer"), ("/slow", "Webhook.Timeout")],
+)
+def test_a_webhook_that_answers_with_something_else_has_failed(rotating, hook, path, kind):
+    name = "hook-" + path.strip("/")
+    hook(name, path=path)
+    answer = rotating.client("lambda").invoke(FunctionName=name)
+    assert answer["FunctionError"] == "Unhandled"
+    assert json.loads(answer["Payload"].read())["errorType"] == kind
+
+
+def test_a_webhook_leads_nowhere_but_where_it_may(rotating, hook, hooks):
+    for count, (url, kind) in enumerate([
+        (f"http://localhost:{hooks.server_port}/echo", "Webhook.Url"),
+        ("http://hooks.example.com/", "Webhook.Url"),
+        ("file:///etc/passwd", "Webhook.Url"),
+        (f"https://{ADDRESS}:1/", "Webhook.Unreachable"),
+        ("https://169.254.169.254/latest/meta-data", "Webhook.Unreachable"),
+        ("https://0x7f000001/", "Webhook.Url"),
+    ]):
+        hook(f"hook-nowhere-{count}", url=url)
+        payload = rotating.client("lambda").invoke(FunctionName=f"hook-nowhere-{count}")["Payload"].read()
+        assert json.loads(payload)["errorType"] == kind, url
+
+
+def test_a_webhook_rotates_a_secret(rotating, hook, hooks, new_name):
+    """It answers each step, and does not do it: what Secrets Manager finds is that nothing was made."""
+    sm, name = rotating.client(), new_name("hooked")
+    arn = hook("hook-rotates")
+    rotating.client("lambda").add_permission(
+        FunctionName="hook-rotates", StatementId="s", Action="lambda:InvokeFunction", Principal="secretsmanager.amazonaws.com"
+    )
+    secret_arn = sm.create_secret(Name=name, SecretString="{}")["ARN"]
+    version = rotating.rotate(name, arn)
+    failure = rotating.failure(name)
+    assert failure["step"] == "createSecret" and "was not created by Lambda" in failure["message"]
+    event = next(json.loads(body) for _, _, body in hooks.received if secret_arn.encode() in body)
+    assert {**event, "RotationToken": ""} == {
+        "Step": "createSecret", "SecretId": secret_arn, "ClientRequestToken": version, "RotationToken": "",
+    }
