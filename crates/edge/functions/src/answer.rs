@@ -20,7 +20,30 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     TimedOut,
-    Exited,
+    /// With the type of the error.
+    Exited(&'static str),
+}
+
+pub(crate) const RUNTIME_EXIT: &str = "Runtime.ExitError";
+
+/// What can be wrong with an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Launch,
+    Init,
+    Exit,
+    Crash,
+}
+
+impl Fault {
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Launch => "Extension.LaunchError",
+            Self::Init => "Extension.InitError",
+            Self::Exit => "Extension.ExitError",
+            Self::Crash => "Extension.Crash",
+        }
+    }
 }
 
 impl Answer {
@@ -67,15 +90,27 @@ impl Answer {
 
     pub(crate) fn exited(request_id: &str, ended: Option<Ended>) -> Self {
         let message = format!("RequestId: {request_id} Error: {}", exit_text(ended));
-        Self { ending: Some(Ending::Exited), ..Self::told("Runtime.ExitError", &message) }
+        Self { ending: Some(Ending::Exited(RUNTIME_EXIT)), ..Self::told(RUNTIME_EXIT, &message) }
+    }
+
+    pub(crate) fn extension(request_id: &str, fault: Fault, why: &str) -> Self {
+        let message = format!("RequestId: {request_id} Error: {why}");
+        Self { ending: Some(Ending::Exited(fault.kind())), ..Self::told(fault.kind(), &message) }
     }
 }
 
 pub(crate) fn exit_text(ended: Option<Ended>) -> String {
     match ended {
         Some(Ended::Exited(0)) | None => String::from("Runtime exited without providing a reason"),
-        Some(Ended::Exited(code)) => format!("Runtime exited with error: exit status {code}"),
-        Some(Ended::Killed(signal)) => format!("Runtime exited with error: signal: {}", signal_name(signal)),
+        Some(ended) => format!("Runtime exited with error: {}", end_text(ended)),
+    }
+}
+
+pub(crate) fn end_text(ended: Ended) -> String {
+    match ended {
+        Ended::Exited(0) => String::from("exit code 0"),
+        Ended::Exited(code) => format!("exit status {code}"),
+        Ended::Killed(signal) => format!("signal: {}", signal_name(signal)),
     }
 }
 

@@ -12,9 +12,9 @@ use std::{
     time::Duration,
 };
 
-use coffer_sys::sandbox::receive;
+use coffer_sys::sandbox::{Ended, receive};
 
-use crate::sandbox::{EXITED, FAILED, Plan, READY, Walls};
+use crate::sandbox::{News, Plan, Walls};
 
 const WAIT: Duration = Duration::from_secs(10);
 /// Something that is on every machine, does nothing, and ends well.
@@ -56,6 +56,7 @@ fn attempt(walls: Walls, helper: &(PathBuf, Vec<String>), place: &Path, user: u3
         open_files: 64,
         task_root: PathBuf::from("/"),
         program: vec![(*program).to_owned()],
+        extensions: Vec::new(),
         environment: Vec::new(),
     };
     let (mut ours, theirs) = UnixStream::pair()?;
@@ -76,19 +77,28 @@ fn attempt(walls: Walls, helper: &(PathBuf, Vec<String>), place: &Path, user: u3
 }
 
 fn listen(from: &UnixStream) -> io::Result<()> {
-    let mut buffer = [0; 1024];
+    let (mut buffer, mut read) = ([0; 1024], Vec::new());
     let mut stands = false;
     loop {
-        let (length, _) = receive(from.as_fd(), &mut buffer)?;
-        match buffer.get(..length) {
-            Some([READY]) => stands = true,
-            // The news that it stands and that it has ended may come together.
-            Some([READY, EXITED, 0] | [EXITED, 0]) => return Ok(()),
-            Some([FAILED, why @ ..]) => {
-                return Err(io::Error::other(String::from_utf8_lossy(why).into_owned()));
+        while let Some(news) = News::take(&mut read) {
+            match news {
+                News::Ready => stands = true,
+                News::Started(_) => {}
+                News::Ended(_, Ended::Exited(0)) => return Ok(()),
+                News::Failed(_, why) => return Err(io::Error::other(why)),
+                News::Ended(..) => {
+                    return Err(io::Error::other("a program behind the walls did not end well"));
+                }
             }
-            _ if stands => return Err(io::Error::other("a program behind the walls did not end well")),
-            _ => return Err(io::Error::other("the walls did not come to stand")),
         }
+        let (length, _) = receive(from.as_fd(), &mut buffer)?;
+        let end = if stands {
+            "a program behind the walls did not end well"
+        } else {
+            "the walls did not come to stand"
+        };
+        read.extend_from_slice(
+            buffer.get(..length).filter(|piece| !piece.is_empty()).ok_or_else(|| io::Error::other(end))?,
+        );
     }
 }

@@ -4,8 +4,8 @@ use std::{
     fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::{
-        fd::{AsFd, OwnedFd},
-        unix::{fs::PermissionsExt, net::UnixStream as StdUnixStream},
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixStream},
     },
     path::PathBuf,
     process::Stdio,
@@ -14,25 +14,28 @@ use std::{
 };
 
 use coffer_core::Deployment;
-use coffer_sys::sandbox::{self as sys, Ended};
-use coffer_types::{Clock, Timestamp};
+use coffer_sys::sandbox::Ended;
+use coffer_types::{Clock, Entropy, Timestamp};
 use tokio::{
-    io::{AsyncWriteExt, Interest},
-    net::{TcpListener, UnixStream, unix::pipe},
+    net::{TcpListener, unix::pipe},
     process::{Child, Command},
     task::JoinSet,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
-    answer::{Answer, Ending},
+    answer::{Answer, Ending, Fault, end_text, exit_text},
     backing::{Credentials, Door},
+    control::Control,
     desk::{Desk, Work},
     extension::{self, Extension},
+    extensions_api::About,
     interpreters::{Interpreter, Language},
     output::Output,
-    relay, runtime_api,
-    sandbox::{EXITED, FAILED, KILLED, Plan, READY, Walls},
+    relay,
+    roster::{Event, Member, Reason, Roster, State, Told},
+    runtime_api::{self, Served},
+    sandbox::{News, Plan, Walls, Who},
     settings::Settings,
     unpack::{Place, directory},
     users::User,
@@ -44,6 +47,10 @@ use crate::{
 const BUILD_WAIT: Duration = Duration::from_secs(10);
 /// What has been told to end and has not is killed after this long.
 const END_WAIT: Duration = Duration::from_secs(2);
+/// So long may extensions take for their own end, as on AWS.
+const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);
+/// An extension that has said that it will not go on has this long to go.
+const LEAVE_WAIT: Duration = Duration::from_millis(500);
 /// Pipes whose writers have all ended close at once.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 const PROCESSES_MAX: u64 = 64;
@@ -60,6 +67,9 @@ const COFFER: SocketAddr = own(9002);
 /// What in the function's network cannot be something else.
 pub(crate) const OWN_PORTS: [u16; 2] = [RUNTIME_API.port(), COFFER.port()];
 
+/// Where layers have them.
+const EXTENSIONS: &str = "extensions";
+
 const fn own(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
@@ -69,11 +79,14 @@ pub(crate) struct Parts<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) walls: Walls,
     pub(crate) clock: &'a Arc<dyn Clock>,
+    pub(crate) entropy: &'a Arc<dyn Entropy>,
     pub(crate) deployment: &'a Deployment,
     pub(crate) language: Language,
     pub(crate) interpreter: Option<&'a Interpreter>,
     pub(crate) code: Arc<Place>,
     pub(crate) layers: Option<Arc<Place>>,
+    /// The programs among the files of the layers that are started before the function, by their names.
+    pub(crate) extensions: Vec<String>,
     pub(crate) runtime: PathBuf,
     pub(crate) place: PathBuf,
     pub(crate) user: Option<User>,
@@ -86,9 +99,14 @@ pub(crate) struct Parts<'a> {
 
 pub(crate) struct Environment {
     helper: Child,
-    control: UnixStream,
+    control: Control,
     pub(crate) output: Output,
     desk: Arc<Desk>,
+    roster: Arc<Roster>,
+    clock: Arc<dyn Clock>,
+    /// What extensions are told when it ends.
+    reason: Reason,
+    has_programs: bool,
     pub(crate) extension: Option<Arc<Extension>>,
     /// Its listeners end with it.
     _servers: JoinSet<()>,
@@ -103,6 +121,12 @@ pub(crate) struct Environment {
     _code: Arc<Place>,
     _layers: Option<Arc<Place>>,
     _user: Option<User>,
+}
+
+/// Why something did not come to its end.
+enum Stopped {
+    Late,
+    Ended(Answer),
 }
 
 /// What became of a call.
@@ -129,7 +153,11 @@ impl Environment {
             std::os::unix::fs::chown(&scratch, Some(user.number), Some(user.number))?;
         }
         let mut servers = JoinSet::new();
-        let desk = Arc::<Desk>::default();
+        let served = Served {
+            desk: Arc::default(),
+            roster: Arc::new(Roster::new(Arc::clone(parts.entropy), &parts.extensions)),
+            about: Arc::new(About::of(parts.deployment)),
+        };
         // Without a network of its own the function reaches our listeners on the machine's loopback.
         let (runtime_api, coffer) = match parts.walls {
             Walls::Full => (RUNTIME_API, COFFER),
@@ -137,16 +165,15 @@ impl Environment {
                 let api = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
                 let coffer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
                 let addresses = (api.local_addr()?, coffer.local_addr()?);
-                servers.spawn(runtime_api::serve(api, Arc::clone(&desk)));
+                servers.spawn(runtime_api::serve(api, served.clone()));
                 servers.spawn(relay::to_coffer(coffer, Arc::clone(parts.door)));
                 addresses
             }
         };
         let (stdout_from, stdout) = pipe_pair()?;
         let (stderr_from, stderr) = pipe_pair()?;
-        let (ours, theirs) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut control = UnixStream::from_std(ours)?;
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut control = Control::new(ours)?;
         let (program, arguments) = &parts.settings.helper;
         let helper = Command::new(program)
             .args(arguments)
@@ -160,6 +187,7 @@ impl Environment {
         let (credentials_end, log_stream) = (parts.credentials.expires_at, parts.log_stream.clone());
         let (clock, door, code, layers) =
             (Arc::clone(parts.clock), Arc::clone(parts.door), Arc::clone(&parts.code), parts.layers.clone());
+        let has_programs = !parts.extensions.is_empty();
         let extension = parts.extension.clone();
         let mut listen = vec![RUNTIME_API, COFFER];
         listen.extend(extension.iter().map(|extension| own(extension.port())));
@@ -169,14 +197,14 @@ impl Environment {
         };
         listen.extend(ways.listeners());
         let (plan, user) = plan(parts, root, scratch, runtime_api, coffer, (listen, ways.names()));
-        control.write_all(plan.to_bytes()?.expose()).await?;
+        control.send(plan.to_bytes()?.expose()).await?;
         drop(plan);
 
-        let mut descriptors = timeout(BUILD_WAIT, built(&control))
+        let mut descriptors = timeout(BUILD_WAIT, control.built())
             .await
             .map_err(|_| io::Error::other("its walls take too long to build"))??
             .into_iter();
-        let mut output = Output::new(clock, stdout_from, stderr_from);
+        let mut output = Output::new(Arc::clone(&clock), stdout_from, stderr_from);
         output.listen_to(descriptors.next().ok_or(io::ErrorKind::InvalidData)?)?;
         if walls == Walls::Full {
             let mut next = || -> io::Result<TcpListener> {
@@ -185,7 +213,7 @@ impl Environment {
                 listener.set_nonblocking(true)?;
                 TcpListener::from_std(listener)
             };
-            servers.spawn(runtime_api::serve(next()?, Arc::clone(&desk)));
+            servers.spawn(runtime_api::serve(next()?, served.clone()));
             servers.spawn(relay::to_coffer(next()?, door));
             if let Some(extension) = &extension {
                 servers.spawn(extension::serve(next()?, Arc::clone(extension)));
@@ -198,7 +226,11 @@ impl Environment {
             helper,
             control,
             output,
-            desk,
+            desk: served.desk,
+            roster: served.roster,
+            clock,
+            reason: Reason::Spindown,
+            has_programs,
             extension,
             _servers: servers,
             log_stream,
@@ -213,45 +245,61 @@ impl Environment {
         })
     }
 
-    /// Until the function waits for its first call. Nothing if that takes too long.
+    /// Until the function and its extensions wait for their first call. Nothing if that takes too long.
     pub(crate) async fn initialise(
         &mut self,
         until: Instant,
         request_id: &str,
     ) -> Option<Result<(), Answer>> {
-        let Self { control, output, desk, .. } = self;
-        loop {
-            tokio::select! {
-                biased;
-                started = desk.started() => return Some(started),
-                ended = ended(control) => return Some(Err(Answer::exited(request_id, ended))),
-                () = sleep_until(until) => return None,
-                true = output.pump() => {}
-            }
-        }
+        let (outcome, reason) = match self.get_ready(until, request_id).await {
+            Ok(()) => (Some(Ok(())), Reason::Spindown),
+            Err(Stopped::Ended(answer)) => (Some(Err(answer)), Reason::Failure),
+            Err(Stopped::Late) => (None, Reason::Timeout),
+        };
+        self.reason = reason;
+        outcome
     }
 
-    /// Gives the function its work and waits for what comes of it.
+    async fn get_ready(&mut self, until: Instant, request_id: &str) -> Result<(), Stopped> {
+        let (desk, roster) = (Arc::clone(&self.desk), Arc::clone(&self.roster));
+        if self.has_programs {
+            self.attend(until, request_id, roster.registered()).await?;
+            let gone = |_| Stopped::Ended(Answer::exited(request_id, None));
+            self.control.start().await.map_err(gone)?;
+        }
+        self.attend(until, request_id, desk.started()).await?.map_err(Stopped::Ended)?;
+        self.attend(until, request_id, roster.settled()).await
+    }
+
+    /// Gives the function its work, its extensions the news of it, and waits for what comes of it.
     pub(crate) async fn call(&mut self, work: Work, until: Instant, limit: Duration) -> Ran {
         let request_id = work.request_id.clone();
         self.function = self.function.or_else(|| self.find());
         self.calls += 1;
         let was_used = self.calls > 1;
-        let Self { control, output, desk, .. } = self;
+        let (desk, roster) = (Arc::clone(&self.desk), Arc::clone(&self.roster));
+        roster.offer(&Event::Invoke {
+            request_id: request_id.clone(),
+            deadline_ms: work.deadline_ms,
+            invoked_arn: work.invoked_arn.clone(),
+            trace_id: work.trace_id.clone(),
+        });
         desk.offer(work);
-        let answer = loop {
-            tokio::select! {
-                biased;
-                answer = desk.answered() => break answer,
-                ended = ended(control) => {
-                    if was_used && desk.is_untouched() {
-                        return Ran::Unheard;
-                    }
-                    break Answer::exited(&request_id, ended);
-                }
-                () = sleep_until(until) => break Answer::timed_out(&request_id, limit.as_secs_f64()),
-                true = output.pump() => {}
-            }
+        let answer = match self.attend(until, &request_id, desk.answered()).await {
+            // What the function has answered stands, whatever its extensions do afterwards. The environment does not.
+            Ok(answer) => match self.attend(until, &request_id, roster.settled()).await {
+                Ok(()) => answer,
+                Err(Stopped::Late) => Answer { ending: Some(Ending::TimedOut), ..answer },
+                Err(Stopped::Ended(end)) => Answer { ending: end.ending, ..answer },
+            },
+            Err(Stopped::Ended(_)) if was_used && desk.is_untouched() => return Ran::Unheard,
+            Err(Stopped::Ended(answer)) => answer,
+            Err(Stopped::Late) => Answer::timed_out(&request_id, limit.as_secs_f64()),
+        };
+        self.reason = match answer.ending {
+            None => Reason::Spindown,
+            Some(Ending::TimedOut) => Reason::Timeout,
+            Some(Ending::Exited(_)) => Reason::Failure,
         };
         // All that the function printed before it answered is in the pipes by now.
         self.output.drain();
@@ -261,10 +309,39 @@ impl Environment {
         Ran::Answered(answer)
     }
 
+    /// Waits for something, as long as everybody is there and it is time.
+    async fn attend<T>(
+        &mut self,
+        mut until: Instant,
+        request_id: &str,
+        what: impl Future<Output = T>,
+    ) -> Result<T, Stopped> {
+        let Self { control, output, roster, .. } = self;
+        let mut failed = None;
+        tokio::pin!(what);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut what, if failed.is_none() => return Ok(done),
+                news = control.news() => return Err(Stopped::Ended(ended(news, roster, request_id))),
+                // How it goes says more than that it will.
+                (told, why) = roster.failed(), if failed.is_none() => {
+                    until = until.min(Instant::now() + LEAVE_WAIT);
+                    failed = Some(Answer::extension(request_id, told.into(), &why));
+                }
+                () = sleep_until(until) => return Err(failed.map_or(Stopped::Late, Stopped::Ended)),
+                true = output.pump() => {}
+            }
+        }
+    }
+
+    pub(crate) fn members(&self) -> Vec<Member> {
+        self.roster.members()
+    }
+
     /// Whether it is still there to be called. The kernel knows it first: a dead runtime may still seem to wait for work.
-    pub(crate) fn is_alive(&self) -> bool {
-        let mut byte = [0; 1];
-        let silent = matches!(self.control.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+    pub(crate) fn is_alive(&mut self) -> bool {
+        let silent = self.control.is_silent() && self.roster.told().is_none();
         let is_gone = |status: Option<String>| {
             status.is_none_or(|status| status.contains("State:\tZ") || status.contains("State:\tX"))
         };
@@ -278,15 +355,23 @@ impl Environment {
         fs::read_to_string(format!("/proc/{process}/status")).ok()
     }
 
-    /// The function is the only child of the process that attends to it.
+    /// Among the children of the process that attends to it. They have other numbers inside than outside.
     fn find(&self) -> Option<u32> {
-        let mut process = self.helper.id()?;
-        let generations = if self.walls == Walls::Full { 2 } else { 1 };
-        for _ in 0..generations {
+        let inside = self.control.started?.to_string();
+        let children = |process: u32| {
             let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).ok()?;
-            process = children.split_whitespace().next()?.parse().ok()?;
+            Some(children.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>())
+        };
+        let mut attendant = self.helper.id()?;
+        if self.walls == Walls::Full {
+            attendant = *children(attendant)?.first()?;
         }
-        Some(process)
+        let is_it = |process: &u32| {
+            let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            numbers.is_some_and(|numbers| numbers.split_whitespace().next_back() == Some(inside.as_str()))
+        };
+        children(attendant)?.into_iter().find(is_it)
     }
 
     /// The most memory that it has had, in megabytes.
@@ -299,6 +384,7 @@ impl Environment {
 
     /// Kills everything, and collects what it said before.
     pub(crate) async fn end(mut self) -> Output {
+        self.shut_down().await;
         // The other end notices that this one is closed, and kills.
         drop(self.control);
         if timeout(END_WAIT, self.helper.wait()).await.is_err() {
@@ -308,6 +394,59 @@ impl Environment {
         drop(timeout(LAST_WORDS, rest).await);
         self.output.finish();
         self.output
+    }
+
+    /// Tells the extensions that it ends, and gives them time for that.
+    async fn shut_down(&mut self) {
+        let Self { control, output, roster, .. } = self;
+        let deadline_ms = self.clock.now().plus(SHUTDOWN_WAIT).millis();
+        roster.offer(&Event::Shutdown { reason: self.reason, deadline_ms });
+        let until = Instant::now() + SHUTDOWN_WAIT;
+        while roster.awaits_shutdown() {
+            tokio::select! {
+                news = control.news() => match news {
+                    Some(News::Ended(Who::Extension(place), _)) => drop(roster.left(place, State::Exited)),
+                    Some(_) => {}
+                    None => return,
+                },
+                () = sleep_until(until) => return,
+                true = output.pump() => {}
+            }
+        }
+    }
+}
+
+/// What callers are told when somebody has gone.
+fn ended(news: Option<News>, roster: &Roster, request_id: &str) -> Answer {
+    let end = match news {
+        Some(News::Ended(Who::Extension(place), end)) => {
+            let fault = roster.left(place, State::Exited).map_or(Fault::Crash, Fault::from);
+            return Answer::extension(request_id, fault, &end_text(end));
+        }
+        Some(News::Failed(Who::Extension(place), why)) => {
+            roster.left(place, State::LaunchError);
+            return Answer::extension(request_id, Fault::Launch, &why);
+        }
+        Some(News::Failed(Who::Function, why)) => {
+            tracing::warn!(why, "a function could not be started");
+            Some(Ended::Exited(127))
+        }
+        Some(News::Ended(Who::Function, end)) => Some(end),
+        Some(News::Ready | News::Started(_)) | None => None,
+    };
+    match roster.told() {
+        // One inside of the function ends it.
+        Some(told) => Answer::extension(request_id, told.into(), &exit_text(end)),
+        None => Answer::exited(request_id, end),
+    }
+}
+
+impl From<Told> for Fault {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::InitError => Self::Init,
+            Told::ExitError => Self::Exit,
+        }
     }
 }
 
@@ -359,6 +498,7 @@ fn plan(
     }
     let megabytes = |megabytes: u32| u64::from(megabytes) << 20;
     let own_bytes = if parts.language == Language::Node { NODE_BYTES } else { INTERPRETER_BYTES };
+    let extensions = parts.extensions.iter().map(|name| format!("{layers}/{EXTENSIONS}/{name}")).collect();
     let plan = Plan {
         walls,
         user: parts.user.as_ref().map(|user| user.number),
@@ -377,6 +517,7 @@ fn plan(
         open_files: OPEN_FILES_MAX,
         task_root: PathBuf::from(task_root),
         program,
+        extensions,
         environment,
     };
     (plan, parts.user)
@@ -387,43 +528,13 @@ fn pipe_pair() -> io::Result<(pipe::Receiver, OwnedFd)> {
     Ok((from, to.into_blocking_fd()?))
 }
 
-/// Until the walls stand; what came with the news is the telemetry and the listeners.
-async fn built(control: &UnixStream) -> io::Result<Vec<OwnedFd>> {
-    let mut buffer = [0; 1024];
-    let (length, descriptors) =
-        control.async_io(Interest::READABLE, || sys::receive(control.as_fd(), &mut buffer)).await?;
-    match buffer.get(..length) {
-        Some([READY, ..]) => Ok(descriptors),
-        Some([FAILED, why @ ..]) => Err(io::Error::other(String::from_utf8_lossy(why).into_owned())),
-        _ => Err(io::Error::other("the helper ended before its walls stood")),
-    }
-}
-
-/// Until the process has ended, and how; nothing if nobody knows.
-async fn ended(control: &UnixStream) -> Option<Ended> {
-    let mut buffer = [0; 1024];
-    loop {
-        if control.readable().await.is_err() {
-            return None;
-        }
-        match control.try_read(&mut buffer) {
-            Ok(length) => {
-                return match buffer.get(..length) {
-                    Some([EXITED, code, ..]) => Some(Ended::Exited(i32::from(*code))),
-                    Some([KILLED, signal, ..]) => Some(Ended::Killed(i32::from(*signal))),
-                    Some([FAILED, why @ ..]) => {
-                        let why = String::from_utf8_lossy(why).into_owned();
-                        tracing::warn!(why, "a function could not be started");
-                        Some(Ended::Exited(127))
-                    }
-                    _ => None,
-                };
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return None,
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
+/// The names of the programs that layers bring as extensions, in the order in which they are started.
+pub(crate) fn extensions(layers: Option<&Place>) -> Vec<String> {
+    let found = layers.and_then(|layers| fs::read_dir(layers.0.join(EXTENSIONS)).ok());
+    let files = found.into_iter().flatten().flatten().filter(|file| !file.path().is_dir());
+    let mut names: Vec<String> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
+    names.sort();
+    names
 }
 
 impl std::fmt::Debug for Environment {

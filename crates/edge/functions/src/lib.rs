@@ -9,10 +9,12 @@
 
 mod answer;
 mod backing;
+mod control;
 mod desk;
 pub mod doctor;
 mod environment;
 mod extension;
+mod extensions_api;
 mod http;
 pub mod interpreters;
 mod local;
@@ -20,6 +22,7 @@ mod output;
 mod pool;
 mod relay;
 mod report;
+mod roster;
 pub mod runner;
 mod runtime_api;
 pub mod sandbox;

@@ -4,7 +4,7 @@ use coffer_core::Deployment;
 use coffer_types::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{answer::Ending, extension};
+use crate::{answer::Ending, extension, roster::Member};
 
 pub(crate) struct Reporter<'a> {
     pub(crate) of: &'a Deployment,
@@ -50,12 +50,34 @@ impl Reporter<'_> {
 
     /// The extension of AWS waits for calls.
     pub(crate) fn extension_ready(&self, now: Timestamp) -> String {
-        let name = extension::NAME;
+        self.extension(now, extension::NAME, "Ready", &["INVOKE", "SHUTDOWN"], None)
+    }
+
+    /// What became of an extension when the environment was started.
+    pub(crate) fn member(&self, now: Timestamp, of: &Member) -> String {
+        let events = [("INVOKE", of.hears_invoke), ("SHUTDOWN", of.hears_shutdown)];
+        let events: Vec<&str> = events.iter().filter(|(_, hears)| *hears).map(|(event, _)| *event).collect();
+        self.extension(now, &of.name, of.state.name(), &events, of.error_type.as_deref())
+    }
+
+    fn extension(
+        &self,
+        now: Timestamp,
+        name: &str,
+        state: &str,
+        events: &[&str],
+        error: Option<&str>,
+    ) -> String {
         if self.of.logs_json {
-            let record = json!({"name": name, "state": "Ready", "events": ["INVOKE", "SHUTDOWN"]});
+            let mut record = json!({"name": name, "state": state, "events": events});
+            if let (Some(error), Some(record)) = (error, record.as_object_mut()) {
+                record.insert(String::from("errorType"), json!(error));
+            }
             return platform(now, "platform.extension", record);
         }
-        format!("EXTENSION\tName: {name}\tState: Ready\tEvents: [INVOKE,SHUTDOWN]\n")
+        let events = events.join(",");
+        let error = error.map(|error| format!("\tError Type: {error}")).unwrap_or_default();
+        format!("EXTENSION\tName: {name}\tState: {state}\tEvents: [{events}]{error}\n")
     }
 
     pub(crate) fn start(&self, now: Timestamp) -> String {
@@ -74,7 +96,7 @@ impl Reporter<'_> {
                 let seconds = self.of.timeout.as_secs_f64();
                 Some(format!("{} {id} Task timed out after {seconds:.2} seconds\n\n", now.to_iso_millis()))
             }
-            Ending::Exited => Some(format!("{said}\nRuntime.ExitError\n")),
+            Ending::Exited(kind) => Some(format!("{said}\n{kind}\n")),
         }
     }
 
@@ -87,7 +109,7 @@ impl Reporter<'_> {
             let status = match ending {
                 None => "success",
                 Some(Ending::TimedOut) => "timeout",
-                Some(Ending::Exited) => "error",
+                Some(Ending::Exited(_)) => "error",
             };
             let mut metrics = json!({
                 "durationMs": duration_ms, "billedDurationMs": billed, "memorySizeMB": size, "maxMemoryUsedMB": used,
@@ -96,8 +118,8 @@ impl Reporter<'_> {
                 metrics.insert(String::from("initDurationMs"), json!(init));
             }
             let mut record = json!({"requestId": id, "metrics": metrics, "status": status});
-            if let (Some(Ending::Exited), Some(record)) = (ending, record.as_object_mut()) {
-                record.insert(String::from("errorType"), json!("Runtime.ExitError"));
+            if let (Some(Ending::Exited(kind)), Some(record)) = (ending, record.as_object_mut()) {
+                record.insert(String::from("errorType"), json!(kind));
             }
             return vec![platform(now, "platform.report", record)];
         }
@@ -110,7 +132,9 @@ impl Reporter<'_> {
         match ending {
             None => report.push('\n'),
             Some(Ending::TimedOut) => report.push_str("Status: timeout\n"),
-            Some(Ending::Exited) => report.push_str("Status: error\tError Type: Runtime.ExitError\n"),
+            Some(Ending::Exited(kind)) => {
+                report.push_str(&format!("Status: error\tError Type: {kind}\n"));
+            }
         }
         vec![format!("END RequestId: {id}\n"), report]
     }

@@ -16,15 +16,16 @@ use coffer_types::{Secret, encoding::HEXLOWER};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    answer::{Answer, Ending},
+    answer::{Answer, Ending, Fault, RUNTIME_EXIT},
     backing::{Backing, Door, LogPlace},
     desk::Work,
-    environment::{Environment, OWN_PORTS, Parts, Ran},
+    environment::{Environment, OWN_PORTS, Parts, Ran, extensions},
     extension::{self, Extension},
     interpreters::{Interpreter, Interpreters, Language},
     output::Log,
     pool::{Key, Pool},
     report::{Reporter, Taken},
+    roster::EXTENSIONS_MAX,
     sandbox::Walls,
     scrub::Scrub,
     settings::Settings,
@@ -143,9 +144,9 @@ impl Runner {
 
     /// Ends all that waits for calls; what runs ends with its call.
     pub async fn stop(&self) {
-        for environment in self.pool.take_all() {
-            environment.end().await;
-        }
+        let ends = self.pool.take_all().into_iter().map(Environment::end);
+        let all: tokio::task::JoinSet<_> = ends.collect();
+        drop(all.join_all().await);
     }
 
     /// Runs a function once, to its end.
@@ -173,13 +174,10 @@ impl Runner {
         end_later(admitted.evicted);
         let seat = admitted.seat;
         let reporter = Reporter { of: &deployment, request_id: &job.request_id };
-        let warm = match admitted.warm {
-            Some(warm) if warm.is_alive() && self.has_time(&warm) => Some(warm),
-            other => {
-                end_later(other);
-                None
-            }
-        };
+        let mut warm = admitted.warm;
+        if !warm.as_mut().is_some_and(|warm| warm.is_alive() && self.has_time(warm)) {
+            end_later(warm.take());
+        }
         let mut run = Run {
             runner: &self,
             job: &job,
@@ -203,12 +201,13 @@ impl Runner {
         if job.confined.is_some() {
             scrubbed(&*backing, &mut log, &mut answer).await;
         }
-        match environment {
-            Some(environment) if answer.ending.is_none() && environment.is_alive() => {
+        if let Some(mut environment) = environment {
+            if answer.ending.is_none() && environment.is_alive() {
                 end_later(self.pool.keep(&seat, key, environment, self.clock.monotonic()));
                 Self::sweep(&self);
+            } else {
+                end_later(Some(environment));
             }
-            other => end_later(other),
         }
         drop(seat);
         let tail = log.events.iter().skip(tail_from).map(|event| event.message.as_str()).collect::<String>();
@@ -303,6 +302,10 @@ impl Run<'_> {
         } else {
             self.init_ms = Some(milliseconds(init));
         }
+        for member in environment.members() {
+            let line = self.reporter.member(self.now(), &member);
+            self.log.say(self.now(), line);
+        }
         let seconds = self.job.deployment.timeout.as_secs_f64();
         let wrong = match initialised {
             Some(Ok(())) => None,
@@ -315,7 +318,7 @@ impl Run<'_> {
                 .finish(
                     environment,
                     began,
-                    Answer { ending: answer.ending.or(Some(Ending::Exited)), ..answer },
+                    Answer { ending: answer.ending.or(Some(Ending::Exited(RUNTIME_EXIT))), ..answer },
                 )
                 .await;
             return Ok((None, stream, answer));
@@ -401,7 +404,9 @@ impl Run<'_> {
         let said: Option<String> = serde_json::from_slice::<serde_json::Value>(answer.payload.expose())
             .ok()
             .and_then(|body| Some(body.get("errorMessage")?.as_str()?.to_owned()));
-        let is_ours = answer.payload.expose().starts_with(b"{\"errorType\":\"Runtime.ExitError\"")
+        let begins = |with: &str| answer.payload.expose().starts_with(with.as_bytes());
+        let is_ours = begins(r#"{"errorType":"Runtime.ExitError""#)
+            || begins(r#"{"errorType":"Extension."#)
             || answer.ending == Some(Ending::TimedOut);
         if is_ours && let Some(line) = self.reporter.ending(now, answer.ending, &said.unwrap_or_default()) {
             self.log.say(now, line);
@@ -429,6 +434,11 @@ impl Run<'_> {
             if !has(&code) && !layers.as_ref().is_some_and(has) {
                 return Err(Refused::Theirs(Answer::invalid_entrypoint(&self.job.request_id)));
             }
+        }
+        let extensions = extensions(layers.as_deref());
+        if extensions.len() > EXTENSIONS_MAX {
+            let why = format!("Extension limit ({EXTENSIONS_MAX}) reached");
+            return Err(Refused::Theirs(Answer::extension(&self.job.request_id, Fault::Launch, &why)));
         }
         let confined = self.job.confined.as_ref();
         let policy = confined.map(|confined| confined.session_policy.clone());
@@ -458,11 +468,13 @@ impl Run<'_> {
             settings: &runner.settings,
             walls: self.walls,
             clock: &runner.clock,
+            entropy: &runner.entropy,
             deployment,
             language,
             interpreter: interpreter.as_deref(),
             code,
             layers,
+            extensions,
             runtime: runner.settings.scratch.join("runtime"),
             place: self.fresh("e"),
             user,

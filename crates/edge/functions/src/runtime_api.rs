@@ -11,29 +11,47 @@ use tokio::net::TcpListener;
 use crate::{
     answer::{Answer, PAYLOAD_BYTES_MAX},
     desk::Desk,
+    extensions_api::{self, About},
     http,
+    roster::Roster,
 };
 
 const BASE: &str = "/2018-06-01/runtime/";
 /// An error is a message and a stack.
 const ERROR_BYTES_MAX: usize = 256 * 1024;
-/// The runtime has one or two; whoever opens more gets no answer.
-const CONNECTIONS_MAX: usize = 16;
+/// The runtime and each extension have one or two; whoever opens more gets no answer.
+const CONNECTIONS_MAX: usize = 64;
+
+/// Who is behind the API of one environment.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) about: Arc<About>,
+}
 
 /// Serves until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>) {
+pub(crate) async fn serve(listener: TcpListener, served: Served) {
     let answer = move |request| {
-        let desk = Arc::clone(&desk);
-        async move { answer(&desk, request).await }
+        let served = served.clone();
+        async move { answer(&served, request).await }
     };
     http::serve(listener, Builder::new(), CONNECTIONS_MAX, answer).await;
 }
 
-async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(served: &Served, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let Served { desk, roster, about } = served;
     let path = request.uri().path().to_owned();
+    if let Some(call) = path.strip_prefix(extensions_api::BASE) {
+        return extensions_api::answer(roster, about, call, request).await;
+    }
     let Some(call) = path.strip_prefix(BASE) else { return said(StatusCode::NOT_FOUND, "{}") };
     if request.method() == Method::GET {
-        return if call == "invocation/next" { next(desk).await } else { said(StatusCode::NOT_FOUND, "{}") };
+        if call != "invocation/next" {
+            return said(StatusCode::NOT_FOUND, "{}");
+        }
+        roster.close();
+        return next(desk).await;
     }
     if request.method() != Method::POST {
         return said(StatusCode::METHOD_NOT_ALLOWED, "{}");

@@ -1,13 +1,14 @@
 //! The helper: a process that takes away from itself what a function must not have, and then becomes the function.
 //!
 //! The server starts it from its own program, with a socket as its standard input. Over that come the plan and, the other way, the
-//! listeners that it opened in its own network, how the function ended, or why it did not begin. When the socket closes, for whatever reason,
-//! everything that the helper started is killed: nothing outlives the server.
+//! listeners that it opened in its own network, how the function and its extensions ended, or why they did not begin. When the socket
+//! closes, for whatever reason, everything that the helper started is killed: nothing outlives the server.
 //!
 //! With full isolation there are three processes: one that waits outside, the first one of the new process namespace, which ends last, and
 //! the function. Otherwise the first two are the same.
 
 mod attend;
+mod news;
 mod plan;
 mod rooms;
 
@@ -23,14 +24,20 @@ use std::{
 
 use coffer_sys::sandbox as sys;
 
+pub(crate) use self::news::{News, START, Who};
 pub use self::plan::{Plan, Walls};
 
-/// What the helper says first in a message.
-pub(crate) const READY: u8 = b'R';
-pub(crate) const EXITED: u8 = b'X';
-pub(crate) const KILLED: u8 = b'K';
-pub(crate) const FAILED: u8 = b'F';
-
+/// What extensions do not get of the function's variables: those of its runtime, as on AWS.
+const RUNTIME_ONLY: &[&str] = &[
+    "_HANDLER",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_XRAY_CONTEXT_MISSING",
+    "AWS_XRAY_DAEMON_ADDRESS",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+];
 /// A second altogether; it takes some milliseconds.
 const BIND_ATTEMPTS_MAX: u32 = 1000;
 const BIND_WAIT: Duration = Duration::from_millis(1);
@@ -41,17 +48,11 @@ pub fn main() -> ExitCode {
     match run(&control) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&control, &error);
+            // If nobody listens any more, nobody wants to know.
+            drop(News::Failed(Who::Function, error.to_string()).send(&control, &[]));
             ExitCode::FAILURE
         }
     }
-}
-
-fn complain(control: &UnixStream, error: &io::Error) {
-    let mut message = vec![FAILED];
-    message.extend_from_slice(error.to_string().as_bytes());
-    // If nobody listens any more, nobody wants to know.
-    drop(sys::send(control, &message, &[]));
 }
 
 fn run(control: &UnixStream) -> io::Result<()> {
@@ -123,18 +124,18 @@ fn bind(place: SocketAddr) -> io::Result<TcpListener> {
 fn ready(control: &UnixStream, listeners: &[TcpListener], telemetry: BorrowedFd<'_>) -> io::Result<()> {
     let mut descriptors = vec![telemetry];
     descriptors.extend(listeners.iter().map(AsFd::as_fd));
-    sys::send(control, &[READY], &descriptors)
+    News::Ready.send(control, &descriptors)
 }
 
-/// Becomes the function. Returns only if that is not possible.
-fn become_function(plan: &Plan, telemetry: BorrowedFd<'_>) -> io::Error {
-    match prepare(plan, telemetry) {
+/// Becomes the function or an extension. Returns only if that is not possible.
+fn become_program(plan: &Plan, who: Who, telemetry: Option<BorrowedFd<'_>>) -> io::Error {
+    match prepare(plan, who, telemetry) {
         Err(error) => error,
         Ok(mut command) => command.exec(),
     }
 }
 
-fn prepare(plan: &Plan, telemetry: BorrowedFd<'_>) -> io::Result<Command> {
+fn prepare(plan: &Plan, who: Who, telemetry: Option<BorrowedFd<'_>>) -> io::Result<Command> {
     sys::die_with_parent(None)?;
     sys::lower_priority(5);
     sys::set_limit(sys::Limit::CoreBytes, 0)?;
@@ -142,15 +143,23 @@ fn prepare(plan: &Plan, telemetry: BorrowedFd<'_>) -> io::Result<Command> {
     sys::set_limit(sys::Limit::Processes, plan.processes + others_of_this_user(plan))?;
     sys::set_limit(sys::Limit::OpenFiles, plan.open_files)?;
     sys::set_limit(sys::Limit::FileBytes, plan.scratch_bytes)?;
-    sys::keep_on_exec(telemetry)?;
-    let (program, arguments) = plan.program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let words = match who {
+        Who::Function => plan.program.as_slice(),
+        Who::Extension(place) => {
+            plan.extensions.get(usize::from(place)).map(std::slice::from_ref).unwrap_or_default()
+        }
+    };
+    let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).env_clear().current_dir(&plan.task_root);
     for (name, value) in &plan.environment {
-        command.env(name, value.expose());
+        if who == Who::Function || !RUNTIME_ONLY.contains(&name.as_str()) {
+            command.env(name, value.expose());
+        }
     }
-    {
+    if let Some(telemetry) = telemetry {
         use std::os::fd::AsRawFd;
+        sys::keep_on_exec(telemetry)?;
         command.env("_LAMBDA_TELEMETRY_LOG_FD", telemetry.as_raw_fd().to_string());
     }
     match sys::landlock_version() {

@@ -399,39 +399,48 @@ pub fn kill(process: i32) -> io::Result<()> {
     answered(unsafe { libc::kill(process, libc::SIGKILL) })
 }
 
-/// Waits until `child` has ended or the other end of `socket` is closed. Also returns after `at_most`.
+/// Waits until one of the `children` has ended, or there is something to read from `socket`, which its end is too. Also returns after
+/// `at_most`.
 #[allow(unsafe_code, reason = "poll and pidfd are not in std")]
-pub fn watch(child: i32, socket: &UnixStream, at_most: Duration) -> io::Result<Watched> {
-    // SAFETY: takes numbers.
-    let number = unsafe { libc::syscall(libc::SYS_pidfd_open, child, 0) };
-    let number = i32::try_from(number).map_err(io::Error::other)?;
-    if number < 0 {
-        return Err(io::Error::last_os_error());
+pub fn watch(children: &[i32], socket: &UnixStream, at_most: Duration) -> io::Result<Watched> {
+    use std::os::fd::AsFd;
+
+    let mut opened = Vec::with_capacity(children.len());
+    for child in children {
+        // SAFETY: takes numbers.
+        let number = unsafe { libc::syscall(libc::SYS_pidfd_open, *child, 0) };
+        let number = i32::try_from(number).map_err(io::Error::other)?;
+        if number < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just opened it for us.
+        opened.push(unsafe { OwnedFd::from_raw_fd(number) });
     }
-    // SAFETY: the kernel has just opened it for us.
-    let child = unsafe { OwnedFd::from_raw_fd(number) };
     let asked = |descriptor: BorrowedFd<'_>| libc::pollfd {
         fd: descriptor.as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     };
-    use std::os::fd::AsFd;
-    let mut both = [asked(child.as_fd()), asked(socket.as_fd())];
+    let mut all = vec![asked(socket.as_fd())];
+    all.extend(opened.iter().map(|child| asked(child.as_fd())));
+    let count = libc::nfds_t::try_from(all.len()).map_err(io::Error::other)?;
     let milliseconds = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the array lives until the call returns and has two elements.
-    let ready = unsafe { libc::poll(both.as_mut_ptr(), 2, milliseconds) };
+    // SAFETY: the vector lives until the call returns and has so many elements.
+    let ready = unsafe { libc::poll(all.as_mut_ptr(), count, milliseconds) };
     if ready < 0 {
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }
+        return Ok(Watched { child_ended: false, socket_speaks: false });
     }
-    let [child, socket] = both;
-    Ok(Watched { child_ended: child.revents != 0, socket_closed: socket.revents != 0 })
+    let mut spoken = all.iter().map(|one| one.revents != 0);
+    let socket_speaks = spoken.next().unwrap_or_default();
+    Ok(Watched { child_ended: spoken.any(|ended| ended), socket_speaks })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watched {
     pub child_ended: bool,
-    pub socket_closed: bool,
+    pub socket_speaks: bool,
 }

@@ -1,18 +1,20 @@
-//! Starts the function, waits for its end, and leaves nothing behind.
+//! Starts the function and its extensions, waits for their end, and leaves nothing behind.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     time::Duration,
 };
 
-use coffer_sys::sandbox::{self as sys, Ended, Fork};
+use coffer_sys::sandbox::{self as sys, Fork};
 
 use super::{
-    EXITED, KILLED, become_function, complain,
+    become_program,
+    news::{News, START, Who},
     plan::{Plan, Walls},
 };
 
@@ -27,37 +29,72 @@ pub(super) fn attend(
     let (telemetry, to_write) = sys::pipe()?;
     ready(telemetry.as_fd())?;
     drop(telemetry);
-    let function = match sys::fork()? {
-        Fork::Parent(function) => function,
-        Fork::Child => {
-            let error = become_function(plan, to_write.as_fd());
-            complain(control, &io::Error::other(format!("the function cannot be started: {error}")));
-            std::process::exit(127)
-        }
-    };
-    drop(to_write);
-    let ended = wait(function, control)?;
+    let mut house = House { control, plan, running: Vec::new() };
+    let outcome = house.keep(to_write);
     // In a process namespace of its own all the others end with this process.
     if plan.walls == Walls::Process {
         kill_all_children();
     }
-    let message = match ended {
-        None => return Ok(()),
-        Some(Ended::Exited(code)) => [EXITED, u8::try_from(code).unwrap_or(u8::MAX)],
-        Some(Ended::Killed(signal)) => [KILLED, u8::try_from(signal).unwrap_or(u8::MAX)],
-    };
-    sys::send(control, &message, &[])
+    outcome
 }
 
-/// How the function ended; nothing if the server wants it to.
-fn wait(function: i32, control: &UnixStream) -> io::Result<Option<Ended>> {
-    loop {
-        if sys::watch(function, control, LOOK_EVERY)?.socket_closed {
-            return Ok(None);
+struct House<'a> {
+    control: &'a UnixStream,
+    plan: &'a Plan,
+    running: Vec<(i32, Who)>,
+}
+
+impl House<'_> {
+    /// Until all have ended, or the server wants them to.
+    fn keep(&mut self, telemetry: OwnedFd) -> io::Result<()> {
+        for place in 0..self.plan.extensions.len() {
+            self.start(Who::Extension(u8::try_from(place).map_err(io::Error::other)?), None)?;
         }
-        while let Ok(Some((child, ended))) = sys::reap() {
-            if child == function {
-                return Ok(Some(ended));
+        let mut telemetry = Some(telemetry);
+        if self.plan.extensions.is_empty() {
+            self.start_function(telemetry.take())?;
+        }
+        loop {
+            let processes: Vec<i32> = self.running.iter().map(|(process, _)| *process).collect();
+            let watched = sys::watch(&processes, self.control, LOOK_EVERY)?;
+            if watched.socket_speaks {
+                let mut word = [0; 1];
+                let mut control = self.control;
+                if control.read(&mut word)? == 0 || word != [START] || telemetry.is_none() {
+                    return Ok(());
+                }
+                self.start_function(telemetry.take())?;
+            }
+            while let Ok(Some((child, ended))) = sys::reap() {
+                if let Some(place) = self.running.iter().position(|(process, _)| *process == child) {
+                    let (_, who) = self.running.swap_remove(place);
+                    News::Ended(who, ended).send(self.control, &[])?;
+                }
+            }
+            if self.running.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn start_function(&mut self, telemetry: Option<OwnedFd>) -> io::Result<()> {
+        let process = self.start(Who::Function, telemetry.as_ref())?;
+        News::Started(process).send(self.control, &[])
+    }
+
+    fn start(&mut self, who: Who, telemetry: Option<&OwnedFd>) -> io::Result<i32> {
+        match sys::fork()? {
+            Fork::Parent(process) => {
+                self.running.push((process, who));
+                Ok(process)
+            }
+            Fork::Child => {
+                let error = become_program(self.plan, who, telemetry.map(AsFd::as_fd));
+                let what = if who == Who::Function { "the function" } else { "an extension" };
+                let why = format!("{what} cannot be started: {error}");
+                // If nobody listens any more, nobody wants to know.
+                drop(News::Failed(who, why).send(self.control, &[]));
+                std::process::exit(127)
             }
         }
     }

@@ -50,6 +50,8 @@ pub struct Plan {
     /// As the function sees it.
     pub task_root: PathBuf,
     pub program: Vec<String>,
+    /// Programs that are started before it.
+    pub extensions: Vec<String>,
     #[serde(with = "secret_pairs")]
     pub environment: Vec<(String, Secret<String>)>,
 }

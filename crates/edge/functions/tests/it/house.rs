@@ -17,7 +17,10 @@ use coffer_model::secretsmanager::{GetSecretValueRequest, GetSecretValueResponse
 use coffer_shape::{ApiError, ErrorSpec};
 use coffer_types::{Clock, Secret, Timestamp};
 use tempfile::TempDir;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 pub(crate) struct RealClock(Instant);
@@ -33,11 +36,16 @@ impl Clock for RealClock {
     }
 }
 
-struct Greeter;
+/// Remembers the paths that it is asked for.
+struct Greeter(Arc<Mutex<Vec<String>>>);
 
 impl Door for Greeter {
     fn serve(&self, mut stream: TcpStream) {
+        let heard = Arc::clone(&self.0);
         tokio::spawn(async move {
+            let mut head = String::new();
+            drop(BufReader::new(&mut stream).read_line(&mut head).await);
+            heard.lock().unwrap().push(head.split(' ').nth(1).unwrap_or_default().to_owned());
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\ncoffer";
             drop(stream.write_all(answer).await);
             drop(stream.shutdown().await);
@@ -101,6 +109,9 @@ pub(crate) struct House {
     pub(crate) runner: Arc<Runner>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) scratch: TempDir,
+    /// What was asked of Coffer's own API.
+    pub(crate) heard: Arc<Mutex<Vec<String>>>,
+    clock: Arc<dyn Clock>,
     calls: Mutex<u32>,
 }
 
@@ -119,8 +130,14 @@ impl House {
         let helper = PathBuf::from(env!("CARGO_BIN_EXE_coffer-function-helper"));
         let mut settings = Settings::new(Some(walls), (helper, Vec::new()), scratch.path().join("functions"));
         change(&mut settings);
-        let runner = Runner::new(settings, clock(), Arc::new(SystemEntropy), Arc::new(Greeter)).unwrap();
-        Self { runner: Arc::new(runner), memory: Arc::default(), scratch, calls: Mutex::new(0) }
+        let (clock, heard) = (clock(), Arc::<Mutex<Vec<String>>>::default());
+        let door = Arc::new(Greeter(Arc::clone(&heard)));
+        let runner = Runner::new(settings, Arc::clone(&clock), Arc::new(SystemEntropy), door).unwrap();
+        Self { runner: Arc::new(runner), memory: Arc::default(), scratch, heard, clock, calls: Mutex::new(0) }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.monotonic()
     }
 
     pub(crate) fn package(&self, files: &[(&str, &str)]) -> BlobRef {

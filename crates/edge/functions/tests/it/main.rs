@@ -10,6 +10,7 @@
 )]
 
 mod extension;
+mod extensions;
 mod house;
 mod running;
 mod walls;

@@ -309,9 +309,11 @@ fn the_walls_stand_without_root() {
         return;
     }
     // Whoever takes all that he can get takes it from others of the same user.
-    for chosen in
-        [&["walls::"][..], &["running::a_function_answers", "running::a_function_that", "--test-threads=1"]]
-    {
+    for chosen in [
+        &["walls::"][..],
+        &["running::a_function_answers", "running::a_function_that", "--test-threads=1"],
+        &["extensions::an_extension_hears", "extensions::an_extension_inside"],
+    ] {
         let done = nobody(chosen).unwrap();
         let said = String::from_utf8_lossy(&done.stdout);
         assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
