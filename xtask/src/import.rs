@@ -174,7 +174,9 @@ fn operation(from: &Map<String, Value>) -> Result<Operation> {
         &[
             "auth",
             "deprecated",
+            "deprecatedMessage",
             "documentation",
+            "endpoint",
             "errors",
             "http",
             "idempotent",

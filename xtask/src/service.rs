@@ -133,6 +133,12 @@ impl Service {
             || self.overlay.shapes.get(name).is_some_and(|shape| shape.secret)
     }
 
+    /// The constructor of a declared error.
+    pub fn error_name(&self, shape: &str) -> String {
+        let (short, whole) = (names::error(shape), names::snake(shape));
+        if self.declared.contains_key(&whole) { whole } else { short }
+    }
+
     /// Whether a secret is somewhere inside; such a type has no `Clone` and no `PartialEq`.
     pub fn holds_a_secret(&self, name: &str) -> bool {
         let mut shapes = BTreeSet::new();
@@ -380,11 +386,17 @@ impl Service {
             }
         }
         for (name, code) in self.overlay.codes.named() {
-            ensure!(
-                declared.get(name).is_none_or(|declared| declared == code),
-                "the declared error {name} differs from codes.{name} of the overlay"
-            );
-            declared.remove(name);
+            // Where the layer in front answers with another code than the name says, the declared error keeps its whole name.
+            match declared.remove(name) {
+                Some(other) if other != *code => {
+                    ensure!(
+                        other.code != code.code,
+                        "the declared error {name} differs from codes.{name} of the overlay"
+                    );
+                    declared.insert(format!("{name}_exception"), other);
+                }
+                _ => {}
+            }
         }
         self.declared = declared;
         Ok(())
@@ -413,10 +425,17 @@ impl Service {
         Ok(Code {
             code: shape.error.as_ref().and_then(|error| error.code.as_deref()).unwrap_or(name).to_owned(),
             status: shape.error.as_ref().map_or(status, |error| error.http_status_code),
-            message: message
-                .map_or("message", |(member, target)| target.location_name.as_ref().unwrap_or(member))
-                .to_owned(),
+            // A model that does not say how its message is spelt has it as the layer in front does.
+            message: message.map_or_else(
+                || self.spelling(name).to_owned(),
+                |(member, target)| target.location_name.as_ref().unwrap_or(member).clone(),
+            ),
         })
+    }
+
+    fn spelling(&self, name: &str) -> &str {
+        let named = self.overlay.codes.named();
+        named.into_iter().find(|(_, code)| code.code == name).map_or("message", |(_, code)| &code.message)
     }
 
     /// Two names that become one in Rust would not compile; say so here, where the model is at hand.

@@ -95,10 +95,12 @@ pub static SERVICE: ServiceSpec = ServiceSpec {{
     text
 }
 
-/// `use module::{names};` with those names that the text mentions, or nothing.
+/// `use module::{names};` with those names that the text mentions outside of quotes, or nothing.
 fn import(module: &str, names: &[&str], text: &str) -> String {
+    let text = text.replace("\\\"", "");
+    let code = text.split('"').step_by(2).collect::<Vec<_>>().join(" ");
     let mentions = |name: &&&str| {
-        text.split(|char: char| !char.is_alphanumeric() && char != '_').any(|word| word == **name)
+        code.split(|char: char| !char.is_alphanumeric() && char != '_').any(|word| word == **name)
     };
     let used: Vec<&str> = names.iter().filter(mentions).copied().collect();
     match used.as_slice() {

@@ -71,7 +71,7 @@ fn operation(service: &Service, name: &str, ours: &Operation) -> Result<String> 
     let errors: Vec<String> = facts
         .errors
         .iter()
-        .map(|shape| names::error(shape))
+        .map(|shape| service.error_name(shape))
         .chain(ours.errors.iter().cloned())
         .filter(|error| service.declared.contains_key(error) || framework.contains(&error.as_str()))
         .map(|error| format!("err::{}", names::screaming(&error)))

@@ -208,12 +208,16 @@ fn schema(service: &Service, name: &str, shape: &Shape) -> String {
     format!("\nstatic {}: Schema = {value};\n", names::screaming(name))
 }
 
-/// A static of its own: a pattern compiles itself once, which a promoted constant could not.
+/// A static of its own: a pattern compiles itself once, which a promoted constant could not. Shapes may be called patterns, so it is
+/// named the other way round.
 fn pattern(service: &Service, name: &str, shape: &Shape) -> String {
     let Some(printed) = &shape.pattern else { return String::new() };
     let replaced = service.overlay.shapes.get(name).and_then(|ours| ours.pattern.as_ref());
     let regex = replaced.unwrap_or(printed);
-    format!("\nstatic {}_PATTERN: Pattern = Pattern::new({printed:?}, {regex:?});\n", names::screaming(name))
+    format!(
+        "\nstatic PATTERN_OF_{}: Pattern = Pattern::new({printed:?}, {regex:?});\n",
+        names::screaming(name)
+    )
 }
 
 fn kind(shape: &Shape, name: &str) -> String {
@@ -264,7 +268,7 @@ fn limits(service: &Service, name: &str, shape: &Shape) -> String {
         text += &format!("max: Some({max}), ");
     }
     if shape.pattern.is_some() {
-        text += &format!("pattern: Some(&{}_PATTERN), ", names::screaming(name));
+        text += &format!("pattern: Some(&PATTERN_OF_{}), ", names::screaming(name));
     }
     if !shape.values.is_empty() {
         text += &format!("values: {}::NAMES, ", names::type_name(name));

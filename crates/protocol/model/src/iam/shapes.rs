@@ -9598,12 +9598,17 @@ static ATTACHED_POLICY_MEMBERS: [Member; 2] = [
 
 static ATTACHED_POLICY: Schema = Schema::plain("AttachedPolicy", Kind::Structure(&ATTACHED_POLICY_MEMBERS));
 
-static ATTACHMENT_NAME_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+static PATTERN_OF_ATTACHMENT_NAME: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static ATTACHMENT_NAME: Schema = Schema {
     name: "AttachmentName",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&ATTACHMENT_NAME_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some(&PATTERN_OF_ATTACHMENT_NAME),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -12405,7 +12410,7 @@ static USER_DETAIL_MEMBERS: [Member; 10] = [
 
 static USER_DETAIL: Schema = Schema::plain("UserDetail", Kind::Structure(&USER_DETAIL_MEMBERS));
 
-static ACCESS_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]+", "[\\w]+");
+static PATTERN_OF_ACCESS_KEY_ID_TYPE: Pattern = Pattern::new("[\\w]+", "[\\w]+");
 
 static ACCESS_KEY_ID_TYPE: Schema = Schema {
     name: "accessKeyIdType",
@@ -12413,7 +12418,7 @@ static ACCESS_KEY_ID_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(16),
         max: Some(128),
-        pattern: Some(&ACCESS_KEY_ID_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_ACCESS_KEY_ID_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -12432,7 +12437,7 @@ static ACCOUNT_ALIAS_LIST_TYPE: Schema = Schema::plain(
     Kind::List(&Element { schema: &ACCOUNT_ALIAS_TYPE, wire: "member", flat: false }),
 );
 
-static ACCOUNT_ALIAS_TYPE_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_ACCOUNT_ALIAS_TYPE: Pattern = Pattern::new(
     "^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$",
     "[a-z0-9](?:-[a-z0-9]|[a-z0-9]-?[a-z0-9])(?:-?[a-z0-9])*",
 );
@@ -12443,7 +12448,7 @@ static ACCOUNT_ALIAS_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(3),
         max: Some(63),
-        pattern: Some(&ACCOUNT_ALIAS_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_ACCOUNT_ALIAS_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -12493,7 +12498,7 @@ static CONTEXT_PROVIDER_TARGET_KEY_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static CUSTOM_SUFFIX_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+static PATTERN_OF_CUSTOM_SUFFIX_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static CUSTOM_SUFFIX_TYPE: Schema = Schema {
     name: "customSuffixType",
@@ -12501,7 +12506,7 @@ static CUSTOM_SUFFIX_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(64),
-        pattern: Some(&CUSTOM_SUFFIX_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_CUSTOM_SUFFIX_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -12519,16 +12524,21 @@ static ENTITY_LIST_TYPE: Schema = Schema::plain(
     Kind::List(&Element { schema: &ENTITY_TYPE, wire: "member", flat: false }),
 );
 
-static ENTITY_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+static PATTERN_OF_ENTITY_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static ENTITY_NAME_TYPE: Schema = Schema {
     name: "entityNameType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&ENTITY_NAME_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some(&PATTERN_OF_ENTITY_NAME_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
-static EXISTING_USER_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+static PATTERN_OF_EXISTING_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static EXISTING_USER_NAME_TYPE: Schema = Schema {
     name: "existingUserNameType",
@@ -12536,7 +12546,7 @@ static EXISTING_USER_NAME_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(128),
-        pattern: Some(&EXISTING_USER_NAME_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_EXISTING_USER_NAME_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -12555,21 +12565,26 @@ static GROUP_NAME_LIST_TYPE: Schema = Schema::plain(
     Kind::List(&Element { schema: &GROUP_NAME_TYPE, wire: "member", flat: false }),
 );
 
-static GROUP_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+static PATTERN_OF_GROUP_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static GROUP_NAME_TYPE: Schema = Schema {
     name: "groupNameType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&GROUP_NAME_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some(&PATTERN_OF_GROUP_NAME_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
-static ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]+", "[\\w]+");
+static PATTERN_OF_ID_TYPE: Pattern = Pattern::new("[\\w]+", "[\\w]+");
 
 static ID_TYPE: Schema = Schema {
     name: "idType",
     kind: Kind::String,
-    limits: Limits { min: Some(16), max: Some(128), pattern: Some(&ID_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(16), max: Some(128), pattern: Some(&PATTERN_OF_ID_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -12585,7 +12600,7 @@ static INSTANCE_PROFILE_LIST_TYPE: Schema = Schema::plain(
     Kind::List(&Element { schema: &INSTANCE_PROFILE, wire: "member", flat: false }),
 );
 
-static INSTANCE_PROFILE_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+static PATTERN_OF_INSTANCE_PROFILE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static INSTANCE_PROFILE_NAME_TYPE: Schema = Schema {
     name: "instanceProfileNameType",
@@ -12593,7 +12608,7 @@ static INSTANCE_PROFILE_NAME_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(128),
-        pattern: Some(&INSTANCE_PROFILE_NAME_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_INSTANCE_PROFILE_NAME_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -12631,12 +12646,12 @@ static LIST_POLICY_GRANTING_SERVICE_ACCESS_RESPONSE_LIST_TYPE: Schema = Schema::
     }),
 );
 
-static MARKER_TYPE_PATTERN: Pattern = Pattern::new("[\\u0020-\\u00FF]+", "[\\u0020-\\u00FF]+");
+static PATTERN_OF_MARKER_TYPE: Pattern = Pattern::new("[\\u0020-\\u00FF]+", "[\\u0020-\\u00FF]+");
 
 static MARKER_TYPE: Schema = Schema {
     name: "markerType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(320), pattern: Some(&MARKER_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(320), pattern: Some(&PATTERN_OF_MARKER_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -12675,27 +12690,32 @@ static PASSWORD_REUSE_PREVENTION_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static PASSWORD_TYPE_PATTERN: Pattern =
+static PATTERN_OF_PASSWORD_TYPE: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 
 static PASSWORD_TYPE: Schema = Schema {
     name: "passwordType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&PASSWORD_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&PATTERN_OF_PASSWORD_TYPE), ..Limits::NONE },
     sensitive: true,
 };
 
-static PATH_PREFIX_TYPE_PATTERN: Pattern =
+static PATTERN_OF_PATH_PREFIX_TYPE: Pattern =
     Pattern::new("\\u002F[\\u0021-\\u007F]*", "\\u002F[\\u0021-\\u007F]*");
 
 static PATH_PREFIX_TYPE: Schema = Schema {
     name: "pathPrefixType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(512), pattern: Some(&PATH_PREFIX_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(512),
+        pattern: Some(&PATTERN_OF_PATH_PREFIX_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
-static PATH_TYPE_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_PATH_TYPE: Pattern = Pattern::new(
     "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)",
     "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)",
 );
@@ -12703,7 +12723,7 @@ static PATH_TYPE_PATTERN: Pattern = Pattern::new(
 static PATH_TYPE: Schema = Schema {
     name: "pathType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(512), pattern: Some(&PATH_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(512), pattern: Some(&PATTERN_OF_PATH_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -12719,7 +12739,7 @@ static POLICY_DETAIL_LIST_TYPE: Schema = Schema::plain(
     Kind::List(&Element { schema: &POLICY_DETAIL, wire: "member", flat: false }),
 );
 
-static POLICY_DOCUMENT_TYPE_PATTERN: Pattern =
+static PATTERN_OF_POLICY_DOCUMENT_TYPE: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 
 static POLICY_DOCUMENT_TYPE: Schema = Schema {
@@ -12728,7 +12748,7 @@ static POLICY_DOCUMENT_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(131072),
-        pattern: Some(&POLICY_DOCUMENT_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_POLICY_DOCUMENT_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -12752,12 +12772,17 @@ static POLICY_NAME_LIST_TYPE: Schema = Schema::plain(
     Kind::List(&Element { schema: &POLICY_NAME_TYPE, wire: "member", flat: false }),
 );
 
-static POLICY_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+static PATTERN_OF_POLICY_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static POLICY_NAME_TYPE: Schema = Schema {
     name: "policyNameType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&POLICY_NAME_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some(&PATTERN_OF_POLICY_NAME_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -12768,13 +12793,18 @@ static POLICY_OWNER_ENTITY_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static POLICY_PATH_TYPE_PATTERN: Pattern =
+static PATTERN_OF_POLICY_PATH_TYPE: Pattern =
     Pattern::new("((/[A-Za-z0-9\\.,\\+@=_-]+)*)/", "((/[A-Za-z0-9\\.,\\+@=_-]+)*)/");
 
 static POLICY_PATH_TYPE: Schema = Schema {
     name: "policyPathType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(512), pattern: Some(&POLICY_PATH_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(512),
+        pattern: Some(&PATTERN_OF_POLICY_PATH_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -12792,19 +12822,19 @@ static POLICY_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static POLICY_VERSION_ID_TYPE_PATTERN: Pattern =
+static PATTERN_OF_POLICY_VERSION_ID_TYPE: Pattern =
     Pattern::new("v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?", "v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?");
 
 static POLICY_VERSION_ID_TYPE: Schema = Schema {
     name: "policyVersionIdType",
     kind: Kind::String,
-    limits: Limits { pattern: Some(&POLICY_VERSION_ID_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { pattern: Some(&PATTERN_OF_POLICY_VERSION_ID_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
 static RESPONSE_MARKER_TYPE: Schema = Schema::plain("responseMarkerType", Kind::String);
 
-static ROLE_DESCRIPTION_TYPE_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_ROLE_DESCRIPTION_TYPE: Pattern = Pattern::new(
     "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*",
     "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*",
 );
@@ -12812,7 +12842,7 @@ static ROLE_DESCRIPTION_TYPE_PATTERN: Pattern = Pattern::new(
 static ROLE_DESCRIPTION_TYPE: Schema = Schema {
     name: "roleDescriptionType",
     kind: Kind::String,
-    limits: Limits { max: Some(1000), pattern: Some(&ROLE_DESCRIPTION_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { max: Some(1000), pattern: Some(&PATTERN_OF_ROLE_DESCRIPTION_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -12831,12 +12861,12 @@ static ROLE_MAX_SESSION_DURATION_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static ROLE_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+static PATTERN_OF_ROLE_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static ROLE_NAME_TYPE: Schema = Schema {
     name: "roleNameType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(64), pattern: Some(&ROLE_NAME_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(64), pattern: Some(&PATTERN_OF_ROLE_NAME_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -12849,7 +12879,7 @@ static SERVICE_NAMESPACE_LIST_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static SERVICE_NAMESPACE_TYPE_PATTERN: Pattern = Pattern::new("[\\w-]*", "[\\w-]*");
+static PATTERN_OF_SERVICE_NAMESPACE_TYPE: Pattern = Pattern::new("[\\w-]*", "[\\w-]*");
 
 static SERVICE_NAMESPACE_TYPE: Schema = Schema {
     name: "serviceNamespaceType",
@@ -12857,7 +12887,7 @@ static SERVICE_NAMESPACE_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(64),
-        pattern: Some(&SERVICE_NAMESPACE_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_SERVICE_NAMESPACE_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -12906,13 +12936,13 @@ static TAG_KEY_LIST_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static TAG_KEY_TYPE_PATTERN: Pattern =
+static PATTERN_OF_TAG_KEY_TYPE: Pattern =
     Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
 
 static TAG_KEY_TYPE: Schema = Schema {
     name: "tagKeyType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&TAG_KEY_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&PATTERN_OF_TAG_KEY_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -12923,13 +12953,18 @@ static TAG_LIST_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static TAG_VALUE_TYPE_PATTERN: Pattern =
+static PATTERN_OF_TAG_VALUE_TYPE: Pattern =
     Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
 
 static TAG_VALUE_TYPE: Schema = Schema {
     name: "tagValueType",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(256), pattern: Some(&TAG_VALUE_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(0),
+        max: Some(256),
+        pattern: Some(&PATTERN_OF_TAG_VALUE_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -12953,11 +12988,11 @@ static USER_DETAIL_LIST_TYPE: Schema = Schema::plain(
 static USER_LIST_TYPE: Schema =
     Schema::plain("userListType", Kind::List(&Element { schema: &USER, wire: "member", flat: false }));
 
-static USER_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
+static PATTERN_OF_USER_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]+", "[\\w+=,.@-]+");
 
 static USER_NAME_TYPE: Schema = Schema {
     name: "userNameType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(64), pattern: Some(&USER_NAME_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(64), pattern: Some(&PATTERN_OF_USER_NAME_TYPE), ..Limits::NONE },
     sensitive: false,
 };

@@ -5746,12 +5746,17 @@ static ALIAS_LIST_ENTRY_MEMBERS: [Member; 5] = [
 
 static ALIAS_LIST_ENTRY: Schema = Schema::plain("AliasListEntry", Kind::Structure(&ALIAS_LIST_ENTRY_MEMBERS));
 
-static ALIAS_NAME_TYPE_PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9:/_-]+$", "^[a-zA-Z0-9:/_-]+$");
+static PATTERN_OF_ALIAS_NAME_TYPE: Pattern = Pattern::new("^[a-zA-Z0-9:/_-]+$", "^[a-zA-Z0-9:/_-]+$");
 
 static ALIAS_NAME_TYPE: Schema = Schema {
     name: "AliasNameType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(256), pattern: Some(&ALIAS_NAME_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(256),
+        pattern: Some(&PATTERN_OF_ALIAS_NAME_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -5769,7 +5774,7 @@ static ATTESTATION_DOCUMENT_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static BACKING_KEY_ID_RESPONSE_TYPE_PATTERN: Pattern = Pattern::new("^[a-f0-9]+$", "^[a-f0-9]+$");
+static PATTERN_OF_BACKING_KEY_ID_RESPONSE_TYPE: Pattern = Pattern::new("^[a-f0-9]+$", "^[a-f0-9]+$");
 
 static BACKING_KEY_ID_RESPONSE_TYPE: Schema = Schema {
     name: "BackingKeyIdResponseType",
@@ -5777,13 +5782,13 @@ static BACKING_KEY_ID_RESPONSE_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(0),
         max: Some(64),
-        pattern: Some(&BACKING_KEY_ID_RESPONSE_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_BACKING_KEY_ID_RESPONSE_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
 };
 
-static BACKING_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("^[a-f0-9]+$", "^[a-f0-9]+$");
+static PATTERN_OF_BACKING_KEY_ID_TYPE: Pattern = Pattern::new("^[a-f0-9]+$", "^[a-f0-9]+$");
 
 static BACKING_KEY_ID_TYPE: Schema = Schema {
     name: "BackingKeyIdType",
@@ -5791,7 +5796,7 @@ static BACKING_KEY_ID_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(64),
         max: Some(64),
-        pattern: Some(&BACKING_KEY_ID_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_BACKING_KEY_ID_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -5818,7 +5823,7 @@ static CIPHERTEXT_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static CLOUD_HSM_CLUSTER_ID_TYPE_PATTERN: Pattern =
+static PATTERN_OF_CLOUD_HSM_CLUSTER_ID_TYPE: Pattern =
     Pattern::new("cluster-[2-7a-zA-Z]{11,16}", "cluster-[2-7a-zA-Z]{11,16}");
 
 static CLOUD_HSM_CLUSTER_ID_TYPE: Schema = Schema {
@@ -5827,7 +5832,7 @@ static CLOUD_HSM_CLUSTER_ID_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(19),
         max: Some(24),
-        pattern: Some(&CLOUD_HSM_CLUSTER_ID_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_CLOUD_HSM_CLUSTER_ID_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -6540,7 +6545,7 @@ static GET_PUBLIC_KEY_RESPONSE_MEMBERS: [Member; 9] = [
 static GET_PUBLIC_KEY_RESPONSE: Schema =
     Schema::plain("GetPublicKeyResponse", Kind::Structure(&GET_PUBLIC_KEY_RESPONSE_MEMBERS));
 
-static GRANT_CONSTRAINT_SOURCE_ARN_TYPE_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_GRANT_CONSTRAINT_SOURCE_ARN_TYPE: Pattern = Pattern::new(
     "^arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+$",
     "^arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+$",
 );
@@ -6551,7 +6556,7 @@ static GRANT_CONSTRAINT_SOURCE_ARN_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(20),
         max: Some(512),
-        pattern: Some(&GRANT_CONSTRAINT_SOURCE_ARN_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_GRANT_CONSTRAINT_SOURCE_ARN_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -6629,12 +6634,17 @@ static GRANT_LIST_ENTRY_MEMBERS: [Member; 11] = [
 
 static GRANT_LIST_ENTRY: Schema = Schema::plain("GrantListEntry", Kind::Structure(&GRANT_LIST_ENTRY_MEMBERS));
 
-static GRANT_NAME_TYPE_PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9:/_-]+$", "^[a-zA-Z0-9:/_-]+$");
+static PATTERN_OF_GRANT_NAME_TYPE: Pattern = Pattern::new("^[a-zA-Z0-9:/_-]+$", "^[a-zA-Z0-9:/_-]+$");
 
 static GRANT_NAME_TYPE: Schema = Schema {
     name: "GrantNameType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(256), pattern: Some(&GRANT_NAME_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(256),
+        pattern: Some(&PATTERN_OF_GRANT_NAME_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -6792,7 +6802,7 @@ static KEY_MANAGER_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static KEY_MATERIAL_DESCRIPTION_TYPE_PATTERN: Pattern =
+static PATTERN_OF_KEY_MATERIAL_DESCRIPTION_TYPE: Pattern =
     Pattern::new("^[a-zA-Z0-9:/_\\s.-]+$", "^[a-zA-Z0-9:/_\\s.-]+$");
 
 static KEY_MATERIAL_DESCRIPTION_TYPE: Schema = Schema {
@@ -6801,7 +6811,7 @@ static KEY_MATERIAL_DESCRIPTION_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(0),
         max: Some(256),
-        pattern: Some(&KEY_MATERIAL_DESCRIPTION_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_KEY_MATERIAL_DESCRIPTION_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -7100,12 +7110,12 @@ static MAC_ALGORITHM_SPEC_LIST: Schema = Schema::plain(
     Kind::List(&Element { schema: &MAC_ALGORITHM_SPEC, wire: "member", flat: false }),
 );
 
-static MARKER_TYPE_PATTERN: Pattern = Pattern::new("[\\u0020-\\u00FF]*", "[\\u0020-\\u00FF]*");
+static PATTERN_OF_MARKER_TYPE: Pattern = Pattern::new("[\\u0020-\\u00FF]*", "[\\u0020-\\u00FF]*");
 
 static MARKER_TYPE: Schema = Schema {
     name: "MarkerType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(1024), pattern: Some(&MARKER_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(1024), pattern: Some(&PATTERN_OF_MARKER_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7184,26 +7194,36 @@ static POLICY_NAME_LIST: Schema = Schema::plain(
     Kind::List(&Element { schema: &POLICY_NAME_TYPE, wire: "member", flat: false }),
 );
 
-static POLICY_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w]+", "[\\w]+");
+static PATTERN_OF_POLICY_NAME_TYPE: Pattern = Pattern::new("[\\w]+", "[\\w]+");
 
 static POLICY_NAME_TYPE: Schema = Schema {
     name: "PolicyNameType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&POLICY_NAME_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some(&PATTERN_OF_POLICY_NAME_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
-static POLICY_TYPE_PATTERN: Pattern =
+static PATTERN_OF_POLICY_TYPE: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 
 static POLICY_TYPE: Schema = Schema {
     name: "PolicyType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(131072), pattern: Some(&POLICY_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(131072),
+        pattern: Some(&PATTERN_OF_POLICY_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
-static PRINCIPAL_ID_TYPE_PATTERN: Pattern = Pattern::new("^[\\w+=,.@:/-]+$", "^[\\w+=,.@:/-]+$");
+static PATTERN_OF_PRINCIPAL_ID_TYPE: Pattern = Pattern::new("^[\\w+=,.@:/-]+$", "^[\\w+=,.@:/-]+$");
 
 static PRINCIPAL_ID_TYPE: Schema = Schema {
     name: "PrincipalIdType",
@@ -7211,7 +7231,7 @@ static PRINCIPAL_ID_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(256),
-        pattern: Some(&PRINCIPAL_ID_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_PRINCIPAL_ID_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -7330,12 +7350,12 @@ static RECIPIENT_INFO_MEMBERS: [Member; 2] = [
 
 static RECIPIENT_INFO: Schema = Schema::plain("RecipientInfo", Kind::Structure(&RECIPIENT_INFO_MEMBERS));
 
-static REGION_TYPE_PATTERN: Pattern = Pattern::new("^([a-z]+-){2,3}\\d+$", "^([a-z]+-){2,3}\\d+$");
+static PATTERN_OF_REGION_TYPE: Pattern = Pattern::new("^([a-z]+-){2,3}\\d+$", "^([a-z]+-){2,3}\\d+$");
 
 static REGION_TYPE: Schema = Schema {
     name: "RegionType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(32), pattern: Some(&REGION_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(32), pattern: Some(&PATTERN_OF_REGION_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7487,7 +7507,7 @@ static SCHEDULE_KEY_DELETION_RESPONSE_MEMBERS: [Member; 4] = [
 static SCHEDULE_KEY_DELETION_RESPONSE: Schema =
     Schema::plain("ScheduleKeyDeletionResponse", Kind::Structure(&SCHEDULE_KEY_DELETION_RESPONSE_MEMBERS));
 
-static SERVICE_PRINCIPAL_TYPE_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_SERVICE_PRINCIPAL_TYPE: Pattern = Pattern::new(
     "^([A-Za-z0-9\\-]+)\\.([A-Za-z0-9\\-]+)(\\.[A-Za-z0-9\\-]+)+$",
     "^([A-Za-z0-9\\-]+)\\.([A-Za-z0-9\\-]+)(\\.[A-Za-z0-9\\-]+)+$",
 );
@@ -7498,7 +7518,7 @@ static SERVICE_PRINCIPAL_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(128),
-        pattern: Some(&SERVICE_PRINCIPAL_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_SERVICE_PRINCIPAL_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -7676,11 +7696,16 @@ static XKS_KEY_CONFIGURATION_TYPE_MEMBERS: [Member; 1] =
 static XKS_KEY_CONFIGURATION_TYPE: Schema =
     Schema::plain("XksKeyConfigurationType", Kind::Structure(&XKS_KEY_CONFIGURATION_TYPE_MEMBERS));
 
-static XKS_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9-_.]+$", "^[a-zA-Z0-9-_.]+$");
+static PATTERN_OF_XKS_KEY_ID_TYPE: Pattern = Pattern::new("^[a-zA-Z0-9-_.]+$", "^[a-zA-Z0-9-_.]+$");
 
 static XKS_KEY_ID_TYPE: Schema = Schema {
     name: "XksKeyIdType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&XKS_KEY_ID_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some(&PATTERN_OF_XKS_KEY_ID_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };

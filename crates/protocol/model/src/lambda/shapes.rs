@@ -5983,13 +5983,13 @@ static ACCOUNT_USAGE_MEMBERS: [Member; 2] = [
 
 static ACCOUNT_USAGE: Schema = Schema::plain("AccountUsage", Kind::Structure(&ACCOUNT_USAGE_MEMBERS));
 
-static ACTION_PATTERN: Pattern =
+static PATTERN_OF_ACTION: Pattern =
     Pattern::new("(lambda:[*]|lambda:[a-zA-Z]+|[*])", "(lambda:[*]|lambda:[a-zA-Z]+|[*])");
 
 static ACTION: Schema = Schema {
     name: "Action",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(10000), pattern: Some(&ACTION_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(10000), pattern: Some(&PATTERN_OF_ACTION), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -6037,7 +6037,7 @@ static ADD_PERMISSION_RESPONSE_MEMBERS: [Member; 1] =
 static ADD_PERMISSION_RESPONSE: Schema =
     Schema::plain("AddPermissionResponse", Kind::Structure(&ADD_PERMISSION_RESPONSE_MEMBERS));
 
-static ADDITIONAL_VERSION_PATTERN: Pattern = Pattern::new("[0-9]+", "[0-9]+");
+static PATTERN_OF_ADDITIONAL_VERSION: Pattern = Pattern::new("[0-9]+", "[0-9]+");
 
 static ADDITIONAL_VERSION: Schema = Schema {
     name: "AdditionalVersion",
@@ -6045,7 +6045,7 @@ static ADDITIONAL_VERSION: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(1024),
-        pattern: Some(&ADDITIONAL_VERSION_PATTERN),
+        pattern: Some(&PATTERN_OF_ADDITIONAL_VERSION),
         ..Limits::NONE
     },
     sensitive: false,
@@ -6062,13 +6062,13 @@ static ADDITIONAL_VERSION_WEIGHTS: Schema = Schema::plain(
     }),
 );
 
-static ALIAS_PATTERN: Pattern =
+static PATTERN_OF_ALIAS: Pattern =
     Pattern::new("(?!^[0-9]+$)([a-zA-Z0-9-_]+)", "[0-9]*[a-zA-Z_-][a-zA-Z0-9_-]*");
 
 static ALIAS: Schema = Schema {
     name: "Alias",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&ALIAS_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&PATTERN_OF_ALIAS), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -6125,7 +6125,7 @@ static ARCHITECTURES_LIST: Schema = Schema {
     sensitive: false,
 };
 
-static ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_ARN: Pattern = Pattern::new(
     "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)",
     "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)",
 );
@@ -6133,7 +6133,7 @@ static ARN_PATTERN: Pattern = Pattern::new(
 static ARN: Schema = Schema {
     name: "Arn",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(10000), pattern: Some(&ARN_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(10000), pattern: Some(&PATTERN_OF_ARN), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -6141,7 +6141,7 @@ static BLOB: Schema = Schema { name: "Blob", kind: Kind::Blob, limits: Limits::N
 
 static BOOLEAN: Schema = Schema::plain("Boolean", Kind::Boolean);
 
-static CAPACITY_PROVIDER_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_CAPACITY_PROVIDER_ARN: Pattern = Pattern::new(
     "arn:aws[a-zA-Z-]*:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:capacity-provider:[a-zA-Z0-9-_]+",
     "arn:aws[a-zA-Z-]*:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:capacity-provider:[a-zA-Z0-9-_]+",
 );
@@ -6152,7 +6152,7 @@ static CAPACITY_PROVIDER_ARN: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(140),
-        pattern: Some(&CAPACITY_PROVIDER_ARN_PATTERN),
+        pattern: Some(&PATTERN_OF_CAPACITY_PROVIDER_ARN),
         ..Limits::NONE
     },
     sensitive: false,
@@ -6168,7 +6168,7 @@ static CAPACITY_PROVIDER_CONFIG_MEMBERS: [Member; 1] = [Member {
 static CAPACITY_PROVIDER_CONFIG: Schema =
     Schema::plain("CapacityProviderConfig", Kind::Structure(&CAPACITY_PROVIDER_CONFIG_MEMBERS));
 
-static CODE_SIGNING_CONFIG_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_CODE_SIGNING_CONFIG_ARN: Pattern = Pattern::new(
     "arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}",
     "arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}",
 );
@@ -6179,7 +6179,7 @@ static CODE_SIGNING_CONFIG_ARN: Schema = Schema {
     limits: Limits {
         min: Some(0),
         max: Some(200),
-        pattern: Some(&CODE_SIGNING_CONFIG_ARN_PATTERN),
+        pattern: Some(&PATTERN_OF_CODE_SIGNING_CONFIG_ARN),
         ..Limits::NONE
     },
     sensitive: false,
@@ -6363,7 +6363,7 @@ static DESCRIPTION: Schema = Schema {
     sensitive: false,
 };
 
-static DESTINATION_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_DESTINATION_ARN: Pattern = Pattern::new(
     "$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)",
     "$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)",
 );
@@ -6371,7 +6371,12 @@ static DESTINATION_ARN_PATTERN: Pattern = Pattern::new(
 static DESTINATION_ARN: Schema = Schema {
     name: "DestinationArn",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(350), pattern: Some(&DESTINATION_ARN_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(0),
+        max: Some(350),
+        pattern: Some(&PATTERN_OF_DESTINATION_ARN),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -6408,7 +6413,7 @@ static DURABLE_CONFIG_MEMBERS: [Member; 3] = [
 
 static DURABLE_CONFIG: Schema = Schema::plain("DurableConfig", Kind::Structure(&DURABLE_CONFIG_MEMBERS));
 
-static DURABLE_EXECUTION_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_DURABLE_EXECUTION_ARN: Pattern = Pattern::new(
     "arn:([a-zA-Z0-9-]+):lambda:([a-zA-Z0-9-]+):(\\d{12}):function:([a-zA-Z0-9_-]+):(\\$LATEST(?:\\.PUBLISHED)?|[0-9]+)/durable-execution/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)",
     "arn:([a-zA-Z0-9-]+):lambda:([a-zA-Z0-9-]+):(\\d{12}):function:([a-zA-Z0-9_-]+):(\\$LATEST(?:\\.PUBLISHED)?|[0-9]+)/durable-execution/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)",
 );
@@ -6419,13 +6424,13 @@ static DURABLE_EXECUTION_ARN: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(1024),
-        pattern: Some(&DURABLE_EXECUTION_ARN_PATTERN),
+        pattern: Some(&PATTERN_OF_DURABLE_EXECUTION_ARN),
         ..Limits::NONE
     },
     sensitive: false,
 };
 
-static DURABLE_EXECUTION_NAME_PATTERN: Pattern = Pattern::new("[a-zA-Z0-9-_]+", "[a-zA-Z0-9-_]+");
+static PATTERN_OF_DURABLE_EXECUTION_NAME: Pattern = Pattern::new("[a-zA-Z0-9-_]+", "[a-zA-Z0-9-_]+");
 
 static DURABLE_EXECUTION_NAME: Schema = Schema {
     name: "DurableExecutionName",
@@ -6433,7 +6438,7 @@ static DURABLE_EXECUTION_NAME: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(64),
-        pattern: Some(&DURABLE_EXECUTION_NAME_PATTERN),
+        pattern: Some(&PATTERN_OF_DURABLE_EXECUTION_NAME),
         ..Limits::NONE
     },
     sensitive: false,
@@ -6460,13 +6465,13 @@ static ENVIRONMENT_RESPONSE_MEMBERS: [Member; 2] = [
 static ENVIRONMENT_RESPONSE: Schema =
     Schema::plain("EnvironmentResponse", Kind::Structure(&ENVIRONMENT_RESPONSE_MEMBERS));
 
-static ENVIRONMENT_VARIABLE_NAME_PATTERN: Pattern =
+static PATTERN_OF_ENVIRONMENT_VARIABLE_NAME: Pattern =
     Pattern::new("[a-zA-Z]([a-zA-Z0-9_])+", "[a-zA-Z]([a-zA-Z0-9_])+");
 
 static ENVIRONMENT_VARIABLE_NAME: Schema = Schema {
     name: "EnvironmentVariableName",
     kind: Kind::String,
-    limits: Limits { pattern: Some(&ENVIRONMENT_VARIABLE_NAME_PATTERN), ..Limits::NONE },
+    limits: Limits { pattern: Some(&PATTERN_OF_ENVIRONMENT_VARIABLE_NAME), ..Limits::NONE },
     sensitive: true,
 };
 
@@ -6499,7 +6504,7 @@ static EPHEMERAL_STORAGE_SIZE: Schema = Schema {
     sensitive: false,
 };
 
-static EVENT_SOURCE_TOKEN_PATTERN: Pattern = Pattern::new("[a-zA-Z0-9._\\-]+", "[a-zA-Z0-9._\\-]+");
+static PATTERN_OF_EVENT_SOURCE_TOKEN: Pattern = Pattern::new("[a-zA-Z0-9._\\-]+", "[a-zA-Z0-9._\\-]+");
 
 static EVENT_SOURCE_TOKEN: Schema = Schema {
     name: "EventSourceToken",
@@ -6507,7 +6512,7 @@ static EVENT_SOURCE_TOKEN: Schema = Schema {
     limits: Limits {
         min: Some(0),
         max: Some(256),
-        pattern: Some(&EVENT_SOURCE_TOKEN_PATTERN),
+        pattern: Some(&PATTERN_OF_EVENT_SOURCE_TOKEN),
         ..Limits::NONE
     },
     sensitive: false,
@@ -6527,7 +6532,7 @@ static EXECUTION_TIMEOUT: Schema = Schema {
     sensitive: false,
 };
 
-static FILE_SYSTEM_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_FILE_SYSTEM_ARN: Pattern = Pattern::new(
     "arn:aws[a-zA-Z-]*:elasticfilesystem:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}",
     "arn:aws[a-zA-Z-]*:elasticfilesystem:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}",
 );
@@ -6535,7 +6540,12 @@ static FILE_SYSTEM_ARN_PATTERN: Pattern = Pattern::new(
 static FILE_SYSTEM_ARN: Schema = Schema {
     name: "FileSystemArn",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(256), pattern: Some(&FILE_SYSTEM_ARN_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(0),
+        max: Some(256),
+        pattern: Some(&PATTERN_OF_FILE_SYSTEM_ARN),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -6555,7 +6565,7 @@ static FILE_SYSTEM_CONFIG_LIST: Schema = Schema {
     sensitive: false,
 };
 
-static FUNCTION_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_FUNCTION_ARN: Pattern = Pattern::new(
     "arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
     "arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
 );
@@ -6563,7 +6573,12 @@ static FUNCTION_ARN_PATTERN: Pattern = Pattern::new(
 static FUNCTION_ARN: Schema = Schema {
     name: "FunctionArn",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(10000), pattern: Some(&FUNCTION_ARN_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(0),
+        max: Some(10000),
+        pattern: Some(&PATTERN_OF_FUNCTION_ARN),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -6754,7 +6769,7 @@ static FUNCTION_LIST: Schema = Schema::plain(
     Kind::List(&Element { schema: &FUNCTION_CONFIGURATION, wire: "member", flat: false }),
 );
 
-static FUNCTION_NAME_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_FUNCTION_NAME: Pattern = Pattern::new(
     "(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
     "(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
 );
@@ -6762,7 +6777,7 @@ static FUNCTION_NAME_PATTERN: Pattern = Pattern::new(
 static FUNCTION_NAME: Schema = Schema {
     name: "FunctionName",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(140), pattern: Some(&FUNCTION_NAME_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(140), pattern: Some(&PATTERN_OF_FUNCTION_NAME), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -6773,7 +6788,7 @@ static FUNCTION_RUNTIME_ALIAS: Schema = Schema {
     sensitive: false,
 };
 
-static FUNCTION_RUNTIME_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_FUNCTION_RUNTIME_ARN: Pattern = Pattern::new(
     "arn:[a-z-]+:lambda:[a-z0-9-]+:\\d{12}:runtime/.+",
     "arn:[a-z-]+:lambda:[a-z0-9-]+:\\d{12}:runtime/.+",
 );
@@ -6784,7 +6799,7 @@ static FUNCTION_RUNTIME_ARN: Schema = Schema {
     limits: Limits {
         min: Some(48),
         max: Some(2048),
-        pattern: Some(&FUNCTION_RUNTIME_ARN_PATTERN),
+        pattern: Some(&PATTERN_OF_FUNCTION_RUNTIME_ARN),
         ..Limits::NONE
     },
     sensitive: false,
@@ -7050,12 +7065,12 @@ static GET_RUNTIME_MANAGEMENT_CONFIG_RESPONSE: Schema = Schema::plain(
     Kind::Structure(&GET_RUNTIME_MANAGEMENT_CONFIG_RESPONSE_MEMBERS),
 );
 
-static HANDLER_PATTERN: Pattern = Pattern::new("[^\\s]+", "[^\\s]+");
+static PATTERN_OF_HANDLER: Pattern = Pattern::new("[^\\s]+", "[^\\s]+");
 
 static HANDLER: Schema = Schema {
     name: "Handler",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(128), pattern: Some(&HANDLER_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(128), pattern: Some(&PATTERN_OF_HANDLER), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7140,13 +7155,13 @@ static INVOCATION_TYPE: Schema = Schema {
 
 static INVOKED_VIA_FUNCTION_URL: Schema = Schema::plain("InvokedViaFunctionUrl", Kind::Boolean);
 
-static KMS_KEY_ARN_PATTERN: Pattern =
+static PATTERN_OF_KMS_KEY_ARN: Pattern =
     Pattern::new("(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()", "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()");
 
 static KMS_KEY_ARN: Schema = Schema {
     name: "KMSKeyArn",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(10000), pattern: Some(&KMS_KEY_ARN_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(10000), pattern: Some(&PATTERN_OF_KMS_KEY_ARN), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7201,7 +7216,7 @@ static LAYER_MEMBERS: [Member; 4] = [
 
 static LAYER: Schema = Schema::plain("Layer", Kind::Structure(&LAYER_MEMBERS));
 
-static LAYER_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_LAYER_ARN: Pattern = Pattern::new(
     "arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+",
     "arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+",
 );
@@ -7209,7 +7224,7 @@ static LAYER_ARN_PATTERN: Pattern = Pattern::new(
 static LAYER_ARN: Schema = Schema {
     name: "LayerArn",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(2048), pattern: Some(&LAYER_ARN_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(2048), pattern: Some(&PATTERN_OF_LAYER_ARN), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7218,7 +7233,7 @@ static LAYER_LIST: Schema = Schema::plain(
     Kind::List(&Element { schema: &LAYER_VERSION_ARN, wire: "member", flat: false }),
 );
 
-static LAYER_NAME_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_LAYER_NAME: Pattern = Pattern::new(
     "(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+",
     "(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+",
 );
@@ -7226,11 +7241,11 @@ static LAYER_NAME_PATTERN: Pattern = Pattern::new(
 static LAYER_NAME: Schema = Schema {
     name: "LayerName",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(140), pattern: Some(&LAYER_NAME_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(140), pattern: Some(&PATTERN_OF_LAYER_NAME), ..Limits::NONE },
     sensitive: false,
 };
 
-static LAYER_NAME_OR_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_LAYER_NAME_OR_ARN: Pattern = Pattern::new(
     "(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]{1,140}|[a-zA-Z0-9-_]{1,140})",
     "(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]{1,140}|[a-zA-Z0-9-_]{1,140})",
 );
@@ -7241,13 +7256,13 @@ static LAYER_NAME_OR_ARN: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(2048),
-        pattern: Some(&LAYER_NAME_OR_ARN_PATTERN),
+        pattern: Some(&PATTERN_OF_LAYER_NAME_OR_ARN),
         ..Limits::NONE
     },
     sensitive: false,
 };
 
-static LAYER_VERSION_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_LAYER_VERSION_ARN: Pattern = Pattern::new(
     "((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+))",
     "((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+))",
 );
@@ -7258,7 +7273,7 @@ static LAYER_VERSION_ARN: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(2048),
-        pattern: Some(&LAYER_VERSION_ARN_PATTERN),
+        pattern: Some(&PATTERN_OF_LAYER_VERSION_ARN),
         ..Limits::NONE
     },
     sensitive: false,
@@ -7355,12 +7370,12 @@ static LAYERS_REFERENCE_LIST: Schema = Schema::plain(
     Kind::List(&Element { schema: &LAYER, wire: "member", flat: false }),
 );
 
-static LICENSE_INFO_PATTERN: Pattern = Pattern::new(".*", ".*");
+static PATTERN_OF_LICENSE_INFO: Pattern = Pattern::new(".*", ".*");
 
 static LICENSE_INFO: Schema = Schema {
     name: "LicenseInfo",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(512), pattern: Some(&LICENSE_INFO_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(512), pattern: Some(&PATTERN_OF_LICENSE_INFO), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7485,12 +7500,17 @@ static LIST_VERSIONS_BY_FUNCTION_RESPONSE: Schema = Schema::plain(
     Kind::Structure(&LIST_VERSIONS_BY_FUNCTION_RESPONSE_MEMBERS),
 );
 
-static LOCAL_MOUNT_PATH_PATTERN: Pattern = Pattern::new("/mnt/[a-zA-Z0-9-_.]+", "/mnt/[a-zA-Z0-9-_.]+");
+static PATTERN_OF_LOCAL_MOUNT_PATH: Pattern = Pattern::new("/mnt/[a-zA-Z0-9-_.]+", "/mnt/[a-zA-Z0-9-_.]+");
 
 static LOCAL_MOUNT_PATH: Schema = Schema {
     name: "LocalMountPath",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(160), pattern: Some(&LOCAL_MOUNT_PATH_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(0),
+        max: Some(160),
+        pattern: Some(&PATTERN_OF_LOCAL_MOUNT_PATH),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -7501,12 +7521,12 @@ static LOG_FORMAT: Schema = Schema {
     sensitive: false,
 };
 
-static LOG_GROUP_PATTERN: Pattern = Pattern::new("[\\.\\-_/#A-Za-z0-9]+", "[\\.\\-_/#A-Za-z0-9]+");
+static PATTERN_OF_LOG_GROUP: Pattern = Pattern::new("[\\.\\-_/#A-Za-z0-9]+", "[\\.\\-_/#A-Za-z0-9]+");
 
 static LOG_GROUP: Schema = Schema {
     name: "LogGroup",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(512), pattern: Some(&LOG_GROUP_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(512), pattern: Some(&PATTERN_OF_LOG_GROUP), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7533,7 +7553,7 @@ static LOGGING_CONFIG: Schema = Schema::plain("LoggingConfig", Kind::Structure(&
 
 static LONG: Schema = Schema::plain("Long", Kind::Long);
 
-static MASTER_REGION_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_MASTER_REGION: Pattern = Pattern::new(
     "ALL|(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}",
     "ALL|(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}",
 );
@@ -7541,7 +7561,7 @@ static MASTER_REGION_PATTERN: Pattern = Pattern::new(
 static MASTER_REGION: Schema = Schema {
     name: "MasterRegion",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(50), pattern: Some(&MASTER_REGION_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(50), pattern: Some(&PATTERN_OF_MASTER_REGION), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7580,7 +7600,7 @@ static MEMORY_SIZE: Schema = Schema {
     sensitive: false,
 };
 
-static NAME_SPACED_FUNCTION_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_NAME_SPACED_FUNCTION_ARN: Pattern = Pattern::new(
     "arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?",
     "arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?",
 );
@@ -7591,13 +7611,13 @@ static NAME_SPACED_FUNCTION_ARN: Schema = Schema {
     limits: Limits {
         min: Some(0),
         max: Some(10000),
-        pattern: Some(&NAME_SPACED_FUNCTION_ARN_PATTERN),
+        pattern: Some(&PATTERN_OF_NAME_SPACED_FUNCTION_ARN),
         ..Limits::NONE
     },
     sensitive: false,
 };
 
-static NAMESPACED_FUNCTION_NAME_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_NAMESPACED_FUNCTION_NAME: Pattern = Pattern::new(
     "(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?",
     "(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?",
 );
@@ -7608,13 +7628,13 @@ static NAMESPACED_FUNCTION_NAME: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(256),
-        pattern: Some(&NAMESPACED_FUNCTION_NAME_PATTERN),
+        pattern: Some(&PATTERN_OF_NAMESPACED_FUNCTION_NAME),
         ..Limits::NONE
     },
     sensitive: false,
 };
 
-static NAMESPACED_STATEMENT_ID_PATTERN: Pattern = Pattern::new("([a-zA-Z0-9-_.]+)", "([a-zA-Z0-9-_.]+)");
+static PATTERN_OF_NAMESPACED_STATEMENT_ID: Pattern = Pattern::new("([a-zA-Z0-9-_.]+)", "([a-zA-Z0-9-_.]+)");
 
 static NAMESPACED_STATEMENT_ID: Schema = Schema {
     name: "NamespacedStatementId",
@@ -7622,7 +7642,7 @@ static NAMESPACED_STATEMENT_ID: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(100),
-        pattern: Some(&NAMESPACED_STATEMENT_ID_PATTERN),
+        pattern: Some(&PATTERN_OF_NAMESPACED_STATEMENT_ID),
         ..Limits::NONE
     },
     sensitive: false,
@@ -7630,7 +7650,7 @@ static NAMESPACED_STATEMENT_ID: Schema = Schema {
 
 static NULLABLE_BOOLEAN: Schema = Schema::plain("NullableBoolean", Kind::Boolean);
 
-static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER_PATTERN: Pattern =
+static PATTERN_OF_NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Pattern =
     Pattern::new("\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+", "\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+");
 
 static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Schema = Schema {
@@ -7639,7 +7659,7 @@ static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(128),
-        pattern: Some(&NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER_PATTERN),
+        pattern: Some(&PATTERN_OF_NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER),
         ..Limits::NONE
     },
     sensitive: false,
@@ -7669,21 +7689,26 @@ static PER_EXECUTION_ENVIRONMENT_MAX_CONCURRENCY: Schema = Schema {
     sensitive: false,
 };
 
-static PRINCIPAL_PATTERN: Pattern = Pattern::new("[^\\s]+", "[^\\s]+");
+static PATTERN_OF_PRINCIPAL: Pattern = Pattern::new("[^\\s]+", "[^\\s]+");
 
 static PRINCIPAL: Schema = Schema {
     name: "Principal",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(2048), pattern: Some(&PRINCIPAL_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(2048), pattern: Some(&PATTERN_OF_PRINCIPAL), ..Limits::NONE },
     sensitive: false,
 };
 
-static PRINCIPAL_ORG_ID_PATTERN: Pattern = Pattern::new("o-[a-z0-9]{10,32}", "o-[a-z0-9]{10,32}");
+static PATTERN_OF_PRINCIPAL_ORG_ID: Pattern = Pattern::new("o-[a-z0-9]{10,32}", "o-[a-z0-9]{10,32}");
 
 static PRINCIPAL_ORG_ID: Schema = Schema {
     name: "PrincipalOrgID",
     kind: Kind::String,
-    limits: Limits { min: Some(12), max: Some(34), pattern: Some(&PRINCIPAL_ORG_ID_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(12),
+        max: Some(34),
+        pattern: Some(&PATTERN_OF_PRINCIPAL_ORG_ID),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -7841,13 +7866,18 @@ static RESOLVED_S3_OBJECT_MEMBERS: [Member; 3] = [
 static RESOLVED_S3_OBJECT: Schema =
     Schema::plain("ResolvedS3Object", Kind::Structure(&RESOLVED_S3_OBJECT_MEMBERS));
 
-static RESOURCE_ARN_PATTERN: Pattern =
+static PATTERN_OF_RESOURCE_ARN: Pattern =
     Pattern::new("(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()", "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()");
 
 static RESOURCE_ARN: Schema = Schema {
     name: "ResourceArn",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(10000), pattern: Some(&RESOURCE_ARN_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(0),
+        max: Some(10000),
+        pattern: Some(&PATTERN_OF_RESOURCE_ARN),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
@@ -7858,7 +7888,7 @@ static RETENTION_PERIOD_IN_DAYS: Schema = Schema {
     sensitive: false,
 };
 
-static ROLE_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_ROLE_ARN: Pattern = Pattern::new(
     "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+",
     "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+",
 );
@@ -7866,13 +7896,13 @@ static ROLE_ARN_PATTERN: Pattern = Pattern::new(
 static ROLE_ARN: Schema = Schema {
     name: "RoleArn",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(10000), pattern: Some(&ROLE_ARN_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(10000), pattern: Some(&PATTERN_OF_ROLE_ARN), ..Limits::NONE },
     sensitive: false,
 };
 
 static RUNTIME: Schema = Schema::plain("Runtime", Kind::String);
 
-static RUNTIME_VERSION_ARN_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_RUNTIME_VERSION_ARN: Pattern = Pattern::new(
     "((arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}::runtime:.+)|(arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:runtime/[A-Za-z0-9_.-]{1,128}/version/[A-Za-z0-9_.-]{1,128}))",
     "((arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}::runtime:.+)|(arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:runtime/[A-Za-z0-9_.-]{1,128}/version/[A-Za-z0-9_.-]{1,128}))",
 );
@@ -7883,7 +7913,7 @@ static RUNTIME_VERSION_ARN: Schema = Schema {
     limits: Limits {
         min: Some(26),
         max: Some(2048),
-        pattern: Some(&RUNTIME_VERSION_ARN_PATTERN),
+        pattern: Some(&PATTERN_OF_RUNTIME_VERSION_ARN),
         ..Limits::NONE
     },
     sensitive: false,
@@ -7910,13 +7940,13 @@ static RUNTIME_VERSION_ERROR_MEMBERS: [Member; 2] = [
 static RUNTIME_VERSION_ERROR: Schema =
     Schema::plain("RuntimeVersionError", Kind::Structure(&RUNTIME_VERSION_ERROR_MEMBERS));
 
-static S3_BUCKET_PATTERN: Pattern =
+static PATTERN_OF_S3_BUCKET: Pattern =
     Pattern::new("[0-9A-Za-z\\.\\-_]*(?<!\\.)", "[0-9A-Za-z.\\-_]*[0-9A-Za-z\\-_]");
 
 static S3_BUCKET: Schema = Schema {
     name: "S3Bucket",
     kind: Kind::String,
-    limits: Limits { min: Some(3), max: Some(63), pattern: Some(&S3_BUCKET_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(3), max: Some(63), pattern: Some(&PATTERN_OF_S3_BUCKET), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7925,12 +7955,12 @@ static S3_FILES_CONFIG_MEMBERS: [Member; 1] =
 
 static S3_FILES_CONFIG: Schema = Schema::plain("S3FilesConfig", Kind::Structure(&S3_FILES_CONFIG_MEMBERS));
 
-static S3_KEY_PATTERN: Pattern = Pattern::new(".*", ".*");
+static PATTERN_OF_S3_KEY: Pattern = Pattern::new(".*", ".*");
 
 static S3_KEY: Schema = Schema {
     name: "S3Key",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(1024), pattern: Some(&S3_KEY_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(1024), pattern: Some(&PATTERN_OF_S3_KEY), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7941,7 +7971,7 @@ static S3_OBJECT_STORAGE_MODE: Schema = Schema {
     sensitive: false,
 };
 
-static S3_OBJECT_VERSION_PATTERN: Pattern = Pattern::new(".*", ".*");
+static PATTERN_OF_S3_OBJECT_VERSION: Pattern = Pattern::new(".*", ".*");
 
 static S3_OBJECT_VERSION: Schema = Schema {
     name: "S3ObjectVersion",
@@ -7949,13 +7979,13 @@ static S3_OBJECT_VERSION: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(1024),
-        pattern: Some(&S3_OBJECT_VERSION_PATTERN),
+        pattern: Some(&PATTERN_OF_S3_OBJECT_VERSION),
         ..Limits::NONE
     },
     sensitive: false,
 };
 
-static SECURITY_GROUP_ID_PATTERN: Pattern = Pattern::new("sg-[0-9a-zA-Z]*", "sg-[0-9a-zA-Z]*");
+static PATTERN_OF_SECURITY_GROUP_ID: Pattern = Pattern::new("sg-[0-9a-zA-Z]*", "sg-[0-9a-zA-Z]*");
 
 static SECURITY_GROUP_ID: Schema = Schema {
     name: "SecurityGroupId",
@@ -7963,7 +7993,7 @@ static SECURITY_GROUP_ID: Schema = Schema {
     limits: Limits {
         min: Some(0),
         max: Some(1024),
-        pattern: Some(&SECURITY_GROUP_ID_PATTERN),
+        pattern: Some(&PATTERN_OF_SECURITY_GROUP_ID),
         ..Limits::NONE
     },
     sensitive: false,
@@ -8018,12 +8048,12 @@ static SNAP_START_RESPONSE_MEMBERS: [Member; 2] = [
 static SNAP_START_RESPONSE: Schema =
     Schema::plain("SnapStartResponse", Kind::Structure(&SNAP_START_RESPONSE_MEMBERS));
 
-static SOURCE_OWNER_PATTERN: Pattern = Pattern::new("\\d{12}", "\\d{12}");
+static PATTERN_OF_SOURCE_OWNER: Pattern = Pattern::new("\\d{12}", "\\d{12}");
 
 static SOURCE_OWNER: Schema = Schema {
     name: "SourceOwner",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(12), pattern: Some(&SOURCE_OWNER_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(12), pattern: Some(&PATTERN_OF_SOURCE_OWNER), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -8043,12 +8073,12 @@ static STATE_REASON_CODE: Schema = Schema {
     sensitive: false,
 };
 
-static STATEMENT_ID_PATTERN: Pattern = Pattern::new("([a-zA-Z0-9-_]+)", "([a-zA-Z0-9-_]+)");
+static PATTERN_OF_STATEMENT_ID: Pattern = Pattern::new("([a-zA-Z0-9-_]+)", "([a-zA-Z0-9-_]+)");
 
 static STATEMENT_ID: Schema = Schema {
     name: "StatementId",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(100), pattern: Some(&STATEMENT_ID_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(100), pattern: Some(&PATTERN_OF_STATEMENT_ID), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -8061,12 +8091,12 @@ static STRING_LIST: Schema = Schema {
     sensitive: false,
 };
 
-static SUBNET_ID_PATTERN: Pattern = Pattern::new("subnet-[0-9a-z]*", "subnet-[0-9a-z]*");
+static PATTERN_OF_SUBNET_ID: Pattern = Pattern::new("subnet-[0-9a-z]*", "subnet-[0-9a-z]*");
 
 static SUBNET_ID: Schema = Schema {
     name: "SubnetId",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(1024), pattern: Some(&SUBNET_ID_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(1024), pattern: Some(&PATTERN_OF_SUBNET_ID), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -8084,13 +8114,13 @@ static SYSTEM_LOG_LEVEL: Schema = Schema {
     sensitive: false,
 };
 
-static TAG_KEY_PATTERN: Pattern =
+static PATTERN_OF_TAG_KEY: Pattern =
     Pattern::new("([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)", "([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)");
 
 static TAG_KEY: Schema = Schema {
     name: "TagKey",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&TAG_KEY_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&PATTERN_OF_TAG_KEY), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -8105,17 +8135,17 @@ static TAG_RESOURCE_REQUEST_MEMBERS: [Member; 2] = [
 static TAG_RESOURCE_REQUEST: Schema =
     Schema::plain("TagResourceRequest", Kind::Structure(&TAG_RESOURCE_REQUEST_MEMBERS));
 
-static TAG_VALUE_PATTERN: Pattern =
+static PATTERN_OF_TAG_VALUE: Pattern =
     Pattern::new("([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)", "([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)");
 
 static TAG_VALUE: Schema = Schema {
     name: "TagValue",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(256), pattern: Some(&TAG_VALUE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(256), pattern: Some(&PATTERN_OF_TAG_VALUE), ..Limits::NONE },
     sensitive: false,
 };
 
-static TAGGABLE_RESOURCE_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_TAGGABLE_RESOURCE: Pattern = Pattern::new(
     "arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})",
     "arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})",
 );
@@ -8126,7 +8156,7 @@ static TAGGABLE_RESOURCE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(10000),
-        pattern: Some(&TAGGABLE_RESOURCE_PATTERN),
+        pattern: Some(&PATTERN_OF_TAGGABLE_RESOURCE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -8144,16 +8174,21 @@ static TAGS_ERROR_MEMBERS: [Member; 2] = [
 
 static TAGS_ERROR: Schema = Schema::plain("TagsError", Kind::Structure(&TAGS_ERROR_MEMBERS));
 
-static TAGS_ERROR_CODE_PATTERN: Pattern = Pattern::new("[A-Za-z]+Exception", "[A-Za-z]+Exception");
+static PATTERN_OF_TAGS_ERROR_CODE: Pattern = Pattern::new("[A-Za-z]+Exception", "[A-Za-z]+Exception");
 
 static TAGS_ERROR_CODE: Schema = Schema {
     name: "TagsErrorCode",
     kind: Kind::String,
-    limits: Limits { min: Some(10), max: Some(21), pattern: Some(&TAGS_ERROR_CODE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(10),
+        max: Some(21),
+        pattern: Some(&PATTERN_OF_TAGS_ERROR_CODE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
-static TAGS_ERROR_MESSAGE_PATTERN: Pattern = Pattern::new(".*", ".*");
+static PATTERN_OF_TAGS_ERROR_MESSAGE: Pattern = Pattern::new(".*", ".*");
 
 static TAGS_ERROR_MESSAGE: Schema = Schema {
     name: "TagsErrorMessage",
@@ -8161,7 +8196,7 @@ static TAGS_ERROR_MESSAGE: Schema = Schema {
     limits: Limits {
         min: Some(84),
         max: Some(1000),
-        pattern: Some(&TAGS_ERROR_MESSAGE_PATTERN),
+        pattern: Some(&PATTERN_OF_TAGS_ERROR_MESSAGE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -8176,13 +8211,13 @@ static TENANCY_CONFIG_MEMBERS: [Member; 1] = [Member {
 
 static TENANCY_CONFIG: Schema = Schema::plain("TenancyConfig", Kind::Structure(&TENANCY_CONFIG_MEMBERS));
 
-static TENANT_ID_PATTERN: Pattern =
+static PATTERN_OF_TENANT_ID: Pattern =
     Pattern::new("[a-zA-Z0-9\\._:\\/=+\\-@ ]+", "[a-zA-Z0-9\\._:\\/=+\\-@ ]+");
 
 static TENANT_ID: Schema = Schema {
     name: "TenantId",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(256), pattern: Some(&TENANT_ID_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(256), pattern: Some(&PATTERN_OF_TENANT_ID), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -8200,12 +8235,12 @@ static TIMEOUT: Schema = Schema {
     sensitive: false,
 };
 
-static TIMESTAMP_PATTERN: Pattern = Pattern::new(".*", ".*");
+static PATTERN_OF_TIMESTAMP: Pattern = Pattern::new(".*", ".*");
 
 static TIMESTAMP: Schema = Schema {
     name: "Timestamp",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(100), pattern: Some(&TIMESTAMP_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(0), max: Some(100), pattern: Some(&PATTERN_OF_TIMESTAMP), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -8227,7 +8262,7 @@ static TRACING_MODE: Schema = Schema {
     sensitive: false,
 };
 
-static UNQUALIFIED_FUNCTION_NAME_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_UNQUALIFIED_FUNCTION_NAME: Pattern = Pattern::new(
     "(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)",
     "(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)",
 );
@@ -8238,7 +8273,7 @@ static UNQUALIFIED_FUNCTION_NAME: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(140),
-        pattern: Some(&UNQUALIFIED_FUNCTION_NAME_PATTERN),
+        pattern: Some(&PATTERN_OF_UNQUALIFIED_FUNCTION_NAME),
         ..Limits::NONE
     },
     sensitive: false,
@@ -8378,16 +8413,16 @@ static UPDATE_RUNTIME_ON: Schema = Schema {
     sensitive: false,
 };
 
-static VERSION_PATTERN: Pattern = Pattern::new("(\\$LATEST|[0-9]+)", "(\\$LATEST|[0-9]+)");
+static PATTERN_OF_VERSION: Pattern = Pattern::new("(\\$LATEST|[0-9]+)", "(\\$LATEST|[0-9]+)");
 
 static VERSION: Schema = Schema {
     name: "Version",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(1024), pattern: Some(&VERSION_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(1024), pattern: Some(&PATTERN_OF_VERSION), ..Limits::NONE },
     sensitive: false,
 };
 
-static VERSION_WITH_LATEST_PUBLISHED_PATTERN: Pattern =
+static PATTERN_OF_VERSION_WITH_LATEST_PUBLISHED: Pattern =
     Pattern::new("(\\$LATEST(\\.PUBLISHED)?|[0-9]+)", "(\\$LATEST(\\.PUBLISHED)?|[0-9]+)");
 
 static VERSION_WITH_LATEST_PUBLISHED: Schema = Schema {
@@ -8396,7 +8431,7 @@ static VERSION_WITH_LATEST_PUBLISHED: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(1024),
-        pattern: Some(&VERSION_WITH_LATEST_PUBLISHED_PATTERN),
+        pattern: Some(&PATTERN_OF_VERSION_WITH_LATEST_PUBLISHED),
         ..Limits::NONE
     },
     sensitive: false,

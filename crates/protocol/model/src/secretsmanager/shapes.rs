@@ -3597,12 +3597,12 @@ static DISASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE: Schema = Schema::plain(
     Kind::Structure(&DISASSOCIATE_CROSS_ACCOUNT_REPLICA_RESPONSE_MEMBERS),
 );
 
-static DURATION_TYPE_PATTERN: Pattern = Pattern::new("[0-9]+h", "[0-9]+h");
+static PATTERN_OF_DURATION_TYPE: Pattern = Pattern::new("[0-9]+h", "[0-9]+h");
 
 static DURATION_TYPE: Schema = Schema {
     name: "DurationType",
     kind: Kind::String,
-    limits: Limits { min: Some(2), max: Some(3), pattern: Some(&DURATION_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(2), max: Some(3), pattern: Some(&PATTERN_OF_DURATION_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -3678,13 +3678,13 @@ static FILTER_NAME_STRING_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static FILTER_VALUE_STRING_TYPE_PATTERN: Pattern =
+static PATTERN_OF_FILTER_VALUE_STRING_TYPE: Pattern =
     Pattern::new("^\\!?[a-zA-Z0-9 :_@\\/\\+\\=\\.\\-\\!]*$", "^\\!?[a-zA-Z0-9 :_@\\/\\+\\=\\.\\-\\!]*$");
 
 static FILTER_VALUE_STRING_TYPE: Schema = Schema {
     name: "FilterValueStringType",
     kind: Kind::String,
-    limits: Limits { max: Some(512), pattern: Some(&FILTER_VALUE_STRING_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { max: Some(512), pattern: Some(&PATTERN_OF_FILTER_VALUE_STRING_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -4021,12 +4021,12 @@ static RANDOM_PASSWORD_TYPE: Schema = Schema {
 
 static RECOVERY_WINDOW_IN_DAYS_TYPE: Schema = Schema::plain("RecoveryWindowInDaysType", Kind::Long);
 
-static REGION_TYPE_PATTERN: Pattern = Pattern::new("^([a-z]+-)+\\d+$", "^([a-z]+-)+\\d+$");
+static PATTERN_OF_REGION_TYPE: Pattern = Pattern::new("^([a-z]+-)+\\d+$", "^([a-z]+-)+\\d+$");
 
 static REGION_TYPE: Schema = Schema {
     name: "RegionType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&REGION_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&PATTERN_OF_REGION_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -4141,7 +4141,8 @@ static REPLICATION_STATUS_TYPE: Schema =
 
 static REQUIRE_EACH_INCLUDED_TYPE_TYPE: Schema = Schema::plain("RequireEachIncludedTypeType", Kind::Boolean);
 
-static RESOURCE_POLICY_NAME_TYPE_PATTERN: Pattern = Pattern::new("[0-9A-Za-z\\-\\_]+", "[0-9A-Za-z\\-\\_]+");
+static PATTERN_OF_RESOURCE_POLICY_NAME_TYPE: Pattern =
+    Pattern::new("[0-9A-Za-z\\-\\_]+", "[0-9A-Za-z\\-\\_]+");
 
 static RESOURCE_POLICY_NAME_TYPE: Schema = Schema {
     name: "ResourcePolicyNameType",
@@ -4149,7 +4150,7 @@ static RESOURCE_POLICY_NAME_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(64),
-        pattern: Some(&RESOURCE_POLICY_NAME_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_RESOURCE_POLICY_NAME_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -4259,7 +4260,7 @@ static ROTATION_RULES_TYPE_MEMBERS: [Member; 3] = [
 static ROTATION_RULES_TYPE: Schema =
     Schema::plain("RotationRulesType", Kind::Structure(&ROTATION_RULES_TYPE_MEMBERS));
 
-static ROTATION_TOKEN_TYPE_PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9\\-]+$", "^[a-zA-Z0-9\\-]+$");
+static PATTERN_OF_ROTATION_TOKEN_TYPE: Pattern = Pattern::new("^[a-zA-Z0-9\\-]+$", "^[a-zA-Z0-9\\-]+$");
 
 static ROTATION_TOKEN_TYPE: Schema = Schema {
     name: "RotationTokenType",
@@ -4267,13 +4268,13 @@ static ROTATION_TOKEN_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(36),
         max: Some(256),
-        pattern: Some(&ROTATION_TOKEN_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_ROTATION_TOKEN_TYPE),
         ..Limits::NONE
     },
     sensitive: true,
 };
 
-static SCHEDULE_EXPRESSION_TYPE_PATTERN: Pattern =
+static PATTERN_OF_SCHEDULE_EXPRESSION_TYPE: Pattern =
     Pattern::new("[0-9A-Za-z\\(\\)#\\?\\*\\-\\/, ]+", "[0-9A-Za-z\\(\\)#\\?\\*\\-\\/, ]+");
 
 static SCHEDULE_EXPRESSION_TYPE: Schema = Schema {
@@ -4282,7 +4283,7 @@ static SCHEDULE_EXPRESSION_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(256),
-        pattern: Some(&SCHEDULE_EXPRESSION_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_SCHEDULE_EXPRESSION_TYPE),
         ..Limits::NONE
     },
     sensitive: false,

@@ -1239,7 +1239,7 @@ static TRUSTED_IDENTITY_PROPAGATION_CONTEXT: Schema = Schema {
     sensitive: true,
 };
 
-static ACCESS_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]*", "[\\w]*");
+static PATTERN_OF_ACCESS_KEY_ID_TYPE: Pattern = Pattern::new("[\\w]*", "[\\w]*");
 
 static ACCESS_KEY_ID_TYPE: Schema = Schema {
     name: "accessKeyIdType",
@@ -1247,7 +1247,7 @@ static ACCESS_KEY_ID_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(16),
         max: Some(128),
-        pattern: Some(&ACCESS_KEY_ID_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_ACCESS_KEY_ID_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -1258,7 +1258,7 @@ static ACCESS_KEY_SECRET_TYPE: Schema =
 
 static ACCOUNT_TYPE: Schema = Schema::plain("accountType", Kind::String);
 
-static ARN_TYPE_PATTERN: Pattern = Pattern::new(
+static PATTERN_OF_ARN_TYPE: Pattern = Pattern::new(
     "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+",
     "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+",
 );
@@ -1266,11 +1266,11 @@ static ARN_TYPE_PATTERN: Pattern = Pattern::new(
 static ARN_TYPE: Schema = Schema {
     name: "arnType",
     kind: Kind::String,
-    limits: Limits { min: Some(20), max: Some(2048), pattern: Some(&ARN_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(20), max: Some(2048), pattern: Some(&PATTERN_OF_ARN_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
-static ASSUMED_ROLE_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@:-]*", "[\\w+=,.@:-]*");
+static PATTERN_OF_ASSUMED_ROLE_ID_TYPE: Pattern = Pattern::new("[\\w+=,.@:-]*", "[\\w+=,.@:-]*");
 
 static ASSUMED_ROLE_ID_TYPE: Schema = Schema {
     name: "assumedRoleIdType",
@@ -1278,7 +1278,7 @@ static ASSUMED_ROLE_ID_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(2),
         max: Some(193),
-        pattern: Some(&ASSUMED_ROLE_ID_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_ASSUMED_ROLE_ID_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -1316,7 +1316,7 @@ static ENCODED_MESSAGE_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static EXTERNAL_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@:\\/-]*", "[\\w+=,.@:\\/-]*");
+static PATTERN_OF_EXTERNAL_ID_TYPE: Pattern = Pattern::new("[\\w+=,.@:\\/-]*", "[\\w+=,.@:\\/-]*");
 
 static EXTERNAL_ID_TYPE: Schema = Schema {
     name: "externalIdType",
@@ -1324,7 +1324,7 @@ static EXTERNAL_ID_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(2),
         max: Some(1224),
-        pattern: Some(&EXTERNAL_ID_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_EXTERNAL_ID_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -1369,7 +1369,7 @@ static ROLE_DURATION_SECONDS_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static ROLE_SESSION_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*", "[\\w+=,.@-]*");
+static PATTERN_OF_ROLE_SESSION_NAME_TYPE: Pattern = Pattern::new("[\\w+=,.@-]*", "[\\w+=,.@-]*");
 
 static ROLE_SESSION_NAME_TYPE: Schema = Schema {
     name: "roleSessionNameType",
@@ -1377,13 +1377,13 @@ static ROLE_SESSION_NAME_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(2),
         max: Some(64),
-        pattern: Some(&ROLE_SESSION_NAME_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_ROLE_SESSION_NAME_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
 };
 
-static SERIAL_NUMBER_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=/:,.@-]*", "[\\w+=/:,.@-]*");
+static PATTERN_OF_SERIAL_NUMBER_TYPE: Pattern = Pattern::new("[\\w+=/:,.@-]*", "[\\w+=/:,.@-]*");
 
 static SERIAL_NUMBER_TYPE: Schema = Schema {
     name: "serialNumberType",
@@ -1391,13 +1391,13 @@ static SERIAL_NUMBER_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(9),
         max: Some(256),
-        pattern: Some(&SERIAL_NUMBER_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_SERIAL_NUMBER_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
 };
 
-static SESSION_POLICY_DOCUMENT_TYPE_PATTERN: Pattern =
+static PATTERN_OF_SESSION_POLICY_DOCUMENT_TYPE: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 
 static SESSION_POLICY_DOCUMENT_TYPE: Schema = Schema {
@@ -1406,7 +1406,7 @@ static SESSION_POLICY_DOCUMENT_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(1),
         max: Some(2048),
-        pattern: Some(&SESSION_POLICY_DOCUMENT_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_SESSION_POLICY_DOCUMENT_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -1426,7 +1426,7 @@ static SESSION_TOKEN_UTILIZATION_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static SOURCE_IDENTITY_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*", "[\\w+=,.@-]*");
+static PATTERN_OF_SOURCE_IDENTITY_TYPE: Pattern = Pattern::new("[\\w+=,.@-]*", "[\\w+=,.@-]*");
 
 static SOURCE_IDENTITY_TYPE: Schema = Schema {
     name: "sourceIdentityType",
@@ -1434,7 +1434,7 @@ static SOURCE_IDENTITY_TYPE: Schema = Schema {
     limits: Limits {
         min: Some(2),
         max: Some(256),
-        pattern: Some(&SOURCE_IDENTITY_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_SOURCE_IDENTITY_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
@@ -1447,13 +1447,13 @@ static TAG_KEY_LIST_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static TAG_KEY_TYPE_PATTERN: Pattern =
+static PATTERN_OF_TAG_KEY_TYPE: Pattern =
     Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
 
 static TAG_KEY_TYPE: Schema = Schema {
     name: "tagKeyType",
     kind: Kind::String,
-    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&TAG_KEY_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(1), max: Some(128), pattern: Some(&PATTERN_OF_TAG_KEY_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -1464,22 +1464,27 @@ static TAG_LIST_TYPE: Schema = Schema {
     sensitive: false,
 };
 
-static TAG_VALUE_TYPE_PATTERN: Pattern =
+static PATTERN_OF_TAG_VALUE_TYPE: Pattern =
     Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
 
 static TAG_VALUE_TYPE: Schema = Schema {
     name: "tagValueType",
     kind: Kind::String,
-    limits: Limits { min: Some(0), max: Some(256), pattern: Some(&TAG_VALUE_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits {
+        min: Some(0),
+        max: Some(256),
+        pattern: Some(&PATTERN_OF_TAG_VALUE_TYPE),
+        ..Limits::NONE
+    },
     sensitive: false,
 };
 
-static TOKEN_CODE_TYPE_PATTERN: Pattern = Pattern::new("[\\d]*", "[\\d]*");
+static PATTERN_OF_TOKEN_CODE_TYPE: Pattern = Pattern::new("[\\d]*", "[\\d]*");
 
 static TOKEN_CODE_TYPE: Schema = Schema {
     name: "tokenCodeType",
     kind: Kind::String,
-    limits: Limits { min: Some(6), max: Some(6), pattern: Some(&TOKEN_CODE_TYPE_PATTERN), ..Limits::NONE },
+    limits: Limits { min: Some(6), max: Some(6), pattern: Some(&PATTERN_OF_TOKEN_CODE_TYPE), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -1506,7 +1511,7 @@ static TRANSACTION_CONTEXT_VALUE_TYPE: Schema = Schema {
     sensitive: true,
 };
 
-static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE_PATTERN: Pattern =
+static PATTERN_OF_UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 
 static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Schema = Schema {
@@ -1514,7 +1519,7 @@ static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Schema = Schema {
     kind: Kind::String,
     limits: Limits {
         min: Some(1),
-        pattern: Some(&UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE_PATTERN),
+        pattern: Some(&PATTERN_OF_UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE),
         ..Limits::NONE
     },
     sensitive: false,
