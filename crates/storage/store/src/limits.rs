@@ -15,8 +15,8 @@ pub const WRITES_MAX: usize = 256;
 pub const CHECKS_MAX: usize = 1024;
 pub const TOUCHED_MAX: usize = 256;
 pub const AUDIT_ROWS_MAX: usize = 256;
-/// Keys, values, entity ids and audit rows together.
-pub const TXN_BYTES_MAX: usize = 1 << 20;
+/// Keys, values, entity ids and audit rows together: a megabyte of log events, which is one request, and what is written with it.
+pub const TXN_BYTES_MAX: usize = 2 << 20;
 
 /// Together with these a transaction still fits into a group.
 pub const JOINED_MAX: usize = 3;

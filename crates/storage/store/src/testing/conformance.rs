@@ -241,7 +241,7 @@ fn a_group_and_its_parts_have_limits(engine: &dyn Engine) {
     too_large(&|t| t.writes.push(put(1, VALUE_BYTES_MAX + 1)));
     too_large(&|t| t.writes = vec![put(1, 1); 257]);
     too_large(&|t| t.checks = vec![Check { key: key("c"), expect: Expect::Absent }; 1025]);
-    too_large(&|t| t.writes = vec![put(1, VALUE_BYTES_MAX); 9]);
+    too_large(&|t| t.writes = vec![put(1, VALUE_BYTES_MAX); TXN_BYTES_MAX / VALUE_BYTES_MAX]);
     too_large(&|t| t.touched.push(EntityId(Bytes::from(vec![0; 65]))));
     too_large(&|t| t.touched = vec![EntityId(Bytes::new()); 257]);
     too_large(&|t| t.audit = vec![Bytes::new(); 257]);
@@ -253,10 +253,10 @@ fn a_group_and_its_parts_have_limits(engine: &dyn Engine) {
 
     // All of them at their largest.
     let mut largest = txn(1, 2).done();
-    largest.writes = (0..7_u8)
+    largest.writes = (0..15_u8)
         .map(|n| Write::Put { key: Key::new(vec![n; 1024]), value: vec![n; VALUE_BYTES_MAX].into() })
         .collect();
-    largest.writes.extend((7..=255_u8).map(|n| Write::Delete { key: Key::new(vec![n; 64]) }));
+    largest.writes.extend((15..=255_u8).map(|n| Write::Delete { key: Key::new(vec![n; 64]) }));
     largest.touched = vec![EntityId(Bytes::from(vec![1; 64])); 256];
     largest.audit = vec![Bytes::from_static(b"row"); 256];
     assert_eq!(commit_one(engine, largest), Commit::Done(Rev(1)));
