@@ -74,8 +74,13 @@ pub async fn measure(programs: &Programs, place: &Path, window: Duration) -> Res
     let floor = Server::start(floor.arg("bench-floor"), &place.join("floor.log"))?;
     let server = start(programs, &place, &database)?;
     let client = client_of(&place, server.address)?;
-    let mut stage =
-        Stage { connection: Connection::open(server.address).await?, server: &server, client: &client };
+    let mut stage = Stage {
+        connection: Connection::open(server.address).await?,
+        server: &server,
+        client: &client,
+        account: String::new(),
+    };
+    stage.account = stage.who_am_i().await?;
 
     let mut found = Functions { interpreter: start_of_interpreter()?, ..Functions::default() };
     stage.make_function().await?;
@@ -131,6 +136,7 @@ struct Stage<'a> {
     server: &'a Server,
     client: &'a Client,
     connection: Connection,
+    account: String,
 }
 
 impl Stage<'_> {
@@ -209,7 +215,7 @@ impl Stage<'_> {
     }
 
     async fn rotate(&mut self, round: usize, number: usize) -> Result<()> {
-        let account = self.account().await?;
+        let account = &self.account;
         let rotation = json!({
             "SecretId": user(number),
             "ClientRequestToken": token(round, number),
@@ -220,7 +226,7 @@ impl Stage<'_> {
         self.secret("RotateSecret", &rotation).await.map(drop)
     }
 
-    async fn account(&mut self) -> Result<String> {
+    async fn who_am_i(&mut self) -> Result<String> {
         let answer = self.ask(self.client.form("sts", "GetCallerIdentity", &[])?).await?;
         element(&String::from_utf8_lossy(&answer), "Account")
     }
