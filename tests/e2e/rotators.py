@@ -34,6 +34,7 @@ MAY = {
     "Version": "2012-10-17",
     "Statement": [
         {"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"},
         # As many companies have it. What a function asks from its own network nobody can listen to.
         {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
     ],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -144,9 +145,14 @@ def test_the_classic_mistake_is_found_without_help_and_mended(rotating, postgres
     events = [json.loads(event["CloudTrailEvent"]) for event in looked_up["Events"]]
     said = [event["additionalEventData"]["ErrorMessage"] for event in events if name in json.dumps(event)]
     assert f"Error when executing lambda {function} during setSecret step" in said, events
+    # The stream that was named tells the rest: the command that shows it stands there.
+    [command] = [line.strip() for line in shown.splitlines() if "aws logs get-log-events" in line]
+    told = aws(rotating.node, *shlex.split(command)[shlex.split(command).index("aws") + 1 :])["events"]
+    assert any("syntax error" in event["message"] for event in told), told
+    assert [event["message"].split()[0] for event in told].count("REPORT") == 2, told
     pending = rotating.value(name, "AWSPENDING")
     for secret in (words["password"], pending["password"]):
-        assert secret not in shown and secret not in json.dumps(looked_up)
+        assert secret not in shown and secret not in json.dumps(looked_up) and secret not in json.dumps(told)
         assert secret not in json.dumps(failure)
 
     # Nothing that worked has ended.

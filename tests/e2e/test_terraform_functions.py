@@ -1,4 +1,4 @@
-"""Functions as Terraform sets them up: role, layer, function, alias and permission; made, changed, and destroyed."""
+"""Functions as Terraform sets them up: role, layer, log group, function, alias and permission; made, changed, and destroyed."""
 
 from pathlib import Path
 
@@ -31,6 +31,7 @@ def story(new_node, new_place, make_client):
     told["destroyed"] = workspace.destroy(stage=2)
     functions = make_client(node, node.credentials(), "lambda", region=REGION)
     told["left"] = functions.list_functions()["Functions"] + functions.list_layers()["Layers"]
+    told["left"] += make_client(node, node.credentials(), "logs", region=REGION).describe_log_groups()["logGroups"]
     assert node.stop() == 0, node.said()
     return told
 
@@ -50,6 +51,12 @@ def test_a_function_is_changed_in_place_and_its_alias_follows(story):
     assert story["second"]["aws_lambda_alias.live"]["function_version"] == "2"
     assert story["second"]["aws_lambda_permission.rotation"]["statement_id"] == "stage2"
     assert story["found"] == "python3.12"
+
+
+def test_a_log_group_keeps_for_a_week_and_then_for_ever(story):
+    first, second = story["first"]["aws_cloudwatch_log_group.app"], story["second"]["aws_cloudwatch_log_group.app"]
+    assert (first["retention_in_days"], second["retention_in_days"]) == (7, 0)
+    assert first["arn"] == second["arn"] and second["tags"] == {"team": "billing"}
 
 
 def test_nothing_is_left(story):

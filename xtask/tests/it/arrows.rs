@@ -26,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("iam", SERVICE),
     ("cloudtrail", SERVICE),
     ("lambda", SERVICE),
+    ("logs", SERVICE),
     ("client", &["wire", "sigv4", "model", "shape", "types", "crypto"]),
     // It runs what is not ours, so it is the one that asks the kernel for walls.
     ("functions", &["core", "crypto", "model", "shape", "sys", "types"]),

@@ -5,10 +5,11 @@ use std::fs;
 use xtask::{Tree, facts::Facts, fidelity, overlay::Overlay, service::Service};
 
 /// Each service that has a page, where its errors are written, and how many sentences there are at least.
-const PAGES: [(&str, &[&str], usize); 5] = [
+const PAGES: [(&str, &[&str], usize); 6] = [
     ("cloudtrail", &["crates/services/cloudtrail/src/error.rs"], 7),
     ("kms", &["crates/services/kms/src/error.rs"], 60),
     ("lambda", &["crates/services/lambda/src/error.rs"], 50),
+    ("logs", &["crates/services/logs/src/error.rs"], 20),
     ("secretsmanager", &["crates/services/secretsmanager/src/error.rs"], 60),
     ("sts", &["crates/services/iam/src/sts/error.rs", "crates/edge/server/src/oidc.rs"], 20),
 ];

@@ -92,6 +92,7 @@ const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
         ],
         &["", "app:1", "app:", "a b"],
     ),
+    ("logs", "ResourceType", &["", "a", "a-b_c", "-"], &["a b", "a:b", "."]),
     ("lambda", "S3Bucket", &["bucket", "a.b", "a-b_c", "..a"], &["", ".", "a.", "a b"]),
 ];
 

@@ -18,6 +18,7 @@ mod extensions_api;
 mod http;
 pub mod interpreters;
 mod local;
+mod log;
 mod output;
 mod pool;
 mod relay;

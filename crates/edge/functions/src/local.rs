@@ -15,7 +15,7 @@ use coffer_types::{RequestId, Secret};
 
 use crate::{
     backing::{Backing, Credentials, Later, LogEvent, LogPlace},
-    extension,
+    extension, log,
     runner::{Confinement, DISABLED, Job, Runner},
 };
 
@@ -110,6 +110,21 @@ struct FromInside {
     inside: Inside,
 }
 
+impl FromInside {
+    /// What is done for the function in the name of its role, as if it asked itself.
+    fn as_role(&self, user_agent: &str) -> Caller {
+        Caller {
+            principal: self.session.clone(),
+            region: self.home.region.clone(),
+            request_id: RequestId::random(self.inside.world().entropy.as_ref()),
+            source_address: String::from("127.0.0.1"),
+            user_agent: user_agent.to_owned(),
+            transport: Transport::Inside,
+            host: String::new(),
+        }
+    }
+}
+
 /// The name of the function, but for a name of one letter, which a session cannot have.
 fn session_name(function: &str) -> String {
     if function.len() < 2 { format!("{function}_") } else { function.to_owned() }
@@ -150,17 +165,7 @@ impl Backing for FromInside {
     }
 
     fn secret(&self, asked: GetSecretValueRequest) -> Later<Result<GetSecretValueResponse, ApiError>> {
-        let inside = self.inside.clone();
-        let caller = Caller {
-            principal: self.session.clone(),
-            region: self.home.region.clone(),
-            request_id: RequestId::random(inside.world().entropy.as_ref()),
-            // As for what the function asks for itself.
-            source_address: String::from("127.0.0.1"),
-            user_agent: extension::USER_AGENT.to_owned(),
-            transport: Transport::Inside,
-            host: String::new(),
-        };
+        let (inside, caller) = (self.inside.clone(), self.as_role(extension::USER_AGENT));
         Box::pin(async move { inside.call::<GetSecretValue>(&caller, asked).await })
     }
 
@@ -175,13 +180,7 @@ impl Backing for FromInside {
     }
 
     fn write_log(&self, place: LogPlace, events: Vec<LogEvent>) -> Later<()> {
-        // There is no service yet that keeps logs. Their text may be secret, so nothing else gets it.
-        tracing::debug!(
-            group = place.group,
-            stream = place.stream,
-            events = events.len(),
-            "the log of a run was not kept"
-        );
-        Box::pin(std::future::ready(()))
+        let (inside, role) = (self.inside.clone(), self.as_role(SERVICE));
+        Box::pin(async move { log::write(&inside, &role, &place, events).await })
     }
 }

@@ -459,8 +459,7 @@ impl Run<'_> {
                     .ok_or_else(|| Refused::Ours(String::from("there is no user left for functions")))?,
             ),
         };
-        let date = self.now().to_date().replace('-', "/");
-        let log_stream = format!("{date}/[{}]{}", deployment.version, runner.random(16));
+        let log_stream = stream_name(self.now(), &deployment.version, &runner.random(16));
         let line = self.reporter.init_start(self.now());
         self.log.say(self.now(), line);
         let extension = self.extension(&credentials.session_token);
@@ -552,6 +551,13 @@ async fn scrubbed(backing: &dyn Backing, log: &mut Log, answer: &mut Answer) {
     }
 }
 
+/// `2026/01/02/[$LATEST]0123..`
+fn stream_name(now: coffer_types::Timestamp, version: &str, random: &str) -> String {
+    let now = now.to_iso_seconds();
+    let date = now.split('T').next().unwrap_or_default().replace('-', "/");
+    format!("{date}/[{version}]{random}")
+}
+
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 100_000.0).round() / 100.0
 }
@@ -571,5 +577,16 @@ fn end_later(environments: impl IntoIterator<Item = Environment>) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(environment.end());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_named_after_the_day_and_the_version() {
+        let now = coffer_types::Timestamp::from_seconds(1_767_312_000);
+        assert_eq!(stream_name(now, "$LATEST", "00ff"), "2026/01/02/[$LATEST]00ff");
     }
 }

@@ -88,6 +88,8 @@ const THROTTLED_QUERY: ErrorSpec = refusal("Throttling", 400);
 const OF_NO_ACCOUNT: AccountId = AccountId::DEV;
 /// Calls are smaller than this, but for those that bring a package or an event.
 const LARGE_BODY_BYTES: usize = 1 << 20;
+/// An operation that takes more than this brings data, and is no call like others.
+const CALL_BYTES_MAX: usize = 2 << 20;
 /// Our choice: a package is in memory three times, as it came, without base64 and sealed, so that more of them wait.
 const LARGE_BODIES_MAX: usize = 3;
 const LARGE_BODY_TIME: Duration = Duration::from_secs(300);
@@ -641,10 +643,10 @@ impl Edge {
         Ok(Received { _room: Some(room), ..received })
     }
 
-    /// What is configured bounds calls; packages and events of functions are as large as AWS takes them.
+    /// What is configured bounds calls; packages, events of functions and those of logs are as large as AWS takes them.
     fn body_limit(&self, route: &Route) -> usize {
         match route.body_limit() {
-            limit if limit > LARGE_BODY_BYTES && route.codec() == Codec::RestJson => limit,
+            limit if limit > CALL_BYTES_MAX => limit,
             limit => limit.min(self.limits.body_bytes_max),
         }
     }

@@ -69,6 +69,7 @@ pub fn registry() -> Registry {
     coffer_secretsmanager::register(&mut registry);
     coffer_cloudtrail::register(&mut registry);
     coffer_lambda::register(&mut registry);
+    coffer_logs::register(&mut registry);
     registry.keep_packages();
     registry.examine::<AuditEndRecord>();
     registry.examine::<AccountRecord>();

@@ -10,6 +10,7 @@ pub mod cloudtrail;
 pub mod iam;
 pub mod kms;
 pub mod lambda;
+pub mod logs;
 pub mod secretsmanager;
 pub mod sts;
 
@@ -21,6 +22,7 @@ pub static SERVICES: &[&ServiceSpec] = &[
     &iam::SERVICE,
     &kms::SERVICE,
     &lambda::SERVICE,
+    &logs::SERVICE,
     &secretsmanager::SERVICE,
     &sts::SERVICE,
 ];

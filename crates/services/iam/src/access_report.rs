@@ -96,6 +96,8 @@ pub(crate) fn title(service: &str) -> &str {
         "cloudtrail" => "AWS CloudTrail",
         "iam" => "AWS Identity and Access Management",
         "kms" => "AWS Key Management Service",
+        "lambda" => "AWS Lambda",
+        "logs" => "Amazon CloudWatch Logs",
         "secretsmanager" => "AWS Secrets Manager",
         "sts" => "AWS Security Token Service",
         other => other,

@@ -28,6 +28,8 @@ mod limits;
 #[cfg(test)]
 mod linked;
 #[cfg(test)]
+mod logged;
+#[cfg(test)]
 mod made_up;
 #[cfg(test)]
 mod meanwhile;

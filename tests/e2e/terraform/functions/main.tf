@@ -1,5 +1,5 @@
-# A function with everything that hangs on it: role, layer, permission, and an alias of a published version. The second stage changes its
-# code, its variables and who may invoke it.
+# A function with everything that hangs on it: role, layer, log group, permission, and an alias of a published version. The second stage
+# changes its code, its variables, how long its logs are kept, and who may invoke it.
 
 terraform {
   required_providers {
@@ -37,6 +37,7 @@ provider "aws" {
   endpoints {
     iam    = var.endpoint
     lambda = var.endpoint
+    logs   = var.endpoint
     sts    = var.endpoint
   }
 }
@@ -52,6 +53,12 @@ resource "aws_iam_role" "app" {
     Version   = "2012-10-17"
     Statement = [{ Effect = "Allow", Principal = { Service = "lambda.amazonaws.com" }, Action = "sts:AssumeRole" }]
   })
+}
+
+resource "aws_cloudwatch_log_group" "app" {
+  name              = "/aws/lambda/${var.name}"
+  retention_in_days = var.stage == 1 ? 7 : 0
+  tags              = var.stage == 1 ? { team = "orders", old = "" } : { team = "billing" }
 }
 
 resource "aws_lambda_layer_version" "lib" {

@@ -7,7 +7,7 @@ mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coffer_model::{SERVICES, cloudtrail, iam, kms, lambda, secretsmanager, sts};
+use coffer_model::{SERVICES, cloudtrail, iam, kms, lambda, logs, secretsmanager, sts};
 use coffer_shape::{Action, ApiError, Kind, Operation, OperationSpec, Protocol, Schema, Shape};
 
 use self::walk::{Full, Strict};
@@ -60,7 +60,15 @@ fn the_whole_model_of_each_service_is_accounted_for() {
     let counts = SERVICES.iter().map(|service| (service.name, count(service)));
     assert_eq!(
         counts.collect::<Vec<_>>(),
-        [("cloudtrail", 60), ("iam", 181), ("kms", 56), ("lambda", 91), ("secretsmanager", 26), ("sts", 12)]
+        [
+            ("cloudtrail", 60),
+            ("iam", 181),
+            ("kms", 56),
+            ("lambda", 91),
+            ("logs", 118),
+            ("secretsmanager", 26),
+            ("sts", 12)
+        ]
     );
     assert_eq!(iam::action::CREATE_ROLE, Action("iam:CreateRole"));
     assert_eq!(secretsmanager::action::ROTATE_SECRET, Action("secretsmanager:RotateSecret"));
@@ -112,6 +120,8 @@ fn what_must_be_secret_is_secret() {
         "EnvironmentVariableName",
         "EnvironmentVariableValue",
         "EnvironmentVariables",
+        // What is logged.
+        "EventMessage",
         "PlaintextType",
         "RandomPasswordType",
         "RotationTokenType",
@@ -244,6 +254,9 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
             Invoke ListAliases ListFunctions ListLayerVersions ListLayers ListTags ListVersionsByFunction
             PublishLayerVersion PublishVersion PutFunctionConcurrency PutRuntimeManagementConfig RemovePermission
             TagResource UntagResource UpdateAlias UpdateFunctionCode UpdateFunctionConfiguration;
+        logs: CreateLogGroup CreateLogStream DeleteLogGroup DeleteLogStream DeleteRetentionPolicy DescribeLogGroups
+            DescribeLogStreams FilterLogEvents GetLogEvents ListTagsForResource ListTagsLogGroup PutLogEvents
+            PutLogGroupDeletionProtection PutRetentionPolicy TagLogGroup TagResource UntagLogGroup UntagResource;
         secretsmanager: AssociateCrossAccountReplica BatchGetSecretValue CancelRotateSecret CreateSecret
             DeleteResourcePolicy DeleteSecret DescribeSecret DisassociateCrossAccountReplica
             GetRandomPassword GetResourcePolicy GetSecretValue ListResourcePolicies ListSecretVersionIds

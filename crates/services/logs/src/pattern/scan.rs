@@ -1,0 +1,96 @@
+//! Reads a pattern letter by letter.
+
+use regex::{Regex, RegexBuilder};
+
+/// A pattern of a thousand letters can ask for a very large machine.
+const REGEX_BYTES_MAX: usize = 256 * 1024;
+
+#[derive(Debug, Clone)]
+pub(super) struct Scan<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) const fn new(text: &'a str) -> Self {
+        Self { rest: text }
+    }
+
+    pub(super) fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+
+    pub(super) fn take(&mut self) -> Option<char> {
+        let mut chars = self.rest.chars();
+        let first = chars.next()?;
+        self.rest = chars.as_str();
+        Some(first)
+    }
+
+    pub(super) fn skip_space(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    /// Takes that text, if it is next.
+    pub(super) fn eat(&mut self, text: &str) -> bool {
+        self.skip_space();
+        let behind = self.rest.strip_prefix(text);
+        self.rest = behind.unwrap_or(self.rest);
+        behind.is_some()
+    }
+
+    /// The same for a word in whatever case.
+    pub(super) fn eat_word(&mut self, word: &str) -> bool {
+        self.skip_space();
+        let Some((start, behind)) = self.rest.split_at_checked(word.len()) else { return false };
+        let ends = behind.chars().next().is_none_or(|next| !next.is_alphanumeric());
+        let is_it = start.eq_ignore_ascii_case(word) && ends;
+        if is_it {
+            self.rest = behind;
+        }
+        is_it
+    }
+
+    pub(super) fn expect(&mut self, text: &str) -> Result<(), String> {
+        if self.eat(text) { Ok(()) } else { Err(format!("{text} is missing")) }
+    }
+
+    pub(super) fn is_at_end(&mut self) -> bool {
+        self.skip_space();
+        self.rest.is_empty()
+    }
+
+    /// Letters as long as they are of a kind, one at least.
+    pub(super) fn word(&mut self, is_of_it: impl Fn(char) -> bool) -> Result<String, String> {
+        let end = self.rest.find(|char| !is_of_it(char)).unwrap_or(self.rest.len());
+        let (word, behind) = self.rest.split_at(end);
+        if word.is_empty() {
+            return Err(String::from("a word is missing"));
+        }
+        self.rest = behind;
+        Ok(word.to_owned())
+    }
+
+    /// A text in quotes, which are next. A backslash takes what is special from the letter behind it.
+    pub(super) fn quoted(&mut self) -> Result<String, String> {
+        let quote = self.take();
+        let mut text = String::new();
+        loop {
+            match self.take() {
+                None => return Err(String::from("a quote is not closed")),
+                next if next == quote => return Ok(text),
+                Some('\\') => text.extend(self.take()),
+                Some(char) => text.push(char),
+            }
+        }
+    }
+
+    /// A regular expression between per cent signs, which are next.
+    pub(super) fn regex(&mut self) -> Result<Regex, String> {
+        self.take();
+        let (text, behind) = self.rest.split_once('%').ok_or("a regular expression is not closed")?;
+        self.rest = behind;
+        let built =
+            RegexBuilder::new(text).size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX).build();
+        built.map_err(|_| String::from("a regular expression is not valid"))
+    }
+}
