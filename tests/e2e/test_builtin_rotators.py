@@ -1,10 +1,12 @@
 """Passwords of real databases, changed by the rotators that come along, on a server that runs no functions; and webhooks."""
 
+import base64
 import hashlib
 import hmac
 import http.server
 import io
 import json
+import re
 import socket
 import threading
 import time
@@ -236,7 +238,7 @@ def test_this_machine_is_out_of_reach_unless_it_is_listed(new_node, make_client,
         assert other.value(name) == words and postgres.logs_in("near", words["password"])
     finally:
         assert other.node.stop() == 0
-    assert "it is on this machine or beside it, and not listed" in other.node.said()
+    assert "it is on this machine or in its network, and `functions.endpoints` of the configuration does not list it" in other.node.said()
 
 
 def test_a_master_of_another_host_or_account_is_refused(rotating, database, new_name):
@@ -362,13 +364,21 @@ EMPTY_ZIP = zip_of("readme", "a webhook")
 def test_a_webhook_is_sent_the_event_signed_and_answers(rotating, hooks, hook):
     arn = hook("hook-echo", COFFER_WEBHOOK_SECRET="of both")
     event = json.dumps({"a": [1, "zwei"]}).encode()
-    answer = rotating.client("lambda").invoke(FunctionName="hook-echo", Payload=event)
+    before = time.time()
+    answer = rotating.client("lambda").invoke(FunctionName="hook-echo", Payload=event, LogType="Tail")
     assert "FunctionError" not in answer and json.loads(answer["Payload"].read()) == {"a": [1, "zwei"]}
     path, headers, body = hooks.received[-1]
     headers = {name.lower(): value for name, value in headers.items()}
     assert (path, body) == ("/echo", event)
-    assert headers["x-coffer-function"] == arn and headers["x-coffer-deadline-ms"] == "2000"
-    assert headers["x-coffer-request-id"] == answer["ResponseMetadata"]["RequestId"]
+    assert headers["x-coffer-function"] == arn
+    assert before + 2 <= int(headers["x-coffer-deadline-ms"]) / 1000 + 0.001 <= time.time() + 2.001
+    request = answer["ResponseMetadata"]["RequestId"]
+    assert headers["x-coffer-request-id"] == request
+    start, end, report = base64.b64decode(answer["LogResult"]).decode().splitlines()
+    assert (start, end) == (f"START RequestId: {request} Version: $LATEST", f"END RequestId: {request}")
+    numbers = r"Duration: (\d+\.\d\d) ms\tBilled Duration: (\d+) ms\tMemory Size: 128 MB\tMax Memory Used: 0 MB\t"
+    took, billed = map(float, re.fullmatch(f"REPORT RequestId: {request}\t{numbers}", report).groups())
+    assert took <= billed <= took + 1
     assert headers["x-coffer-signature"] == "sha256=" + hmac.new(b"of both", event, hashlib.sha256).hexdigest()
 
 
@@ -392,10 +402,15 @@ def test_a_webhook_leads_nowhere_but_where_it_may(rotating, hook, hooks):
         (f"https://{ADDRESS}:1/", "Webhook.Unreachable"),
         ("https://169.254.169.254/latest/meta-data", "Webhook.Unreachable"),
         ("https://0x7f000001/", "Webhook.Url"),
+        ("https://10.0.0.1/", "Webhook.Unreachable"),
+        ("https://100.64.0.1/", "Webhook.Unreachable"),
+        ("https://[fd00::1]/", "Webhook.Unreachable"),
     ]):
         hook(f"hook-nowhere-{count}", url=url)
-        payload = rotating.client("lambda").invoke(FunctionName=f"hook-nowhere-{count}")["Payload"].read()
-        assert json.loads(payload)["errorType"] == kind, url
+        said = json.loads(rotating.client("lambda").invoke(FunctionName=f"hook-nowhere-{count}")["Payload"].read())
+        assert said["errorType"] == kind, url
+        # Whoever may change that is told where.
+        assert ("`functions.endpoints`" in said["errorMessage"]) == (kind == "Webhook.Unreachable"), url
 
 
 def test_a_webhook_rotates_a_secret(rotating, hook, hooks, new_name):

@@ -112,6 +112,7 @@ pub struct Webhook {
     /// Signs the event.
     pub key: Option<Secret<String>>,
     pub timeout: Duration,
+    pub memory_mb: u32,
 }
 
 #[derive(Debug)]

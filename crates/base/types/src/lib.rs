@@ -14,7 +14,7 @@ mod uuid;
 
 pub use arn::{Arn, ArnError};
 pub use identity::{AccountId, IdentityError, PARTITION, Region};
-pub use reach::may_be_reached;
+pub use reach::{may_be_reached, may_be_reached_from_afar};
 pub use secret::Secret;
 pub use time::{Clock, TimeError, Timestamp};
 pub use uuid::{Entropy, RequestId, Uuid};

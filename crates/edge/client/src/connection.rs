@@ -183,27 +183,26 @@ impl Connections {
     }
 
     async fn connect(&self) -> Result<Sender, ClientError> {
+        let unreachable = |error: std::io::Error| ClientError::Unreachable(error.to_string());
         let open = async {
+            let (host, port) = self.endpoint.address();
             let stream = match &self.outbound {
-                Some(outbound) => {
-                    let (host, port) = self.endpoint.address();
-                    outbound.connect(host, port).await.map_err(std::io::Error::other)?
-                }
-                None => TcpStream::connect(self.endpoint.address()).await?,
+                Some(outbound) => outbound.connect_afar(host, port).await?,
+                None => TcpStream::connect((host, port)).await.map_err(unreachable)?,
             };
-            stream.set_nodelay(true)?;
-            match self.endpoint.tls() {
+            stream.set_nodelay(true).map_err(unreachable)?;
+            let opened = match self.endpoint.tls() {
                 None => drive(stream).await,
                 Some(tls) => {
                     let connector = TlsConnector::from(Arc::clone(&tls.config));
-                    drive(connector.connect(tls.name.clone(), stream).await?).await
+                    let encrypted = connector.connect(tls.name.clone(), stream).await.map_err(unreachable)?;
+                    drive(encrypted).await
                 }
-            }
+            };
+            opened.map_err(unreachable)
         };
-        match timeout(CONNECT_WAIT, open).await {
-            Ok(opened) => opened.map_err(|error| ClientError::Unreachable(error.to_string())),
-            Err(_) => Err(ClientError::Unreachable(String::from("it did not answer in time"))),
-        }
+        let in_time = timeout(CONNECT_WAIT, open).await;
+        in_time.unwrap_or_else(|_| Err(ClientError::Unreachable(String::from("it did not answer in time"))))
     }
 }
 

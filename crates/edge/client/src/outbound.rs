@@ -3,9 +3,14 @@
 //! A name is resolved once, each address is looked at, and what was looked at is what is connected to, so that no answer of a name server
 //! leads to this machine or to the credentials of its cloud. What the operator has listed may be anywhere.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use coffer_types::may_be_reached;
+use coffer_types::{may_be_reached, may_be_reached_from_afar};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
@@ -17,6 +22,8 @@ use crate::{ClientError, Connections, Endpoint, EndpointError, endpoint::Trust};
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// Of the addresses that a name stands for, so many are tried.
 const ADDRESSES_MAX: usize = 4;
+/// Says what to change, as these connections are those of functions.
+const NOT_LISTED: &str = "it is on this machine or in its network, and `functions.endpoints` of the configuration does not list it";
 
 /// Where connections may lead, and whom to believe there.
 #[derive(Clone, Default)]
@@ -34,7 +41,22 @@ impl Outbound {
         self.listed.iter().any(|(name, at)| name.eq_ignore_ascii_case(host) && *at == port)
     }
 
+    /// To a database, which may be in the network of this machine.
     pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, ClientError> {
+        self.connect_where(host, port, may_be_reached).await
+    }
+
+    /// To somebody's server, which may not.
+    pub(crate) async fn connect_afar(&self, host: &str, port: u16) -> Result<TcpStream, ClientError> {
+        self.connect_where(host, port, may_be_reached_from_afar).await
+    }
+
+    async fn connect_where(
+        &self,
+        host: &str,
+        port: u16,
+        may: fn(IpAddr, bool) -> bool,
+    ) -> Result<TcpStream, ClientError> {
         let unreachable = |why: &str| ClientError::Unreachable(why.to_owned());
         let is_listed = self.is_listed(host, port);
         let connect = async {
@@ -42,10 +64,10 @@ impl Outbound {
                 .await
                 .map_err(|_| unreachable("the name of the host is not known"))?;
             let (may, not): (Vec<SocketAddr>, Vec<SocketAddr>) =
-                addresses.partition(|address| may_be_reached(address.ip(), is_listed));
+                addresses.partition(|address| may(address.ip(), is_listed));
             let mut why = match not.is_empty() {
                 true => unreachable("the name of the host stands for no address"),
-                false => unreachable("it is on this machine or beside it, and not listed"),
+                false => unreachable(NOT_LISTED),
             };
             for address in may.into_iter().take(ADDRESSES_MAX) {
                 match TcpStream::connect(address).await {
@@ -73,7 +95,7 @@ impl Outbound {
         }
     }
 
-    /// For requests to a URL without a path. It is an encrypted one, but for what is listed and on this machine.
+    /// For requests to somebody's server, whose URL has no path. It is an encrypted one, but for what is listed and on this machine.
     pub fn connections(&self, base: &str) -> Result<Connections, EndpointError> {
         let endpoint = Endpoint::trusting(base, self.trust.as_ref())?;
         let (host, port) = endpoint.address();
@@ -125,5 +147,16 @@ mod tests {
         }
         assert!(!at("127.0.0.1", &[(String::from("127.0.0.1"), port.wrapping_add(1))]).await);
         assert!(at("127.0.0.1", &[(String::from("127.0.0.1"), port)]).await);
+    }
+
+    #[tokio::test]
+    async fn the_server_of_somebody_is_not_looked_for_in_the_network_of_this_machine() {
+        let outbound = Outbound::default();
+        for host in ["10.0.0.1", "192.168.0.1", "fc00::1", "127.0.0.1"] {
+            match outbound.connect_afar(host, 443).await {
+                Err(ClientError::Unreachable(why)) => assert_eq!(why, NOT_LISTED, "{host}"),
+                other => panic!("{host}: {other:?}"),
+            }
+        }
     }
 }

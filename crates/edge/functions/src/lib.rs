@@ -36,6 +36,7 @@ mod ways;
 
 pub use backing::{Backing, Credentials, Door, Later, LogEvent, LogPlace};
 pub use local::Local;
+pub use report::Report;
 pub use runner::{Job, Runner};
 pub use sandbox::Walls;
 pub use settings::{ENVIRONMENTS_MAX, FIRST_USER, IDLE, Settings};

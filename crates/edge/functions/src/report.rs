@@ -1,5 +1,7 @@
 //! The lines that Coffer itself writes into a function's log, as AWS does, in text or in JSON.
 
+use std::fmt;
+
 use coffer_core::Deployment;
 use coffer_types::Timestamp;
 use serde_json::{Value, json};
@@ -104,13 +106,14 @@ impl Reporter<'_> {
         let Taken { duration_ms, init_ms, memory_mb } = taken;
         let (id, size) = (self.request_id, self.of.memory_mb);
         let used = memory_mb.unwrap_or_else(|| u64::from(size)).min(u64::from(size));
-        let billed = duration_ms.ceil();
+        let (status, error_type) = match ending {
+            None => (None, None),
+            Some(Ending::TimedOut) => (Some("timeout"), None),
+            Some(Ending::Exited(kind)) => (Some("error"), Some(kind)),
+        };
         if self.of.logs_json {
-            let status = match ending {
-                None => "success",
-                Some(Ending::TimedOut) => "timeout",
-                Some(Ending::Exited(_)) => "error",
-            };
+            let billed = duration_ms.ceil();
+            let status = status.unwrap_or("success");
             let mut metrics = json!({
                 "durationMs": duration_ms, "billedDurationMs": billed, "memorySizeMB": size, "maxMemoryUsedMB": used,
             });
@@ -118,25 +121,57 @@ impl Reporter<'_> {
                 metrics.insert(String::from("initDurationMs"), json!(init));
             }
             let mut record = json!({"requestId": id, "metrics": metrics, "status": status});
-            if let (Some(Ending::Exited(kind)), Some(record)) = (ending, record.as_object_mut()) {
+            if let (Some(kind), Some(record)) = (error_type, record.as_object_mut()) {
                 record.insert(String::from("errorType"), json!(kind));
             }
             return vec![platform(now, "platform.report", record)];
         }
-        let mut report = format!(
-            "REPORT RequestId: {id}\tDuration: {duration_ms:.2} ms\tBilled Duration: {billed:.0} ms\tMemory Size: {size} MB\tMax Memory Used: {used} MB\t"
-        );
-        if let Some(init) = init_ms {
-            report.push_str(&format!("Init Duration: {init:.2} ms\t"));
+        let report = Report {
+            request_id: id,
+            duration_ms: *duration_ms,
+            init_ms: *init_ms,
+            memory_mb: size,
+            used_mb: used,
+            status,
+            error_type,
+        };
+        vec![format!("END RequestId: {id}\n"), report.to_string()]
+    }
+}
+
+/// What the last line of a call says, in text.
+#[derive(Debug)]
+pub struct Report<'a> {
+    pub request_id: &'a str,
+    pub duration_ms: f64,
+    /// Of the first call of an environment.
+    pub init_ms: Option<f64>,
+    pub memory_mb: u32,
+    pub used_mb: u64,
+    /// Nothing if all went well.
+    pub status: Option<&'a str>,
+    pub error_type: Option<&'a str>,
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { request_id, duration_ms, memory_mb, used_mb, .. } = self;
+        let billed = duration_ms.ceil();
+        write!(
+            f,
+            "REPORT RequestId: {request_id}\tDuration: {duration_ms:.2} ms\tBilled Duration: {billed:.0} ms\t"
+        )?;
+        write!(f, "Memory Size: {memory_mb} MB\tMax Memory Used: {used_mb} MB\t")?;
+        if let Some(init) = self.init_ms {
+            write!(f, "Init Duration: {init:.2} ms\t")?;
         }
-        match ending {
-            None => report.push('\n'),
-            Some(Ending::TimedOut) => report.push_str("Status: timeout\n"),
-            Some(Ending::Exited(kind)) => {
-                report.push_str(&format!("Status: error\tError Type: {kind}\n"));
-            }
+        if let Some(status) = self.status {
+            write!(f, "Status: {status}")?;
         }
-        vec![format!("END RequestId: {id}\n"), report]
+        if let Some(kind) = self.error_type {
+            write!(f, "\tError Type: {kind}")?;
+        }
+        f.write_str("\n")
     }
 }
 

@@ -250,7 +250,8 @@ pub struct FunctionsSection {
     pub interpreters: BTreeMap<String, Vec<String>>,
     /// What every function may reach over the network beside Coffer, such as `["db.example.com:5432"]`. A function that rotates a secret
     /// also reaches the database that its secret names, unless that is on this machine. Only for the isolation `"full"`; the rotators that
-    /// come along and webhooks need it, whatever the isolation, for what is on this machine or beside it.
+    /// come along and webhooks need it, whatever the isolation, for what is on this machine or beside it, and webhooks for what is in a
+    /// private network.
     pub endpoints: Vec<String>,
     /// A PEM file with the authorities that may vouch for the databases of rotators that come along and for webhooks. Default: those of the
     /// machine.

@@ -1,5 +1,7 @@
 //! Everything that a function can be, in one: code that is run here, webhooks, and the rotators that come along.
 
+use std::sync::Arc;
+
 use coffer_client::Outbound;
 use coffer_core::{FunctionCall, FunctionOutcome, FunctionRun, Functions, Program};
 use coffer_functions::Local;
@@ -42,13 +44,12 @@ impl Functions for All {
     fn run(&self, call: FunctionCall) -> FunctionRun {
         match call.program.clone() {
             Program::Deployed(_) => self.local.run(call),
-            Program::Webhook(hook) => going(webhook::post(
-                self.outbound.clone(),
-                hook,
-                call.request_id,
-                call.event,
-                call.invoked_arn,
-            )),
+            Program::Webhook(hook) => {
+                let FunctionCall { request_id, event, invoked_arn, .. } = call;
+                let clock = Arc::clone(&call.inside.world().clock);
+                let call = webhook::Call { hook, request_id, event, invoked_arn };
+                going(webhook::post(self.outbound.clone(), clock, call))
+            }
             Program::BuiltIn(built_in) => {
                 going(self.rotators.clone().run(built_in, call.request_id, call.event, call.inside))
             }

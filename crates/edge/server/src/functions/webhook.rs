@@ -8,24 +8,34 @@ use std::{sync::Arc, time::Duration};
 use coffer_client::{ClientError, Outbound, RawRequest, RawResponse};
 use coffer_core::{FunctionAnswer, FunctionOutcome, Webhook};
 use coffer_crypto::hmac_sha256;
-use coffer_types::{RequestId, Secret, encoding::HEXLOWER};
+use coffer_functions::Report;
+use coffer_types::{Clock, RequestId, Secret, Timestamp, encoding::HEXLOWER};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 /// AWS's, for the answers of functions.
 const ANSWER_BYTES_MAX: usize = 6_291_556;
+const TIMED_OUT: &str = "Webhook.Timeout";
 
 /// Why there is no answer: a type and a sentence, as other functions have them.
 type Failed = (&'static str, String);
 
-pub(super) async fn post(
-    outbound: Outbound,
-    hook: Arc<Webhook>,
-    request_id: RequestId,
-    event: Secret<Vec<u8>>,
-    invoked_arn: String,
-) -> FunctionOutcome {
-    let (failed, payload) = match exchange(&outbound, &hook, request_id, event, &invoked_arn).await {
+/// One call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) hook: Arc<Webhook>,
+    pub(super) request_id: RequestId,
+    pub(super) event: Secret<Vec<u8>>,
+    pub(super) invoked_arn: String,
+}
+
+pub(super) async fn post(outbound: Outbound, clock: Arc<dyn Clock>, call: Call) -> FunctionOutcome {
+    let (hook, request_id) = (Arc::clone(&call.hook), call.request_id.to_string());
+    let began = clock.monotonic();
+    let outcome = exchange(&outbound, call, clock.now()).await;
+    let took = clock.monotonic().saturating_sub(began).min(hook.timeout);
+    let log = log(&hook, &request_id, took, clock.now(), outcome.as_ref().err());
+    let (failed, payload) = match outcome {
         Ok(answer) => (false, answer),
         Err((kind, message)) => {
             tracing::info!(function = hook.arn, kind, message, "a webhook failed");
@@ -33,8 +43,6 @@ pub(super) async fn post(
             (true, Secret::new(error.to_string().into_bytes()))
         }
     };
-    let version = &hook.version;
-    let log = format!("START RequestId: {request_id} Version: {version}\nEND RequestId: {request_id}\n");
     FunctionOutcome::Done(FunctionAnswer {
         payload,
         failed,
@@ -43,36 +51,54 @@ pub(super) async fn post(
     })
 }
 
-async fn exchange(
-    outbound: &Outbound,
-    hook: &Webhook,
-    request_id: RequestId,
-    event: Secret<Vec<u8>>,
-    invoked_arn: &str,
-) -> Result<Secret<Vec<u8>>, Failed> {
+/// What Coffer itself says of a call, as of any function. It takes no memory here.
+fn log(hook: &Webhook, request_id: &str, took: Duration, now: Timestamp, failed: Option<&Failed>) -> String {
+    let (version, mut log) = (&hook.version, String::new());
+    log.push_str(&format!("START RequestId: {request_id} Version: {version}\n"));
+    let (status, error_type) = match failed {
+        None => (None, None),
+        Some((TIMED_OUT, message)) => {
+            log.push_str(&format!("{} {request_id} {message}\n\n", now.to_iso_millis()));
+            (Some("timeout"), None)
+        }
+        Some((kind, message)) => {
+            log.push_str(&format!("RequestId: {request_id} Error: {message}\n{kind}\n"));
+            (Some("error"), Some(*kind))
+        }
+    };
+    let report = Report {
+        request_id,
+        duration_ms: took.as_secs_f64() * 1000.0,
+        init_ms: None,
+        memory_mb: hook.memory_mb,
+        used_mb: 0,
+        status,
+        error_type,
+    };
+    log.push_str(&format!("END RequestId: {request_id}\n{report}"));
+    log
+}
+
+async fn exchange(outbound: &Outbound, call: Call, now: Timestamp) -> Result<Secret<Vec<u8>>, Failed> {
+    let hook = Arc::clone(&call.hook);
     let (base, target) = split(hook.url.expose());
     let connections = outbound.connections(base).map_err(|_| {
         let why = "COFFER_WEBHOOK_URL is no URL of https, or of a listed server on this machine";
         ("Webhook.Url", why.to_owned())
     })?;
-    let request = request(hook, target, request_id, event, invoked_arn);
+    let request = request(call, target, now.plus(hook.timeout));
     let sent = connections.answers_up_to(ANSWER_BYTES_MAX).answers_within(hook.timeout).send(request).await;
     answer(sent, hook.timeout)
 }
 
-fn request(
-    hook: &Webhook,
-    target: &str,
-    request_id: RequestId,
-    event: Secret<Vec<u8>>,
-    invoked_arn: &str,
-) -> RawRequest {
+fn request(call: Call, target: &str, deadline: Timestamp) -> RawRequest {
+    let Call { hook, request_id, event, invoked_arn } = call;
     let mut headers = vec![
         header("content-type", "application/json"),
         header("user-agent", "coffer"),
-        header("x-coffer-function", invoked_arn),
+        header("x-coffer-function", &invoked_arn),
         header("x-coffer-request-id", &request_id.to_string()),
-        header("x-coffer-deadline-ms", &hook.timeout.as_millis().to_string()),
+        header("x-coffer-deadline-ms", &deadline.millis().to_string()),
     ];
     if let Some(key) = &hook.key {
         let signature = hmac_sha256(key.expose().as_bytes(), &[event.expose()]);
@@ -84,7 +110,7 @@ fn request(
 fn answer(sent: Result<RawResponse, ClientError>, timeout: Duration) -> Result<Secret<Vec<u8>>, Failed> {
     let answer = sent.map_err(|error| match error {
         ClientError::TimedOut => {
-            ("Webhook.Timeout", format!("Task timed out after {}.00 seconds", timeout.as_secs()))
+            (TIMED_OUT, format!("Task timed out after {}.00 seconds", timeout.as_secs()))
         }
         ClientError::TooLarge => ("Webhook.Answer", String::from("The answer is too large")),
         ClientError::Input(_) => ("Webhook.Url", String::from("COFFER_WEBHOOK_URL is no URL")),
@@ -162,18 +188,26 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_signature_is_one_of_the_bytes_that_are_sent() {
-        let hook = Webhook {
+    fn hook() -> Arc<Webhook> {
+        Arc::new(Webhook {
             arn: String::from("arn"),
             version: String::from("1"),
             url: Secret::new(String::from("https://h/")),
             key: Some(Secret::new(String::from("key"))),
             timeout: Duration::from_secs(3),
+            memory_mb: 128,
+        })
+    }
+
+    #[test]
+    fn a_signature_is_one_of_the_bytes_that_are_sent() {
+        let call = Call {
+            hook: hook(),
+            request_id: RequestId::random(&coffer_crypto::SystemEntropy),
+            event: Secret::new(b"The quick brown fox jumps over the lazy dog".to_vec()),
+            invoked_arn: String::from("arn:1"),
         };
-        let event = b"The quick brown fox jumps over the lazy dog".to_vec();
-        let id = RequestId::random(&coffer_crypto::SystemEntropy);
-        let request = request(&hook, "/", id, Secret::new(event), "arn:1");
+        let request = request(call, "/", Timestamp::from_millis(1_700_000_003_000));
         let value = |name: &str| {
             let found = request.headers.iter().find(|(known, _)| known == name).unwrap();
             String::from_utf8(found.1.expose().clone()).unwrap()
@@ -182,6 +216,33 @@ mod tests {
         let expected = "sha256=f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8";
         assert_eq!(value("x-coffer-signature"), expected);
         assert_eq!(value("x-coffer-function"), "arn:1");
-        assert_eq!(value("x-coffer-deadline-ms"), "3000");
+        assert_eq!(value("x-coffer-deadline-ms"), "1700000003000");
+    }
+
+    #[test]
+    fn a_log_is_that_of_a_function() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let said =
+            |failed: Option<&Failed>| log(&hook(), "id", Duration::from_micros(1_234_560), now, failed);
+        let numbers =
+            "Duration: 1234.56 ms\tBilled Duration: 1235 ms\tMemory Size: 128 MB\tMax Memory Used: 0 MB\t";
+        for (failed, between, status) in [
+            (None, "", ""),
+            (
+                Some((TIMED_OUT, String::from("Task timed out after 3.00 seconds"))),
+                "2023-11-14T22:13:20.000Z id Task timed out after 3.00 seconds\n\n",
+                "Status: timeout",
+            ),
+            (
+                Some(("Webhook.Answer", String::from("The answer is not JSON"))),
+                "RequestId: id Error: The answer is not JSON\nWebhook.Answer\n",
+                "Status: error\tError Type: Webhook.Answer",
+            ),
+        ] {
+            let expected = format!(
+                "START RequestId: id Version: 1\n{between}END RequestId: id\nREPORT RequestId: id\t{numbers}{status}\n"
+            );
+            assert_eq!(said(failed.as_ref()), expected);
+        }
     }
 }

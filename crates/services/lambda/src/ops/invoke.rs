@@ -208,11 +208,11 @@ fn webhook(function: &FunctionRecord, revision: &Revision) -> Option<Webhook> {
         arn: function.arn.clone(),
         version: revision.version.clone(),
         timeout: Duration::from_secs(revision.timeout.unsigned_abs()),
+        memory_mb: number(revision.memory),
     })
 }
 
 fn deployment(cx: &Cx<'_>, function: &FunctionRecord, revision: &Revision) -> Result<Deployment, ApiError> {
-    let number = |value: i64| u32::try_from(value).unwrap_or_default();
     let variables = revision.environment.iter();
     Ok(Deployment {
         account: cx.account(),
@@ -238,6 +238,10 @@ fn deployment(cx: &Cx<'_>, function: &FunctionRecord, revision: &Revision) -> Re
         reserved: function.reserved.map(number),
         traced: revision.tracing_active,
     })
+}
+
+fn number(value: i64) -> u32 {
+    u32::try_from(value).unwrap_or_default()
 }
 
 async fn answered(ready: Ready, inside: Inside, wants_log: bool) -> Result<InvocationResponse, ApiError> {
