@@ -14,6 +14,7 @@ mod ops;
 mod page;
 mod password;
 mod policy;
+mod principal;
 mod repair;
 mod replication;
 mod rotation;

@@ -14,15 +14,14 @@ use coffer_shape::{ApiError, ConditionValue, Operation, OperationSpec};
 use coffer_types::{Arn, PARTITION, Timestamp};
 
 use super::{
-    DETACHED, FAILED, IN_PROGRESS, IN_SYNC, copy,
-    courier::Courier,
-    other_side, place_of, show_detached,
-    writer::{self, WriterRecord},
+    DETACHED, FAILED, IN_PROGRESS, IN_SYNC, copy, courier::Courier, other_side, place_of, show_detached,
+    writer,
 };
 use crate::{
     data_key,
     error::{KmsSide, Linked, SecretError, from_kms},
     identifier::{Target, secret},
+    principal::PrincipalRecord,
     replication::wait_after,
     secret::SecretRecord,
 };
@@ -57,7 +56,7 @@ table! {
         pub has_begun: bool,
         /// Faults in a row.
         pub faults: i64,
-        pub writer: Option<Box<WriterRecord>>,
+        pub writer: Option<Box<PrincipalRecord>>,
     }
 }
 
@@ -73,7 +72,7 @@ impl Listed for LinkRecord {
 impl LinkRecord {
     /// Another run is wanted. Both sides have it on record when it begins. Coffer itself has no name to do it in: what it changed is copied
     /// in that of whoever changed the primary last, or linked the two since.
-    fn make_due(&mut self, now: Timestamp, writer: Option<WriterRecord>) {
+    fn make_due(&mut self, now: Timestamp, writer: Option<PrincipalRecord>) {
         self.message = None;
         self.has_begun = false;
         self.faults = 0;
@@ -227,7 +226,7 @@ pub(crate) fn associate(
         return Err(SecretError::OtherOrganization.into());
     }
 
-    let writer = WriterRecord::of(cx.caller());
+    let writer = PrincipalRecord::of(cx.caller());
     let who = match &wanted.role {
         Some(role) => writer::session_of(cx, role, &primary.arn)?.ok_or(SecretError::RoleNotAssumable)?,
         None => cx.caller().clone(),
@@ -326,7 +325,7 @@ pub(crate) fn primary_saved(
         return Ok(());
     }
     let mut link = Arc::unwrap_or_clone(link);
-    link.make_due(cx.now(), WriterRecord::of(cx.caller()));
+    link.make_due(cx.now(), PrincipalRecord::of(cx.caller()));
     cx.save(link)?;
     cx.activate(<Courier as coffer_core::Task>::NAME);
     Ok(())
@@ -385,7 +384,7 @@ mod tests {
         let other = Principal::root("222233334444".parse().unwrap(), None);
         let coffer = Principal::service(account, "secretsmanager.amazonaws.com");
         for (millis, by) in [(1, &root), (2, &other), (3, &coffer)] {
-            link.make_due(Timestamp::from_millis(millis), WriterRecord::of(by));
+            link.make_due(Timestamp::from_millis(millis), PrincipalRecord::of(by));
             names.push(link.writer.as_ref().unwrap().arn.clone());
         }
         assert_eq!(names, [root.arn, other.arn.clone(), other.arn]);
