@@ -18,6 +18,7 @@ import pytest
 
 from databases import Postgres
 from openssl import OpenSsl
+from people import NOBODY_ALLOWS, POLICY_OF_RESOURCE_DENIES, READ, Person, allow, deny, document
 from rotators import ADDRESS, REGION, RotatingNode, until
 
 STRATEGIES = ("single", "multi")
@@ -250,6 +251,79 @@ def test_a_master_of_another_host_or_account_is_refused(rotating, database, new_
     expected = f"Current database host {ADDRESS} is not the same host as/rds replica of master elsewhere.example.com"
     assert rotating.failure(name)["error_message"] == expected
     assert database.logs_in(words["username"], words["password"])
+
+
+@pytest.fixture
+def person(rotating, make_client, new_name):
+    made = Person(rotating.client("iam"), lambda *words, **more: make_client(rotating.node, *words, **more), new_name("p").replace("/", "-"), {})
+    yield made
+    made.leave()
+
+
+def test_the_master_secret_is_read_in_the_name_of_whoever_named_the_rotator(rotating, database, person, new_name):
+    name, sm = new_name("lent"), person.client()
+    words = secret(rotating, database, name, f"lent{database.engine[0]}", "multi")
+    master = rotating.client().describe_secret(SecretId=f"{name}-master")["ARN"]
+    function = rotating.built_in(database.engine, "multi")
+    rest = allow("secretsmanager:RotateSecret", "lambda:InvokeFunction")
+    sentence = person.sentence(READ, master, NOBODY_ALLOWS)
+
+    def rotate() -> str:
+        return sm.rotate_secret(SecretId=name, RotationLambdaARN=function, RotationRules={"AutomaticallyAfterDays": 30})["VersionId"]
+
+    person.may(rest)
+    for immediately in (True, False):
+        with pytest.raises(botocore.exceptions.ClientError) as refused:
+            sm.rotate_secret(
+                SecretId=name, RotationLambdaARN=function, RotateImmediately=immediately, RotationRules={"AutomaticallyAfterDays": 30}
+            )
+        error = refused.value.response["Error"]
+        assert (error["Code"], error["Message"]) == ("AccessDeniedException", sentence)
+    assert "RotationEnabled" not in rotating.client().describe_secret(SecretId=name)
+
+    person.may(rest, allow(READ, on=master))
+    version = rotate()
+    until(lambda: rotating.has_rotated(name, version), f"the rotation of {name}: {rotating.shown(name)}")
+    first = rotating.value(name)
+    assert first["username"] == words["username"] + "_clone" and database.logs_in(first["username"], first["password"])
+
+    # Taken away later, by whoever owns the master secret.
+    rotating.client().put_resource_policy(SecretId=master, ResourcePolicy=document(deny(READ, to=person.arn)))
+    version = rotating.rotate(name)
+    failure = rotating.failure(name)
+    assert (failure["step"], failure["error_type"]) == ("createSecret", "AccessDeniedException")
+    assert failure["error_message"].endswith(person.sentence(READ, master, POLICY_OF_RESOURCE_DENIES))
+    assert rotating.value(name) == first
+    with pytest.raises(rotating.client().exceptions.ResourceNotFoundException):
+        rotating.version(name, version)
+    # Each read is his, and so is the one that was refused.
+    lines = rotating.command("audit", "search", "--json", "--event-name", "GetSecretValue", "--resource", master).stdout.splitlines()
+    his = [event for event in map(json.loads, lines) if event["userIdentity"].get("arn") == person.arn]
+    at_runs = [event.get("errorCode") for event in his if event["sourceIPAddress"] == "secretsmanager.amazonaws.com"]
+    assert at_runs == [None, None, "AccessDenied"], his
+
+    rotating.client().delete_resource_policy(SecretId=master)
+    rotating.retry(name)
+    until(lambda: rotating.has_rotated(name, version), f"the rotation of {name}: {rotating.shown(name)}")
+    assert rotating.value(name)["username"] == words["username"]
+
+
+def test_somebody_who_is_no_more_reads_nothing(rotating, database, make_client, new_name):
+    name = new_name("gone")
+    secret(rotating, database, name, f"gone{database.engine[0]}", "multi")
+    function = rotating.built_in(database.engine, "multi")
+    client_of = lambda *words, **more: make_client(rotating.node, *words, **more)  # noqa: E731
+    person = Person(rotating.client("iam"), client_of, f"leaves-{database.engine}", {}).may(allow("secretsmanager:*", "lambda:*"))
+    version = person.client().rotate_secret(SecretId=name, RotationLambdaARN=function, RotationRules={"AutomaticallyAfterDays": 30})["VersionId"]
+    until(lambda: rotating.has_rotated(name, version), f"the rotation of {name}: {rotating.shown(name)}")
+    person.leave()
+    rotating.rotate(name)
+    failure = rotating.failure(name)
+    assert failure["step"] == "createSecret" and "he is not known, or is no more" in failure["error_message"]
+    # Somebody else takes his place, once what is left of the attempt is gone.
+    rotating.command("rotation", "repair", "--drop-pending", name, "--region", REGION)
+    version = rotating.rotate(name, function)
+    until(lambda: rotating.has_rotated(name, version), f"the rotation of {name}: {rotating.shown(name)}")
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,12 @@ pub trait Functions: Send + Sync {
         false
     }
 
+    /// Whether the one of this name that comes along also reads the secret that `masterarn` names.
+    fn reads_master(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
     /// Runs a function once. The run goes on if nobody waits for it any more.
     fn run(&self, call: FunctionCall) -> FunctionRun;
 
@@ -166,6 +172,8 @@ pub struct Confined {
     pub scrub: Scrub,
     /// Where its log is, once that is known.
     pub log_stream: Arc<OnceLock<String>>,
+    /// Whoever wanted it, if he is still there: in his name one that comes along reads what it was not called for.
+    pub on_behalf_of: Option<Principal>,
 }
 
 pub type Scrub = Arc<dyn Fn(Inside) -> Going<Vec<Secret<Vec<u8>>>> + Send + Sync>;

@@ -72,6 +72,10 @@ impl Functions for SimFunctions {
         if self.script.lock().unwrap().is_some() { 16 } else { 0 }
     }
 
+    fn reads_master(&self, name: &str) -> bool {
+        name == "rotate-with-master"
+    }
+
     fn run(&self, call: FunctionCall) -> FunctionRun {
         let script = self.script.lock().unwrap().clone();
         match script {

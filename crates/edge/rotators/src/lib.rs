@@ -18,7 +18,8 @@ mod wire;
 use std::sync::Arc;
 
 use coffer_client::Outbound;
-use coffer_core::{BuiltIn, FunctionAnswer, FunctionOutcome, Inside};
+use coffer_core::{BuiltIn, Caller, FunctionAnswer, FunctionOutcome, Inside, Principal};
+use coffer_model::secretsmanager::SERVICE;
 use coffer_types::{RequestId, Secret};
 
 use crate::{
@@ -47,18 +48,26 @@ impl Rotators {
         kind(name).is_some()
     }
 
-    /// Does one step, as its event says.
+    /// Whether it reads another secret than the one that it rotates.
+    pub fn reads_master(name: &str) -> bool {
+        kind(name).is_some_and(|(_, users)| users == Users::Alternating)
+    }
+
+    /// Does one step, as its event says. A secret that is not the one of the event is read in the name of whoever wanted the rotation.
     pub async fn run(
         self,
         built_in: Arc<BuiltIn>,
         request_id: RequestId,
         event: Secret<Vec<u8>>,
+        on_behalf_of: Option<Principal>,
         inside: Inside,
     ) -> FunctionOutcome {
         let Some((engine, users)) = kind(&built_in.name) else {
             return FunctionOutcome::Unavailable(format!("there is no {}", built_in.name));
         };
-        let rotation = Rotation::new(engine, users, self.outbound, &built_in, request_id, inside);
+        let (account, region) = (built_in.account, built_in.region.clone());
+        let caller = Caller::service(account, region, SERVICE.event_source, request_id);
+        let rotation = Rotation::new(engine, users, self.outbound, caller, on_behalf_of, inside);
         let (failed, payload) = match rotation.run(&event).await {
             Ok(()) => (false, b"null".to_vec()),
             Err(failure) => (true, failure.to_json().into_bytes()),
@@ -108,6 +117,7 @@ mod tests {
             ("postgres-single-user", false),
         ] {
             assert_eq!(Rotators::has(name), expected, "{name}");
+            assert_eq!(Rotators::reads_master(name), expected && name.ends_with("multi-user"), "{name}");
         }
     }
 }

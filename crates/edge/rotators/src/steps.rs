@@ -9,10 +9,10 @@ use std::{
 };
 
 use coffer_client::Outbound;
-use coffer_core::{BuiltIn, Caller, Inside};
+use coffer_core::{Caller, Inside, Principal};
 use coffer_model::secretsmanager::{self as model, SERVICE};
 use coffer_shape::Operation;
-use coffer_types::{Arn, RequestId, Secret};
+use coffer_types::{Arn, Secret};
 use serde_json::Value;
 
 use crate::{
@@ -26,6 +26,10 @@ const PENDING: &str = "AWSPENDING";
 const PREVIOUS: &str = "AWSPREVIOUS";
 const NOT_FOUND: &str = "ResourceNotFoundException";
 const CLONE: &str = "_clone";
+const ACCESS_DENIED: &str = "AccessDeniedException";
+const UNREADABLE: &str =
+    "The master secret cannot be read in the name of whoever named this function for the rotation";
+const NOBODY: &str = "he is not known, or is no more. Call RotateSecret with RotationLambdaARN again";
 /// What AWS's functions ask of a new password unless their variables say something else.
 const EXCLUDED: &str = ":/@\"'\\";
 const PASSWORD_CHARS: i64 = 32;
@@ -43,6 +47,8 @@ pub(crate) struct Rotation {
     users: Users,
     outbound: Arc<Outbound>,
     caller: Caller,
+    /// In whose name the secret of the master is read.
+    reader: Option<Principal>,
     inside: Inside,
     troubles: Mutex<Vec<String>>,
 }
@@ -60,13 +66,11 @@ impl Rotation {
         engine: Engine,
         users: Users,
         outbound: Arc<Outbound>,
-        built_in: &BuiltIn,
-        request_id: RequestId,
+        caller: Caller,
+        reader: Option<Principal>,
         inside: Inside,
     ) -> Self {
-        let (account, region) = (built_in.account, built_in.region.clone());
-        let caller = Caller::service(account, region, SERVICE.event_source, request_id);
-        Self { engine, users, outbound, caller, inside, troubles: Mutex::default() }
+        Self { engine, users, outbound, caller, reader, inside, troubles: Mutex::default() }
     }
 
     pub(crate) async fn run(&self, event: &Secret<Vec<u8>>) -> Result<(), Failure> {
@@ -113,6 +117,12 @@ impl Rotation {
     async fn create(&self, asked: Asked) -> Result<(), Failure> {
         let Asked { arn, token, rotation_token, .. } = asked;
         let mut words = self.words(&arn, CURRENT, None).await?;
+        // Ours: if it may not be read any more, that is told before there is another password.
+        if self.users == Users::Alternating
+            && let Ok(master_arn) = words.master_arn()
+        {
+            self.master(master_arn, &arn).await?;
+        }
         match self.words(&arn, PENDING, Some(&token)).await {
             Err(failure) if failure.kind == NOT_FOUND => {}
             kept => return kept.map(drop),
@@ -202,8 +212,7 @@ impl Rotation {
             )));
         }
         let master_arn = current.master_arn()?;
-        self.ensure_is_ours(master_arn, arn)?;
-        let mut master = self.words(master_arn, CURRENT, None).await?;
+        let mut master = self.master(master_arn, arn).await?;
         if self.engine == Engine::Postgres {
             master.take_over("dbname", &current);
         }
@@ -277,27 +286,50 @@ impl Rotation {
             version_id: version.map(str::to_owned),
             version_stage: Some(label.to_owned()),
         };
-        let value = self.call::<model::GetSecretValue>(input).await?;
+        self.understood(self.call::<model::GetSecretValue>(input).await?)
+    }
+
+    fn understood(&self, value: model::GetSecretValueResponse) -> Result<Words, Failure> {
         let text = value.secret_string.ok_or_else(|| Failure::key(String::from("'SecretString'")))?;
         Words::parse(&text, self.engine)
     }
 
-    /// The secret of the one who sets passwords is read as Secrets Manager itself, whom nobody refuses. So it is one of the same owner.
-    fn ensure_is_ours(&self, master: &str, arn: &str) -> Result<(), Failure> {
-        let of = |arn: &str| {
-            arn.parse::<Arn>().ok().map(|arn| (arn.region().to_owned(), arn.account().to_owned()))
-        };
-        if !master.starts_with("arn:") || of(master).is_some_and(|place| Some(place) == of(arn)) {
-            return Ok(());
+    /// The secret of the one who sets passwords, which whoever wanted this rotation has to be able to read.
+    async fn master(&self, master: &str, arn: &str) -> Result<Words, Failure> {
+        ensure_is_ours(master, arn)?;
+        let reader = self.reader.as_ref().ok_or_else(|| Failure::value(format!("{UNREADABLE}: {NOBODY}")))?;
+        let read = self.inside.work(&self.caller, &SERVICE, |cx| {
+            let input = model::GetSecretValueRequest {
+                secret_id: master.to_owned(),
+                version_stage: Some(CURRENT.to_owned()),
+                ..Default::default()
+            };
+            // A refusal is on record as well.
+            Ok(cx.in_the_name_of(reader, |cx| cx.invoke::<model::GetSecretValue>(input)))
+        });
+        match read.await? {
+            Ok(value) => self.understood(value),
+            Err(error) if error.code() == ACCESS_DENIED => {
+                let message = format!("{UNREADABLE}: {}", error.message);
+                Err(Failure { kind: error.code().to_owned(), message })
+            }
+            Err(error) => Err(error.into()),
         }
-        Err(Failure::value(format!(
-            "Master secret {master} is not in the account and region of secret {arn}"
-        )))
     }
 
     async fn call<O: Operation>(&self, input: O::Input) -> Result<O::Output, Failure> {
         Ok(self.inside.call::<O>(&self.caller, input).await?)
     }
+}
+
+/// As Secrets Manager finds secrets by their ARNs in its own account.
+fn ensure_is_ours(master: &str, arn: &str) -> Result<(), Failure> {
+    let of =
+        |arn: &str| arn.parse::<Arn>().ok().map(|arn| (arn.region().to_owned(), arn.account().to_owned()));
+    if !master.starts_with("arn:") || of(master).is_some_and(|place| Some(place) == of(arn)) {
+        return Ok(());
+    }
+    Err(Failure::value(format!("Master secret {master} is not in the account and region of secret {arn}")))
 }
 
 fn asked(event: &Secret<Vec<u8>>) -> Result<Asked, Failure> {

@@ -9,6 +9,7 @@
 mod confine;
 mod cron;
 pub(crate) mod engine;
+pub(crate) mod master;
 pub(crate) mod run;
 mod schedule;
 pub(crate) mod watch;

@@ -32,6 +32,8 @@ mod logged;
 #[cfg(test)]
 mod made_up;
 #[cfg(test)]
+mod masters;
+#[cfg(test)]
 mod meanwhile;
 #[cfg(test)]
 mod on_record;

@@ -41,6 +41,10 @@ impl Functions for All {
         Rotators::has(name)
     }
 
+    fn reads_master(&self, name: &str) -> bool {
+        Rotators::reads_master(name)
+    }
+
     fn run(&self, call: FunctionCall) -> FunctionRun {
         match call.program.clone() {
             Program::Deployed(_) => self.local.run(call),
@@ -51,7 +55,9 @@ impl Functions for All {
                 going(webhook::post(self.outbound.clone(), clock, call))
             }
             Program::BuiltIn(built_in) => {
-                going(self.rotators.clone().run(built_in, call.request_id, call.event, call.inside))
+                let on_behalf_of = call.confined.and_then(|confined| confined.on_behalf_of);
+                let rotators = self.rotators.clone();
+                going(rotators.run(built_in, call.request_id, call.event, on_behalf_of, call.inside))
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     erasure::drop_versions,
     error::SecretError,
     identifier::{check_secret_id, secret},
-    rotation::{self, Configuration, Rules, engine},
+    rotation::{self, Configuration, Rules, engine, master},
     secret::SecretRecord,
 };
 
@@ -32,6 +32,7 @@ pub(crate) fn rotate_secret(
 
     let mut secret = secret(cx, &input.secret_id)?.permit(cx, action::ROTATE_SECRET)?.into_record()?;
     secret.ensure_changeable()?;
+    let is_named = input.rotation_lambda_arn.as_ref().is_some_and(|arn| !arn.is_empty());
     let function = Function(secret.rotation_function(input.rotation_lambda_arn)?);
     if secret.is_new_function(&function.0) {
         cx.ask(INVOKE_FUNCTION, &function)?;
@@ -46,11 +47,18 @@ pub(crate) fn rotate_secret(
     // A client that got no answer asks once more, and finds its rotation begun or over.
     if !(immediately && secret.is_latest_rotation(&token)) {
         secret.ensure_nothing_pending()?;
+        let reads_master = master::is_read_by(cx, &function.0);
+        if is_named && reads_master {
+            master::ensure_readable(cx, &secret)?;
+        }
         secret.configure_rotation(function.0, configuration, cx.now());
         if immediately {
             begin(cx, &mut secret, &token)?;
         }
         cx.save(secret.clone())?;
+        if is_named {
+            master::keep_reader(cx, &secret.arn, reads_master)?;
+        }
         if !immediately {
             engine::try_out(cx, &secret)?;
         }

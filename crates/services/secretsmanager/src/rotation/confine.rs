@@ -60,6 +60,12 @@ impl Known {
         known
     }
 
+    pub(crate) fn of_text(text: &Secret<String>) -> Self {
+        let mut known = Self::default();
+        known.add_text(text);
+        known
+    }
+
     fn add_versions(&mut self, cx: &mut Cx<'_>, record: &SecretRecord) {
         let labelled =
             record.versions.iter().filter(|version| version.has_value && !version.labels.is_empty());
@@ -189,9 +195,7 @@ mod tests {
     use super::*;
 
     fn known(text: &str) -> Known {
-        let mut known = Known::default();
-        known.add_text(&Secret::new(text.to_owned()));
-        known
+        Known::of_text(&Secret::new(text.to_owned()))
     }
 
     #[test]

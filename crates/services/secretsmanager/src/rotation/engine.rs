@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{Caller, Confined, Cx, Errand, Inside, Next, Outside, Picked, Place, Walk, World};
+use coffer_core::{
+    Caller, Confined, Cx, Errand, Inside, Next, Outside, Picked, Place, Principal, Walk, World,
+};
 use coffer_model::{
     lambda,
     secretsmanager::{SERVICE, action},
@@ -22,7 +24,7 @@ use serde_json::{Value, json};
 
 use super::{
     confine::{self, Known},
-    event,
+    event, master,
     run::{ActionRecord, FailureRecord, RunRecord, Step},
 };
 use crate::{
@@ -216,7 +218,8 @@ fn begin(cx: &mut Cx<'_>, listed: &RunRecord, under_way: &BTreeSet<Piece>) -> Re
     }
     let function = secret.function_that_rotates().unwrap_or_default().to_owned();
     let log_stream = Arc::<OnceLock<String>>::default();
-    let prepared = prepare(cx, &secret, &action, step, known, &log_stream);
+    let on_behalf_of = master::reader(cx, &run)?;
+    let prepared = prepare(cx, &secret, &action, step, known, on_behalf_of, &log_stream);
     if prepared.as_ref().is_err_and(ApiError::is_fault) {
         // Functions are off here. That is no attempt that failed.
         run.due_at = Some(cx.now().plus(OFF_WAIT));
@@ -237,6 +240,7 @@ fn prepare(
     action: &ActionRecord,
     step: Step,
     known: Known,
+    on_behalf_of: Option<Principal>,
     log_stream: &Arc<OnceLock<String>>,
 ) -> Result<Outside<lambda::InvocationResponse>, ApiError> {
     let request = RequestId::random(cx.entropy());
@@ -246,6 +250,7 @@ fn prepare(
         endpoints: known.endpoints,
         scrub: confine::scrub(service, secret.name.clone()),
         log_stream: Arc::clone(log_stream),
+        on_behalf_of,
     };
     let event = json!({
         "Step": step.name(),

@@ -14,7 +14,7 @@ use coffer_shape::{ApiError, record};
 use coffer_types::{Secret, Timestamp};
 
 use super::{RotationRecord, WindowRecord, engine};
-use crate::{error::SecretError, secret::SecretRecord};
+use crate::{error::SecretError, principal::PrincipalRecord, secret::SecretRecord};
 
 /// AWS tries several times and does not say how often. Ours: so often, from the first step on each time, and then in the next window.
 pub(crate) const ATTEMPTS_MAX: i64 = 5;
@@ -104,6 +104,8 @@ table! {
         /// Of the last attempt, until one ends well.
         pub failure: Option<FailureRecord>,
         pub succeeded_at: Option<Timestamp>,
+        /// Who named a function that also reads the secret of a master. It is read in his name.
+        pub master_reader: Option<Box<PrincipalRecord>>,
     }
 }
 
