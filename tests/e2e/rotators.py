@@ -91,7 +91,7 @@ class RotatingNode:
     ):
         """Beside the databases functions reach these ports. A server may trust other authorities than the machine, or be another user's."""
         self.node, self._make_client, self.databases = node, make_client, databases
-        self._authorities, self._user = authorities, user
+        self._authorities, self._user, self._around = authorities, user, ()
         self.hosts = [ADDRESS, NAME] if can_name_hosts() else [ADDRESS]
         endpoints = [f"{host}:{database.port}" for host in self.hosts for database in databases]
         endpoints += [f"{ADDRESS}:{port}" for port in ports]
@@ -110,13 +110,13 @@ class RotatingNode:
 
     def start(self) -> None:
         words = [*self.node.server_words(), "--config", str(self.config)]
-        around = []
+        around = [*self._around]
         if NAME in self.hosts:
             # Files of the machine that are others for this server alone.
             script = f'mount --bind "{self._hosts_file}" /etc/hosts && '
             if self._authorities:
                 script += f'mount --bind "{self._authorities}" {AUTHORITIES} && '
-            around = ["unshare", "--mount", "sh", "-c", script + 'exec "$@"', "sh"]
+            around += ["unshare", "--mount", "sh", "-c", script + 'exec "$@"', "sh"]
         if self._user:
             known = pwd.getpwnam(self._user)
             around += ["setpriv", f"--reuid={known.pw_uid}", f"--regid={known.pw_gid}", "--clear-groups", "--"]
@@ -169,7 +169,7 @@ class RotatingNode:
 
     def has_rotated(self, name: str, version: str) -> bool:
         described = self.client().describe_secret(SecretId=name)
-        is_over = not self.shown(name).get("action")
+        is_over = not self.shown(name).get("under_way")
         return is_over and "AWSCURRENT" in described["VersionIdsToStages"].get(version, [])
 
     def retry(self, name: str) -> None:
@@ -180,10 +180,49 @@ class RotatingNode:
         return json.loads(self.command("rotation", "show", name, "--json", "--region", REGION).stdout)
 
     def command(self, *words: str) -> subprocess.CompletedProcess:
-        store = ["--data-dir", str(self.node.data_dir), "--keyfile", str(self.node.keyfile)]
-        done = run(*words, *store, home=self.node.home)
+        done = self.attempt(*words)
         assert done.returncode == 0, done.stderr
         return done
+
+    def attempt(self, *words: str) -> subprocess.CompletedProcess:
+        store = ["--data-dir", str(self.node.data_dir), "--keyfile", str(self.node.keyfile)]
+        return run(*words, *store, home=self.node.home)
+
+
+class PlainNode(RotatingNode):
+    """A server that runs no code of others, and knows the databases of this run."""
+
+    def __init__(
+        self,
+        node: Node,
+        make_client,
+        databases: list,
+        ports: tuple[int, ...] = (),
+        hosts: tuple[str, ...] = (ADDRESS,),
+        authorities: Path | None = None,
+        around: tuple[str, ...] = (),
+    ):
+        """The command `around` becomes the server in the end."""
+        self.node, self._make_client, self.databases, self.hosts = node, make_client, databases, [ADDRESS]
+        self._authorities = self._user = None
+        self._around = around
+        endpoints = [f"{host}:{database.port}" for host in hosts for database in databases]
+        endpoints += [f"{ADDRESS}:{port}" for port in ports]
+        self.config = node.place / "coffer.toml"
+        lines = ["[functions]", 'isolation = "off"', f"endpoints = {json.dumps(endpoints)}"]
+        if authorities:
+            lines.append(f"authorities = {json.dumps(str(authorities))}")
+        self.config.write_text("\n".join(lines) + "\n")
+        self._hosts_file = None
+        self.start()
+        self.account = self.client("sts").get_caller_identity()["Account"]
+
+    def built_in(self, engine: str, strategy: str) -> str:
+        return f"arn:aws:lambda:{REGION}:{self.account}:function:coffer-builtin-{engine}-{strategy}-user"
+
+    def failure(self, name: str) -> dict:
+        """How the last attempt failed, once there is one."""
+        return until(lambda: self.shown(name).get("failure"), f"a failure of {name}")
 
 
 def until(found, what: str, patience: float = PATIENCE):

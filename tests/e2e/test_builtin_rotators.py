@@ -19,34 +19,9 @@ import pytest
 from databases import Postgres
 from openssl import OpenSsl
 from people import NOBODY_ALLOWS, POLICY_OF_RESOURCE_DENIES, READ, Person, allow, deny, document
-from rotators import ADDRESS, REGION, RotatingNode, until
+from rotators import ADDRESS, REGION, PlainNode, until
 
 STRATEGIES = ("single", "multi")
-
-
-class PlainNode(RotatingNode):
-    """A server that runs no code of others, and knows the databases of this run."""
-
-    def __init__(self, node, make_client, databases: list, ports: tuple[int, ...] = (), hosts: tuple[str, ...] = (ADDRESS,), authorities=None):
-        self.node, self._make_client, self.databases, self.hosts = node, make_client, databases, [ADDRESS]
-        self._authorities = self._user = None
-        endpoints = [f"{host}:{database.port}" for host in hosts for database in databases]
-        endpoints += [f"{ADDRESS}:{port}" for port in ports]
-        self.config = node.place / "coffer.toml"
-        lines = ["[functions]", 'isolation = "off"', f"endpoints = {json.dumps(endpoints)}"]
-        if authorities:
-            lines.append(f"authorities = {json.dumps(str(authorities))}")
-        self.config.write_text("\n".join(lines) + "\n")
-        self._hosts_file = None
-        self.start()
-        self.account = self.client("sts").get_caller_identity()["Account"]
-
-    def built_in(self, engine: str, strategy: str) -> str:
-        return f"arn:aws:lambda:{REGION}:{self.account}:function:coffer-builtin-{engine}-{strategy}-user"
-
-    def failure(self, name: str) -> dict:
-        """How the last attempt failed, once there is one."""
-        return until(lambda: self.shown(name).get("failure"), f"a failure of {name}")
 
 
 def secret(rotating, database, name: str, user: str, strategy: str, **more) -> dict:
