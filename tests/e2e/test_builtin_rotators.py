@@ -6,8 +6,11 @@ import hmac
 import http.server
 import io
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -19,9 +22,11 @@ import pytest
 from databases import Postgres
 from openssl import OpenSsl
 from people import NOBODY_ALLOWS, POLICY_OF_RESOURCE_DENIES, READ, Person, allow, deny, document
+from process import binary, environment
 from rotators import ADDRESS, REGION, PlainNode, until
 
 STRATEGIES = ("single", "multi")
+MANUAL = Path(__file__).resolve().parents[2] / "docs" / "rotation.md"
 
 
 def secret(rotating, database, name: str, user: str, strategy: str, **more) -> dict:
@@ -128,6 +133,37 @@ def test_a_clone_may_what_its_original_may(rotating, database, new_name):
             cursor.execute(question)
             assert cursor.fetchone() == ("found",)
     connection.close()
+
+
+def test_the_commands_of_the_manual_with_the_aws_cli(rotating, postgres):
+    """What docs/rotation.md shows, with this database and account."""
+    (block,) = [text for text in MANUAL.read_text().split("```sh\n") if "coffer-builtin" in text.split("```")[0]]
+    commands = block.split("```")[0]
+    words = postgres.secret("shop", "the password of now")
+    postgres.add_user("shop", words["password"])
+    example = {"db.example.com": ADDRESS, "5432": str(postgres.port), "<the password of now>": words["password"]}
+    example |= {'"dbname":"shop"': f'"dbname":"{words["dbname"]}"', "111122223333": rotating.account}
+    for shown, meant in example.items():
+        assert shown in commands, shown
+        commands = commands.replace(shown, meant)
+    node = rotating.node
+    program = node.place / "bin" / "coffer"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{binary()}" "$@" --data-dir "{node.data_dir}" --keyfile "{node.keyfile}" --region {REGION}\n')
+    program.chmod(0o755)
+    credentials = node.credentials()
+    variables = {
+        **environment(node.home), "AWS_PAGER": "", "AWS_ENDPOINT_URL": node.endpoint, "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": credentials.access_key_id, "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        "PATH": os.pathsep.join([str(program.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    done = subprocess.run(["sh", "-e"], input=commands, env=variables, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert rotating.built_in("postgres", "single") in done.stdout
+    until(lambda: rotating.value("shop/db") != words and not rotating.shown("shop/db").get("under_way"), "the rotation")
+    current = rotating.value("shop/db")
+    assert {**current, "password": ""} == {**words, "password": ""} and postgres.logs_in("shop", current["password"])
+    assert not postgres.logs_in("shop", words["password"])
 
 
 def test_it_is_there_for_secrets_manager_alone(rotating):
