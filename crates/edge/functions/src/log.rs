@@ -46,7 +46,7 @@ async fn put(inside: &Inside, role: &Caller, place: &LogPlace, events: &[LogEven
         match inside.call::<PutLogEvents>(role, input).await {
             Ok(_) => return Ok(()),
             Err(error) if is(&error, &err::RESOURCE_NOT_FOUND) && attempt < ATTEMPTS => {
-                make(inside, role, place).await?
+                make(inside, role, place).await?;
             }
             Err(error) => return Err(error),
         }
