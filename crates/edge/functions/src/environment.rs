@@ -28,7 +28,7 @@ use crate::{
     backing::{Credentials, Door},
     control::Control,
     desk::{Desk, Work},
-    extension::{self, Extension},
+    extension::{self, Berth, Extension},
     extensions_api::About,
     interpreters::{Interpreter, Language},
     output::Output,
@@ -92,6 +92,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) user: Option<User>,
     pub(crate) credentials: Credentials,
     pub(crate) extension: Option<Arc<Extension>>,
+    /// Where it is reached, if that is a port of the machine.
+    pub(crate) berth: Option<Berth>,
     pub(crate) log_stream: String,
     pub(crate) endpoints: Vec<(String, u16, bool)>,
     pub(crate) door: &'a Arc<dyn Door>,
@@ -116,6 +118,7 @@ pub(crate) struct Environment {
     /// Its number among the processes of the machine.
     function: Option<u32>,
     calls: u64,
+    _berth: Option<Berth>,
     /// Removed and given back in this order.
     _place: Place,
     _code: Arc<Place>,
@@ -142,7 +145,7 @@ impl Environment {
         Self::begin(parts).await.map_err(|error| error.to_string())
     }
 
-    async fn begin(parts: Parts<'_>) -> io::Result<Self> {
+    async fn begin(mut parts: Parts<'_>) -> io::Result<Self> {
         let place = Place(parts.place.clone());
         let (root, scratch) = (place.0.join("root"), place.0.join("tmp"));
         for path in [&place.0, &root, &scratch] {
@@ -189,6 +192,7 @@ impl Environment {
             (Arc::clone(parts.clock), Arc::clone(parts.door), Arc::clone(&parts.code), parts.layers.clone());
         let has_programs = !parts.extensions.is_empty();
         let extension = parts.extension.clone();
+        let berth = parts.berth.take();
         let mut listen = vec![RUNTIME_API, COFFER];
         listen.extend(extension.iter().map(|extension| own(extension.port())));
         let ways = match walls {
@@ -238,6 +242,7 @@ impl Environment {
             walls,
             function: None,
             calls: 0,
+            _berth: berth,
             _place: place,
             _code: code,
             _layers: layers,

@@ -1,9 +1,10 @@
 //! The Parameters and Secrets extension of AWS, inside a function: secrets over HTTP from the function's own network.
 //!
 //! Whoever shows the session token of an environment gets what the environment's role may read, as if the function had asked for it
-//! itself. What was fetched is kept for a while.
+//! itself. What was fetched is kept for a while. Functions without a network of their own share the machine's ports ([`ports`]).
 
 mod cache;
+pub(crate) mod ports;
 mod settings;
 
 use std::{
@@ -31,6 +32,7 @@ use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use crate::{backing::Backing, http};
 
 use cache::{Cache, Held, Key};
+pub(crate) use ports::{Berth, Ports};
 pub(crate) use settings::Settings;
 
 /// How AWS's log and trail name it.
@@ -106,12 +108,12 @@ impl Extension {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Held, Refusal> {
+    async fn answer(&self, request: &Request<Incoming>) -> Result<Held, Refusal> {
         let backing = self.backing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(backing) = backing else {
             return Err(Refusal::of(StatusCode::BAD_REQUEST, "not ready to serve traffic, please wait"));
         };
-        self.admit(&request)?;
+        self.admit(request)?;
         let path = request.uri().path();
         if path != SECRETS && path != PARAMETERS {
             return Err(Refusal::of(StatusCode::NOT_FOUND, "not found"));
@@ -133,14 +135,11 @@ impl Extension {
     }
 
     fn admit(&self, request: &Request<Incoming>) -> Result<(), Refusal> {
-        let shown = request.headers().get(TOKEN);
-        let shown = shown.ok_or_else(|| {
-            Refusal::of(StatusCode::UNAUTHORIZED, "not authorized: the token of the session is missing")
-        })?;
-        if constant_time_eq(shown.as_bytes(), self.token.expose().as_bytes()) {
-            return Ok(());
+        if constant_time_eq(shown(request)?, self.token.expose().as_bytes()) {
+            Ok(())
+        } else {
+            Err(unknown())
         }
-        Err(Refusal::of(StatusCode::FORBIDDEN, "not authorized: this is not the token of the session"))
     }
 
     async fn fetch(&self, backing: &dyn Backing, key: &Key) -> Result<Secret<Vec<u8>>, Refusal> {
@@ -159,15 +158,31 @@ impl Extension {
     }
 }
 
+/// The token that somebody shows.
+fn shown(request: &Request<Incoming>) -> Result<&[u8], Refusal> {
+    let shown = request.headers().get(TOKEN);
+    shown.map(HeaderValue::as_bytes).ok_or_else(|| {
+        Refusal::of(StatusCode::UNAUTHORIZED, "not authorized: the token of the session is missing")
+    })
+}
+
+fn unknown() -> Refusal {
+    Refusal::of(StatusCode::FORBIDDEN, "not authorized: this is not the token of the session")
+}
+
 /// Serves one environment until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, extension: Arc<Extension>) {
-    let mut builder = Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(HEAD_BYTES_MAX);
     let answer = move |request| {
         let extension = Arc::clone(&extension);
-        async move { sent(extension.answer(request).await) }
+        async move { sent(extension.answer(&request).await) }
     };
-    http::serve(listener, builder, CONNECTIONS_MAX, answer).await;
+    http::serve(listener, builder(), CONNECTIONS_MAX, answer).await;
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(HEAD_BYTES_MAX);
+    builder
 }
 
 /// What a query asks for, and whether it has to be fetched. The first of two counts, and what is not known does not.

@@ -20,7 +20,7 @@ use crate::{
     backing::{Backing, Door, LogPlace},
     desk::Work,
     environment::{Environment, OWN_PORTS, Parts, Ran, extensions},
-    extension::{self, Extension},
+    extension::{self, Berth, Extension, Ports},
     interpreters::{Interpreter, Interpreters, Language},
     output::Log,
     pool::{Key, Pool},
@@ -74,6 +74,7 @@ pub struct Runner {
     interpreters: Interpreters,
     shelf: Shelf,
     pool: Arc<Pool>,
+    ports: Ports,
     users: Option<Arc<Users>>,
     is_sweeping: AtomicBool,
 }
@@ -128,6 +129,7 @@ impl Runner {
             door,
             shelf: Shelf::default(),
             pool: Arc::default(),
+            ports: Ports::default(),
             is_sweeping: AtomicBool::new(false),
         })
     }
@@ -462,7 +464,7 @@ impl Run<'_> {
         let log_stream = stream_name(self.now(), &deployment.version, &runner.random(16));
         let line = self.reporter.init_start(self.now());
         self.log.say(self.now(), line);
-        let extension = self.extension(&credentials.session_token);
+        let (extension, berth) = self.extension(&credentials.session_token).await.unzip();
         Environment::start(Parts {
             settings: &runner.settings,
             walls: self.walls,
@@ -479,6 +481,7 @@ impl Run<'_> {
             user,
             credentials,
             extension,
+            berth: berth.flatten(),
             log_stream,
             endpoints,
             door: &runner.door,
@@ -487,19 +490,32 @@ impl Run<'_> {
         .map_err(Refused::Ours)
     }
 
-    /// What fetches secrets for the function, if it has the layer for that.
-    fn extension(&mut self, token: &Secret<String>) -> Option<Arc<Extension>> {
+    /// What fetches secrets for the function, if it has the layer for that, and where that is reached.
+    async fn extension(&mut self, token: &Secret<String>) -> Option<(Arc<Extension>, Option<Berth>)> {
         let deployment = &self.job.deployment;
         if !deployment.has_secrets_extension {
             return None;
         }
-        let (settings, lines) =
-            extension::Settings::read(&deployment.environment, self.now(), &OWN_PORTS, self.walls);
-        for line in lines {
-            self.log.say(self.now(), line);
-        }
+        let (now, walls) = (self.now(), self.walls);
+        let (settings, said) = extension::Settings::read(&deployment.environment, now, |port| match walls {
+            Walls::Full => !OWN_PORTS.contains(&port),
+            Walls::Process => port >= extension::ports::LOWEST,
+        });
+        let port = settings.port;
         let token = Secret::new(token.expose().clone());
-        Some(Arc::new(Extension::new(token, settings?, Arc::clone(&self.runner.clock))))
+        let extension = Arc::new(Extension::new(token, settings, Arc::clone(&self.runner.clock)));
+        let berth = match walls {
+            Walls::Full => Ok(None),
+            Walls::Process => self.runner.ports.take(&extension).await.map(Some),
+        };
+        let (extension, lines) = match berth {
+            Ok(berth) => (Some((extension, berth)), said.serving(port)),
+            Err(why) => (None, said.not_serving(&why)),
+        };
+        for line in lines {
+            self.log.say(now, line);
+        }
+        extension
     }
 
     async fn interpreter(&self, language: Language) -> Result<Option<Arc<Interpreter>>, Refused> {

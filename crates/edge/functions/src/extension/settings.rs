@@ -4,8 +4,6 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use coffer_types::{Secret, Timestamp};
 
-use crate::sandbox::Walls;
-
 /// What is in the log before each line.
 const NAME: &str = "[AWS Parameters and Secrets Lambda Extension]";
 const TIMEOUT_MILLIS_MAX: u64 = 60 * 60 * 1000;
@@ -73,22 +71,16 @@ const LIFETIME: Number = Number {
 };
 
 impl Settings {
-    /// The settings, if it can be served behind these walls, and the lines of the log. Ports that are `taken` cannot be had.
+    /// The settings, and whoever keeps the log. A port that `may` not be had is as if it were not there.
     pub(crate) fn read(
         variables: &[(String, Secret<String>)],
         now: Timestamp,
-        taken: &[u16],
-        walls: Walls,
-    ) -> (Option<Self>, Vec<String>) {
+        may: impl Fn(u16) -> bool,
+    ) -> (Self, Said<'_>) {
         let mut said = Said { variables, now, level: Level::Info, lines: Vec::new() };
         said.level = said.log_level();
-        if walls == Walls::Process {
-            // One port of the machine for all functions would be one for everybody else on it too.
-            said.say(Level::Error, "ERROR Not serving: functions have no network of their own");
-            return (None, said.lines);
-        }
         let mut port = said.number(&PORT);
-        if taken.iter().any(|taken| u64::from(*taken) == port) {
+        if !u16::try_from(port).is_ok_and(may) {
             said.unusable(PORT.name, PORT.usually);
             port = PORT.usual;
         }
@@ -105,12 +97,12 @@ impl Settings {
             Level::Info,
             "INFO Systems Manager Parameter Store and Secrets Manager Lambda Extension 1.0.0",
         );
-        said.say(Level::Info, &format!("INFO Serving on port {port}"));
-        (Some(settings), said.lines)
+        (settings, said)
     }
 }
 
-struct Said<'a> {
+/// The log of its start.
+pub(crate) struct Said<'a> {
     variables: &'a [(String, Secret<String>)],
     now: Timestamp,
     level: Level,
@@ -118,6 +110,16 @@ struct Said<'a> {
 }
 
 impl Said<'_> {
+    pub(crate) fn serving(mut self, port: u16) -> Vec<String> {
+        self.say(Level::Info, &format!("INFO Serving on port {port}"));
+        self.lines
+    }
+
+    pub(crate) fn not_serving(mut self, why: &str) -> Vec<String> {
+        self.say(Level::Error, &format!("ERROR Not serving: {why}"));
+        self.lines
+    }
+
     fn say(&mut self, level: Level, text: &str) {
         if level >= self.level && self.level != Level::None {
             let now = self.now.to_iso_seconds().replace('-', "/").replace('T', " ");
@@ -202,8 +204,9 @@ mod tests {
             .map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned())))
             .collect();
         let now = Timestamp::from_seconds(1_795_351_426);
-        let (settings, lines) = Settings::read(&variables, now, &[9001, 9002], Walls::Full);
-        (settings.unwrap(), lines)
+        let (settings, said) = Settings::read(&variables, now, |port| port < 9001);
+        let port = settings.port;
+        (settings, said.serving(port))
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Secrets over HTTP, from inside of a function.
 
-use std::sync::Arc;
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
 
 use coffer_core::Deployment;
 use coffer_functions::Walls;
@@ -120,17 +125,97 @@ async fn without_the_layer_nobody_listens() {
     assert!(!house.log().contains("EXTENSION"), "{}", house.log());
 }
 
+const PORT: &str = "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT";
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What somebody else on the machine is answered: a status, or nothing if nobody listens.
+fn from_outside(host: &str, port: u16, token: Option<&str>) -> Option<u16> {
+    let mut stream = TcpStream::connect((host, port)).ok()?;
+    let token = token.map(|token| format!("X-Aws-Parameters-Secrets-Token: {token}\r\n")).unwrap_or_default();
+    let head =
+        format!("GET /secretsmanager/get?secretId=a HTTP/1.1\r\nHost: x\r\n{token}Connection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut said = String::new();
+    stream.read_to_string(&mut said).ok()?;
+    said.split(' ').nth(1)?.parse().ok()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_network_of_its_own_a_function_is_told_that_there_is_none() {
+async fn functions_that_share_the_network_share_a_port_and_not_their_secrets() {
     if !can(Walls::Process).await {
         return;
     }
     let house = House::new(Walls::Process);
-    // Nobody listens there.
-    let function = Arc::new(function(&house, &[("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", "1")]));
-    let request = r#"[["GET", "/secretsmanager/get?secretId=a", "own"]]"#;
-    let said = ask(&house, &function, request).await;
-    assert_eq!(said[1].0, 0, "{said:?}");
-    let line = "ERROR Not serving: functions have no network of their own\n";
-    assert!(house.log().contains(line), "{}", house.log());
+    house.memory.secrets.lock().unwrap().insert(String::from("a"), String::from("value"));
+    let port = free_port();
+    let with_port = |name: &str| {
+        let mut function = function(&house, &[(PORT, &port.to_string())]);
+        function.arn = format!("{}{name}", function.arn);
+        Arc::new(function)
+    };
+    let (one, other) = (with_port("one"), with_port("other"));
+    let own = r#"["GET", "/secretsmanager/get?secretId=a", "own"]"#;
+    let requests =
+        format!(r#"[{own}, ["GET", "/secretsmanager/get?secretId=a", null], ["GET", "/", "token-9"]]"#);
+    for function in [&one, &other] {
+        let said = ask(&house, function, &requests).await;
+        let statuses: Vec<u16> = said.iter().map(|(status, _)| *status).collect();
+        // The first was asked before there was a call.
+        assert_eq!(statuses, [400, 200, 401, 403], "{said:?} {}", house.log());
+    }
+    assert_eq!(house.log().matches(&format!("INFO Serving on port {port}\n")).count(), 2, "{}", house.log());
+    let ask_all = |token: Option<&str>| ["127.0.0.1", "::1"].map(|host| from_outside(host, port, token));
+    let both = |status: u16| [Some(status); 2];
+    assert_eq!(ask_all(None), both(401));
+    assert_eq!(ask_all(Some("token-2")), both(403));
+    for token in ["token-0", "token-1"] {
+        assert_eq!(ask_all(Some(token)), both(200), "{token}");
+    }
+    // Whose environment has ended opens nothing any more.
+    house.runner.forget_function(&one.arn);
+    until(|| ask_all(Some("token-0")) == both(403)).await;
+    assert_eq!(ask_all(Some("token-1")), both(200));
+    house.runner.stop().await;
+    until(|| ask_all(Some("token-1")) == [None; 2]).await;
+    // And the port can be had again.
+    assert_eq!(ask(&house, &one, &format!("[{own}]")).await[1].0, 200, "{}", house.log());
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..100 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(is_so());
+}
+
+/// Whoever has the port already is told the tokens of functions. They must open nothing anywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_somebody_else_listens_nothing_is_served() {
+    if !can(Walls::Process).await {
+        return;
+    }
+    for (theirs, ours) in
+        [("::1", "127.0.0.1"), ("127.0.0.1", "::1"), ("::", "127.0.0.1"), ("0.0.0.0", "::1")]
+    {
+        let house = House::new(Walls::Process);
+        house.memory.secrets.lock().unwrap().insert(String::from("a"), String::from("value"));
+        let port = free_port();
+        let Ok(listener) = TcpListener::bind((theirs, port)) else {
+            println!("SKIPPED: this machine has no {theirs}");
+            continue;
+        };
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+        let function = Arc::new(function(&house, &[(PORT, &port.to_string())]));
+        assert!(!house.call(&function, "[]").await.1, "{}", house.log());
+        let line = format!("ERROR Not serving: port {port} cannot be had: ");
+        assert!(house.log().contains(&line), "{}", house.log());
+        assert_eq!(from_outside(ours, port, Some("token-0")), None, "{theirs}");
+        assert_eq!(*house.memory.asked.lock().unwrap(), Vec::<String>::new());
+    }
 }

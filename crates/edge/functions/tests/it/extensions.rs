@@ -94,7 +94,7 @@ async fn an_extension_hears_of_every_call_and_of_the_end() {
         assert_eq!(
             lines[1..5],
             [
-                "registered with no handler token",
+                "registered with no handler token-0",
                 "loading",
                 "EXTENSION\tName: watch.sh\tState: Ready\tEvents: [INVOKE,SHUTDOWN]",
                 "START RequestId: 00000000-0000-4000-8000-000000000001 Version: $LATEST",

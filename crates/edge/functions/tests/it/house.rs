@@ -62,6 +62,8 @@ pub(crate) struct Memory {
     pub(crate) secrets: Mutex<BTreeMap<String, String>>,
     /// What of them was asked for.
     pub(crate) asked: Mutex<Vec<String>>,
+    /// Session tokens that were given out.
+    pub(crate) tokens: Mutex<Vec<String>>,
 }
 
 impl Backing for Memory {
@@ -71,11 +73,14 @@ impl Backing for Memory {
     }
 
     fn credentials(&self, _: Option<String>) -> Later<Result<Credentials, String>> {
+        let mut tokens = self.tokens.lock().unwrap();
+        let token = format!("token-{}", tokens.len());
+        tokens.push(token.clone());
         Box::pin(async {
             Ok(Credentials {
                 access_key_id: String::from("ASIAEXAMPLE"),
                 secret_access_key: Secret::new(String::from("key")),
-                session_token: Secret::new(String::from("token")),
+                session_token: Secret::new(token),
                 expires_at: Timestamp::from_seconds(9_999_999_999),
             })
         })
