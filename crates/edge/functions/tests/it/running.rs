@@ -244,6 +244,37 @@ async fn a_new_revision_and_a_death_between_calls_begin_anew() {
     assert_ne!(house.call(&Arc::new(next), "{}").await.0, third);
 }
 
+/// Tracing programs read it; whether anybody keeps a trace is the function's setting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_has_a_trace_of_its_own() {
+    let house = House::new(Walls::Process);
+    let mut roots = std::collections::BTreeSet::new();
+    for traced in [false, true] {
+        let text = "import os\ndef handler(e, c): return [os.environ['_X_AMZN_TRACE_ID'], os.environ.get('AWS_XRAY_DAEMON_ADDRESS')]";
+        let mut function = house.python(text);
+        function.traced = traced;
+        function.revision_id = traced.to_string();
+        let function = Arc::new(function);
+        for _ in 0..2 {
+            let (said, _) = house.call(&function, "{}").await;
+            let (trace, daemon): (String, Option<String>) = serde_json::from_str(&said).unwrap();
+            let parts: Vec<&str> = trace.split(['=', ';', '-']).collect();
+            let ["Root", "1", time, root, "Parent", parent, "Sampled", sampled] = parts[..] else {
+                panic!("{trace}")
+            };
+            let hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            assert!([time, root, parent].into_iter().all(hex), "{trace}");
+            assert_eq!([time, root, parent].map(str::len), [8, 24, 16], "{trace}");
+            assert_eq!(
+                (sampled, daemon.as_deref()),
+                if traced { ("1", Some("127.0.0.1:2000")) } else { ("0", None) }
+            );
+            roots.insert(root.to_owned());
+        }
+    }
+    assert_eq!(roots.len(), 4);
+}
+
 /// Services are often told to be nice. Functions are nicer still, for which nobody has to be asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_nice_runs_functions_too() {
