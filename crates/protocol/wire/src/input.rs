@@ -34,7 +34,9 @@ impl<'b> Input<'b> {
         let body = match (operation.service.protocol, operation.rest) {
             (Protocol::Query { .. }, _) => Body::Form(Form::parse(parameters)?),
             (Protocol::RestJson1, Some(rest)) => Body::Rest(RestBody::parse(rest, values, parameters)?),
-            (Protocol::AwsJson11 { .. } | Protocol::RestJson1, _) => Body::Json(JsonBody::parse(parameters)?),
+            (Protocol::AwsJson11 { .. } | Protocol::RestJson1, _) => {
+                Body::Json(JsonBody::parse_within(parameters, operation.body_limit)?)
+            }
         };
         Ok(Self { service: operation.service, body })
     }

@@ -20,6 +20,8 @@ use crate::text::Text;
 pub(super) const DEPTH_MAX: usize = 32;
 /// Bounds the tree: 10,000 values are a few hundred kilobytes.
 const NODES_MAX: usize = 10_000;
+/// An operation that takes much takes many values too: one for so many bytes of its largest body.
+const BYTES_FOR_A_NODE: usize = 256;
 const KEY_BYTES_MAX: usize = 4096;
 /// Up to here comparing every pair of names is cheaper than sorting them.
 const FEW_NAMES: usize = 8;
@@ -41,10 +43,16 @@ pub struct JsonBody<'b>(Value<'b>);
 impl<'b> JsonBody<'b> {
     /// An empty body is an empty object, as AWS has it.
     pub fn parse(body: &'b [u8]) -> Read<Self> {
+        Self::parse_within(body, 0)
+    }
+
+    /// The same for an operation whose body may be so large.
+    pub(crate) fn parse_within(body: &'b [u8], body_limit: usize) -> Read<Self> {
         if body.is_empty() {
             return Ok(Self(Value::Object(Vec::new())));
         }
-        let mut budget = Budget { nodes: 0, refusal: None };
+        let most = NODES_MAX.max(body_limit / BYTES_FOR_A_NODE);
+        let mut budget = Budget { nodes: 0, most, refusal: None };
         let mut tokens = serde_json::Deserializer::from_slice(body);
         let parsed = Node { budget: &mut budget, depth: 0 }
             .deserialize(&mut tokens)
@@ -79,6 +87,7 @@ impl fmt::Debug for JsonBody<'_> {
 
 struct Budget {
     nodes: usize,
+    most: usize,
     /// Why *we* refused, when the tokenizer did not.
     refusal: Option<&'static str>,
 }
@@ -111,7 +120,7 @@ impl<'b> DeserializeSeed<'b> for Node<'_> {
 
     fn deserialize<D: Deserializer<'b>>(self, tokens: D) -> Result<Self::Value, D::Error> {
         self.budget.nodes += 1;
-        if self.budget.nodes > NODES_MAX {
+        if self.budget.nodes > self.budget.most {
             return Err(self.budget.refuse("The request body holds too many values."));
         }
         tokens.deserialize_any(self)
