@@ -72,8 +72,12 @@ impl Functions for SimFunctions {
         if self.script.lock().unwrap().is_some() { 16 } else { 0 }
     }
 
-    fn reads_master(&self, name: &str) -> bool {
+    fn comes_along(&self, name: &str) -> bool {
         name == "rotate-with-master"
+    }
+
+    fn reads_master(&self, name: &str) -> bool {
+        self.comes_along(name)
     }
 
     fn run(&self, call: FunctionCall) -> FunctionRun {

@@ -117,3 +117,38 @@ async fn whoever_named_the_rotator_is_the_one_who_reads_until_another_names_it_o
     let reader = taken(&readers);
     assert!(matches!(reader.as_slice(), [Some(administrator)] if *administrator != user), "{reader:?}");
 }
+
+/// How many data keys Secrets Manager has opened for itself.
+async fn opened(server: &TestServer) -> usize {
+    let events = server.audit().await;
+    let events = events.iter().map(|event| serde_json::from_str::<Value>(event).unwrap());
+    let is_it = |event: &Value| {
+        event["eventName"] == "Decrypt"
+            && event["userIdentity"]["invokedBy"] == "secretsmanager.amazonaws.com"
+    };
+    events.filter(is_it).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_are_opened_for_what_somebody_else_says_and_not_for_what_comes_along() {
+    let server = TestServer::start(Engine::Memory, 3).await;
+    let readers = begin(&server).await;
+    let stage = Stage::new(&server, 0);
+    secrets(&stage).await;
+    for (number, label) in [(20, "AWSCURRENT"), (21, "KEPT")] {
+        let put = json!({
+            "SecretId": "db", "ClientRequestToken": token(number), "SecretString": "{}", "VersionStages": [label],
+        });
+        stage.get("PutSecretValue", put).await;
+    }
+    // The current version, the one before it, the one that is kept, and that of the master whom one of them names; or the current one alone,
+    // when the rotator is named and when it is run.
+    for (number, function, times) in [(2, "rotate", 4), (4, READS, 2)] {
+        let before = opened(&server).await;
+        stage.get("RotateSecret", rotation(number, Some(&stage.function(function)))).await;
+        server.pass(Duration::ZERO).await;
+        assert_eq!(taken(&readers).len(), 1);
+        assert_eq!(opened(&server).await - before, times, "{function}");
+        unstage(&stage, number).await;
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! A rotation function is somebody's program that holds passwords. Whatever its role allows, here it may do to the one secret what a
 //! rotation needs, and read the secret that names the master user; it reaches the database that the secret names; and what it prints
-//! is cleaned of the values it works with. All of it is read off the versions that carry labels.
+//! is cleaned of the values it works with. All of it is read off the versions that carry labels. A rotator that comes along is ours: it has
+//! no walls and says no values, and only the host of its database has to be known.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     identifier::secret,
-    secret::SecretRecord,
+    secret::{CURRENT, SecretRecord},
     value::{SecretValue, open_version},
 };
 
@@ -60,6 +61,15 @@ impl Known {
         known
     }
 
+    /// Of the current version alone, for whoever needs no walls.
+    pub(crate) fn of_current(cx: &mut Cx<'_>, record: &SecretRecord) -> Self {
+        let mut known = Self::default();
+        if let Some(current) = record.holder(CURRENT).filter(|version| version.has_value) {
+            known.add_version(cx, record, &current.id);
+        }
+        known
+    }
+
     pub(crate) fn of_text(text: &Secret<String>) -> Self {
         let mut known = Self::default();
         known.add_text(text);
@@ -70,11 +80,15 @@ impl Known {
         let labelled =
             record.versions.iter().filter(|version| version.has_value && !version.labels.is_empty());
         for version in labelled {
-            match cx.attempt(|cx| open_version(cx, record, &version.id)) {
-                Ok(SecretValue::String(text)) => self.add_text(&text),
-                Ok(SecretValue::Binary(bytes)) => self.add_value(bytes.expose()),
-                Err(error) => cx.goes_on_without(&error),
-            }
+            self.add_version(cx, record, &version.id);
+        }
+    }
+
+    fn add_version(&mut self, cx: &mut Cx<'_>, record: &SecretRecord, version_id: &str) {
+        match cx.attempt(|cx| open_version(cx, record, version_id)) {
+            Ok(SecretValue::String(text)) => self.add_text(&text),
+            Ok(SecretValue::Binary(bytes)) => self.add_value(bytes.expose()),
+            Err(error) => cx.goes_on_without(&error),
         }
     }
 

@@ -211,12 +211,15 @@ fn begin(cx: &mut Cx<'_>, listed: &RunRecord, under_way: &BTreeSet<Piece>) -> Re
         return prepare_test(cx, secret, run, &action.version_id);
     }
     let step = action.step().ok_or_else(|| cx.internal("a rotation is at no known step"))?;
-    let known = Known::of(cx, &secret);
+    let function = secret.function_that_rotates().unwrap_or_default().to_owned();
+    let known = match comes_along(cx, &function) {
+        true => Known::of_current(cx, &secret),
+        false => Known::of(cx, &secret),
+    };
     let host = known.host().map(str::to_owned);
     if host.is_some() && under_way.iter().any(|piece| piece.host == host) {
         return Ok(Begun::Busy);
     }
-    let function = secret.function_that_rotates().unwrap_or_default().to_owned();
     let log_stream = Arc::<OnceLock<String>>::default();
     let on_behalf_of = master::reader(cx, &run)?;
     let prepared = prepare(cx, &secret, &action, step, known, on_behalf_of, &log_stream);
@@ -268,6 +271,13 @@ fn prepare(
             cx.prepare::<lambda::Invoke>(input)
         })
     })
+}
+
+/// Whether the function is one of ours. Written in any other way than by its ARN it is taken for somebody's.
+fn comes_along(cx: &Cx<'_>, function: &str) -> bool {
+    let arn = function.parse::<Arn>().ok().filter(|arn| arn.service() == "lambda");
+    let name = arn.as_ref().and_then(|arn| arn.resource().strip_prefix("function:"));
+    name.is_some_and(|name| cx.functions().comes_along(name))
 }
 
 fn invocation(function: &str) -> lambda::InvocationRequest {
@@ -442,12 +452,16 @@ impl Settling<'_> {
             false => StepTrouble::Function { function, step: step.name() },
         };
         let message = trouble.reason();
-        // Whatever the function says may have a value in it.
-        let known = Known::of(cx, &self.secret);
-        let said = Said {
-            error_type: said.error_type.clone().map(|text| known.scrubbed(text)),
-            error_message: said.error_message.clone().map(|text| known.scrubbed(text)),
-            ..*said
+        let said = if comes_along(cx, function) {
+            said.clone()
+        } else {
+            // Whatever the function says may have a value in it.
+            let known = Known::of(cx, &self.secret);
+            Said {
+                error_type: said.error_type.clone().map(|text| known.scrubbed(text)),
+                error_message: said.error_message.clone().map(|text| known.scrubbed(text)),
+                ..*said
+            }
         };
         if self.note.action.is_test {
             return self.tested(cx, Some((message, said)));
