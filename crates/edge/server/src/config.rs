@@ -186,7 +186,8 @@ pub struct LimitsSection {
     /// How long a request may take from its head to its answer. Default `"30s"`.
     pub request_timeout: Option<Span>,
     /// The longest request body. An operation may allow less: 256 KiB, or what the largest secret value takes with every letter
-    /// escaped. Default `"1 MiB"`.
+    /// escaped. Packages and events of functions, and events of logs, are as large as AWS takes them, whatever is said here. Default
+    /// `"1 MiB"`.
     pub body: Option<Size>,
     /// How long the server is "not ready" before it stops accepting, so that a load balancer notices. Default `"1s"`.
     pub drain_wait: Option<Span>,

@@ -1,8 +1,8 @@
 //! CloudWatch Logs: groups, streams, and the events in them.
 //!
 //! A group is a name with settings; a stream is what one source writes, in order of time. Events lie in batches, which are sealed records of
-//! their own and never in memory but while somebody reads them. Pages of an index say which batches a stream has and what time each spans,
-//! so that a read opens what it needs and no more.
+//! their own and in no list in memory. Pages of an index say which batches a stream has and what time each spans, so that a read opens what it
+//! needs and no more.
 //!
 //! Groups and streams are found by name and owned by number: what was deleted under a name is another thing than what is made under it
 //! next. Deletion takes the name away at once; the [`janitor`] clears up what lay behind it, as it does with what is older than a group keeps.
