@@ -12,7 +12,7 @@ use coffer_core::{
 };
 use coffer_model::lambda::{SERVICE, action};
 use coffer_shape::{ApiError, ServiceSpec};
-use coffer_types::{Secret, Timestamp};
+use coffer_types::{Secret, Timestamp, Uuid};
 
 use crate::{
     function::FunctionRecord,
@@ -32,6 +32,7 @@ table! {
     0x46 "lambda-event", version 1, key (id), part;
 
     pub struct EventRecord {
+        /// That of the request, which every run of it has too.
         pub id: String,
         pub function: String,
         /// As it was invoked; empty without one.
@@ -70,7 +71,7 @@ pub(crate) fn queue(
     }
     let now = cx.now();
     cx.save(EventRecord {
-        id: cx.uuid().to_string(),
+        id: cx.request().to_string(),
         function: function.to_owned(),
         qualifier: qualifier.unwrap_or_default().to_owned(),
         content: inline,
@@ -143,7 +144,10 @@ impl Errand for Courier {
             None => return gone(here, &event),
         };
         match ready {
-            Ok(ready) => {
+            Ok(mut ready) => {
+                if let Ok(id) = event.id.parse::<Uuid>() {
+                    ready.request_id = id.into();
+                }
                 let home = Partition::new(here.account(), here.region().clone());
                 let load = Load { ready, package: event.package.clone(), home };
                 Ok(Picked::Load { key: event.id.clone(), load })

@@ -16,6 +16,8 @@ mod escalation;
 #[cfg(test)]
 mod estranged;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod exchanges;
 #[cfg(test)]
 mod forgeries;

@@ -130,7 +130,7 @@ fn client_context(written: &str) -> Result<String, LambdaError> {
 pub(crate) struct Ready {
     program: Program,
     invoked_arn: String,
-    request_id: RequestId,
+    pub request_id: RequestId,
     pub event: Secret<Vec<u8>>,
     client_context: Option<String>,
     session: Principal,
