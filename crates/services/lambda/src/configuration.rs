@@ -356,6 +356,7 @@ pub(crate) fn shown(
         state: some(if creating { "Pending" } else { "Active" }),
         state_reason: begun(creating, "The function is being created."),
         state_reason_code: begun(creating, "Creating"),
+        // AWS's answer of CreateFunction has none: nothing was updated yet.
         last_update_status: some(if updating { "InProgress" } else { "Successful" }).filter(|_| !creating),
         last_update_status_reason: begun(updating, "The function is being created."),
         last_update_status_reason_code: begun(updating, "Creating"),
