@@ -1,6 +1,6 @@
 //! What a function prints: read as it comes, cut where it is too much, one event for each message.
 
-use std::{io, os::fd::OwnedFd, sync::Arc};
+use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use coffer_types::{Clock, Timestamp};
 use tokio::net::unix::pipe::Receiver;
@@ -14,6 +14,8 @@ const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 const PIECE_BYTES: usize = 64 * 1024;
 /// Every event has some cost of its own.
 const EVENTS_MAX: usize = 10_000;
+/// The longest that a call takes.
+const CALL_MAX: Duration = Duration::from_secs(900);
 const FRAME_HEAD: usize = 16;
 const FRAME_MARK: u32 = 0xa55a_0000;
 
@@ -186,7 +188,10 @@ impl Output {
                 return;
             }
             let Some(message) = rest.get(..length) else { return };
-            let at = Timestamp::from_millis(i64::try_from(number(8, 16) / 1000).unwrap_or_default());
+            // It says when that was, and is believed as far as it can be.
+            let now = self.clock.now();
+            let said = Timestamp::from_millis(i64::try_from(number(8, 16) / 1000).unwrap_or_default());
+            let at = said.clamp(now.minus(CALL_MAX), now);
             let message = text(message.get(..MESSAGE_BYTES_MAX).unwrap_or(message));
             self.log.push(at, message);
             self.frames.drain(..FRAME_HEAD + length);

@@ -28,6 +28,8 @@ pub(crate) enum LogsError {
     Protected,
     Pattern { why: String },
     StreamFull,
+    FromTail,
+    Reserved,
 }
 
 impl From<LogsError> for ApiError {
@@ -81,6 +83,8 @@ impl From<LogsError> for ApiError {
             ),
             E::Protected => err::validation_exception("The log group is protected against deletion."),
             E::Pattern { why } => invalid(format!("Invalid filter pattern: {why}")),
+            E::FromTail => err::invalid_parameter("startFromHead can only be true here."),
+            E::Reserved => err::invalid_parameter("Log groups starting with AWS/ are reserved for AWS."),
             E::StreamFull => err::invalid_parameter("The log stream is full: write to another one."),
         }
     }

@@ -55,6 +55,13 @@ impl Examined for BatchRecord {
     fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
         let missing = "log events that no stream knows";
         need(Need { table: IndexRecord::TABLE, key: &[&self.stream, &self.page], missing });
+        for event in &self.events {
+            for piece in event.first_piece..event.first_piece.saturating_add(event.pieces) {
+                let missing = "a log event without a piece of it";
+                let key = [self.stream.as_str(), &self.number, &piece.to_string()];
+                need(Need { table: PieceRecord::TABLE, key: &key, missing });
+            }
+        }
     }
 }
 

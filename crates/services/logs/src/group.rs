@@ -157,3 +157,19 @@ impl Resource for All {
         self.0.clone()
     }
 }
+
+/// Tags of a group that is about to be made.
+#[derive(Debug)]
+pub(crate) struct Tagged(String);
+
+impl Tagged {
+    pub(crate) fn named(cx: &Cx<'_>, name: &str) -> Self {
+        Self(arn(cx, name))
+    }
+}
+
+impl Resource for Tagged {
+    fn arn(&self) -> String {
+        self.0.clone()
+    }
+}

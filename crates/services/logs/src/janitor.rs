@@ -133,22 +133,21 @@ fn clear_pages(
         let mut page = (*page).clone();
         let mut left = Vec::new();
         let mut changed = false;
-        for mut entry in std::mem::take(&mut page.batches) {
-            if room > 1 && is_gone(&entry) {
-                changed = true;
-                while room > 1 && entry.pieces > 0 {
-                    entry.pieces = entry.pieces.saturating_sub(1);
-                    let key = [stream, &entry.number.to_string(), &entry.pieces.to_string()];
-                    cx.erase::<PieceRecord>(&key)?;
-                    room -= 1;
-                }
-                if room > 1 {
-                    cx.erase::<BatchRecord>(&[stream, &entry.number.to_string()])?;
-                    room -= 1;
-                    continue;
-                }
+        for entry in std::mem::take(&mut page.batches) {
+            // With its pieces or not at all: what is half gone would be seen again if the group kept longer. A batch has few pieces,
+            // so any of them fits into a step of its own.
+            let records = usize::try_from(entry.pieces).unwrap_or(usize::MAX).saturating_add(1);
+            if !is_gone(&entry) || records >= room {
+                left.push(entry);
+                continue;
             }
-            left.push(entry);
+            changed = true;
+            room -= records;
+            let number = entry.number.to_string();
+            for piece in 0..entry.pieces {
+                cx.erase::<PieceRecord>(&[stream, &number, &piece.to_string()])?;
+            }
+            cx.erase::<BatchRecord>(&[stream, &number])?;
         }
         page.batches = left;
         let is_last = number.saturating_add(1) == pages;

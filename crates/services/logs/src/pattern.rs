@@ -11,7 +11,11 @@ mod test;
 
 use regex::Regex;
 
-use self::{columns::Columns, json::Condition, scan::Scan};
+use self::{
+    columns::Columns,
+    json::Condition,
+    scan::{Scan, found},
+};
 use crate::error::LogsError;
 
 #[derive(Debug)]
@@ -39,7 +43,7 @@ impl Term {
     fn is_in(&self, message: &str) -> bool {
         match self {
             Self::Text(text) => message.contains(text.as_str()),
-            Self::Regex(regex) => regex.is_match(message),
+            Self::Regex(regex) => found(regex, message),
         }
     }
 }
@@ -72,7 +76,8 @@ impl Terms {
         if self.unwanted.iter().any(is_in) {
             return false;
         }
-        if self.wanted.is_empty() && !self.alternatives.is_empty() {
+        let is_alone = self.wanted.is_empty() && self.unwanted.is_empty();
+        if is_alone && !self.alternatives.is_empty() {
             return self.alternatives.iter().any(is_in);
         }
         self.wanted.iter().all(is_in)
@@ -92,6 +97,7 @@ fn terms(text: &str) -> Result<Terms, String> {
             }
             Some('-') => {
                 scan.take();
+                scan.skip_space();
                 &mut terms.unwanted
             }
             Some(_) => &mut terms.wanted,
@@ -130,6 +136,8 @@ mod tests {
             ("-EXITING", "x", true),
             ("-\"a b\"", "a b", false),
             ("?ERROR ?WARN -404", "WARN 404", false),
+            ("?ERROR -404", "INFO 1", true),
+            ("ERROR - \"EXITING\"", "ERROR EXITING", false),
             ("%4[0-9]{2}%", "status 404", true),
             ("%^a%", "ba", false),
             ("\"say \\\"no\\\"\"", "say \"no\"", true),
@@ -173,6 +181,9 @@ mod tests {
             (r#"{ $.ip = 10.0.0.* }"#, true),
             (r#"{ $.ip = %^10\.0\.% }"#, true),
             (r#"{ $.ip != %^10% }"#, false),
+            (r#"{ $.deep = * }"#, false),
+            (r#"{ $.deep != "x" }"#, false),
+            (r#"{ $.eventName = nan }"#, false),
         ] {
             assert_eq!(matches(pattern, event), expected, "{pattern}");
         }
@@ -184,7 +195,11 @@ mod tests {
         let line = r#"127.0.0.1 - frank [10/Oct/2000:13:25:15 -0700] "GET /index.html HTTP/1.0" 404 1534"#;
         for (pattern, expected) in [
             ("[ip, id, user, timestamp, request, status_code, size]", true),
-            ("[ip, id, user, timestamp, request, status_code]", false),
+            // The last one takes what is left, as AWS's own patterns have it.
+            ("[ip, id, user, timestamp, request, status_code]", true),
+            ("[ip, id, user, timestamp, request, status_code = 404]", false),
+            ("[ip = 127.*, rest]", true),
+            ("[ip, id, user, timestamp, request, status_code, size, more]", false),
             ("[ip, id, user, timestamp, request, status_code = 4*, size]", true),
             ("[ip, id, user, timestamp, request, status_code = 4* && status_code != 404, size]", false),
             ("[ip, id, user, timestamp, request, status_code = 500 || status_code = 404, size > 1000]", true),
@@ -222,6 +237,9 @@ mod tests {
             "[..., a, ...]",
             "\"open",
             "%(%",
+            "%a(b)c%",
+            "%a% %b% %c%",
+            "%[ab]{9000}%",
             "%open",
             "?",
             "-",

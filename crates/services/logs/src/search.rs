@@ -1,7 +1,7 @@
 //! Finds the events of streams in the order of their places, opening no more than it has to.
 //!
 //! Streams, batches and events wait in one heap, each under the first place that it may have an event at. Whatever comes first is opened:
-//! a stream becomes its batches, a batch its events, and an event that comes first is the next one. Backwards it is the same from the
+//! a stream becomes its batches, a batch its events, and the event that comes first is the next one. Backwards it is the same from the
 //! other end.
 
 use std::{cmp::Ordering, collections::BinaryHeap, sync::Arc};
@@ -53,13 +53,14 @@ struct Waiting {
 enum What {
     Stream(Arc<StreamRecord>),
     Batch(Arc<StreamRecord>, EntryRecord),
-    Event(Arc<StreamRecord>, Arc<BatchRecord>, usize),
+    /// Of a batch that was opened, what is left, the next one last. It waits where that is.
+    Events(Arc<StreamRecord>, Arc<BatchRecord>, Vec<(Place, usize)>),
 }
 
 impl Waiting {
     /// At the same place, what has to be opened comes before what is there.
     const fn is_closed(&self) -> bool {
-        !matches!(self.what, What::Event(..))
+        !matches!(self.what, What::Events(..))
     }
 }
 
@@ -112,15 +113,26 @@ impl Search {
     /// [`Self::reached`].
     pub(crate) fn next(&mut self, cx: &Cx<'_>) -> Result<Option<Found>, ApiError> {
         while let Some(next) = self.waiting.peek() {
-            if next.is_closed() && cx.has_run_long() {
+            // Whoever goes on from here is somewhere else than where he began.
+            let has_moved = match self.direction {
+                Direction::Forward => next.bound > self.range.from,
+                Direction::Backward => next.bound < self.range.before,
+            };
+            if next.is_closed() && has_moved && cx.has_run_long() {
                 return Ok(None);
             }
             let Some(Waiting { bound, what, .. }) = self.waiting.pop() else { break };
             match what {
                 What::Stream(stream) => self.open_stream(cx, &stream)?,
                 What::Batch(stream, entry) => self.open_batch(cx, &stream, entry)?,
-                What::Event(stream, batch, index) => {
-                    return found(cx, bound, stream, &batch, index).map(Some);
+                What::Events(stream, batch, mut left) => {
+                    let Some((_, index)) = left.pop() else { continue };
+                    let event = found(cx, bound, Arc::clone(&stream), &batch, index)?;
+                    if let Some((next, _)) = left.last() {
+                        let (bound, what) = (*next, What::Events(stream, batch, left));
+                        self.waiting.push(Waiting { bound, direction: self.direction, what });
+                    }
+                    return Ok(Some(event));
                 }
             }
         }
@@ -147,17 +159,25 @@ impl Search {
         let number = entry.number.to_string();
         let Some(batch) = cx.part::<BatchRecord>(&[&stream.id, &number])? else { return Ok(()) };
         let stream_number = stream.number();
+        let mut left = Vec::new();
         for (index, event) in batch.events.iter().enumerate() {
-            let bound = Place {
+            let place = Place {
                 at: event.at,
                 stream: stream_number,
                 batch: u64::try_from(entry.number).unwrap_or_default(),
                 index: u64::try_from(index).unwrap_or(u64::MAX),
             };
-            if (self.range.from..self.range.before).contains(&bound) {
-                let what = What::Event(Arc::clone(stream), Arc::clone(&batch), index);
-                self.waiting.push(Waiting { bound, direction: self.direction, what });
+            if (self.range.from..self.range.before).contains(&place) {
+                left.push((place, index));
             }
+        }
+        left.sort_unstable();
+        if self.direction == Direction::Forward {
+            left.reverse();
+        }
+        if let Some((bound, _)) = left.last() {
+            let (bound, what) = (*bound, What::Events(Arc::clone(stream), batch, left));
+            self.waiting.push(Waiting { bound, direction: self.direction, what });
         }
         Ok(())
     }

@@ -24,8 +24,10 @@ const BATCH_EVENTS: usize = 1000;
 /// A longer message lies in several records.
 const PIECE_BYTES: usize = 32 * 1024;
 const PAGE_BATCHES: usize = 128;
-/// Ours: a stream of so many pages is some gigabytes.
-const PAGES_MAX: i64 = 4096;
+/// A batch goes as a whole when it is too old, so its events are near to each other.
+const BATCH_SPAN_MS: i64 = 60 * 60 * 1000;
+/// Ours: a stream of so many pages is some gigabytes. Whoever clears up reads all of them in one transaction.
+const PAGES_MAX: i64 = 900;
 
 table! {
     0x51 "log-stream", version 1, key (group, name), part;
@@ -191,7 +193,9 @@ impl Writer {
         let bytes = i64::try_from(event.bytes()).unwrap_or(i64::MAX);
         let (message, rest) = split(event.message.expose());
         let has_room = self.kept.saturating_add(weight(message)) <= BATCH_BYTES;
-        if !self.batch.events.is_empty() && (!has_room || self.batch.events.len() >= BATCH_EVENTS) {
+        let span = self.entry.until.max(event.at).saturating_sub(self.entry.from.min(event.at));
+        let is_full = !has_room || self.batch.events.len() >= BATCH_EVENTS || span > BATCH_SPAN_MS;
+        if is_full && !self.batch.events.is_empty() {
             self.turn(cx)?;
         }
         let first_piece = self.entry.pieces;

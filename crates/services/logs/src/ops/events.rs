@@ -59,7 +59,7 @@ pub(crate) fn get_log_events(
         events.reverse();
     }
     let (forward, backward) = match events.as_slice() {
-        [] => match place.or(search.reached()) {
+        [] => match search.reached().or(place) {
             Some(here) => (here, here),
             None => (range.from, range.before),
         },

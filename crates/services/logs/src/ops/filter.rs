@@ -24,8 +24,11 @@ const BYTES_MAX: usize = 1_048_576;
 
 pub(crate) fn filter_log_events(
     cx: &mut Cx<'_>,
-    input: FilterLogEventsRequest,
+    mut input: FilterLogEventsRequest,
 ) -> Result<FilterLogEventsResponse, ApiError> {
+    if input.start_from_head == Some(false) {
+        return Err(LogsError::FromTail.into());
+    }
     let pattern = Pattern::parse(input.filter_pattern.as_deref().unwrap_or_default())?;
     if input.log_stream_names.is_some() && input.log_stream_name_prefix.is_some() {
         return Err(LogsError::NamesAndPrefix.into());
@@ -35,15 +38,16 @@ pub(crate) fn filter_log_events(
     {
         return Err(LogsError::StartAfterEnd.into());
     }
-    let query = FilterLogEventsRequest { limit: None, next_token: None, ..input.clone() };
-    let after = input.next_token.as_deref().map(|token| opened(cx, &query, token)).transpose()?;
-    let name = written(cx, input.log_group_name, input.log_group_identifier.as_deref())?;
+    let (limit, token) = (input.limit.take(), input.next_token.take());
+    let query = input;
+    let after = token.as_deref().map(|token| opened(cx, &query, token)).transpose()?;
+    let name = written(cx, query.log_group_name.clone(), query.log_group_identifier.as_deref())?;
     let (named, permit): (_, Permit<StreamRecord>) =
         find(cx, &name)?.permit_with(cx, action::FILTER_LOG_EVENTS)?;
     let group = named.existing()?;
 
     let mut streams = Vec::new();
-    match &input.log_stream_names {
+    match &query.log_stream_names {
         Some(names) => {
             for name in names {
                 streams.push(stream::existing(cx, &group, name)?);
@@ -53,16 +57,16 @@ pub(crate) fn filter_log_events(
             streams.dedup_by(|one, other| one.name == other.name);
         }
         None => {
-            let prefix = input.log_stream_name_prefix.as_deref().unwrap_or_default();
+            let prefix = query.log_stream_name_prefix.as_deref().unwrap_or_default();
             streams = of_group(cx, permit, &group, |stream| stream.name.starts_with(prefix))?;
         }
     }
-    let from = Place::before(input.start_time.unwrap_or_default().max(group.oldest(cx.now())).max(0));
+    let from = Place::before(query.start_time.unwrap_or_default().max(group.oldest(cx.now())).max(0));
     let range = Range {
         from: after.map_or(from, |after| from.max(after)),
-        before: input.end_time.map_or(Place::behind(i64::MAX), Place::behind),
+        before: query.end_time.map_or(Place::behind(i64::MAX), Place::behind),
     };
-    let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(EVENTS_MAX);
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(EVENTS_MAX);
     let mut search = Search::new(streams, range, Direction::Forward);
     let (events, next) = cx.at_length(|| matching(cx, &mut search, &pattern, limit))??;
     Ok(FilterLogEventsResponse {

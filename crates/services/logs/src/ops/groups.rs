@@ -12,7 +12,7 @@ use coffer_shape::{ApiError, Empty};
 
 use crate::{
     error::LogsError,
-    group::{All, GroupRecord, arn, find, name_of, permitted, written},
+    group::{All, GroupRecord, Tagged, arn, find, name_of, permitted, written},
     janitor,
     stream::StreamRecord,
 };
@@ -20,12 +20,16 @@ use crate::{
 const DAYS: [i64; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 const PAGE_MAX: usize = 50;
+const RESERVED_PREFIX: &str = "aws/";
 
 pub(crate) fn create_log_group(cx: &mut Cx<'_>, input: CreateLogGroupRequest) -> Result<Empty, ApiError> {
     if input.kms_key_id.is_some() {
         return Err(LogsError::NoKeys.into());
     }
     let name = input.log_group_name;
+    if name.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX)) {
+        return Err(LogsError::Reserved.into());
+    }
     let mut group = GroupRecord {
         id: cx.uuid().to_string(),
         created_at: cx.now(),
@@ -39,7 +43,7 @@ pub(crate) fn create_log_group(cx: &mut Cx<'_>, input: CreateLogGroupRequest) ->
 
     let named = find(cx, &name)?.permit(cx, action::CREATE_LOG_GROUP)?;
     if is_tagged {
-        cx.ask(action::TAG_RESOURCE, &named)?;
+        cx.ask(action::TAG_RESOURCE, &Tagged::named(cx, &name))?;
     }
     if named.exists() {
         return Err(LogsError::GroupExists.into());
@@ -99,7 +103,6 @@ pub(crate) fn describe_log_groups(
     if prefix.is_some() && pattern.is_some() {
         return Err(LogsError::PrefixAndPattern.into());
     }
-    let pattern = pattern.map(str::to_lowercase);
     let named = match &input.log_group_identifiers {
         None => None,
         Some(_) if prefix.is_some() || pattern.is_some() || input.limit.is_some() => {
@@ -113,7 +116,7 @@ pub(crate) fn describe_log_groups(
     let class = input.log_group_class.as_deref();
     let admits = |group: &GroupRecord| {
         prefix.is_none_or(|prefix| group.name.starts_with(prefix))
-            && pattern.as_ref().is_none_or(|pattern| group.name.to_lowercase().contains(pattern))
+            && pattern.is_none_or(|pattern| group.name.contains(pattern))
             && named.as_ref().is_none_or(|named| named.contains(&group.name))
             && class.is_none_or(|class| group.class == class)
     };

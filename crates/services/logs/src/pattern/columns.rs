@@ -1,11 +1,14 @@
 //! `[ip, user, ..., status = 4* && status != 404, size > 1000]`
 
-use super::{scan::Scan, test::Test};
+use super::{
+    scan::{Scan, number},
+    test::Test,
+};
 
 #[derive(Debug)]
 pub(crate) struct Columns {
     before: Vec<Column>,
-    /// Those behind `...`, counted from the end. Without it there are exactly as many columns as are named.
+    /// Those behind `...`, counted from the end. Without it the last column takes what is left of a line.
     behind: Option<Vec<Column>>,
 }
 
@@ -36,20 +39,20 @@ impl Columns {
     }
 
     pub(super) fn match_in(&self, message: &str) -> bool {
-        let fields = split(message);
         let behind = self.behind.as_deref().unwrap_or_default();
-        let least = self.before.len().saturating_add(behind.len());
-        if fields.len() < least || (self.behind.is_none() && fields.len() > least) {
+        let most = if self.behind.is_none() { self.before.len() } else { usize::MAX };
+        let fields = split(message, most);
+        if fields.len() < self.before.len().saturating_add(behind.len()) {
             return false;
         }
         let last = fields.get(fields.len().saturating_sub(behind.len())..).unwrap_or_default();
-        let pairs = self.before.iter().zip(&fields).chain(behind.iter().zip(last));
-        pairs.into_iter().all(|(column, field)| holds(column, field))
+        let mut pairs = self.before.iter().zip(&fields).chain(behind.iter().zip(last));
+        pairs.all(|(column, field)| holds(column, field))
     }
 }
 
 fn holds(column: &Column, field: &str) -> bool {
-    let number = field.parse().ok();
+    let number = number(field);
     column.is_empty() || column.iter().any(|tests| tests.iter().all(|test| test.holds(field, number)))
 }
 
@@ -88,18 +91,20 @@ fn name(scan: &mut Scan<'_>) -> Result<(), String> {
     scan.word(is_name).map(drop).map_err(|_| String::from("the name of a column is missing"))
 }
 
-/// The fields of a line: words, and what stands in quotes or brackets.
-fn split(message: &str) -> Vec<&str> {
+/// The fields of a line: words, and what stands in quotes or brackets. The last of so many takes what is left. Each sign that closes
+/// something is looked for until it does not come again, so that a line is gone through once.
+fn split(message: &str, most: usize) -> Vec<&str> {
     let mut fields = Vec::new();
     let mut rest = message.trim();
+    let (mut has_quote, mut has_bracket) = (true, true);
     while !rest.is_empty() {
-        let closed = match rest.chars().next() {
-            Some('"') => Some('"'),
-            Some('[') => Some(']'),
-            _ => None,
-        };
-        let inner = closed.and_then(|close| rest.get(1..)?.split_once(close));
-        let (field, behind) = inner.unwrap_or_else(|| {
+        if fields.len().saturating_add(1) == most && rest.contains(char::is_whitespace) {
+            let inner = closed(rest, &mut has_quote, &mut has_bracket);
+            fields
+                .push(inner.filter(|(_, behind)| behind.trim().is_empty()).map_or(rest, |(inner, _)| inner));
+            break;
+        }
+        let (field, behind) = closed(rest, &mut has_quote, &mut has_bracket).unwrap_or_else(|| {
             let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
             rest.split_at(end)
         });
@@ -107,4 +112,15 @@ fn split(message: &str) -> Vec<&str> {
         rest = behind.trim_start();
     }
     fields
+}
+
+fn closed<'m>(rest: &'m str, has_quote: &mut bool, has_bracket: &mut bool) -> Option<(&'m str, &'m str)> {
+    let (close, may_come) = match rest.chars().next()? {
+        '"' => ('"', has_quote),
+        '[' => (']', has_bracket),
+        _ => return None,
+    };
+    let found = if *may_come { rest.get(1..)?.split_once(close) } else { None };
+    *may_come = found.is_some();
+    found
 }

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{scan::Scan, test::Test};
+use super::{
+    scan::{Scan, number},
+    test::Test,
+};
 
 const DEPTH_MAX: usize = 16;
 
@@ -58,9 +61,10 @@ impl Condition {
                     (_, None) => false,
                     (Asked::Is(wanted), Some(value)) => value == wanted,
                     (Asked::Test(test), Some(value)) => match value {
-                        Value::String(text) => test.holds(text, text.parse().ok()),
-                        Value::Number(number) => test.holds(&number.to_string(), number.as_f64()),
-                        other => test.holds(&other.to_string(), None),
+                        Value::String(text) => test.holds(text, number(text)),
+                        Value::Number(value) => test.holds(&value.to_string(), value.as_f64()),
+                        Value::Bool(_) | Value::Null => test.holds(&value.to_string(), None),
+                        Value::Array(_) | Value::Object(_) => false,
                     },
                 }
             }

@@ -2,17 +2,20 @@
 
 use regex::{Regex, RegexBuilder};
 
+/// AWS takes no more, and no parentheses in them.
+const REGEXES_MAX: usize = 2;
 /// A pattern of a thousand letters can ask for a very large machine.
-const REGEX_BYTES_MAX: usize = 256 * 1024;
+const REGEX_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug, Clone)]
 pub(super) struct Scan<'a> {
     rest: &'a str,
+    regexes: usize,
 }
 
 impl<'a> Scan<'a> {
     pub(super) const fn new(text: &'a str) -> Self {
-        Self { rest: text }
+        Self { rest: text, regexes: 0 }
     }
 
     pub(super) fn peek(&self) -> Option<char> {
@@ -84,13 +87,38 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A regular expression between per cent signs, which are next.
+    /// A regular expression between per cent signs, which are next. See [`found`].
     pub(super) fn regex(&mut self) -> Result<Regex, String> {
         self.take();
         let (text, behind) = self.rest.split_once('%').ok_or("a regular expression is not closed")?;
         self.rest = behind;
+        self.regexes += 1;
+        if self.regexes > REGEXES_MAX {
+            return Err(String::from("there are more than two regular expressions"));
+        }
+        if text.contains(['(', ')']) {
+            return Err(String::from("a regular expression has parentheses"));
+        }
         let built =
             RegexBuilder::new(text).size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX).build();
         built.map_err(|_| String::from("a regular expression is not valid"))
     }
+}
+
+/// How far a text is looked through; ours. What a pattern asks of one event must not take seconds.
+const LOOKED_THROUGH: usize = 64 * 1024;
+
+pub(super) fn found(regex: &Regex, text: &str) -> bool {
+    let mut end = text.len().min(LOOKED_THROUGH);
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    regex.is_match(text.get(..end).unwrap_or_default())
+}
+
+/// A number as people write one, and not every word that could be read as one.
+pub(super) fn number(text: &str) -> Option<f64> {
+    let begins = text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
+    let has_digit = text.contains(|char: char| char.is_ascii_digit());
+    if begins && has_digit { text.parse().ok() } else { None }
 }

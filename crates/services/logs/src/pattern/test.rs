@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::scan::Scan;
+use super::scan::{Scan, found, number};
 
 #[derive(Debug)]
 pub(crate) struct Test {
@@ -47,7 +47,7 @@ impl Test {
             _ => {
                 let is_plain = |char: char| char.is_alphanumeric() || "*._-:+/@#$".contains(char);
                 let word = scan.word(is_plain).map_err(|_| "a value is missing")?;
-                word.parse().map_or(Operand::Text(word), Operand::Number)
+                number(&word).map_or(Operand::Text(word), Operand::Number)
             }
         };
         let is_order = !matches!(compares, Compares::Equal | Compares::NotEqual);
@@ -72,7 +72,7 @@ impl Test {
                 };
             }
             Operand::Text(pattern) => fits(pattern, text),
-            Operand::Regex(regex) => regex.is_match(text),
+            Operand::Regex(regex) => found(regex, text),
         };
         equals == (self.compares == Compares::Equal)
     }
