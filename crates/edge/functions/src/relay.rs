@@ -44,9 +44,11 @@ pub(crate) async fn to_host(listener: TcpListener, host: String, port: u16, list
 }
 
 async fn pass(mut inside: TcpStream, host: &str, port: u16, listed: bool) {
+    let mut is_kept_out = false;
     let connected = async {
         // Resolved here and now, and connected to what was looked at.
         let addresses: Vec<SocketAddr> = lookup_host((host, port)).await.ok()?.collect();
+        is_kept_out = addresses.iter().any(|address| !may_be_reached(address.ip(), listed));
         for address in addresses {
             if may_be_reached(address.ip(), listed)
                 && let Ok(stream) = TcpStream::connect(address).await
@@ -60,7 +62,13 @@ async fn pass(mut inside: TcpStream, host: &str, port: u16, listed: bool) {
         drop(outside.set_nodelay(true));
         drop(inside.set_nodelay(true));
         drop(copy_bidirectional(&mut inside, &mut outside).await);
+    } else if is_kept_out {
+        tracing::warn!(
+            host,
+            port,
+            "a function was not connected with a host on this machine or beside it; list it in `functions.endpoints` if it is meant"
+        );
     } else {
-        tracing::warn!(host, port, "a function could not be connected with a declared endpoint");
+        tracing::warn!(host, port, "a function could not be connected with a host that it may reach");
     }
 }

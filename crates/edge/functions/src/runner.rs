@@ -77,6 +77,26 @@ pub struct Runner {
     ports: Ports,
     users: Option<Arc<Users>>,
     is_sweeping: AtomicBool,
+    /// The directory, which no other server uses meanwhile.
+    _lock: Option<fs::File>,
+}
+
+/// Takes a directory for this process alone, and empties it of what a killed server left behind.
+fn alone_in(place: &Path) -> io::Result<fs::File> {
+    directory(place)?;
+    let lock = fs::File::open(place)?;
+    if !coffer_sys::lock_exclusive(&lock)? {
+        return Err(io::Error::other("another server keeps its functions there"));
+    }
+    for entry in fs::read_dir(place)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(lock)
 }
 
 impl std::fmt::Debug for Runner {
@@ -100,12 +120,9 @@ impl Runner {
         entropy: Arc<dyn coffer_types::Entropy>,
         door: Arc<dyn Door>,
     ) -> io::Result<Self> {
+        let mut lock = None;
         if settings.walls.is_some() {
-            // What a killed server left behind.
-            match fs::remove_dir_all(&settings.scratch) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => directory(&settings.scratch)?,
-            }
+            lock = Some(alone_in(&settings.scratch)?);
             // Names of what is below are not for others to read; they are random.
             use std::os::unix::fs::PermissionsExt;
             // Only without walls does a function of another user go through it; behind them its parts are mounted.
@@ -131,6 +148,7 @@ impl Runner {
             pool: Arc::default(),
             ports: Ports::default(),
             is_sweeping: AtomicBool::new(false),
+            _lock: lock,
         })
     }
 

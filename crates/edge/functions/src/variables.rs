@@ -1,7 +1,7 @@
 //! The variables that a function starts with: those of AWS's machines, those that make its programs find Coffer, and its own.
 
 use coffer_core::Deployment;
-use coffer_types::Secret;
+use coffer_types::{Region, Secret};
 
 use crate::{backing::Credentials, interpreters::Language};
 
@@ -14,9 +14,12 @@ const OVERRIDABLE: &[&str] = &[
     "NODE_PATH",
     "TZ",
     "AWS_ENDPOINT_URL",
+    ENDPOINT,
     "AWS_XRAY_CONTEXT_MISSING",
     "AWS_XRAY_DAEMON_ADDRESS",
 ];
+/// Where AWS's published rotation functions find Secrets Manager. They have no default for it.
+const ENDPOINT: &str = "SECRETS_MANAGER_ENDPOINT";
 /// Services of AWS whose endpoints are here.
 const SERVED: &[&str] = &[
     "secretsmanager",
@@ -76,6 +79,7 @@ pub(crate) fn variables(
         ("LD_LIBRARY_PATH", format!("{task_root}:{task_root}/lib:{layers}/lib")),
         ("TMPDIR", temporary.to_owned()),
         ("AWS_ENDPOINT_URL", paths.coffer.to_owned()),
+        (ENDPOINT, paths.coffer.to_owned()),
     ];
     match paths.language {
         Language::Python => {
@@ -118,19 +122,38 @@ pub(crate) fn variables(
             continue;
         }
         all.retain(|(ours, _)| ours != name);
-        let here = paths.redirects && names_aws(value.expose(), of.region.as_str());
+        let value_is_here = || names_aws(value.expose()) || (name == ENDPOINT && names_this_machine(value.expose()));
+        let here = paths.redirects && value_is_here();
         let value = if here { paths.coffer.to_owned() } else { value.expose().clone() };
         all.push((name.clone(), Secret::new(value)));
     }
     all
 }
 
-/// Whether a value is the address of a service that is here.
-fn names_aws(value: &str, region: &str) -> bool {
-    let host = value.strip_prefix("https://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    let service = host.and_then(|host| host.strip_suffix(".amazonaws.com"));
-    let service = service.and_then(|host| host.strip_suffix(region)).and_then(|host| host.strip_suffix('.'));
-    service.is_some_and(|service| SERVED.contains(&service))
+/// Whether a value is the address of a service that is here, in any region: public, FIPS, of both stacks, or of a private network.
+fn names_aws(value: &str) -> bool {
+    let Some(host) = host(value) else { return false };
+    let labels: Vec<&str> = host.split('.').collect();
+    let (service, region) = match labels.as_slice() {
+        [service, region, "amazonaws", "com"] | [service, region, "api", "aws"] => (*service, *region),
+        [endpoint, service, region, "vpce", "amazonaws", "com"] if endpoint.starts_with("vpce-") => (*service, *region),
+        _ => return false,
+    };
+    let service = service.strip_suffix("-fips").unwrap_or(service);
+    region.parse::<Region>().is_ok() && SERVED.contains(&service)
+}
+
+/// What whoever sets up a function beside Coffer calls it by. Behind walls this machine is another one.
+fn names_this_machine(value: &str) -> bool {
+    let host = host(value).map(|host| host.rsplit_once(':').map_or(host, |(host, _)| host));
+    matches!(host, Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
+/// Of a URL without a path.
+fn host(value: &str) -> Option<&str> {
+    let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"))?;
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    (!host.contains('/')).then_some(host)
 }
 
 #[cfg(test)]
@@ -139,12 +162,37 @@ mod tests {
 
     #[test]
     fn addresses_of_services_that_are_here_are_known() {
-        let check = |value, expected| assert_eq!(names_aws(value, "eu-west-1"), expected, "{value}");
-        check("https://secretsmanager.eu-west-1.amazonaws.com", true);
-        check("https://secretsmanager.eu-west-1.amazonaws.com/", true);
-        check("https://secretsmanager.eu-west-2.amazonaws.com", false);
-        check("https://dynamodb.eu-west-1.amazonaws.com", false);
-        check("http://secretsmanager.eu-west-1.amazonaws.com", false);
-        check("https://secretsmanager.eu-west-1.amazonaws.com/path", false);
+        for (value, expected) in [
+            ("https://secretsmanager.eu-west-1.amazonaws.com", true),
+            ("https://secretsmanager.eu-west-1.amazonaws.com/", true),
+            ("https://secretsmanager.us-gov-west-1.amazonaws.com", true),
+            ("http://secretsmanager.eu-west-1.amazonaws.com", true),
+            ("https://secretsmanager-fips.us-east-1.amazonaws.com", true),
+            ("https://secretsmanager.eu-west-1.api.aws", true),
+            ("https://vpce-0a1-b2.secretsmanager.eu-west-1.vpce.amazonaws.com", true),
+            ("https://dynamodb.eu-west-1.amazonaws.com", false),
+            ("https://a.secretsmanager.eu-west-1.vpce.amazonaws.com", false),
+            ("https://secretsmanager.eu-west-1.amazonaws.com/path", false),
+            ("https://secretsmanager.eu-west-1.amazonaws.com.example.com", false),
+            ("https://secretsmanager.Nowhere!.amazonaws.com", false),
+            ("secretsmanager.eu-west-1.amazonaws.com", false),
+        ] {
+            assert_eq!(names_aws(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn this_machine_has_names() {
+        for (value, expected) in [
+            ("http://127.0.0.1:8443", true),
+            ("https://localhost:8443/", true),
+            ("http://localhost", true),
+            ("http://[::1]:8443", true),
+            ("https://coffer.example.com:8443", false),
+            ("http://127.0.0.1.example.com", false),
+            ("127.0.0.1:8443", false),
+        ] {
+            assert_eq!(names_this_machine(value), expected, "{value}");
+        }
     }
 }

@@ -257,8 +257,8 @@ pub struct FunctionsSection {
     /// A PEM file with the authorities that may vouch for the databases of rotators that come along and for webhooks. Default: those of the
     /// machine.
     pub authorities: Option<PathBuf>,
-    /// A directory for the code and the temporary files of functions that run. It is emptied at each start. Default: `functions` in the
-    /// data directory, or `/run/coffer-functions` for root with the isolation `"process"`.
+    /// A directory for the code and the temporary files of functions that run, of this server alone. It is emptied at each start. Default:
+    /// `functions` in the data directory, or `/run/coffer-functions-<digest of its path>` for root with the isolation `"process"`.
     pub directory: Option<PathBuf>,
     /// How many processes of functions there may be at the same time. Default 64.
     pub processes: Option<usize>,

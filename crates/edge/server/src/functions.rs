@@ -15,6 +15,8 @@ use coffer_functions::{
     Door, FIRST_USER, Local, Runner, Settings, Walls, doctor,
     interpreters::{Interpreter, look_for},
 };
+use coffer_crypto::sha256;
+use coffer_types::encoding::HEXLOWER;
 use tokio::{net::TcpStream, sync::mpsc};
 
 use self::all::All;
@@ -166,9 +168,11 @@ fn directory(config: &FunctionsConfig, walls: Option<Walls>, data_dir: &Path) ->
     if let Some(directory) = &config.directory {
         return directory.clone();
     }
-    // Others than root cannot go through the data directory.
+    // Others than root cannot go through the data directory. Each store has a place of its own.
     if walls == Some(Walls::Process) && coffer_sys::effective_uid() == 0 {
-        PathBuf::from("/run/coffer-functions")
+        let store = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+        let digest = HEXLOWER.encode(&sha256(store.as_os_str().as_encoded_bytes()));
+        PathBuf::from(format!("/run/coffer-functions-{}", digest.get(..16).unwrap_or_default()))
     } else {
         data_dir.join("functions")
     }

@@ -98,6 +98,7 @@ impl Plan {
                 .iter()
                 .chain(SYSTEM_FILES)
                 .chain(&["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group"])
+                .chain(&["/etc/pki/tls", "/etc/pki/ca-trust"])
                 .map(|path| (Path::new(*path), Access::Read))
                 .chain([&self.code, &self.runtime].map(|path| (path.as_path(), Access::Read)))
                 .chain(self.layers.iter().map(|path| (path.as_path(), Access::Read)))
