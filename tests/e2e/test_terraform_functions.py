@@ -59,5 +59,12 @@ def test_a_log_group_keeps_for_a_week_and_then_for_ever(story):
     assert first["arn"] == second["arn"] and second["tags"] == {"team": "billing"}
 
 
+def test_events_are_tried_more_often_and_somebody_is_told_of_those_that_fail(story):
+    first, second = (story[stage]["aws_lambda_function_event_invoke_config.app"] for stage in ("first", "second"))
+    assert (first["maximum_retry_attempts"], second["maximum_retry_attempts"]) == (0, 1)
+    told = story["second"]["aws_lambda_function.told"]["arn"]
+    assert second["destination_config"][0]["on_failure"][0]["destination"] == told
+
+
 def test_nothing_is_left(story):
     assert story["left"] == []

@@ -103,6 +103,19 @@ pub(crate) enum LambdaError {
     NoEventInvokeConfig {
         arn: String,
     },
+    FunctionMissing,
+    NothingSaidOfEvents,
+    DestinationConfig {
+        on_success: Option<String>,
+        on_failure: Option<String>,
+    },
+    Destination {
+        arn: String,
+    },
+    DestinationIsItself,
+    RoleCannotTell {
+        arn: String,
+    },
     RuntimeArn,
     EventTooLarge {
         bytes: usize,
@@ -235,6 +248,27 @@ impl From<LambdaError> for ApiError {
             E::NoEventInvokeConfig { arn } => {
                 err::resource_not_found(format!("The function {arn} doesn't have an EventInvokeConfig"))
             }
+            E::FunctionMissing => err::resource_not_found("The function doesn't exist."),
+            E::NothingSaidOfEvents => err::invalid_parameter_value(
+                "You must specify at least one of error handling or destination setting.",
+            ),
+            E::DestinationConfig { on_success, on_failure } => {
+                let on = |name: &str, arn: Option<String>| match arn {
+                    Some(arn) => format!("{name}(destination={arn})"),
+                    None => String::from("null"),
+                };
+                let (on_success, on_failure) = (on("OnSuccess", on_success), on("OnFailure", on_failure));
+                invalid(format!(
+                    "The provided destination config DestinationConfig(onSuccess={on_success}, onFailure={on_failure}) is invalid."
+                ))
+            }
+            E::Destination { arn } => invalid(format!("The destination ARN {arn} is invalid.")),
+            E::DestinationIsItself => {
+                err::invalid_parameter_value("You can't specify the function as a destination for itself.")
+            }
+            E::RoleCannotTell { arn } => invalid(format!(
+                "The function's execution role does not have permissions to call InvokeFunction on {arn}"
+            )),
             E::RuntimeArn => err::invalid_parameter_value(
                 "A RuntimeVersionArn is given if and only if UpdateRuntimeOn is Manual.",
             ),

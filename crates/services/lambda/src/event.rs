@@ -1,9 +1,9 @@
 //! Invocations that nobody waits for.
 //!
 //! The event is a record before the call is answered. A function that fails is invoked again after one minute and after two more, as on
-//! AWS; one that cannot be run because too many are is tried for six hours.
-//!
-//! Known limit: what is given up goes nowhere. Its last log is all that is left of it.
+//! AWS; one that cannot be run because too many are is tried for six hours. A configuration of the function, version or alias can make
+//! both less, and can name functions that are told how an event ended: after the last run, before the event is forgotten. A crash between
+//! the two runs the event again, so that a destination may be told twice, and is told once at least.
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -15,14 +15,18 @@ use coffer_shape::{ApiError, ServiceSpec};
 use coffer_types::{Secret, Timestamp, Uuid};
 
 use crate::{
+    destination::{Condition, Destinations, Response},
+    event_config::{self, EventConfigRecord},
     function::FunctionRecord,
     ops::invoke::{Ready, ready},
+    revision::LATEST,
 };
 
 pub(crate) const NAME: &str = "lambda-courier";
 /// A larger event is a package.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
-const ATTEMPTS_MAX: i64 = 3;
+/// AWS's default, and the most that can be said.
+const RETRIES_MAX: i64 = 2;
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 const THROTTLED_RETRY: Duration = Duration::from_secs(10);
 /// AWS's default for the age of an event.
@@ -96,13 +100,63 @@ pub(crate) struct Load {
     ready: Ready,
     package: Option<BlobRef>,
     home: Partition,
+    tries: Tries,
+    destinations: Option<Destinations>,
+}
+
+/// How often and how long an event is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tries {
+    attempts: i64,
+    queued_at: Timestamp,
+    retries_max: i64,
+    age_max: Duration,
+    /// Nothing is reserved for the function, so that it will not be run.
+    is_stopped: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+enum Went {
     Well,
     Badly,
     NotRun,
+}
+
+/// What becomes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Again { attempts: i64, wait: Duration },
+    Over { attempts: i64, condition: Condition },
+}
+
+impl Tries {
+    fn new(event: &EventRecord, function: &FunctionRecord, config: Option<&EventConfigRecord>) -> Self {
+        let age = config.and_then(|config| config.age_seconds);
+        Self {
+            attempts: event.attempts,
+            queued_at: event.queued_at,
+            retries_max: config.and_then(|config| config.retries).unwrap_or(RETRIES_MAX),
+            age_max: age.map_or(AGE_MAX, |age| Duration::from_secs(age.unsigned_abs())),
+            is_stopped: function.reserved == Some(0),
+        }
+    }
+
+    fn after(&self, went: Went, now: Timestamp) -> Fate {
+        let attempts = self.attempts.saturating_add(i64::from(went != Went::NotRun));
+        let over = |condition| Fate::Over { attempts, condition };
+        let wait = match went {
+            Went::Well => return over(Condition::Success),
+            Went::Badly if attempts > self.retries_max => return over(Condition::RetriesExhausted),
+            Went::Badly => RETRY_AFTER.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX)),
+            // AWS tries none of those again.
+            Went::NotRun if self.is_stopped => return over(Condition::RetriesExhausted),
+            Went::NotRun => THROTTLED_RETRY,
+        };
+        if now.plus(wait).since(self.queued_at) > self.age_max {
+            return over(Condition::EventAgeExceeded);
+        }
+        Fate::Again { attempts, wait }
+    }
 }
 
 impl Errand for Courier {
@@ -110,7 +164,7 @@ impl Errand for Courier {
     const SERVICE: &'static ServiceSpec = &SERVICE;
     type Key = String;
     type Load = Load;
-    type Outcome = Ended;
+    type Outcome = Fate;
 
     fn at_once_max(&self, _: &World) -> usize {
         AT_ONCE_MAX
@@ -136,46 +190,66 @@ impl Errand for Courier {
         let qualifier = Some(event.qualifier.as_str()).filter(|qualifier| !qualifier.is_empty());
         let content = Secret::new(event.content.expose().clone());
         let function = here.find::<FunctionRecord>(&[&event.function])?;
-        let ready = match function {
-            Some(function) => {
-                let function = function.permit(here, action::INVOKE_FUNCTION)?;
-                ready(here, &function, qualifier, content, None)
-            }
-            None => return gone(here, &event),
+        let Some(function) = function else {
+            forget(here, &event)?;
+            return Ok(Picked::Nothing(Next::Now));
         };
-        match ready {
-            Ok(mut ready) => {
-                if let Ok(id) = event.id.parse::<Uuid>() {
-                    ready.request_id = id.into();
-                }
-                let home = Partition::new(here.account(), here.region().clone());
-                let load = Load { ready, package: event.package.clone(), home };
-                Ok(Picked::Load { key: event.id.clone(), load })
-            }
-            // The version is gone, or the role does not let Lambda in: that may be repaired meanwhile.
-            Err(_) => {
-                settle(here, &event, Ended::Badly)?;
-                Ok(Picked::Nothing(Next::Now))
-            }
+        let function = function.permit(here, action::INVOKE_FUNCTION)?;
+        let config = event_config::of(here, &function, qualifier)?;
+        let tries = Tries::new(&event, &function, config.as_ref());
+        let Ok(mut ready) = ready(here, &function, qualifier, content, None) else {
+            // The version is gone, or the role does not let Lambda in: that may be repaired meanwhile. Nobody can be told in its name.
+            settle(here, &event, tries.after(Went::Badly, here.now()))?;
+            return Ok(Picked::Nothing(Next::Now));
+        };
+        if let Ok(id) = event.id.parse::<Uuid>() {
+            ready.request_id = id.into();
         }
+        let home = Partition::new(here.account(), here.region().clone());
+        let destinations = config
+            .filter(|config| config.on_success.is_some() || config.on_failure.is_some())
+            .map(|config| Destinations {
+                on_success: config.on_success,
+                on_failure: config.on_failure,
+                role: ready.session.clone(),
+                event: Secret::default(),
+                invoked_arn: format!("{}:{}", function.arn, qualifier.unwrap_or(LATEST)),
+                home: home.clone(),
+                request_id: ready.request_id,
+            });
+        let load = Load { ready, package: event.package.clone(), home, tries, destinations };
+        Ok(Picked::Load { key: event.id.clone(), load })
     }
 
-    async fn run(self: Arc<Self>, load: Load, inside: Inside) -> Ended {
-        let Load { mut ready, package, home } = load;
+    async fn run(self: Arc<Self>, load: Load, inside: Inside) -> Fate {
+        let Load { mut ready, package, home, tries, mut destinations } = load;
+        let clock = Arc::clone(&inside.world().clock);
         if let Some(package) = package {
             match inside.blob(&home, &package).await {
                 Ok(content) => ready.event = content,
-                Err(_) => return Ended::NotRun,
+                Err(_) => return tries.after(Went::NotRun, clock.now()),
             }
         }
-        match ready.run(inside).await {
-            FunctionOutcome::Done(answer) if answer.failed => Ended::Badly,
-            FunctionOutcome::Done(_) => Ended::Well,
-            FunctionOutcome::Throttled | FunctionOutcome::Unavailable(_) => Ended::NotRun,
+        if let Some(destinations) = &mut destinations {
+            destinations.event = Secret::new(ready.event.expose().clone());
         }
+        let version = ready.version().to_owned();
+        let (went, response) = match ready.run(inside.clone()).await {
+            FunctionOutcome::Done(answer) => {
+                let went = if answer.failed { Went::Badly } else { Went::Well };
+                let response = Response { version, failed: answer.failed, payload: answer.payload };
+                (went, Some(response))
+            }
+            FunctionOutcome::Throttled | FunctionOutcome::Unavailable(_) => (Went::NotRun, None),
+        };
+        let fate = tries.after(went, clock.now());
+        if let (Fate::Over { attempts, condition }, Some(destinations)) = (fate, destinations) {
+            destinations.tell(&inside, condition, attempts, response).await;
+        }
+        fate
     }
 
-    fn settle(&self, here: &mut Cx<'_>, key: &String, outcome: &Ended) -> Result<(), ApiError> {
+    fn settle(&self, here: &mut Cx<'_>, key: &String, outcome: &Fate) -> Result<(), ApiError> {
         match here.part::<EventRecord>(&[key])? {
             Some(event) => settle(here, &event, *outcome),
             None => Ok(()),
@@ -183,14 +257,8 @@ impl Errand for Courier {
     }
 }
 
-/// There is no function any more.
-fn gone(here: &mut Cx<'_>, event: &EventRecord) -> Result<Picked<Courier>, ApiError> {
-    forget(here, event)?;
-    Ok(Picked::Nothing(Next::Now))
-}
-
-fn settle(here: &mut Cx<'_>, event: &EventRecord, ended: Ended) -> Result<(), ApiError> {
-    let Some((attempts, wait)) = again(event, ended, here.now()) else { return forget(here, event) };
+fn settle(here: &mut Cx<'_>, event: &EventRecord, fate: Fate) -> Result<(), ApiError> {
+    let Fate::Again { attempts, wait } = fate else { return forget(here, event) };
     here.save(EventRecord {
         id: event.id.clone(),
         function: event.function.clone(),
@@ -201,20 +269,6 @@ fn settle(here: &mut Cx<'_>, event: &EventRecord, ended: Ended) -> Result<(), Ap
         queued_at: event.queued_at,
         due_at: here.now().plus(wait),
     })
-}
-
-/// How often it was tried, and when to try again; nothing if that is all.
-fn again(event: &EventRecord, ended: Ended, now: Timestamp) -> Option<(i64, Duration)> {
-    let (attempts, wait) = match ended {
-        Ended::Well => return None,
-        Ended::Badly => {
-            let attempts = event.attempts.saturating_add(1);
-            (attempts, RETRY_AFTER.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX)))
-        }
-        Ended::NotRun => (event.attempts, THROTTLED_RETRY),
-    };
-    let is_old = now.plus(wait).since(event.queued_at) > AGE_MAX;
-    (attempts < ATTEMPTS_MAX && !is_old).then_some((attempts, wait))
 }
 
 fn forget(here: &mut Cx<'_>, event: &EventRecord) -> Result<(), ApiError> {
@@ -228,21 +282,56 @@ fn forget(here: &mut Cx<'_>, event: &EventRecord) -> Result<(), ApiError> {
 mod tests {
     use super::*;
 
+    const AWS: Tries = Tries {
+        attempts: 0,
+        queued_at: Timestamp::from_millis(0),
+        retries_max: RETRIES_MAX,
+        age_max: AGE_MAX,
+        is_stopped: false,
+    };
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_seconds(minutes * 60)
+    }
+
+    const fn again(attempts: i64, seconds: u64) -> Fate {
+        Fate::Again { attempts, wait: Duration::from_secs(seconds) }
+    }
+
+    const fn over(attempts: i64, condition: Condition) -> Fate {
+        Fate::Over { attempts, condition }
+    }
+
     #[test]
     fn what_fails_is_tried_after_one_minute_and_after_two() {
-        let at = |minutes: i64| Timestamp::from_seconds(minutes * 60);
-        let event = |attempts| EventRecord { attempts, ..EventRecord::default() };
-        for (attempts, ended, minute, expected) in [
-            (0, Ended::Well, 0, None),
-            (0, Ended::Badly, 0, Some((1, 60))),
-            (1, Ended::Badly, 1, Some((2, 120))),
-            (2, Ended::Badly, 3, None),
-            (0, Ended::NotRun, 0, Some((0, 10))),
-            (0, Ended::NotRun, 359, Some((0, 10))),
-            (0, Ended::NotRun, 360, None),
+        use Condition::{EventAgeExceeded, RetriesExhausted, Success};
+        for (attempts, went, minute, expected) in [
+            (0, Went::Well, 0, over(1, Success)),
+            (2, Went::Well, 3, over(3, Success)),
+            (0, Went::Badly, 0, again(1, 60)),
+            (1, Went::Badly, 1, again(2, 120)),
+            (2, Went::Badly, 3, over(3, RetriesExhausted)),
+            (1, Went::Badly, 359, over(2, EventAgeExceeded)),
+            (0, Went::NotRun, 0, again(0, 10)),
+            (0, Went::NotRun, 359, again(0, 10)),
+            (0, Went::NotRun, 360, over(0, EventAgeExceeded)),
         ] {
-            let expected = expected.map(|(attempts, seconds)| (attempts, Duration::from_secs(seconds)));
-            assert_eq!(again(&event(attempts), ended, at(minute)), expected, "{attempts} {ended:?} {minute}");
+            let tries = Tries { attempts, ..AWS };
+            assert_eq!(tries.after(went, at(minute)), expected, "{attempts} {went:?} {minute}");
         }
+    }
+
+    #[test]
+    fn a_configuration_allows_less() {
+        use Condition::{EventAgeExceeded, RetriesExhausted};
+        let never = Tries { retries_max: 0, ..AWS };
+        assert_eq!(never.after(Went::Badly, at(0)), over(1, RetriesExhausted));
+        let once = Tries { retries_max: 1, ..AWS };
+        assert_eq!(once.after(Went::Badly, at(0)), again(1, 60));
+        let briefly = Tries { age_max: Duration::from_secs(60), ..AWS };
+        assert_eq!(briefly.after(Went::Badly, at(1)), over(1, EventAgeExceeded));
+        assert_eq!(briefly.after(Went::NotRun, at(0)), again(0, 10));
+        let stopped = Tries { is_stopped: true, ..AWS };
+        assert_eq!(stopped.after(Went::NotRun, at(0)), over(0, RetriesExhausted));
     }
 }

@@ -5,6 +5,7 @@ use coffer_core::{BlobRecord, BlobRef, Examined, Need, Record};
 use crate::{
     alias::AliasRecord,
     event::EventRecord,
+    event_config::EventConfigRecord,
     function::{FunctionRecord, VersionRecord},
     layer::{LayerRecord, LayerVersionRecord},
     policy::PolicyRecord,
@@ -113,5 +114,15 @@ impl Examined for EventRecord {
         if let Some(package) = &self.package {
             needs_package(package, need);
         }
+    }
+}
+
+impl Examined for EventConfigRecord {
+    fn shown(&self) -> &str {
+        &self.function
+    }
+
+    fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
+        need(Need { table: FunctionRecord::TABLE, key: &[&self.function], missing: NO_FUNCTION });
     }
 }

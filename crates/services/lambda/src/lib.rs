@@ -12,8 +12,10 @@
 mod alias;
 mod concurrency;
 mod configuration;
+mod destination;
 mod error;
 mod event;
+mod event_config;
 mod examined;
 mod function;
 mod layer;
@@ -38,6 +40,7 @@ pub fn register(registry: &mut Registry) {
     registry.examine::<LayerRecord>();
     registry.examine::<LayerVersionRecord>();
     registry.examine::<EventRecord>();
+    registry.examine::<EventConfigRecord>();
 }
 
 /// For whoever serves it in front of functions of his own.
@@ -46,6 +49,7 @@ pub use ops::invoke::invoke;
 /// The tables of this service, for offline verification.
 pub use alias::AliasRecord;
 pub use event::EventRecord;
+pub use event_config::EventConfigRecord;
 pub use function::{FunctionRecord, VersionRecord};
 pub use layer::{LayerRecord, LayerVersionRecord};
 pub use policy::PolicyRecord;

@@ -30,10 +30,8 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// Operations that nobody can call with success, and why. Whoever may is answered with their own error.
-const NEVER_SUCCEEDS: &[(&str, &str)] = &[
-    ("DecodeAuthorizationMessage", "no message of ours is encoded, so there is none to decode"),
-    ("GetFunctionEventInvokeConfig", "no function has such a configuration yet"),
-];
+const NEVER_SUCCEEDS: &[(&str, &str)] =
+    &[("DecodeAuthorizationMessage", "no message of ours is encoded, so there is none to decode")];
 
 /// What an operation needs beside its own action, as its page calls it.
 fn also_needs(operation: &str) -> &'static [&'static str] {

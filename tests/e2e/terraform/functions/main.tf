@@ -1,5 +1,6 @@
-# A function with everything that hangs on it: role, layer, log group, permission, and an alias of a published version. The second stage
-# changes its code, its variables, how long its logs are kept, and who may invoke it.
+# A function with everything that hangs on it: role, layer, log group, permission, an alias of a published version, and another function that
+# is told when an event fails. The second stage changes its code, its variables, how long its logs are kept, who may invoke it, and how
+# often events are tried.
 
 terraform {
   required_providers {
@@ -53,6 +54,39 @@ resource "aws_iam_role" "app" {
     Version   = "2012-10-17"
     Statement = [{ Effect = "Allow", Principal = { Service = "lambda.amazonaws.com" }, Action = "sts:AssumeRole" }]
   })
+}
+
+# It tells another function in the name of its role.
+resource "aws_iam_role_policy" "tell" {
+  name = "tell"
+  role = aws_iam_role.app.id
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "lambda:InvokeFunction", Resource = aws_lambda_function.told.arn }]
+  })
+}
+
+resource "aws_lambda_function" "told" {
+  function_name = "${var.name}-told"
+  role          = aws_iam_role.app.arn
+  runtime       = "python3.12"
+  handler       = "lambda_function.lambda_handler"
+  filename      = local.package
+}
+
+resource "aws_lambda_function_event_invoke_config" "app" {
+  function_name                = aws_lambda_function.app.function_name
+  maximum_retry_attempts       = var.stage == 1 ? 0 : 1
+  maximum_event_age_in_seconds = var.stage == 1 ? 60 : null
+
+  destination_config {
+    on_failure {
+      destination = aws_lambda_function.told.arn
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.tell]
 }
 
 resource "aws_cloudwatch_log_group" "app" {

@@ -10,8 +10,9 @@ use super::{
     SERVICE, err,
     shapes::{
         AddPermissionRequest, AddPermissionResponse, AliasConfiguration, Concurrency, CreateAliasRequest,
-        CreateFunctionRequest, DeleteAliasRequest, DeleteFunctionConcurrencyRequest, DeleteFunctionRequest,
-        DeleteFunctionResponse, DeleteLayerVersionRequest, FunctionConfiguration, FunctionEventInvokeConfig,
+        CreateFunctionRequest, DeleteAliasRequest, DeleteFunctionConcurrencyRequest,
+        DeleteFunctionEventInvokeConfigRequest, DeleteFunctionRequest, DeleteFunctionResponse,
+        DeleteLayerVersionRequest, FunctionConfiguration, FunctionEventInvokeConfig,
         GetAccountSettingsRequest, GetAccountSettingsResponse, GetAliasRequest,
         GetFunctionCodeSigningConfigRequest, GetFunctionCodeSigningConfigResponse,
         GetFunctionConcurrencyRequest, GetFunctionConcurrencyResponse, GetFunctionConfigurationRequest,
@@ -19,14 +20,15 @@ use super::{
         GetFunctionRecursionConfigResponse, GetFunctionRequest, GetFunctionResponse,
         GetLayerVersionByArnRequest, GetLayerVersionRequest, GetLayerVersionResponse, GetPolicyRequest,
         GetPolicyResponse, GetRuntimeManagementConfigRequest, GetRuntimeManagementConfigResponse,
-        InvocationRequest, InvocationResponse, ListAliasesRequest, ListAliasesResponse, ListFunctionsRequest,
+        InvocationRequest, InvocationResponse, ListAliasesRequest, ListAliasesResponse,
+        ListFunctionEventInvokeConfigsRequest, ListFunctionEventInvokeConfigsResponse, ListFunctionsRequest,
         ListFunctionsResponse, ListLayerVersionsRequest, ListLayerVersionsResponse, ListLayersRequest,
         ListLayersResponse, ListTagsRequest, ListTagsResponse, ListVersionsByFunctionRequest,
         ListVersionsByFunctionResponse, PublishLayerVersionRequest, PublishLayerVersionResponse,
-        PublishVersionRequest, PutFunctionConcurrencyRequest, PutRuntimeManagementConfigRequest,
-        PutRuntimeManagementConfigResponse, RemovePermissionRequest, TagResourceRequest,
-        UntagResourceRequest, UpdateAliasRequest, UpdateFunctionCodeRequest,
-        UpdateFunctionConfigurationRequest,
+        PublishVersionRequest, PutFunctionConcurrencyRequest, PutFunctionEventInvokeConfigRequest,
+        PutRuntimeManagementConfigRequest, PutRuntimeManagementConfigResponse, RemovePermissionRequest,
+        TagResourceRequest, UntagResourceRequest, UpdateAliasRequest, UpdateFunctionCodeRequest,
+        UpdateFunctionConfigurationRequest, UpdateFunctionEventInvokeConfigRequest,
     },
 };
 
@@ -311,6 +313,47 @@ pub(super) static DELETE_FUNCTION_CONCURRENCY: OperationSpec = OperationSpec {
         output: &[],
     }),
     input: DeleteFunctionConcurrencyRequest::SCHEMA,
+    output: Empty::SCHEMA,
+    errors: &[
+        err::INVALID_PARAMETER_VALUE,
+        err::RESOURCE_CONFLICT,
+        err::SERVICE,
+        err::TOO_MANY_REQUESTS,
+        err::RESOURCE_NOT_FOUND,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteFunctionEventInvokeConfig;
+
+impl Operation for DeleteFunctionEventInvokeConfig {
+    type Input = DeleteFunctionEventInvokeConfigRequest;
+    type Output = Empty;
+    const SPEC: &'static OperationSpec = &DELETE_FUNCTION_EVENT_INVOKE_CONFIG;
+}
+
+pub(super) static DELETE_FUNCTION_EVENT_INVOKE_CONFIG: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "DeleteFunctionEventInvokeConfig",
+    action: action::DELETE_FUNCTION_EVENT_INVOKE_CONFIG,
+    read_only: false,
+    load: Load::Change,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["FunctionName", "Qualifier"], response: &[], read_only: false },
+    conditions: &[],
+    rest: Some(&Rest {
+        method: "DELETE",
+        path: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+        query: None,
+        status: 204,
+        input: &[
+            Bound { member: 0, at: At::Uri, name: "FunctionName" },
+            Bound { member: 1, at: At::Query, name: "Qualifier" },
+        ],
+        output: &[],
+    }),
+    input: DeleteFunctionEventInvokeConfigRequest::SCHEMA,
     output: Empty::SCHEMA,
     errors: &[
         err::INVALID_PARAMETER_VALUE,
@@ -911,6 +954,42 @@ pub(super) static LIST_ALIASES: OperationSpec = OperationSpec {
 };
 
 #[derive(Debug, Clone, Copy)]
+pub struct ListFunctionEventInvokeConfigs;
+
+impl Operation for ListFunctionEventInvokeConfigs {
+    type Input = ListFunctionEventInvokeConfigsRequest;
+    type Output = ListFunctionEventInvokeConfigsResponse;
+    const SPEC: &'static OperationSpec = &LIST_FUNCTION_EVENT_INVOKE_CONFIGS;
+}
+
+pub(super) static LIST_FUNCTION_EVENT_INVOKE_CONFIGS: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "ListFunctionEventInvokeConfigs",
+    action: action::LIST_FUNCTION_EVENT_INVOKE_CONFIGS,
+    read_only: true,
+    load: Load::Read,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule { request: &["FunctionName", "Marker", "MaxItems"], response: &[], read_only: true },
+    conditions: &[],
+    rest: Some(&Rest {
+        method: "GET",
+        path: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list",
+        query: None,
+        status: 200,
+        input: &[
+            Bound { member: 0, at: At::Uri, name: "FunctionName" },
+            Bound { member: 1, at: At::Query, name: "Marker" },
+            Bound { member: 2, at: At::Query, name: "MaxItems" },
+        ],
+        output: &[],
+    }),
+    input: ListFunctionEventInvokeConfigsRequest::SCHEMA,
+    output: ListFunctionEventInvokeConfigsResponse::SCHEMA,
+    errors: &[err::INVALID_PARAMETER_VALUE, err::SERVICE, err::TOO_MANY_REQUESTS, err::RESOURCE_NOT_FOUND],
+};
+
+#[derive(Debug, Clone, Copy)]
 pub struct ListFunctions;
 
 impl Operation for ListFunctions {
@@ -1229,6 +1308,57 @@ pub(super) static PUT_FUNCTION_CONCURRENCY: OperationSpec = OperationSpec {
     }),
     input: PutFunctionConcurrencyRequest::SCHEMA,
     output: Concurrency::SCHEMA,
+    errors: &[
+        err::INVALID_PARAMETER_VALUE,
+        err::RESOURCE_CONFLICT,
+        err::SERVICE,
+        err::TOO_MANY_REQUESTS,
+        err::RESOURCE_NOT_FOUND,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct PutFunctionEventInvokeConfig;
+
+impl Operation for PutFunctionEventInvokeConfig {
+    type Input = PutFunctionEventInvokeConfigRequest;
+    type Output = FunctionEventInvokeConfig;
+    const SPEC: &'static OperationSpec = &PUT_FUNCTION_EVENT_INVOKE_CONFIG;
+}
+
+pub(super) static PUT_FUNCTION_EVENT_INVOKE_CONFIG: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "PutFunctionEventInvokeConfig",
+    action: action::PUT_FUNCTION_EVENT_INVOKE_CONFIG,
+    read_only: false,
+    load: Load::Change,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "FunctionName",
+            "Qualifier",
+            "MaximumRetryAttempts",
+            "MaximumEventAgeInSeconds",
+            "DestinationConfig",
+        ],
+        response: &["FunctionArn"],
+        read_only: false,
+    },
+    conditions: &[],
+    rest: Some(&Rest {
+        method: "PUT",
+        path: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+        query: None,
+        status: 200,
+        input: &[
+            Bound { member: 0, at: At::Uri, name: "FunctionName" },
+            Bound { member: 1, at: At::Query, name: "Qualifier" },
+        ],
+        output: &[],
+    }),
+    input: PutFunctionEventInvokeConfigRequest::SCHEMA,
+    output: FunctionEventInvokeConfig::SCHEMA,
     errors: &[
         err::INVALID_PARAMETER_VALUE,
         err::RESOURCE_CONFLICT,
@@ -1560,6 +1690,57 @@ pub(super) static UPDATE_FUNCTION_CONFIGURATION: OperationSpec = OperationSpec {
         err::CODE_VERIFICATION_FAILED,
         err::CODE_SIGNING_CONFIG_NOT_FOUND,
         err::PRECONDITION_FAILED,
+    ],
+};
+
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateFunctionEventInvokeConfig;
+
+impl Operation for UpdateFunctionEventInvokeConfig {
+    type Input = UpdateFunctionEventInvokeConfigRequest;
+    type Output = FunctionEventInvokeConfig;
+    const SPEC: &'static OperationSpec = &UPDATE_FUNCTION_EVENT_INVOKE_CONFIG;
+}
+
+pub(super) static UPDATE_FUNCTION_EVENT_INVOKE_CONFIG: OperationSpec = OperationSpec {
+    service: &SERVICE,
+    name: "UpdateFunctionEventInvokeConfig",
+    action: action::UPDATE_FUNCTION_EVENT_INVOKE_CONFIG,
+    read_only: false,
+    load: Load::Change,
+    body_limit: 262_144,
+    exposure: Exposure::Public,
+    audit: AuditRule {
+        request: &[
+            "FunctionName",
+            "Qualifier",
+            "MaximumRetryAttempts",
+            "MaximumEventAgeInSeconds",
+            "DestinationConfig",
+        ],
+        response: &["FunctionArn"],
+        read_only: false,
+    },
+    conditions: &[],
+    rest: Some(&Rest {
+        method: "POST",
+        path: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+        query: None,
+        status: 200,
+        input: &[
+            Bound { member: 0, at: At::Uri, name: "FunctionName" },
+            Bound { member: 1, at: At::Query, name: "Qualifier" },
+        ],
+        output: &[],
+    }),
+    input: UpdateFunctionEventInvokeConfigRequest::SCHEMA,
+    output: FunctionEventInvokeConfig::SCHEMA,
+    errors: &[
+        err::INVALID_PARAMETER_VALUE,
+        err::RESOURCE_CONFLICT,
+        err::SERVICE,
+        err::TOO_MANY_REQUESTS,
+        err::RESOURCE_NOT_FOUND,
     ],
 };
 

@@ -820,6 +820,44 @@ impl Shape for DeleteFunctionConcurrencyRequest {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct DeleteFunctionEventInvokeConfigRequest {
+    pub function_name: String,
+    pub qualifier: Option<String>,
+}
+
+impl Shape for DeleteFunctionEventInvokeConfigRequest {
+    const SCHEMA: &'static Schema = &DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.function_name = Shape::read_as(&NAMESPACED_FUNCTION_NAME, from)?,
+                1 => {
+                    value.qualifier =
+                        Some(Shape::read_as(&NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST, &mut |to| {
+            to.member(0, &DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[0])?;
+            self.function_name.write_as(&NAMESPACED_FUNCTION_NAME, to)?;
+            if let Some(value) = &self.qualifier {
+                to.member(1, &DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[1])?;
+                value.write_as(&NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct DeleteFunctionRequest {
     pub function_name: String,
     pub qualifier: Option<String>,
@@ -3459,6 +3497,90 @@ impl Shape for ListAliasesResponse {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListFunctionEventInvokeConfigsRequest {
+    pub function_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i64>,
+}
+
+impl Shape for ListFunctionEventInvokeConfigsRequest {
+    const SCHEMA: &'static Schema = &LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.function_name = Shape::read_as(&NAMESPACED_FUNCTION_NAME, from)?,
+                1 => value.marker = Some(Shape::read_as(&STRING, from)?),
+                2 => {
+                    value.max_items =
+                        Some(Shape::read_as(&MAX_FUNCTION_EVENT_INVOKE_CONFIG_LIST_ITEMS, from)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST, &mut |to| {
+            to.member(0, &LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST_MEMBERS[0])?;
+            self.function_name.write_as(&NAMESPACED_FUNCTION_NAME, to)?;
+            if let Some(value) = &self.marker {
+                to.member(1, &LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST_MEMBERS[1])?;
+                value.write_as(&STRING, to)?;
+            }
+            if let Some(value) = &self.max_items {
+                to.member(2, &LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAX_FUNCTION_EVENT_INVOKE_CONFIG_LIST_ITEMS, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct ListFunctionEventInvokeConfigsResponse {
+    pub function_event_invoke_configs: Option<Vec<FunctionEventInvokeConfig>>,
+    pub next_marker: Option<String>,
+}
+
+impl Shape for ListFunctionEventInvokeConfigsResponse {
+    const SCHEMA: &'static Schema = &LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE, &mut |index, from| {
+            match index {
+                0 => {
+                    value.function_event_invoke_configs =
+                        Some(Shape::read_as(&FUNCTION_EVENT_INVOKE_CONFIG_LIST, from)?);
+                }
+                1 => value.next_marker = Some(Shape::read_as(&STRING, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE, &mut |to| {
+            if let Some(value) = &self.function_event_invoke_configs {
+                to.member(0, &LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE_MEMBERS[0])?;
+                value.write_as(&FUNCTION_EVENT_INVOKE_CONFIG_LIST, to)?;
+            }
+            if let Some(value) = &self.next_marker {
+                to.member(1, &LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE_MEMBERS[1])?;
+                value.write_as(&STRING, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct ListFunctionsRequest {
     pub master_region: Option<String>,
     pub function_version: Option<String>,
@@ -4275,6 +4397,65 @@ impl Shape for PutFunctionConcurrencyRequest {
             self.function_name.write_as(&FUNCTION_NAME, to)?;
             to.member(1, &PUT_FUNCTION_CONCURRENCY_REQUEST_MEMBERS[1])?;
             self.reserved_concurrent_executions.write_as(&RESERVED_CONCURRENT_EXECUTIONS, to)?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct PutFunctionEventInvokeConfigRequest {
+    pub function_name: String,
+    pub qualifier: Option<String>,
+    pub maximum_retry_attempts: Option<i64>,
+    pub maximum_event_age_in_seconds: Option<i64>,
+    pub destination_config: Option<DestinationConfig>,
+}
+
+impl Shape for PutFunctionEventInvokeConfigRequest {
+    const SCHEMA: &'static Schema = &PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.function_name = Shape::read_as(&NAMESPACED_FUNCTION_NAME, from)?,
+                1 => {
+                    value.qualifier =
+                        Some(Shape::read_as(&NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER, from)?);
+                }
+                2 => value.maximum_retry_attempts = Some(Shape::read_as(&MAXIMUM_RETRY_ATTEMPTS, from)?),
+                3 => {
+                    value.maximum_event_age_in_seconds =
+                        Some(Shape::read_as(&MAXIMUM_EVENT_AGE_IN_SECONDS, from)?);
+                }
+                4 => value.destination_config = Some(Shape::read_as(&DESTINATION_CONFIG, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST, &mut |to| {
+            to.member(0, &PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[0])?;
+            self.function_name.write_as(&NAMESPACED_FUNCTION_NAME, to)?;
+            if let Some(value) = &self.qualifier {
+                to.member(1, &PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[1])?;
+                value.write_as(&NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER, to)?;
+            }
+            if let Some(value) = &self.maximum_retry_attempts {
+                to.member(2, &PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAXIMUM_RETRY_ATTEMPTS, to)?;
+            }
+            if let Some(value) = &self.maximum_event_age_in_seconds {
+                to.member(3, &PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[3])?;
+                value.write_as(&MAXIMUM_EVENT_AGE_IN_SECONDS, to)?;
+            }
+            if let Some(value) = &self.destination_config {
+                to.member(4, &PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[4])?;
+                value.write_as(&DESTINATION_CONFIG, to)?;
+            }
             Ok(())
         })
     }
@@ -5824,6 +6005,65 @@ impl Shape for UpdateFunctionConfigurationRequest {
     }
 }
 
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct UpdateFunctionEventInvokeConfigRequest {
+    pub function_name: String,
+    pub qualifier: Option<String>,
+    pub maximum_retry_attempts: Option<i64>,
+    pub maximum_event_age_in_seconds: Option<i64>,
+    pub destination_config: Option<DestinationConfig>,
+}
+
+impl Shape for UpdateFunctionEventInvokeConfigRequest {
+    const SCHEMA: &'static Schema = &UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST;
+
+    fn read_as(_: &'static Schema, from: &mut dyn Reader) -> Read<Self> {
+        let mut value = Self::default();
+        from.structure(&UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST, &mut |index, from| {
+            match index {
+                0 => value.function_name = Shape::read_as(&NAMESPACED_FUNCTION_NAME, from)?,
+                1 => {
+                    value.qualifier =
+                        Some(Shape::read_as(&NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER, from)?);
+                }
+                2 => value.maximum_retry_attempts = Some(Shape::read_as(&MAXIMUM_RETRY_ATTEMPTS, from)?),
+                3 => {
+                    value.maximum_event_age_in_seconds =
+                        Some(Shape::read_as(&MAXIMUM_EVENT_AGE_IN_SECONDS, from)?);
+                }
+                4 => value.destination_config = Some(Shape::read_as(&DESTINATION_CONFIG, from)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(value)
+    }
+
+    fn write_as(&self, _: &'static Schema, to: &mut dyn Writer) -> Wrote {
+        to.structure(&UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST, &mut |to| {
+            to.member(0, &UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[0])?;
+            self.function_name.write_as(&NAMESPACED_FUNCTION_NAME, to)?;
+            if let Some(value) = &self.qualifier {
+                to.member(1, &UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[1])?;
+                value.write_as(&NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER, to)?;
+            }
+            if let Some(value) = &self.maximum_retry_attempts {
+                to.member(2, &UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[2])?;
+                value.write_as(&MAXIMUM_RETRY_ATTEMPTS, to)?;
+            }
+            if let Some(value) = &self.maximum_event_age_in_seconds {
+                to.member(3, &UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[3])?;
+                value.write_as(&MAXIMUM_EVENT_AGE_IN_SECONDS, to)?;
+            }
+            if let Some(value) = &self.destination_config {
+                to.member(4, &UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS[4])?;
+                value.write_as(&DESTINATION_CONFIG, to)?;
+            }
+            Ok(())
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UpdateRuntimeOn {
     Auto,
@@ -6329,6 +6569,21 @@ static DELETE_FUNCTION_CONCURRENCY_REQUEST: Schema = Schema::plain(
     Kind::Structure(&DELETE_FUNCTION_CONCURRENCY_REQUEST_MEMBERS),
 );
 
+static DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS: [Member; 2] = [
+    Member { name: "FunctionName", wire: "FunctionName", required: true, schema: &NAMESPACED_FUNCTION_NAME },
+    Member {
+        name: "Qualifier",
+        wire: "Qualifier",
+        required: false,
+        schema: &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER,
+    },
+];
+
+static DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Schema = Schema::plain(
+    "DeleteFunctionEventInvokeConfigRequest",
+    Kind::Structure(&DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS),
+);
+
 static DELETE_FUNCTION_REQUEST_MEMBERS: [Member; 2] = [
     Member { name: "FunctionName", wire: "FunctionName", required: true, schema: &NAMESPACED_FUNCTION_NAME },
     Member {
@@ -6763,6 +7018,11 @@ static FUNCTION_EVENT_INVOKE_CONFIG_MEMBERS: [Member; 5] = [
 
 static FUNCTION_EVENT_INVOKE_CONFIG: Schema =
     Schema::plain("FunctionEventInvokeConfig", Kind::Structure(&FUNCTION_EVENT_INVOKE_CONFIG_MEMBERS));
+
+static FUNCTION_EVENT_INVOKE_CONFIG_LIST: Schema = Schema::plain(
+    "FunctionEventInvokeConfigList",
+    Kind::List(&Element { schema: &FUNCTION_EVENT_INVOKE_CONFIG, wire: "member", flat: false }),
+);
 
 static FUNCTION_LIST: Schema = Schema::plain(
     "FunctionList",
@@ -7402,6 +7662,37 @@ static LIST_ALIASES_RESPONSE_MEMBERS: [Member; 2] = [
 static LIST_ALIASES_RESPONSE: Schema =
     Schema::plain("ListAliasesResponse", Kind::Structure(&LIST_ALIASES_RESPONSE_MEMBERS));
 
+static LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST_MEMBERS: [Member; 3] = [
+    Member { name: "FunctionName", wire: "FunctionName", required: true, schema: &NAMESPACED_FUNCTION_NAME },
+    Member { name: "Marker", wire: "Marker", required: false, schema: &STRING },
+    Member {
+        name: "MaxItems",
+        wire: "MaxItems",
+        required: false,
+        schema: &MAX_FUNCTION_EVENT_INVOKE_CONFIG_LIST_ITEMS,
+    },
+];
+
+static LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST: Schema = Schema::plain(
+    "ListFunctionEventInvokeConfigsRequest",
+    Kind::Structure(&LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST_MEMBERS),
+);
+
+static LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE_MEMBERS: [Member; 2] = [
+    Member {
+        name: "FunctionEventInvokeConfigs",
+        wire: "FunctionEventInvokeConfigs",
+        required: false,
+        schema: &FUNCTION_EVENT_INVOKE_CONFIG_LIST,
+    },
+    Member { name: "NextMarker", wire: "NextMarker", required: false, schema: &STRING },
+];
+
+static LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE: Schema = Schema::plain(
+    "ListFunctionEventInvokeConfigsResponse",
+    Kind::Structure(&LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE_MEMBERS),
+);
+
 static LIST_FUNCTIONS_REQUEST_MEMBERS: [Member; 4] = [
     Member { name: "MasterRegion", wire: "MasterRegion", required: false, schema: &MASTER_REGION },
     Member { name: "FunctionVersion", wire: "FunctionVersion", required: false, schema: &FUNCTION_VERSION },
@@ -7562,6 +7853,13 @@ static MASTER_REGION: Schema = Schema {
     name: "MasterRegion",
     kind: Kind::String,
     limits: Limits { min: Some(1), max: Some(50), pattern: Some(&PATTERN_OF_MASTER_REGION), ..Limits::NONE },
+    sensitive: false,
+};
+
+static MAX_FUNCTION_EVENT_INVOKE_CONFIG_LIST_ITEMS: Schema = Schema {
+    name: "MaxFunctionEventInvokeConfigListItems",
+    kind: Kind::Integer,
+    limits: Limits { min: Some(1), max: Some(50), ..Limits::NONE },
     sensitive: false,
 };
 
@@ -7788,6 +8086,39 @@ static PUT_FUNCTION_CONCURRENCY_REQUEST_MEMBERS: [Member; 2] = [
 static PUT_FUNCTION_CONCURRENCY_REQUEST: Schema = Schema::plain(
     "PutFunctionConcurrencyRequest",
     Kind::Structure(&PUT_FUNCTION_CONCURRENCY_REQUEST_MEMBERS),
+);
+
+static PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS: [Member; 5] = [
+    Member { name: "FunctionName", wire: "FunctionName", required: true, schema: &NAMESPACED_FUNCTION_NAME },
+    Member {
+        name: "Qualifier",
+        wire: "Qualifier",
+        required: false,
+        schema: &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER,
+    },
+    Member {
+        name: "MaximumRetryAttempts",
+        wire: "MaximumRetryAttempts",
+        required: false,
+        schema: &MAXIMUM_RETRY_ATTEMPTS,
+    },
+    Member {
+        name: "MaximumEventAgeInSeconds",
+        wire: "MaximumEventAgeInSeconds",
+        required: false,
+        schema: &MAXIMUM_EVENT_AGE_IN_SECONDS,
+    },
+    Member {
+        name: "DestinationConfig",
+        wire: "DestinationConfig",
+        required: false,
+        schema: &DESTINATION_CONFIG,
+    },
+];
+
+static PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Schema = Schema::plain(
+    "PutFunctionEventInvokeConfigRequest",
+    Kind::Structure(&PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS),
 );
 
 static PUT_RUNTIME_MANAGEMENT_CONFIG_REQUEST_MEMBERS: [Member; 4] = [
@@ -8404,6 +8735,39 @@ static UPDATE_FUNCTION_CONFIGURATION_REQUEST_MEMBERS: [Member; 23] = [
 static UPDATE_FUNCTION_CONFIGURATION_REQUEST: Schema = Schema::plain(
     "UpdateFunctionConfigurationRequest",
     Kind::Structure(&UPDATE_FUNCTION_CONFIGURATION_REQUEST_MEMBERS),
+);
+
+static UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS: [Member; 5] = [
+    Member { name: "FunctionName", wire: "FunctionName", required: true, schema: &NAMESPACED_FUNCTION_NAME },
+    Member {
+        name: "Qualifier",
+        wire: "Qualifier",
+        required: false,
+        schema: &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER,
+    },
+    Member {
+        name: "MaximumRetryAttempts",
+        wire: "MaximumRetryAttempts",
+        required: false,
+        schema: &MAXIMUM_RETRY_ATTEMPTS,
+    },
+    Member {
+        name: "MaximumEventAgeInSeconds",
+        wire: "MaximumEventAgeInSeconds",
+        required: false,
+        schema: &MAXIMUM_EVENT_AGE_IN_SECONDS,
+    },
+    Member {
+        name: "DestinationConfig",
+        wire: "DestinationConfig",
+        required: false,
+        schema: &DESTINATION_CONFIG,
+    },
+];
+
+static UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Schema = Schema::plain(
+    "UpdateFunctionEventInvokeConfigRequest",
+    Kind::Structure(&UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST_MEMBERS),
 );
 
 static UPDATE_RUNTIME_ON: Schema = Schema {

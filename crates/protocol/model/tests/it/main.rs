@@ -248,12 +248,14 @@ fn a_full_value_is_written_as_completely_as_it_was_read() {
             ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateKeyDescription
             UpdatePrimaryRegion Verify VerifyMac;
         lambda: AddPermission CreateAlias CreateFunction DeleteAlias DeleteFunction DeleteFunctionConcurrency
-            DeleteLayerVersion GetAccountSettings GetAlias GetFunction GetFunctionCodeSigningConfig
-            GetFunctionConcurrency GetFunctionConfiguration GetFunctionEventInvokeConfig
-            GetFunctionRecursionConfig GetLayerVersion GetLayerVersionByArn GetPolicy GetRuntimeManagementConfig
-            Invoke ListAliases ListFunctions ListLayerVersions ListLayers ListTags ListVersionsByFunction
-            PublishLayerVersion PublishVersion PutFunctionConcurrency PutRuntimeManagementConfig RemovePermission
-            TagResource UntagResource UpdateAlias UpdateFunctionCode UpdateFunctionConfiguration;
+            DeleteFunctionEventInvokeConfig DeleteLayerVersion GetAccountSettings GetAlias GetFunction
+            GetFunctionCodeSigningConfig GetFunctionConcurrency GetFunctionConfiguration
+            GetFunctionEventInvokeConfig GetFunctionRecursionConfig GetLayerVersion GetLayerVersionByArn
+            GetPolicy GetRuntimeManagementConfig Invoke ListAliases ListFunctionEventInvokeConfigs
+            ListFunctions ListLayerVersions ListLayers ListTags ListVersionsByFunction PublishLayerVersion
+            PublishVersion PutFunctionConcurrency PutFunctionEventInvokeConfig PutRuntimeManagementConfig
+            RemovePermission TagResource UntagResource UpdateAlias UpdateFunctionCode
+            UpdateFunctionConfiguration UpdateFunctionEventInvokeConfig;
         logs: CreateLogGroup CreateLogStream DeleteLogGroup DeleteLogStream DeleteRetentionPolicy DescribeLogGroups
             DescribeLogStreams FilterLogEvents GetLogEvents ListTagsForResource ListTagsLogGroup PutLogEvents
             PutLogGroupDeletionProtection PutRetentionPolicy TagLogGroup TagResource UntagLogGroup UntagResource;

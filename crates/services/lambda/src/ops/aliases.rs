@@ -11,6 +11,7 @@ use super::functions::{ensure_revision, forget_policy};
 use crate::{
     alias::AliasRecord,
     error::LambdaError,
+    event_config,
     function::FunctionRecord,
     named::{FunctionId, find, is_number, meant, permitted_whole},
     page,
@@ -125,6 +126,7 @@ pub(crate) fn delete_alias(cx: &mut Cx<'_>, input: DeleteAliasRequest) -> Result
     if cx.part::<AliasRecord>(&[&function.name, &input.name])?.is_some() {
         cx.erase::<AliasRecord>(&[&function.name, &input.name])?;
         forget_policy(cx, &mut function, &input.name)?;
+        event_config::forget(cx, &function.name, &input.name)?;
         function.aliases.retain(|known| *known != input.name);
         cx.save(function)?;
     }

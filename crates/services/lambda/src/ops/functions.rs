@@ -13,6 +13,7 @@ use crate::{
     alias::AliasRecord,
     configuration::{Phase, Wishes, ensure_fits, shown},
     error::LambdaError,
+    event_config,
     function::{FunctionRecord, VersionRecord},
     named::{FunctionId, Meant, find, is_number, is_reserved, meant, permitted, permitted_whole},
     page,
@@ -199,6 +200,7 @@ fn delete_version(cx: &mut Cx<'_>, mut function: FunctionRecord, qualifier: &str
     version.revision.let_go(cx)?;
     cx.erase::<VersionRecord>(&[&function.name, qualifier])?;
     forget_policy(cx, &mut function, qualifier)?;
+    event_config::forget(cx, &function.name, qualifier)?;
     function.versions.retain(|number| number.to_string() != qualifier);
     cx.save(function)
 }
@@ -217,6 +219,9 @@ fn delete_all(cx: &mut Cx<'_>, function: &FunctionRecord) -> Result<(), ApiError
     }
     for qualifier in &function.policies {
         cx.erase::<PolicyRecord>(&[name, qualifier])?;
+    }
+    for qualifier in event_config::qualifiers(function) {
+        event_config::forget(cx, name, &qualifier)?;
     }
     function.latest.let_go(cx)?;
     cx.erase::<FunctionRecord>(&[name])

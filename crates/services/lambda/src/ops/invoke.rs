@@ -133,11 +133,15 @@ pub(crate) struct Ready {
     pub request_id: RequestId,
     pub event: Secret<Vec<u8>>,
     client_context: Option<String>,
-    session: Principal,
+    pub session: Principal,
     confined: Option<Confined>,
 }
 
 impl Ready {
+    pub(crate) fn version(&self) -> &str {
+        self.program.version()
+    }
+
     /// A rotation waits until functions are run here again. Other callers are told by the function that it was not run.
     fn ensure_runs_here(&self, cx: &Cx<'_>) -> Result<(), LambdaError> {
         let needs_code = matches!(self.program, Program::Deployed(_)) && self.confined.is_some();
@@ -245,7 +249,7 @@ fn number(value: i64) -> u32 {
 }
 
 async fn answered(ready: Ready, inside: Inside, wants_log: bool) -> Result<InvocationResponse, ApiError> {
-    let version = ready.program.version().to_owned();
+    let version = ready.version().to_owned();
     match ready.run(inside).await {
         FunctionOutcome::Done(answer) => Ok(shown(answer, &version, wants_log)),
         FunctionOutcome::Throttled => Err(LambdaError::OneTooMany.into()),

@@ -2,10 +2,9 @@
 
 use coffer_core::Cx;
 use coffer_model::lambda::{
-    Concurrency, DeleteFunctionConcurrencyRequest, FunctionEventInvokeConfig,
-    GetFunctionCodeSigningConfigRequest, GetFunctionCodeSigningConfigResponse, GetFunctionConcurrencyRequest,
-    GetFunctionConcurrencyResponse, GetFunctionEventInvokeConfigRequest, GetFunctionRecursionConfigRequest,
-    GetFunctionRecursionConfigResponse, GetRuntimeManagementConfigRequest,
+    Concurrency, DeleteFunctionConcurrencyRequest, GetFunctionCodeSigningConfigRequest,
+    GetFunctionCodeSigningConfigResponse, GetFunctionConcurrencyRequest, GetFunctionConcurrencyResponse,
+    GetFunctionRecursionConfigRequest, GetFunctionRecursionConfigResponse, GetRuntimeManagementConfigRequest,
     GetRuntimeManagementConfigResponse, PutFunctionConcurrencyRequest, PutRuntimeManagementConfigRequest,
     PutRuntimeManagementConfigResponse, action,
 };
@@ -66,18 +65,6 @@ pub(crate) fn get_function_code_signing_config(
     let function = permitted_whole(cx, &input.function_name, action::GET_FUNCTION_CODE_SIGNING_CONFIG)?;
     let function_name = function.name.clone();
     Ok(GetFunctionCodeSigningConfigResponse { function_name, ..Default::default() })
-}
-
-/// How often events are tried again cannot be said yet.
-pub(crate) fn get_function_event_invoke_config(
-    cx: &mut Cx<'_>,
-    input: GetFunctionEventInvokeConfigRequest,
-) -> Result<FunctionEventInvokeConfig, ApiError> {
-    let qualifier = input.qualifier.as_deref();
-    let (named, function) =
-        permitted(cx, &input.function_name, qualifier, action::GET_FUNCTION_EVENT_INVOKE_CONFIG)?;
-    meant(cx, &function, named.id.qualifier.as_deref())?;
-    Err(LambdaError::NoEventInvokeConfig { arn: named.own_arn().to_owned() }.into())
 }
 
 pub(crate) fn get_function_recursion_config(
