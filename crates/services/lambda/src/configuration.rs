@@ -80,6 +80,7 @@ const VARIABLES_BYTES_MAX: usize = 4096;
 const VARIABLE_BYTES_BESIDE: usize = 6;
 const TIMEOUT_MAX: i64 = 900;
 const MEMORY_MAX: i64 = 10_240;
+const SCRATCH_MAX: i64 = 10_240;
 
 /// What a request says of a configuration. What is absent stays.
 #[derive(Debug, Default)]
@@ -224,9 +225,11 @@ impl Wishes {
         if let Some(asked) = self.runtime.as_ref().filter(|asked| !RUNTIMES.contains(&asked.as_str())) {
             return Err(LambdaError::Runtime { asked: asked.clone() });
         }
-        match (self.timeout, self.memory) {
-            (Some(asked), _) if asked > TIMEOUT_MAX => Err(LambdaError::Timeout { asked }),
-            (_, Some(asked)) if asked > MEMORY_MAX => Err(LambdaError::Memory { asked }),
+        // The published model has larger maxima, for functions of other kinds. Its minima hold.
+        match (self.timeout, self.memory, self.scratch) {
+            (Some(asked), _, _) if asked > TIMEOUT_MAX => Err(LambdaError::Timeout { asked }),
+            (_, Some(asked), _) if asked > MEMORY_MAX => Err(LambdaError::Memory { asked }),
+            (_, _, Some(asked)) if asked > SCRATCH_MAX => Err(LambdaError::Scratch { asked }),
             _ => Ok(()),
         }
     }
@@ -423,6 +426,29 @@ mod tests {
             variables(environment(&[("AWS_REGION", "x"), ("LAMBDA_TASK_ROOT", "x"), ("MINE", "x")]));
         let Err(LambdaError::ReservedVariables { names }) = reserved else { panic!("{reserved:?}") };
         assert_eq!(names, "AWS_REGION, LAMBDA_TASK_ROOT");
+    }
+
+    #[test]
+    fn numbers_have_a_maximum() {
+        let of = |timeout, memory, scratch| {
+            let wishes = Wishes { timeout, memory, scratch, ..Wishes::default() };
+            wishes.ensure_possible().map_err(|error| ApiError::from(error).message)
+        };
+        assert_eq!(of(Some(900), Some(10_240), Some(10_240)), Ok(()));
+        for (timeout, memory, scratch, part) in [
+            (Some(901), None, None, "Value '901' at 'timeout'"),
+            (None, Some(10_241), None, "'MemorySize'"),
+            (
+                None,
+                None,
+                Some(10_241),
+                "Value '10241' at 'ephemeralStorage.size' failed to satisfy constraint: Member must have value less than or equal to 10240",
+            ),
+            (None, None, Some(32_768), "Value '32768' at 'ephemeralStorage.size'"),
+        ] {
+            let said = of(timeout, memory, scratch).unwrap_err();
+            assert!(said.contains(part), "{said}");
+        }
     }
 
     #[test]

@@ -5,6 +5,9 @@ use coffer_shape::ApiError;
 
 use crate::package::PackageError;
 
+/// As the published model has it.
+const NAME_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?";
+
 #[derive(Debug)]
 pub(crate) enum LambdaError {
     /// Of an ARN.
@@ -27,6 +30,10 @@ pub(crate) enum LambdaError {
     NameTooLong {
         name: String,
     },
+    /// Neither a name nor an ARN, whole or partial.
+    NoFunctionName {
+        written: String,
+    },
     QualifiersDiffer,
     QualifierNotAllowed,
     RevisionIsOld,
@@ -47,6 +54,9 @@ pub(crate) enum LambdaError {
         asked: i64,
     },
     Memory {
+        asked: i64,
+    },
+    Scratch {
         asked: i64,
     },
     Variables {
@@ -147,6 +157,9 @@ impl From<LambdaError> for ApiError {
             E::NameTooLong { name } => err::validation(format!(
                 "1 validation error detected: Value '{name}' at 'functionName' failed to satisfy constraint: Member must have length less than or equal to 64"
             )),
+            E::NoFunctionName { written } => err::validation(format!(
+                "1 validation error detected: Value '{written}' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: {NAME_PATTERN}"
+            )),
             E::QualifiersDiffer => err::invalid_parameter_value(
                 "The derived qualifier from the function name does not match the specified qualifier.",
             ),
@@ -183,6 +196,9 @@ impl From<LambdaError> for ApiError {
             )),
             E::Memory { asked } => invalid(format!(
                 "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 10240, and is {asked}"
+            )),
+            E::Scratch { asked } => err::validation(format!(
+                "1 validation error detected: Value '{asked}' at 'ephemeralStorage.size' failed to satisfy constraint: Member must have value less than or equal to 10240"
             )),
             E::Variables { bytes } => invalid(format!(
                 "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: {bytes} bytes"
@@ -306,6 +322,15 @@ fn package(error: &PackageError) -> ApiError {
         }
         PackageError::Outside { name } => {
             err::invalid_parameter_value(format!("The zip file has an entry that leads out of it: {name}"))
+        }
+        PackageError::NoFile { name } => {
+            err::invalid_parameter_value(format!("The zip file has an entry that names no file: {name}"))
+        }
+        PackageError::NameTooLong { bytes } => err::invalid_parameter_value(format!(
+            "The zip file has an entry whose name is too long: {bytes} bytes"
+        )),
+        PackageError::Link { name } => {
+            err::invalid_parameter_value(format!("The zip file has a link that leads nowhere: {name}"))
         }
         PackageError::Device { name } => err::invalid_parameter_value(format!(
             "The zip file has an entry that is no file, directory or link: {name}"

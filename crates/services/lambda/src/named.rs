@@ -34,35 +34,37 @@ pub(crate) struct FunctionId {
 }
 
 impl FunctionId {
-    /// Takes apart what the model let through. A qualifier can be written in two places, and must then be the same.
+    /// Takes apart what the model let through: its pattern has every piece of an ARN stand for itself, so that it also fits what is none.
+    /// A qualifier can be written in two places, and must then be the same.
     pub(crate) fn parse(written: &str, qualifier: Option<&str>) -> Result<Self, LambdaError> {
-        let mut steps: Vec<&str> = written.split(':').collect();
-        let (mut region, mut account) = (None, None);
-        if steps.first() == Some(&"arn") {
-            // arn:aws:lambda:<region>:<account>:function:<name>
-            steps.drain(..steps.len().min(3));
-            if steps.first().is_some_and(|step| step.contains('-')) {
-                region = Some(steps.remove(0).to_owned());
+        let steps: Vec<&str> = written.split(':').collect();
+        let (region, account, rest) = match steps.as_slice() {
+            ["arn", partition, "lambda", region, account, "function", rest @ ..]
+                if partition.starts_with("aws") && region.contains('-') && is_account(account) =>
+            {
+                (Some(*region), Some(*account), rest)
             }
-        }
-        let is_account = |step: &str| step.len() == 12 && step.bytes().all(|byte| byte.is_ascii_digit());
-        if steps.len() > 1 && steps.first().is_some_and(|step| is_account(step)) {
-            account = Some(steps.remove(0).to_owned());
-        }
-        if steps.len() > 1 && steps.first() == Some(&"function") {
-            steps.remove(0);
-        }
-        let mut steps = steps.into_iter();
-        let name = steps.next().unwrap_or_default().to_owned();
-        let (inner, outer) = (steps.next(), qualifier.filter(|qualifier| !qualifier.is_empty()));
+            [account, "function", rest @ ..] if is_account(account) && !rest.is_empty() => {
+                (None, Some(*account), rest)
+            }
+            ["function", rest @ ..] if !rest.is_empty() => (None, None, rest),
+            rest => (None, None, rest),
+        };
+        let (name, inner) = match *rest {
+            [name] => (name, None),
+            [name, qualifier] => (name, Some(qualifier)),
+            _ => return Err(LambdaError::NoFunctionName { written: written.to_owned() }),
+        };
         if name.chars().count() > NAME_CHARS_MAX {
-            return Err(LambdaError::NameTooLong { name });
+            return Err(LambdaError::NameTooLong { name: name.to_owned() });
         }
+        let outer = qualifier.filter(|qualifier| !qualifier.is_empty());
         let qualifier = match (inner, outer) {
             (Some(inner), Some(outer)) if inner != outer => return Err(LambdaError::QualifiersDiffer),
             (inner, outer) => inner.or(outer).map(str::to_owned),
         };
-        Ok(Self { region, account, name, qualifier })
+        let (region, account) = (region.map(str::to_owned), account.map(str::to_owned));
+        Ok(Self { region, account, name: name.to_owned(), qualifier })
     }
 
     /// Of the function, or of what the qualifier says.
@@ -84,6 +86,10 @@ impl FunctionId {
         }
         Ok(self.account.as_ref().is_none_or(|account| account == cx.account().as_str()))
     }
+}
+
+fn is_account(written: &str) -> bool {
+    written.len() == 12 && written.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A function as somebody asked for it.
@@ -233,6 +239,7 @@ mod tests {
             ("app:7", None, None, Some("7")),
             ("app:$LATEST", None, None, Some("$LATEST")),
             ("function:app", None, None, None),
+            ("function:app:7", None, None, Some("7")),
             ("111122223333:function:app", None, Some("111122223333"), None),
             ("111122223333:function:app:prod", None, Some("111122223333"), Some("prod")),
             (
@@ -247,6 +254,12 @@ mod tests {
                 Some("111122223333"),
                 Some("7"),
             ),
+            (
+                "arn:aws-us-gov:lambda:us-gov-west-1:111122223333:function:app",
+                Some("us-gov-west-1"),
+                Some("111122223333"),
+                None,
+            ),
         ] {
             let id = FunctionId::parse(written, None).unwrap();
             assert_eq!(id.name, "app", "{written}");
@@ -256,6 +269,33 @@ mod tests {
         // A name can look like an account, or be the word itself.
         assert_eq!(FunctionId::parse("111122223333", None).unwrap().name, "111122223333");
         assert_eq!(FunctionId::parse("function", None).unwrap().name, "function");
+        let id = FunctionId::parse("111122223333:prod", None).unwrap();
+        assert_eq!((id.name.as_str(), id.qualifier.as_deref()), ("111122223333", Some("prod")));
+        assert_eq!(id.account, None);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_function_is_refused() {
+        for written in [
+            "arn:x:y:eu-west-1:111122223333:function:app",
+            "arn:aws:sqs:eu-west-1:111122223333:function:app",
+            "arn::lambda:eu-west-1:111122223333:function:app",
+            "arn:aws:lambda:111122223333:function:app",
+            "arn:aws:lambda:eu-west-1:function:app",
+            "arn:aws:lambda:eu-west-1:111122223333:app",
+            "arn:aws:lambda:eu-west-1:1111:function:app",
+            "arn:aws:lambda:eu-west-1:111122223333:layer:app",
+            "arn:aws:lambda:eu-west-1:111122223333:function",
+            "arn:aws:lambda:app",
+            "arn:aws:lambda:function:app",
+            "eu-west-1:111122223333:function:app",
+            "111122223333:function:app:7:8",
+            "111122223333:app:7",
+            "app:7:8",
+        ] {
+            let parsed = FunctionId::parse(written, None);
+            assert!(matches!(parsed, Err(LambdaError::NoFunctionName { .. })), "{written}: {parsed:?}");
+        }
     }
 
     #[test]

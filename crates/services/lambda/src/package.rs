@@ -15,8 +15,12 @@ const ZIPPED_BYTES_MAX: usize = 52_428_800;
 pub(crate) const UNZIPPED_BYTES_MAX: i64 = 262_144_000;
 /// What a directory of a zip file of the old kind can hold. Each takes memory.
 const ENTRIES_MAX: usize = 65_535;
-/// As long as Linux follows a path.
-const LINK_BYTES_MAX: u64 = 4096;
+/// What Linux has room for in a path, with the zero behind it.
+const LINK_BYTES_MAX: u64 = 4095;
+/// Of the same room, what is left for a file of a package once it lies in some directory.
+const NAME_BYTES_MAX: usize = 3584;
+/// Linux's, for a file or directory.
+const STEP_BYTES_MAX: usize = 255;
 
 const TYPE_MASK: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
@@ -33,6 +37,18 @@ pub(crate) enum PackageError {
     Encrypted,
     /// An absolute path, one that climbs, or a link to such.
     Outside {
+        name: String,
+    },
+    /// It means the directory that everything lies in.
+    NoFile {
+        name: String,
+    },
+    /// Of a file or of a directory above it.
+    NameTooLong {
+        bytes: usize,
+    },
+    /// Its target is nothing, or longer than a path can be.
+    Link {
         name: String,
     },
     Device {
@@ -81,6 +97,7 @@ fn look_at<R: Read>(entry: &mut ZipFile<'_, R>, left: i64) -> Result<i64, Packag
     if !stays_inside(&name, 0) {
         return Err(PackageError::Outside { name });
     }
+    ensure_has_place(name.clone(), entry.is_dir())?;
     let left = left.unsigned_abs();
     match entry.unix_mode().map_or(0, |mode| mode & TYPE_MASK) {
         0 | REGULAR | DIRECTORY => {
@@ -90,8 +107,11 @@ fn look_at<R: Read>(entry: &mut ZipFile<'_, R>, left: i64) -> Result<i64, Packag
         }
         LINK => {
             let mut target = String::new();
-            let read = entry.take(LINK_BYTES_MAX).read_to_string(&mut target);
-            read.map_err(|_| PackageError::Unreadable)?;
+            let read = entry.take(LINK_BYTES_MAX + 1).read_to_string(&mut target);
+            let read = read.map_err(|_| PackageError::Unreadable)?;
+            if read == 0 || read as u64 > LINK_BYTES_MAX {
+                return Err(PackageError::Link { name });
+            }
             let depth = name.split('/').filter(|step| !matches!(*step, "" | ".")).count();
             if stays_inside(&target, depth.saturating_sub(1)) {
                 Ok(i64::try_from(target.len()).unwrap_or(i64::MAX))
@@ -101,6 +121,28 @@ fn look_at<R: Read>(entry: &mut ZipFile<'_, R>, left: i64) -> Result<i64, Packag
         }
         _ => Err(PackageError::Device { name }),
     }
+}
+
+/// Whether there can be a file or directory of this name. Tools write the root itself as a directory, which is there anyway.
+fn ensure_has_place(name: String, is_directory: bool) -> Result<(), PackageError> {
+    let mut depth = 0_usize;
+    for step in name.split(['/', '\\']) {
+        if step.len() > STEP_BYTES_MAX {
+            return Err(PackageError::NameTooLong { bytes: step.len() });
+        }
+        match step {
+            "" | "." => {}
+            ".." => depth = depth.saturating_sub(1),
+            _ => depth += 1,
+        }
+    }
+    if name.len() > NAME_BYTES_MAX {
+        return Err(PackageError::NameTooLong { bytes: name.len() });
+    }
+    if depth == 0 && !is_directory {
+        return Err(PackageError::NoFile { name });
+    }
+    Ok(())
 }
 
 /// Whether a path that starts so deep never leaves the root.
@@ -164,6 +206,38 @@ mod tests {
     }
 
     #[test]
+    fn what_no_file_can_be_called_is_refused() {
+        let long = |bytes: usize| "a".repeat(bytes);
+        let deep = |steps: usize| vec!["a"; steps].join("/");
+        for (name, expected) in [
+            (String::from("."), None),
+            (String::from("a/.."), None),
+            (String::from("./a/b/../.."), None),
+            (long(256), Some(256)),
+            (format!("b/{}/c", long(256)), Some(256)),
+            (format!("{}/", long(256)), Some(256)),
+            (deep(1793), Some(3585)),
+        ] {
+            let found = Package::look_at(&with(&name, 0o644, b"x")).unwrap_err();
+            let expected = match expected {
+                Some(bytes) => PackageError::NameTooLong { bytes },
+                None => PackageError::NoFile { name: name.clone() },
+            };
+            assert_eq!(found, expected, "{name:?}");
+        }
+        for name in [long(255), format!("{}/{}", long(255), long(255)), deep(1792)] {
+            assert!(Package::look_at(&with(&name, 0o644, b"x")).is_ok(), "{name:?}");
+        }
+        // Directories that are there anyway.
+        let bytes = zipped(|zip| {
+            for name in ["./", "a/../"] {
+                zip.add_directory(name, SimpleFileOptions::default()).unwrap();
+            }
+        });
+        assert!(Package::look_at(&bytes).is_ok());
+    }
+
+    #[test]
     fn a_link_stays_inside_or_is_refused() {
         for (name, target, is_good) in [
             ("link", "lib/a.so", true),
@@ -171,6 +245,10 @@ mod tests {
             ("link", "../lib/a.so", false),
             ("bin/link", "../../lib/a.so", false),
             ("link", "/etc/passwd", false),
+            ("link", "", false),
+            ("link", &"a/".repeat(2047), true),
+            ("link", &"a/".repeat(2048), false),
+            (".", "a", false),
         ] {
             let bytes = zipped(|zip| {
                 zip.add_symlink(name, target, SimpleFileOptions::default()).unwrap();
