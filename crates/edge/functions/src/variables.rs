@@ -122,7 +122,8 @@ pub(crate) fn variables(
             continue;
         }
         all.retain(|(ours, _)| ours != name);
-        let value_is_here = || names_aws(value.expose()) || (name == ENDPOINT && names_this_machine(value.expose()));
+        let value_is_here =
+            || names_aws(value.expose()) || (name == ENDPOINT && names_this_machine(value.expose()));
         let here = paths.redirects && value_is_here();
         let value = if here { paths.coffer.to_owned() } else { value.expose().clone() };
         all.push((name.clone(), Secret::new(value)));
@@ -136,7 +137,9 @@ fn names_aws(value: &str) -> bool {
     let labels: Vec<&str> = host.split('.').collect();
     let (service, region) = match labels.as_slice() {
         [service, region, "amazonaws", "com"] | [service, region, "api", "aws"] => (*service, *region),
-        [endpoint, service, region, "vpce", "amazonaws", "com"] if endpoint.starts_with("vpce-") => (*service, *region),
+        [endpoint, service, region, "vpce", "amazonaws", "com"] if endpoint.starts_with("vpce-") => {
+            (*service, *region)
+        }
         _ => return false,
     };
     let service = service.strip_suffix("-fips").unwrap_or(service);

@@ -11,11 +11,11 @@ use std::{
 
 use coffer_client::{Outbound, Trust};
 use coffer_core::World;
+use coffer_crypto::sha256;
 use coffer_functions::{
     Door, FIRST_USER, Local, Runner, Settings, Walls, doctor,
     interpreters::{Interpreter, look_for},
 };
-use coffer_crypto::sha256;
 use coffer_types::encoding::HEXLOWER;
 use tokio::{net::TcpStream, sync::mpsc};
 
