@@ -24,6 +24,8 @@ from process import Credentials, Node
 pytest_plugins = ("databases",)
 
 SEED = int(os.environ.get("COFFER_SEED") or random.SystemRandom().getrandbits(48))
+# The processes that run tests for this one have the same.
+os.environ["COFFER_SEED"] = str(SEED)
 REGION = "eu-west-1"
 
 
