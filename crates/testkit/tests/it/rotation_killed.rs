@@ -305,7 +305,8 @@ impl Scene {
         tokio::select! {
             biased;
             () = ended.notified() => true,
-            () = all_done => false,
+            // The end may have come while this was looked at, and is then what there is nothing more to do after.
+            () = all_done => tokio::time::timeout(Duration::ZERO, ended.notified()).await.is_ok(),
             () = tokio::time::sleep(PATIENCE) => panic!("neither an end nor nothing to do"),
         }
     }
