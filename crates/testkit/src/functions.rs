@@ -67,6 +67,14 @@ impl SimFunctions {
     }
 }
 
+impl SimFunctions {
+    /// From now on no function is run, because too many are.
+    pub fn none_has_room(&self) {
+        let script: Script = Arc::new(|_| Box::pin(std::future::ready(FunctionOutcome::Throttled)));
+        *self.script.lock().unwrap() = Some(script);
+    }
+}
+
 impl Functions for SimFunctions {
     fn rotations_at_once(&self) -> usize {
         if self.script.lock().unwrap().is_some() { 16 } else { 0 }
@@ -175,7 +183,8 @@ fn invoke(cx: &mut Cx<'_>, input: InvocationRequest) -> Result<Outside<Invocatio
                 payload: Some(answer.payload),
                 ..status(200)
             }),
-            other => panic!("{other:?}"),
+            FunctionOutcome::Throttled => Err(lambda::err::too_many_requests("Rate Exceeded.")),
+            other @ FunctionOutcome::Unavailable(_) => panic!("{other:?}"),
         }
     }))
 }

@@ -78,6 +78,7 @@ pub(crate) enum SecretError {
     NotThisRotation { arn: String },
     NoRotationFunction,
     FunctionNotInvocable,
+    OutputHidden,
     RotationIncomplete,
     NoVersionForRotation,
     NoLabelForRotation,
@@ -190,6 +191,10 @@ impl From<SecretError> for ApiError {
             SecretError::FunctionNotInvocable => err::access_denied(
                 "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.",
             ),
+            // Told to nobody but the server's own log.
+            SecretError::OutputHidden => {
+                err::access_denied("The role of the function may not read the secret that it rotates.")
+            }
             // E21
             SecretError::RotationIncomplete => {
                 err::invalid_request("A previous rotation isn't complete. That rotation will be reattempted.")

@@ -58,7 +58,7 @@ pub fn register(registry: &mut Registry) {
     registry.task(replication::Courier);
     registry.relay(replication::Replicator);
     registry.relay(replication::Messenger);
-    registry.errand(rotation::engine::Rotator);
+    registry.errand(rotation::engine::Rotator::default());
     registry.examine::<SecretRecord>();
     registry.examine::<VersionRecord>();
     registry.examine::<PolicyRecord>();

@@ -51,6 +51,8 @@ mod reports;
 #[cfg(test)]
 mod rotates;
 #[cfg(test)]
+mod rotates_again;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod rotation_killed;

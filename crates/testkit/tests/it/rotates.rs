@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{Stage, token};
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// A database with one user, and the function that changes his password as AWS's templates do.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Database {
     /// Whole events, and how the secret and its version under AWSPENDING looked to the function when each came.
     seen: Mutex<Vec<Seen>>,
     /// The steps that fail, one after the other.
-    trouble: Mutex<Vec<&'static str>>,
+    pub(crate) trouble: Mutex<Vec<&'static str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Database {
         *self.password.lock().unwrap() = password.to_owned();
     }
 
-    fn steps(&self) -> Vec<String> {
+    pub(crate) fn steps(&self) -> Vec<String> {
         std::mem::take(&mut *self.steps.lock().unwrap())
     }
 
@@ -133,22 +133,22 @@ impl Database {
     }
 }
 
-async fn secret(stage: &Stage<'_>) {
+pub(crate) async fn secret(stage: &Stage<'_>) {
     let input = json!({"Name": "db", "ClientRequestToken": token(1), "SecretString": "the-first-password"});
     stage.get("CreateSecret", input).await;
 }
 
-async fn current(stage: &Stage<'_>) -> String {
+pub(crate) async fn current(stage: &Stage<'_>) -> String {
     let answer = stage.get("GetSecretValue", json!({"SecretId": "db"})).await;
     answer["SecretString"].as_str().unwrap().to_owned()
 }
 
-async fn described(stage: &Stage<'_>) -> Value {
+pub(crate) async fn described(stage: &Stage<'_>) -> Value {
     stage.get("DescribeSecret", json!({"SecretId": "db"})).await
 }
 
 /// The service's events about secrets, with what they say went wrong.
-async fn told(server: &TestServer) -> Vec<String> {
+pub(crate) async fn told(server: &TestServer) -> Vec<String> {
     let events = server.audit().await;
     let events = events.iter().map(|event| serde_json::from_str::<Value>(event).unwrap());
     let shown =
@@ -161,7 +161,7 @@ async fn told(server: &TestServer) -> Vec<String> {
     shown.collect()
 }
 
-const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
+pub(crate) const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_goes_through_its_four_steps_and_the_next_one_when_its_window_opens() {

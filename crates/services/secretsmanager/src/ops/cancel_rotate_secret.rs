@@ -4,7 +4,7 @@ use coffer_core::Cx;
 use coffer_model::secretsmanager::{CancelRotateSecretRequest, CancelRotateSecretResponse, action};
 use coffer_shape::ApiError;
 
-use crate::{identifier::secret, secret::PENDING};
+use crate::{identifier::secret, rotation::run::drop_test, secret::PENDING};
 
 /// Turns rotation off and stops one that is under way. Its version keeps AWSPENDING, and the answer names it, so that the caller can
 /// take the label away.
@@ -16,6 +16,7 @@ pub(crate) fn cancel_rotate_secret(
     secret.ensure_changeable()?;
 
     secret.cancel_rotation(cx.now())?;
+    drop_test(cx, &mut secret)?;
     cx.save(secret.clone())?;
 
     Ok(CancelRotateSecretResponse {

@@ -10,7 +10,7 @@ use crate::{
     erasure::erase,
     error::SecretError,
     identifier::{check_secret_id, new_arn, secret},
-    rotation,
+    rotation::{self, run::drop_test},
     secret::SecretRecord,
     tasks::DeletionReaper,
 };
@@ -94,6 +94,7 @@ pub(crate) fn delete_secret(
     secret.deletion_asked_at = Some(now);
     secret.deletion_due_at = Some(due);
     secret.changed_at = now;
+    drop_test(cx, &mut secret)?;
     abandon_rotation(cx, &mut secret);
     let (arn, name) = (secret.arn.clone(), secret.name.clone());
     cx.save(secret)?;

@@ -6,6 +6,7 @@
 use coffer_core::{Cx, Resource};
 use coffer_model::secretsmanager::{RotateSecretRequest, RotateSecretResponse, action};
 use coffer_shape::{Action, ApiError};
+use coffer_types::Arn;
 
 use crate::{
     erasure::drop_versions,
@@ -34,6 +35,9 @@ pub(crate) fn rotate_secret(
     secret.ensure_changeable()?;
     let is_named = input.rotation_lambda_arn.as_ref().is_some_and(|arn| !arn.is_empty());
     let function = Function(secret.rotation_function(input.rotation_lambda_arn)?);
+    if !function.is_arn_here(cx) {
+        return Err(SecretError::FunctionNotInvocable.into());
+    }
     if secret.is_new_function(&function.0) {
         cx.ask(INVOKE_FUNCTION, &function)?;
     }
@@ -80,6 +84,18 @@ fn begin(cx: &mut Cx<'_>, secret: &mut SecretRecord, token: &str) -> Result<(), 
 
 /// The function that rotates, by its ARN.
 struct Function(String);
+
+impl Function {
+    /// Whether it is written as AWS writes it. Permissions are asked for by that name, and Lambda would understand others too.
+    fn is_arn_here(&self, cx: &Cx<'_>) -> bool {
+        let Ok(arn) = self.0.parse::<Arn>() else { return false };
+        let mut words = arn.resource().split(':');
+        let is_function =
+            words.next() == Some("function") && words.next().is_some_and(|name| !name.is_empty());
+        is_function
+            && self.0 == Arn::regional("lambda", cx.region(), cx.account(), arn.resource()).to_string()
+    }
+}
 
 impl Resource for Function {
     fn arn(&self) -> String {

@@ -4,16 +4,23 @@
 //! rotation needs, and read the secret that names the master user; it reaches the database that the secret names; and what it prints
 //! is cleaned of the values it works with. All of it is read off the versions that carry labels. A rotator that comes along is ours: it has
 //! no walls and says no values, and only the host of its database has to be known.
+//!
+//! INVARIANT: what is taken out of a text is something that the function's role may read. Else whoever owns a function could have it print
+//! guesses, and see by what is left out which of them was right.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use coffer_core::{Cx, Scrub};
-use coffer_model::secretsmanager::{SERVICE, action};
+use coffer_core::{Cx, Principal, Scrub};
+use coffer_model::{
+    lambda::{self, GetFunctionConfiguration, GetFunctionConfigurationRequest},
+    secretsmanager::{SERVICE, action},
+};
 use coffer_shape::ApiError;
-use coffer_types::Secret;
+use coffer_types::{Arn, Secret};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    error::SecretError,
     identifier::secret,
     secret::{CURRENT, SecretRecord},
     value::{SecretValue, open_version},
@@ -40,25 +47,45 @@ pub(crate) struct Known {
     pub endpoints: Vec<(String, u16)>,
     pub master_arn: Option<String>,
     pub values: Vec<Secret<Vec<u8>>>,
+    /// The role of the function may not read the secret that it rotates. What it says is told to nobody.
+    pub is_hidden: bool,
 }
 
 impl Known {
     /// Of all versions that carry labels. One that does not open is for the function to stumble over.
     pub(crate) fn of(cx: &mut Cx<'_>, record: &SecretRecord) -> Self {
         let mut known = Self::default();
-        known.add_versions(cx, record);
-        if let Some(master) = known.master_arn.clone()
-            && let Ok(found) =
-                secret(cx, &master).and_then(|found| found.permit(cx, action::GET_SECRET_VALUE))
-            && let Some(master) = found.if_any()
-        {
-            let arn = known.master_arn.take();
-            known.add_versions(cx, &master);
-            known.master_arn = arn;
+        let role = role(cx, record);
+        let is_readable =
+            role.as_ref().is_some_and(|role| cx.in_the_name_of(role, |cx| known.add_secret(cx, &record.arn)));
+        if !is_readable {
+            // Its database is still the one that it is let through to.
+            known.add_versions(cx, record);
+            known.values.clear();
+            known.is_hidden = true;
+        }
+        if let (Some(master), Some(role)) = (known.master_arn.clone(), &role) {
+            let mut of_master = Self::default();
+            if cx.in_the_name_of(role, |cx| of_master.add_secret(cx, &master)) {
+                known.endpoints.append(&mut of_master.endpoints);
+                let is_told = !known.is_hidden;
+                for value in of_master.values.iter().filter(|_| is_told) {
+                    known.add_value(value.expose());
+                }
+            }
         }
         let mut seen = BTreeSet::new();
         known.endpoints.retain(|endpoint| seen.insert(endpoint.clone()));
         known
+    }
+
+    /// What whoever is acting may read of a secret. Whether that is all of it.
+    fn add_secret(&mut self, cx: &mut Cx<'_>, secret_id: &str) -> bool {
+        let found = secret(cx, secret_id).and_then(|found| found.permit(cx, action::GET_SECRET_VALUE));
+        match found {
+            Ok(found) => found.if_any().is_some_and(|record| self.add_versions(cx, &record)),
+            Err(_) => false,
+        }
     }
 
     /// Of the current version alone, for whoever needs no walls.
@@ -76,20 +103,25 @@ impl Known {
         known
     }
 
-    fn add_versions(&mut self, cx: &mut Cx<'_>, record: &SecretRecord) {
-        let labelled =
-            record.versions.iter().filter(|version| version.has_value && !version.labels.is_empty());
-        for version in labelled {
-            self.add_version(cx, record, &version.id);
+    /// Whether nobody was refused any of them.
+    fn add_versions(&mut self, cx: &mut Cx<'_>, record: &SecretRecord) -> bool {
+        let mut is_all = true;
+        for version_id in labelled(record) {
+            is_all &= self.add_version(cx, record, version_id);
         }
+        is_all
     }
 
-    fn add_version(&mut self, cx: &mut Cx<'_>, record: &SecretRecord, version_id: &str) {
+    fn add_version(&mut self, cx: &mut Cx<'_>, record: &SecretRecord, version_id: &str) -> bool {
         match cx.attempt(|cx| open_version(cx, record, version_id)) {
             Ok(SecretValue::String(text)) => self.add_text(&text),
             Ok(SecretValue::Binary(bytes)) => self.add_value(bytes.expose()),
-            Err(error) => cx.goes_on_without(&error),
+            Err(error) => {
+                cx.goes_on_without(&error);
+                return error.is_fault();
+            }
         }
+        true
     }
 
     fn add_text(&mut self, text: &Secret<String>) {
@@ -116,9 +148,9 @@ impl Known {
         }
     }
 
-    /// The host of the database, of which one is changed at a time.
-    pub(crate) fn host(&self) -> Option<&str> {
-        self.endpoints.first().map(|(host, _)| host.as_str())
+    /// The host of the database, of which one is changed at a time, however it is spelt.
+    pub(crate) fn host(&self) -> Option<String> {
+        self.endpoints.first().map(|(host, _)| host.trim_end_matches('.').to_ascii_lowercase())
     }
 
     /// A text of a function without the values.
@@ -169,6 +201,23 @@ impl Known {
     }
 }
 
+/// The versions that count while a secret is rotated. What one holds does not change any more.
+pub(crate) fn labelled(record: &SecretRecord) -> impl Iterator<Item = &str> {
+    let labelled = record.versions.iter().filter(|version| version.has_value && !version.labels.is_empty());
+    labelled.map(|version| version.id.as_str())
+}
+
+/// The role in which the function of a secret runs, if it has one that lets it in.
+fn role(cx: &mut Cx<'_>, record: &SecretRecord) -> Option<Principal> {
+    let function_name = record.function_that_rotates()?.to_owned();
+    let asked =
+        GetFunctionConfigurationRequest { function_name, ..GetFunctionConfigurationRequest::default() };
+    let found = cx.attempt(|cx| cx.consult::<GetFunctionConfiguration>(asked)).ok()?;
+    let role: Arn = found.role?.parse().ok()?;
+    let (name, about) = (found.function_name?, found.function_arn?);
+    cx.session_for(&lambda::SERVICE, &role, &name, &about).ok()?
+}
+
 /// Where the database of a secret is. Without a port, where its engine usually listens.
 fn endpoint(members: &Map<String, Value>) -> Option<(String, u16)> {
     let text = |name: &str| members.get(name).and_then(Value::as_str);
@@ -197,7 +246,8 @@ pub(crate) fn scrub(caller: coffer_core::Caller, secret_name: String) -> Scrub {
         Box::pin(async move {
             let values = inside.work(&caller, &SERVICE, |cx| -> Result<_, ApiError> {
                 let found = secret(cx, &name)?.permit(cx, action::GET_SECRET_VALUE)?.if_any();
-                Ok(found.map(|record| Known::of(cx, &record).values).unwrap_or_default())
+                let known = found.map(|record| Known::of(cx, &record)).unwrap_or_default();
+                if known.is_hidden { Err(SecretError::OutputHidden.into()) } else { Ok(known.values) }
             });
             values.await
         })
@@ -236,5 +286,13 @@ mod tests {
         let said = String::from("login of app at db.example.com with hunter2! failed 1 time");
         assert_eq!(known.scrubbed(said), "login of app at db.example.com with **** failed 1 time");
         assert_eq!(known.host(), None);
+    }
+
+    #[test]
+    fn a_host_is_one_however_it_is_spelt() {
+        for spelt in ["db.example.com", "DB.Example.com", "db.example.com."] {
+            let known = known(&format!(r#"{{"engine":"postgres","host":"{spelt}"}}"#));
+            assert_eq!(known.host().as_deref(), Some("db.example.com"), "{spelt}");
+        }
     }
 }

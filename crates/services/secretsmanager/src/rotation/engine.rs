@@ -5,9 +5,9 @@
 //! until a function has moved it, and the version under AWSPENDING stays for whoever comes next.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use coffer_types::{Arn, RequestId, Secret};
 use serde_json::{Value, json};
 
 use super::{
-    confine::{self, Known},
+    confine::{self, Known, labelled},
     event, master,
     run::{ActionRecord, FailureRecord, RunRecord, Step},
 };
@@ -37,16 +37,50 @@ use crate::{
 
 pub(crate) const NAME: &str = "rotation";
 /// Secrets that are looked at for one that may have its turn: the others wait for a database that another secret's function is at.
-const LOOKED_AT_MAX: usize = 64;
+const LOOKED_AT_MAX: usize = 1000;
+/// Secrets whose database is remembered.
+const HOSTS_MAX: usize = 10_000;
 /// A secret that cannot be worked on for a fault of ours is left alone for so long.
 const FAULT_WAIT: Duration = Duration::from_secs(60);
 /// So long while its function cannot be run here at all, and others have their turn.
 const OFF_WAIT: Duration = Duration::from_secs(600);
+/// So long while too many functions run.
+const THROTTLED_WAIT: Duration = Duration::from_secs(30);
 /// Longer ones are cut.
 const SAID_CHARS_MAX: usize = 1024;
 
+#[derive(Debug, Default)]
+pub(crate) struct Rotator {
+    hosts: Hosts,
+}
+
+/// Where the databases of secrets are, as far as somebody has looked: who waits for one opens no value again to know that he does. What a
+/// version holds does not change, so what is known of the same versions holds.
+#[derive(Debug, Default)]
+struct Hosts(Mutex<BTreeMap<String, Seen>>);
+
 #[derive(Debug)]
-pub(crate) struct Rotator;
+struct Seen {
+    versions: Vec<String>,
+    host: Option<String>,
+}
+
+impl Hosts {
+    fn of(&self, secret: &SecretRecord) -> Option<Option<String>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = known.get(&secret.arn)?;
+        seen.versions.iter().map(String::as_str).eq(labelled(secret)).then(|| seen.host.clone())
+    }
+
+    fn note(&self, secret: &SecretRecord, host: Option<String>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= HOSTS_MAX {
+            known.clear();
+        }
+        let versions = labelled(secret).map(str::to_owned).collect();
+        known.insert(secret.arn.clone(), Seen { versions, host });
+    }
+}
 
 /// What is under way: a secret, and the database behind it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,10 +114,33 @@ pub(crate) struct Ended {
 /// Why a step failed, in the words of whoever failed.
 #[derive(Debug, Default, Clone)]
 struct Said {
-    /// The function was not run at all.
-    is_refusal: bool,
+    refusal: Option<Refusal>,
     error_type: Option<String>,
     error_message: Option<String>,
+}
+
+/// Why a function was not run at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// It is not there, or does not let Secrets Manager in.
+    NotInvocable,
+    /// Too many run.
+    Throttled,
+    Other,
+}
+
+impl Refusal {
+    fn of(error: &ApiError) -> Option<Self> {
+        let lambda = &lambda::SERVICE.codes;
+        match error.code() {
+            _ if error.is_fault() => None,
+            code if code == lambda.access_denied.code || code == lambda::err::RESOURCE_NOT_FOUND.code => {
+                Some(Self::NotInvocable)
+            }
+            code if code == lambda::err::TOO_MANY_REQUESTS.code => Some(Self::Throttled),
+            _ => Some(Self::Other),
+        }
+    }
 }
 
 impl Errand for Rotator {
@@ -100,7 +157,7 @@ impl Errand for Rotator {
     fn pick(&self, cx: &mut Cx<'_>, under_way: &BTreeSet<Piece>) -> Result<Picked<Self>, ApiError> {
         let (due, next) = due(cx, under_way)?;
         for run in due {
-            match cx.attempt(|cx| begin(cx, &run, under_way)) {
+            match cx.attempt(|cx| begin(cx, &run, under_way, &self.hosts)) {
                 Ok(Begun::Run(piece, load)) => return Ok(Picked::Load { key: piece, load: *load }),
                 Ok(Begun::Changed) => return Ok(Picked::Nothing(Next::Now)),
                 Ok(Begun::Busy) => {}
@@ -123,7 +180,7 @@ impl Errand for Rotator {
         };
         let result = match answer {
             Err(error) => Err(Said {
-                is_refusal: !error.is_fault(),
+                refusal: Refusal::of(&error),
                 error_type: Some(error.code().to_owned()),
                 error_message: Some(error.message),
             }),
@@ -143,6 +200,7 @@ impl Errand for Rotator {
         let settling = Settling { secret, run, note: &ended.note };
         match &ended.result {
             Ok(()) => settling.succeeded(cx),
+            Err(said) if said.refusal == Some(Refusal::Throttled) => settling.throttled(cx, said),
             Err(said) => settling.failed(cx, said),
         }
     }
@@ -190,7 +248,12 @@ enum Begun {
     Busy,
 }
 
-fn begin(cx: &mut Cx<'_>, listed: &RunRecord, under_way: &BTreeSet<Piece>) -> Result<Begun, ApiError> {
+fn begin(
+    cx: &mut Cx<'_>,
+    listed: &RunRecord,
+    under_way: &BTreeSet<Piece>,
+    hosts: &Hosts,
+) -> Result<Begun, ApiError> {
     let Some((secret, mut run)) = find(cx, &listed.secret_name, &listed.secret_arn)? else {
         cx.erase::<RunRecord>(&[&listed.secret_arn])?;
         return Ok(Begun::Changed);
@@ -206,18 +269,28 @@ fn begin(cx: &mut Cx<'_>, listed: &RunRecord, under_way: &BTreeSet<Piece>) -> Re
         cx.save(run)?;
         return Ok(Begun::Changed);
     }
-    let Some(action) = run.action.clone() else { return open_window(cx, secret, run) };
+    let window = secret.rotation.as_ref().and_then(|rotation| rotation.window.as_ref());
+    let waited = run.action.as_ref().is_none_or(|action| action.begins_in(window, cx.now()));
+    let Some(action) = run.action.clone().filter(|_| !waited) else { return open_window(cx, secret, run) };
+    if !action.is_test && !is_wanted(&secret, &action.version_id) {
+        return abandon(cx, secret, run);
+    }
     if action.is_test && secret.version(&action.version_id).is_none() {
         return prepare_test(cx, secret, run, &action.version_id);
     }
     let step = action.step().ok_or_else(|| cx.internal("a rotation is at no known step"))?;
     let function = secret.function_that_rotates().unwrap_or_default().to_owned();
+    let is_busy = |host: &Option<String>| host.is_some() && under_way.iter().any(|piece| piece.host == *host);
+    if hosts.of(&secret).as_ref().is_some_and(is_busy) {
+        return Ok(Begun::Busy);
+    }
     let known = match comes_along(cx, &function) {
         true => Known::of_current(cx, &secret),
         false => Known::of(cx, &secret),
     };
-    let host = known.host().map(str::to_owned);
-    if host.is_some() && under_way.iter().any(|piece| piece.host == host) {
+    let host = known.host();
+    hosts.note(&secret, host.clone());
+    if is_busy(&host) {
         return Ok(Begun::Busy);
     }
     let log_stream = Arc::<OnceLock<String>>::default();
@@ -234,6 +307,24 @@ fn begin(cx: &mut Cx<'_>, listed: &RunRecord, under_way: &BTreeSet<Piece>) -> Re
     let piece = Piece { arn: secret.arn, name: secret.name, host };
     let note = Note { action, step, function, log_stream };
     Ok(Begun::Run(piece, Box::new(Load { prepared, note })))
+}
+
+/// Whether the version of a rotation still carries a label that says so.
+pub(crate) fn is_wanted(secret: &SecretRecord, version_id: &str) -> bool {
+    secret.labels_of(version_id).iter().any(|label| label == PENDING || label == CURRENT)
+}
+
+/// Somebody took AWSPENDING off a version that was not promoted, which is AWS's way to give a rotation up. The next window begins another.
+fn abandon(cx: &mut Cx<'_>, mut secret: SecretRecord, mut run: RunRecord) -> Result<Begun, ApiError> {
+    if secret.abandon_rotation() {
+        cx.record_event(event("RotationAbandoned", &secret));
+    }
+    if let Some(rotation) = secret.rotation.as_deref() {
+        run.wait_for_window(rotation);
+    }
+    cx.save(secret)?;
+    cx.save(run)?;
+    Ok(Begun::Changed)
 }
 
 /// Asks whoever has the function to prepare its run. A refusal is an outcome of the step like any other.
@@ -383,7 +474,15 @@ fn said(payload: Option<&Secret<Vec<u8>>>) -> Said {
         let text = parsed.as_ref()?.get(name)?.as_str()?;
         Some(text.chars().take(SAID_CHARS_MAX).collect())
     };
-    Said { is_refusal: false, error_type: text("errorType"), error_message: text("errorMessage") }
+    Said { refusal: None, error_type: text("errorType"), error_message: text("errorMessage") }
+}
+
+/// Whatever a function says may have a value in it.
+fn without_values(cx: &mut Cx<'_>, secret: &SecretRecord, said: &Said) -> Said {
+    let known = Known::of(cx, secret);
+    let clean =
+        |text: &Option<String>| text.clone().filter(|_| !known.is_hidden).map(|text| known.scrubbed(text));
+    Said { error_type: clean(&said.error_type), error_message: clean(&said.error_message), ..said.clone() }
 }
 
 fn failure(cx: &Cx<'_>, note: &Note, message: String, said: &Said) -> FailureRecord {
@@ -447,26 +546,28 @@ impl Settling<'_> {
 
     fn failed(self, cx: &mut Cx<'_>, said: &Said) -> Result<(), ApiError> {
         let Note { function, step, .. } = self.note;
-        let trouble = match said.is_refusal {
-            true => StepTrouble::NotInvocable,
-            false => StepTrouble::Function { function, step: step.name() },
+        let trouble = match said.refusal {
+            Some(Refusal::NotInvocable) => StepTrouble::NotInvocable,
+            _ => StepTrouble::Function { function, step: step.name() },
         };
         let message = trouble.reason();
-        let said = if comes_along(cx, function) {
-            said.clone()
-        } else {
-            // Whatever the function says may have a value in it.
-            let known = Known::of(cx, &self.secret);
-            Said {
-                error_type: said.error_type.clone().map(|text| known.scrubbed(text)),
-                error_message: said.error_message.clone().map(|text| known.scrubbed(text)),
-                ..*said
-            }
+        let said = match said.refusal {
+            None if !comes_along(cx, function) => without_values(cx, &self.secret, said),
+            _ => said.clone(),
         };
         if self.note.action.is_test {
             return self.tested(cx, Some((message, said)));
         }
         self.give_up(cx, message, &said)
+    }
+
+    /// It was not run, and is no attempt.
+    fn throttled(mut self, cx: &mut Cx<'_>, said: &Said) -> Result<(), ApiError> {
+        let Note { function, step, .. } = self.note;
+        let message = StepTrouble::Function { function, step: step.name() }.reason();
+        let failure = failure(cx, self.note, message, said);
+        self.run.wait(failure, cx.now().plus(THROTTLED_WAIT));
+        cx.save(self.run)
     }
 
     /// For now: it is tried again.

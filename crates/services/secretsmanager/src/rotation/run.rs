@@ -14,12 +14,18 @@ use coffer_shape::{ApiError, record};
 use coffer_types::{Secret, Timestamp};
 
 use super::{RotationRecord, WindowRecord, engine};
-use crate::{error::SecretError, principal::PrincipalRecord, secret::SecretRecord};
+use crate::{
+    error::SecretError,
+    principal::PrincipalRecord,
+    secret::{PENDING, SecretRecord},
+};
 
 /// AWS tries several times and does not say how often. Ours: so often, from the first step on each time, and then in the next window.
 pub(crate) const ATTEMPTS_MAX: i64 = 5;
 /// Ours: the wait after the first failure; each further one doubles it.
 const BACK_OFF: Duration = Duration::from_secs(60);
+/// Ours: a rotation without a schedule has no next window, and rests so long after the last attempt.
+const REST: Duration = Duration::from_hours(24);
 /// Ours: windows open on the hour for everybody, so each secret begins at its own instant in the first minutes.
 const SPREAD_MAX: Duration = Duration::from_secs(300);
 
@@ -167,6 +173,14 @@ impl ActionRecord {
         Self { is_test: true, step, ..Self::new(version_id, token, None) }
     }
 
+    /// Whether it waited for a window that has opened, so that it begins anew in that one.
+    pub(crate) fn begins_in(&self, window: Option<&WindowRecord>, now: Timestamp) -> bool {
+        let is_at_its_beginning =
+            self.attempt == 1 && self.begun_at.is_none() && self.step() == Some(Step::Create);
+        let is_open = window.is_some_and(|window| window.opens_at <= now);
+        !self.is_test && self.closes_at.is_none() && is_at_its_beginning && is_open
+    }
+
     /// None only if somebody wrote another name.
     pub(crate) fn step(&self) -> Option<Step> {
         Step::named(&self.step)
@@ -210,9 +224,19 @@ impl RunRecord {
             } else {
                 action.attempt = 1;
                 action.closes_at = None;
-                self.due_at = next_window.filter(|at| *at > now);
+                // A window that has opened meanwhile is the next one.
+                self.due_at = Some(next_window.map_or_else(|| now.plus(REST), |at| at.max(soon)));
             }
         }
+        self.failure = Some(failure);
+    }
+
+    /// Nobody could run the step: that is no attempt.
+    pub(crate) fn wait(&mut self, failure: FailureRecord, until: Timestamp) {
+        if let Some(action) = &mut self.action {
+            action.begun_at = None;
+        }
+        self.due_at = Some(until);
         self.failure = Some(failure);
     }
 
@@ -271,6 +295,18 @@ pub(crate) fn secret_saved(
     }
     cx.save(run)?;
     cx.activate(engine::NAME);
+    Ok(())
+}
+
+/// Nobody wants to know any more how a test ends: its copy loses the label. For whoever is about to save the secret.
+pub(crate) fn drop_test(cx: &Cx<'_>, secret: &mut SecretRecord) -> Result<(), ApiError> {
+    let run = cx.part::<RunRecord>(&[&secret.arn])?;
+    let test = run.as_ref().and_then(|run| run.action.as_ref()).filter(|action| action.is_test);
+    if let Some(test) = test
+        && secret.holder(PENDING).is_some_and(|pending| pending.id == test.version_id)
+    {
+        secret.move_label(PENDING, Some(&test.version_id), None, cx.now())?;
+    }
     Ok(())
 }
 

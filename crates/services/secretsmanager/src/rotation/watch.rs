@@ -120,6 +120,8 @@ pub fn retry_rotation(cx: &mut Cx<'_>, secret_id: &str) -> Result<RotationView, 
     let is_on = secret.rotation.as_ref().is_some_and(|rotation| rotation.enabled);
     let Some(run) = run.filter(|_| is_on) else { return Err(SecretError::NoRotationFunction.into()) };
     let mut run = std::sync::Arc::unwrap_or_clone(run);
+    // One whose label was taken off is over, and another one begins.
+    run.action = run.action.filter(|action| action.is_test || engine::is_wanted(&secret, &action.version_id));
     run.retry(cx.now());
     let view = RotationView::of(&secret, Some(&run));
     cx.save(run)?;

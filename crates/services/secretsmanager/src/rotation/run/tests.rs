@@ -69,8 +69,8 @@ fn a_failure_starts_again_from_the_first_step_five_times_each_wait_twice_the_las
             (after(2), create.clone(), 3),
             (after(4), create.clone(), 4),
             (after(8), create.clone(), 5),
-            // Without a schedule there is no next window: it waits for somebody.
-            (None, create.clone(), 1),
+            // Without a schedule there is no next window: it rests for a day.
+            (after(24 * 60), create.clone(), 1),
         ]
     );
     run.retry(noon());
@@ -88,6 +88,20 @@ fn what_would_be_tried_after_the_window_waits_for_the_next_one() {
     let (due, step, attempt) = next(&run);
     assert!(due.unwrap().starts_with("2026-01-02T00:0"));
     assert_eq!((step.as_str(), attempt), ("createSecret", 1));
+}
+
+#[test]
+fn a_window_that_has_opened_meanwhile_is_the_next_one() {
+    let open = rotation(Some(window("2026-01-01T11:00:00.000Z", "2026-01-01T23:00:00.000Z")));
+    let mut run = run();
+    run.action.as_mut().unwrap().attempt = ATTEMPTS_MAX;
+    run.fail(failure(), &open, noon());
+    assert_eq!(next(&run).0, Some(noon().plus(back_off(ATTEMPTS_MAX)).to_iso_seconds()));
+    let action = run.action.unwrap();
+    assert!(action.begins_in(open.window.as_ref(), noon()));
+    assert!(!action.begins_in(open.window.as_ref(), noon().plus_days(-1)), "it is not open yet");
+    let under_way = ActionRecord { begun_at: Some(noon()), ..action };
+    assert!(!under_way.begins_in(open.window.as_ref(), noon()));
 }
 
 #[test]
