@@ -137,6 +137,7 @@ pub(crate) enum LambdaError {
     },
     ClientContext,
     OneTooMany,
+    QueueFull,
     CannotRun {
         why: String,
     },
@@ -299,6 +300,7 @@ impl From<LambdaError> for ApiError {
             }
             E::OneTooMany => err::too_many_requests("Rate Exceeded.")
                 .of_kind("ReservedFunctionConcurrentInvocationLimitExceeded"),
+            E::QueueFull => err::too_many_requests("Rate Exceeded.").of_kind("CallerRateLimitExceeded"),
             E::CannotRun { why } => err::service(format!("The function could not be run: {why}")),
         }
     }

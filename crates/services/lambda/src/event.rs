@@ -1,7 +1,7 @@
 //! Invocations that nobody waits for.
 //!
 //! The event is a record before the call is answered. A function that fails is invoked again after one minute and after two more, as on
-//! AWS; one that cannot be run because too many are is tried for six hours. A configuration of the function, version or alias can make
+//! AWS; one that cannot be run because too many are is tried for six hours, less and less often. A configuration of the function, version or alias can make
 //! both less, and can name functions that are told how an event ended: after the last run, before the event is forgotten. A crash between
 //! the two runs the event again, so that a destination may be told twice, and is told once at least.
 
@@ -16,6 +16,7 @@ use coffer_types::{Secret, Timestamp, Uuid};
 
 use crate::{
     destination::{Condition, Destinations, Response},
+    error::LambdaError,
     event_config::{self, EventConfigRecord},
     function::FunctionRecord,
     ops::invoke::{Ready, ready},
@@ -24,11 +25,17 @@ use crate::{
 
 pub(crate) const NAME: &str = "lambda-courier";
 /// A larger event is a package.
-const INLINE_BYTES_MAX: usize = 64 * 1024;
+const RECORD_BYTES_MAX: usize = 64 * 1024;
+/// What is larger is a record of its own: the queue itself is a list, which is in memory for as long as somebody may look at it.
+const INLINE_BYTES_MAX: usize = 1024;
+/// Ours: events that wait in an account and region. AWS names no number.
+const QUEUED_MAX: usize = 10_000;
 /// AWS's default, and the most that can be said.
 const RETRIES_MAX: i64 = 2;
 const RETRY_AFTER: Duration = Duration::from_secs(60);
-const THROTTLED_RETRY: Duration = Duration::from_secs(10);
+/// AWS's, for an event that finds no room: after the first attempt, and at most.
+const ROOM_AFTER: Duration = Duration::from_secs(1);
+const ROOM_AFTER_MAX: Duration = Duration::from_secs(300);
 /// AWS's default for the age of an event.
 const AGE_MAX: Duration = Duration::from_hours(6);
 
@@ -41,12 +48,31 @@ table! {
         pub function: String,
         /// As it was invoked; empty without one.
         pub qualifier: String,
+        /// A small one. It is never empty, so that an empty one lies elsewhere.
         pub content: Secret<Vec<u8>>,
-        /// Where the content is, if it is a large one.
+        /// Where the content is, if it is a large one. One of a middle size is in an [`EventContentRecord`].
         pub package: Option<BlobRef>,
         pub attempts: i64,
         pub queued_at: Timestamp,
         pub due_at: Timestamp,
+        /// How often in a row there was no room for it.
+        pub waits: i64,
+    }
+}
+
+table! {
+    0x48 "lambda-event-content", version 1, key (id), part;
+
+    /// What an event says, if that is too much for a list and too little for a package.
+    pub struct EventContentRecord {
+        pub id: String,
+        pub content: Secret<Vec<u8>>,
+    }
+}
+
+impl EventRecord {
+    pub(crate) fn has_content_beside(&self) -> bool {
+        self.package.is_none() && self.content.is_empty()
     }
 }
 
@@ -65,17 +91,21 @@ pub(crate) fn queue(
     qualifier: Option<&str>,
     content: Secret<Vec<u8>>,
 ) -> Result<(), ApiError> {
+    ensure_room(cx.count::<EventRecord>()?)?;
+    let id = cx.request().to_string();
     let (mut inline, mut package) = (Secret::default(), None);
-    if content.len() > INLINE_BYTES_MAX {
+    if content.len() > RECORD_BYTES_MAX {
         let blob = cx.stage(&Arc::new(content))?;
         cx.attach(&blob)?;
         package = Some(blob);
+    } else if content.len() > INLINE_BYTES_MAX {
+        cx.save(EventContentRecord { id: id.clone(), content })?;
     } else {
         inline = content;
     }
     let now = cx.now();
     cx.save(EventRecord {
-        id: cx.request().to_string(),
+        id,
         function: function.to_owned(),
         qualifier: qualifier.unwrap_or_default().to_owned(),
         content: inline,
@@ -83,9 +113,14 @@ pub(crate) fn queue(
         attempts: 0,
         queued_at: now,
         due_at: now,
+        waits: 0,
     })?;
     cx.activate(NAME);
     Ok(())
+}
+
+const fn ensure_room(queued: usize) -> Result<(), LambdaError> {
+    if queued >= QUEUED_MAX { Err(LambdaError::QueueFull) } else { Ok(()) }
 }
 
 #[derive(Debug)]
@@ -108,6 +143,7 @@ pub(crate) struct Load {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tries {
     attempts: i64,
+    waits: i64,
     queued_at: Timestamp,
     retries_max: i64,
     age_max: Duration,
@@ -125,7 +161,7 @@ enum Went {
 /// What becomes of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    Again { attempts: i64, wait: Duration },
+    Again { attempts: i64, waits: i64, wait: Duration },
     Over { attempts: i64, condition: Condition },
 }
 
@@ -134,6 +170,7 @@ impl Tries {
         let age = config.and_then(|config| config.age_seconds);
         Self {
             attempts: event.attempts,
+            waits: event.waits,
             queued_at: event.queued_at,
             retries_max: config.and_then(|config| config.retries).unwrap_or(RETRIES_MAX),
             age_max: age.map_or(AGE_MAX, |age| Duration::from_secs(age.unsigned_abs())),
@@ -144,19 +181,25 @@ impl Tries {
     fn after(&self, went: Went, now: Timestamp) -> Fate {
         let attempts = self.attempts.saturating_add(i64::from(went != Went::NotRun));
         let over = |condition| Fate::Over { attempts, condition };
-        let wait = match went {
+        let (waits, wait) = match went {
             Went::Well => return over(Condition::Success),
             Went::Badly if attempts > self.retries_max => return over(Condition::RetriesExhausted),
-            Went::Badly => RETRY_AFTER.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX)),
+            Went::Badly => (0, RETRY_AFTER.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX))),
             // AWS tries none of those again.
             Went::NotRun if self.is_stopped => return over(Condition::RetriesExhausted),
-            Went::NotRun => THROTTLED_RETRY,
+            Went::NotRun => (self.waits.saturating_add(1), until_room(self.waits)),
         };
         if now.plus(wait).since(self.queued_at) > self.age_max {
             return over(Condition::EventAgeExceeded);
         }
-        Fate::Again { attempts, wait }
+        Fate::Again { attempts, waits, wait }
     }
+}
+
+/// Twice as long each time.
+fn until_room(waits: i64) -> Duration {
+    let times = u32::try_from(waits).ok().and_then(|waits| 2_u32.checked_pow(waits)).unwrap_or(u32::MAX);
+    ROOM_AFTER.saturating_mul(times).min(ROOM_AFTER_MAX)
 }
 
 impl Errand for Courier {
@@ -188,7 +231,13 @@ impl Errand for Courier {
             return Ok(Picked::Nothing(Next::Now));
         };
         let qualifier = Some(event.qualifier.as_str()).filter(|qualifier| !qualifier.is_empty());
-        let content = Secret::new(event.content.expose().clone());
+        let content = if event.has_content_beside() {
+            let beside = here.part::<EventContentRecord>(&[&event.id])?;
+            let beside = beside.ok_or_else(|| here.internal("an event without its content"))?;
+            Secret::new(beside.content.expose().clone())
+        } else {
+            Secret::new(event.content.expose().clone())
+        };
         let function = here.find::<FunctionRecord>(&[&event.function])?;
         let Some(function) = function else {
             forget(here, &event)?;
@@ -258,7 +307,7 @@ impl Errand for Courier {
 }
 
 fn settle(here: &mut Cx<'_>, event: &EventRecord, fate: Fate) -> Result<(), ApiError> {
-    let Fate::Again { attempts, wait } = fate else { return forget(here, event) };
+    let Fate::Again { attempts, waits, wait } = fate else { return forget(here, event) };
     here.save(EventRecord {
         id: event.id.clone(),
         function: event.function.clone(),
@@ -268,12 +317,16 @@ fn settle(here: &mut Cx<'_>, event: &EventRecord, fate: Fate) -> Result<(), ApiE
         attempts,
         queued_at: event.queued_at,
         due_at: here.now().plus(wait),
+        waits,
     })
 }
 
 fn forget(here: &mut Cx<'_>, event: &EventRecord) -> Result<(), ApiError> {
     if let Some(package) = &event.package {
         here.detach(package)?;
+    }
+    if event.has_content_beside() {
+        here.erase::<EventContentRecord>(&[&event.id])?;
     }
     here.erase::<EventRecord>(&[&event.id])
 }
@@ -284,6 +337,7 @@ mod tests {
 
     const AWS: Tries = Tries {
         attempts: 0,
+        waits: 0,
         queued_at: Timestamp::from_millis(0),
         retries_max: RETRIES_MAX,
         age_max: AGE_MAX,
@@ -295,7 +349,11 @@ mod tests {
     }
 
     const fn again(attempts: i64, seconds: u64) -> Fate {
-        Fate::Again { attempts, wait: Duration::from_secs(seconds) }
+        Fate::Again { attempts, waits: 0, wait: Duration::from_secs(seconds) }
+    }
+
+    const fn no_room(attempts: i64, waits: i64, seconds: u64) -> Fate {
+        Fate::Again { attempts, waits, wait: Duration::from_secs(seconds) }
     }
 
     const fn over(attempts: i64, condition: Condition) -> Fate {
@@ -312,13 +370,46 @@ mod tests {
             (1, Went::Badly, 1, again(2, 120)),
             (2, Went::Badly, 3, over(3, RetriesExhausted)),
             (1, Went::Badly, 359, over(2, EventAgeExceeded)),
-            (0, Went::NotRun, 0, again(0, 10)),
-            (0, Went::NotRun, 359, again(0, 10)),
+            (0, Went::NotRun, 0, no_room(0, 1, 1)),
+            (0, Went::NotRun, 359, no_room(0, 1, 1)),
             (0, Went::NotRun, 360, over(0, EventAgeExceeded)),
         ] {
             let tries = Tries { attempts, ..AWS };
             assert_eq!(tries.after(went, at(minute)), expected, "{attempts} {went:?} {minute}");
         }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_tried_less_and_less_often() {
+        for (waits, seconds) in
+            [(0, 1), (1, 2), (2, 4), (3, 8), (7, 128), (8, 256), (9, 300), (40, 300), (i64::MAX, 300)]
+        {
+            let tries = Tries { waits, ..AWS };
+            let expected = no_room(0, waits.saturating_add(1), seconds);
+            assert_eq!(tries.after(Went::NotRun, at(0)), expected, "{waits}");
+        }
+        // A run ends the row.
+        let waited = Tries { waits: 9, ..AWS };
+        assert_eq!(waited.after(Went::Badly, at(0)), again(1, 60));
+    }
+
+    #[test]
+    fn so_many_events_wait_and_no_more() {
+        assert!(ensure_room(QUEUED_MAX - 1).is_ok());
+        let refused = ApiError::from(ensure_room(QUEUED_MAX).unwrap_err());
+        assert_eq!((refused.code(), refused.status()), ("TooManyRequestsException", 429));
+    }
+
+    #[test]
+    fn an_event_of_before_has_its_content_with_it() {
+        let event = |content: &[u8], package| EventRecord {
+            content: Secret::new(content.to_vec()),
+            package,
+            ..EventRecord::default()
+        };
+        assert!(!event(&[b'1'; 60_000], None).has_content_beside());
+        assert!(!event(b"", Some(BlobRef::default())).has_content_beside());
+        assert!(event(b"", None).has_content_beside());
     }
 
     #[test]
@@ -330,7 +421,7 @@ mod tests {
         assert_eq!(once.after(Went::Badly, at(0)), again(1, 60));
         let briefly = Tries { age_max: Duration::from_secs(60), ..AWS };
         assert_eq!(briefly.after(Went::Badly, at(1)), over(1, EventAgeExceeded));
-        assert_eq!(briefly.after(Went::NotRun, at(0)), again(0, 10));
+        assert_eq!(briefly.after(Went::NotRun, at(0)), no_room(0, 1, 1));
         let stopped = Tries { is_stopped: true, ..AWS };
         assert_eq!(stopped.after(Went::NotRun, at(0)), over(0, RetriesExhausted));
     }

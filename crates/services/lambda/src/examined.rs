@@ -4,7 +4,7 @@ use coffer_core::{BlobRecord, BlobRef, Examined, Need, Record};
 
 use crate::{
     alias::AliasRecord,
-    event::EventRecord,
+    event::{EventContentRecord, EventRecord},
     event_config::EventConfigRecord,
     function::{FunctionRecord, VersionRecord},
     layer::{LayerRecord, LayerVersionRecord},
@@ -114,6 +114,21 @@ impl Examined for EventRecord {
         if let Some(package) = &self.package {
             needs_package(package, need);
         }
+        if self.has_content_beside() {
+            let missing = "an event without its content";
+            need(Need { table: EventContentRecord::TABLE, key: &[&self.id], missing });
+        }
+    }
+}
+
+impl Examined for EventContentRecord {
+    fn shown(&self) -> &str {
+        &self.id
+    }
+
+    fn needs(&self, need: &mut dyn FnMut(Need<'_>)) {
+        let missing = "the content of an event that does not exist";
+        need(Need { table: EventRecord::TABLE, key: &[&self.id], missing });
     }
 }
 

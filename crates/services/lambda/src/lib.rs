@@ -40,6 +40,7 @@ pub fn register(registry: &mut Registry) {
     registry.examine::<LayerRecord>();
     registry.examine::<LayerVersionRecord>();
     registry.examine::<EventRecord>();
+    registry.examine::<EventContentRecord>();
     registry.examine::<EventConfigRecord>();
 }
 
@@ -48,7 +49,7 @@ pub use ops::invoke::invoke;
 
 /// The tables of this service, for offline verification.
 pub use alias::AliasRecord;
-pub use event::EventRecord;
+pub use event::{EventContentRecord, EventRecord};
 pub use event_config::EventConfigRecord;
 pub use function::{FunctionRecord, VersionRecord};
 pub use layer::{LayerRecord, LayerVersionRecord};
