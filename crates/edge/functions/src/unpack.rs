@@ -6,15 +6,18 @@ use std::{
     io::{self, Cursor, Read},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
+    sync::{Arc, PoisonError, Weak},
 };
 
 use coffer_types::Secret;
+use tokio::sync::{Mutex, Semaphore};
 use zip::ZipArchive;
 
 /// Code and layers together, as on AWS.
 const BYTES_MAX: u64 = 262_144_000;
 const ENTRIES_MAX: usize = 100_000;
+/// Packages that are unpacked at once: each is memory, and work for the disk.
+const AT_ONCE_MAX: usize = 2;
 
 /// A directory that is removed with its last owner.
 #[derive(Debug)]
@@ -26,9 +29,20 @@ impl Drop for Place {
     }
 }
 
-/// What is unpacked now, by its content.
-#[derive(Debug, Default)]
-pub(crate) struct Shelf(tokio::sync::Mutex<HashMap<String, Weak<Place>>>);
+/// What is unpacked now, by its content. Whoever wants what somebody else is unpacking waits for it; others pass by.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    slots: std::sync::Mutex<HashMap<String, Arc<Slot>>>,
+    turns: Semaphore,
+}
+
+type Slot = Mutex<Weak<Place>>;
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self { slots: std::sync::Mutex::default(), turns: Semaphore::new(AT_ONCE_MAX) }
+    }
+}
 
 impl Shelf {
     /// The place of these packages, laid over each other.
@@ -41,12 +55,12 @@ impl Shelf {
     where
         F: Future<Output = Result<Vec<Secret<Vec<u8>>>, String>>,
     {
-        // One at a time: it is memory and disk.
-        let mut shelf = self.0.lock().await;
-        if let Some(found) = shelf.get(key).and_then(Weak::upgrade) {
+        let slot = self.slot(key);
+        let mut slot = slot.lock().await;
+        if let Some(found) = slot.upgrade() {
             return Ok(found);
         }
-        shelf.retain(|_, place| place.strong_count() > 0);
+        let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
         let packages = packages().await?;
         let unpacked = tokio::task::spawn_blocking(move || {
             let place = Place(at);
@@ -58,8 +72,17 @@ impl Shelf {
             Ok::<_, io::Error>(Arc::new(place))
         });
         let place = unpacked.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        shelf.insert(key.to_owned(), Arc::downgrade(&place));
+        *slot = Arc::downgrade(&place);
         Ok(place)
+    }
+
+    fn slot(&self, key: &str) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody unpacks into those, and nobody runs what is there.
+        slots.retain(|_, slot| {
+            Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|place| place.strong_count() > 0)
+        });
+        Arc::clone(slots.entry(key.to_owned()).or_default())
     }
 }
 
@@ -144,4 +167,92 @@ fn link(name: &Path, target: &str, path: &Path) -> io::Result<()> {
     }
     remove(path)?;
     std::os::unix::fs::symlink(target, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, time::Duration};
+
+    use tokio::{sync::Notify, time::timeout};
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    use super::*;
+
+    fn package() -> Vec<Secret<Vec<u8>>> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("a", SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"x").unwrap();
+        vec![Secret::new(zip.finish().unwrap().into_inner())]
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_the_package_of_somebody_else() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        let (shelf, go_on) = (Arc::new(Shelf::default()), Arc::new(Notify::new()));
+        let slow = |name: &str| {
+            let (shelf, go_on, at) = (Arc::clone(&shelf), Arc::clone(&go_on), at(name));
+            tokio::spawn(async move {
+                let packages = || async {
+                    go_on.notified().await;
+                    Ok(package())
+                };
+                shelf.place("slow", at, packages).await
+            })
+        };
+        let (one, other) = (slow("one"), slow("other"));
+        tokio::task::yield_now().await;
+
+        let fast = shelf.place("fast", at("fast"), || async { Ok(package()) });
+        let fast = timeout(Duration::from_secs(10), fast).await.expect("it waited").unwrap();
+        assert!(fast.0.join("a").exists());
+
+        // Whoever wants the same waits, and finds it done.
+        go_on.notify_one();
+        let (one, other) = (one.await.unwrap().unwrap(), other.await.unwrap().unwrap());
+        assert!(Arc::ptr_eq(&one, &other));
+
+        // What nobody has any more is not there, and is unpacked again.
+        let path = fast.0.clone();
+        drop(fast);
+        assert!(!path.exists());
+        let again = shelf.place("fast", at("again"), || async { Ok(package()) }).await.unwrap();
+        assert!(again.0.join("a").exists());
+        drop((one, other));
+        shelf.slot("fast");
+        assert_eq!(shelf.slots.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn two_are_unpacked_at_once_and_no_more() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (shelf, go_on) = (Arc::new(Shelf::default()), Arc::new(Notify::new()));
+        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let places: Vec<_> = ["a", "b", "c"]
+            .into_iter()
+            .map(|name| {
+                let (shelf, go_on, begun) = (Arc::clone(&shelf), Arc::clone(&go_on), begun.clone());
+                let at = scratch.path().join(name);
+                tokio::spawn(async move {
+                    let packages = || async {
+                        begun.send(()).unwrap();
+                        go_on.notified().await;
+                        Ok(package())
+                    };
+                    shelf.place(name, at, packages).await
+                })
+            })
+            .collect();
+        begins.recv().await.unwrap();
+        begins.recv().await.unwrap();
+        assert!(timeout(Duration::from_millis(100), begins.recv()).await.is_err());
+        go_on.notify_one();
+        timeout(Duration::from_secs(10), begins.recv()).await.expect("its turn").unwrap();
+        go_on.notify_waiters();
+        go_on.notify_one();
+        go_on.notify_one();
+        for place in places {
+            assert!(place.await.unwrap().is_ok());
+        }
+    }
 }
