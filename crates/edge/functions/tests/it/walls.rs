@@ -72,6 +72,8 @@ async fn a_function_reaches_neither_the_server_nor_others() {
                 ),
             ),
             ("temporary", String::from("open(os.environ['TMPDIR'] + '/mine', 'w').write('x')")),
+            ("first to go", String::from("open('/proc/self/oom_score_adj').read().strip()")),
+            ("last to go", String::from("open('/proc/self/oom_score_adj', 'w')")),
         ];
         let said = attempts(&house, &tries).await;
         for name in [
@@ -85,10 +87,12 @@ async fn a_function_reaches_neither_the_server_nor_others() {
             "beside code",
             "signal",
             "become root",
+            "last to go",
         ] {
             assert!(said[name].as_str().unwrap().starts_with("refused"), "{walls:?} {name}: {said}");
         }
         assert_eq!(said["su"], "False", "{said}");
+        assert_eq!(said["first to go"], "1000", "{walls:?} {said}");
         assert_eq!(
             (&said["kernel log"], &said["uid"], &said["temporary"]),
             (&"True".into(), &"True".into(), &"1".into()),
