@@ -127,6 +127,8 @@ impl<E: Errand> Sent<E> {
                 core.run_for(&caller, Some(E::SERVICE), |cx| errand.settle(cx, &place.is.1, &outcome)).await;
             if let Err(error) = settled {
                 tracing::warn!(task = E::NAME, %error, cause = ?error.cause, "the end of a run was not noted, so that it is made again");
+                // Whoever seals the store waits for it.
+                drop(core);
                 tokio::time::sleep(SETTLE_WAIT).await;
             }
             drop(place);

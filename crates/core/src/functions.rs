@@ -18,6 +18,9 @@ use crate::{Going, Inside, Principal, blobs::BlobRef};
 /// The answer of a run, some time.
 pub type FunctionRun = Pin<Box<dyn Future<Output = FunctionOutcome> + Send>>;
 
+/// Until nothing runs.
+pub type Stopping<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// Runs functions.
 pub trait Functions: Send + Sync {
     /// How many rotations may have a function run at once. With none, no rotation begins by itself, and those that were begun wait.
@@ -45,6 +48,13 @@ pub trait Functions: Send + Sync {
 
     /// A function was changed or deleted: what was kept warm of it, by its ARN without a version, is of no use any more.
     fn forget(&self, function: &str);
+
+    /// The store is being sealed: what runs is ended, and so is what was kept warm, which may have secrets in it. When this is over nothing
+    /// of it is left, so that a piece of work which begins again once the store is open is not done twice at once. Functions can be run
+    /// again afterwards.
+    fn stop(&self) -> Stopping<'_> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 const DISABLED: &str = "local function execution is disabled";

@@ -30,6 +30,7 @@ use crate::{
     desk::{Desk, Work},
     extension::{self, Berth, Extension},
     extensions_api::About,
+    halt::{Halt, Running},
     interpreters::{Interpreter, Language},
     output::Output,
     relay,
@@ -97,10 +98,11 @@ pub(crate) struct Parts<'a> {
     pub(crate) log_stream: String,
     pub(crate) endpoints: Vec<(String, u16, bool)>,
     pub(crate) door: &'a Arc<dyn Door>,
+    pub(crate) halt: &'a Halt,
 }
 
 pub(crate) struct Environment {
-    helper: Child,
+    helper: Helper,
     control: Control,
     pub(crate) output: Output,
     desk: Arc<Desk>,
@@ -124,6 +126,42 @@ pub(crate) struct Environment {
     _code: Arc<Place>,
     _layers: Option<Arc<Place>>,
     _user: Option<User>,
+}
+
+/// The process that everything else of an environment hangs on.
+struct Helper(Option<(Child, Running)>);
+
+impl Helper {
+    fn id(&self) -> Option<u32> {
+        self.0.as_ref()?.0.id()
+    }
+
+    async fn ended(&mut self) {
+        if let Some((mut child, running)) = self.0.take() {
+            reap(&mut child).await;
+            drop(running);
+        }
+    }
+}
+
+/// Whoever lets go of it has let go of its socket too, so that it ends; until then it counts as running.
+impl Drop for Helper {
+    fn drop(&mut self) {
+        let Some((mut child, running)) = self.0.take() else { return };
+        // Without a runtime there is nobody to wait.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                reap(&mut child).await;
+                drop(running);
+            });
+        }
+    }
+}
+
+async fn reap(child: &mut Child) {
+    if timeout(END_WAIT, child.wait()).await.is_err() {
+        drop(child.kill().await);
+    }
 }
 
 /// Why something did not come to its end.
@@ -178,6 +216,7 @@ impl Environment {
         let (ours, theirs) = UnixStream::pair()?;
         let mut control = Control::new(ours)?;
         let (program, arguments) = &parts.settings.helper;
+        let running = parts.halt.begin().await;
         let helper = Command::new(program)
             .args(arguments)
             .env_clear()
@@ -186,6 +225,7 @@ impl Environment {
             .stderr(Stdio::from(stderr))
             .current_dir("/")
             .spawn()?;
+        let helper = Helper(Some((helper, running)));
         let walls = parts.walls;
         let (credentials_end, log_stream) = (parts.credentials.expires_at, parts.log_stream.clone());
         let (clock, door, code, layers) =
@@ -392,9 +432,7 @@ impl Environment {
         self.shut_down().await;
         // The other end notices that this one is closed, and kills.
         drop(self.control);
-        if timeout(END_WAIT, self.helper.wait()).await.is_err() {
-            drop(self.helper.kill().await);
-        }
+        self.helper.ended().await;
         let rest = async { while self.output.pump().await {} };
         drop(timeout(LAST_WORDS, rest).await);
         self.output.finish();

@@ -15,6 +15,7 @@ pub mod doctor;
 mod environment;
 mod extension;
 mod extensions_api;
+mod halt;
 mod http;
 pub mod interpreters;
 mod local;
@@ -35,6 +36,7 @@ mod variables;
 mod ways;
 
 pub use backing::{Backing, Credentials, Door, Later, LogEvent, LogPlace};
+pub use halt::{Ear, Halt, Running};
 pub use local::Local;
 pub use report::Report;
 pub use runner::{Job, Runner};

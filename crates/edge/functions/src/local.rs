@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coffer_core::{
     BlobRef, Caller, FunctionCall, FunctionOutcome, FunctionRun, Functions, Inside, Partition, Principal,
-    Program, Scrub, Transport,
+    Program, Scrub, Stopping, Transport,
 };
 use coffer_model::{
     secretsmanager::{GetSecretValue, GetSecretValueRequest, GetSecretValueResponse},
@@ -97,6 +97,10 @@ impl Functions for Local {
 
     fn forget(&self, function: &str) {
         self.0.forget_function(function);
+    }
+
+    fn stop(&self) -> Stopping<'_> {
+        Box::pin(self.0.stop())
     }
 }
 

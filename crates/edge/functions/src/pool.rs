@@ -29,6 +29,7 @@ struct State {
     busy: HashMap<String, usize>,
     /// How often each busy function was forgotten.
     forgotten: HashMap<String, u64>,
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl Pool {
         let mut state = self.state();
         let running = state.busy.get(&key.function).copied().unwrap_or_default();
         let all: usize = state.busy.values().sum();
-        if reserved.is_some_and(|most| running >= most as usize) || all >= all_max {
+        if state.is_closed || reserved.is_some_and(|most| running >= most as usize) || all >= all_max {
             return None;
         }
         let warm = state.idle.iter().rposition(|idle| idle.key == *key);
@@ -92,7 +93,8 @@ impl Pool {
         now: Duration,
     ) -> Option<Environment> {
         let mut state = self.state();
-        if state.forgotten.get(&key.function).copied().unwrap_or_default() != seat.forgotten {
+        let forgotten = state.forgotten.get(&key.function).copied().unwrap_or_default();
+        if state.is_closed || forgotten != seat.forgotten {
             return Some(environment);
         }
         state.idle.push(Idle { key, environment, since: now });
@@ -111,8 +113,15 @@ impl Pool {
         take(&mut self.state().idle, |idle| idle.since < then)
     }
 
-    pub(crate) fn take_all(&self) -> Vec<Environment> {
-        take(&mut self.state().idle, |_| true)
+    /// Until it is opened again nobody is admitted and nothing is kept.
+    pub(crate) fn close(&self) -> Vec<Environment> {
+        let mut state = self.state();
+        state.is_closed = true;
+        take(&mut state.idle, |_| true)
+    }
+
+    pub(crate) fn open(&self) {
+        self.state().is_closed = false;
     }
 
     pub(crate) fn has_idle(&self) -> bool {

@@ -21,6 +21,7 @@ use crate::{
     desk::Work,
     environment::{Environment, OWN_PORTS, Parts, Ran, extensions},
     extension::{self, Berth, Extension, Ports},
+    halt::Halt,
     interpreters::{Interpreter, Interpreters, Language},
     output::Log,
     pool::{Key, Pool},
@@ -35,6 +36,8 @@ use crate::{
 
 /// Code outside of the handler may take this long.
 pub(crate) const DISABLED: &str = "local function execution is disabled (functions.isolation)";
+/// What becomes of a call that was under way then.
+const HALTED: &str = "functions were stopped";
 const INIT_WAIT: Duration = Duration::from_secs(10);
 /// Credentials that end sooner are not used for another call.
 const CREDENTIALS_LEFT: Duration = Duration::from_secs(15 * 60);
@@ -74,6 +77,7 @@ pub struct Runner {
     interpreters: Interpreters,
     shelf: Shelf,
     pool: Arc<Pool>,
+    halt: Halt,
     ports: Ports,
     users: Option<Arc<Users>>,
     is_sweeping: AtomicBool,
@@ -146,6 +150,7 @@ impl Runner {
             door,
             shelf: Shelf::default(),
             pool: Arc::default(),
+            halt: Halt::default(),
             ports: Ports::default(),
             is_sweeping: AtomicBool::new(false),
             _lock: lock,
@@ -162,11 +167,15 @@ impl Runner {
         end_later(self.pool.forget(function));
     }
 
-    /// Ends all that waits for calls; what runs ends with its call.
+    /// Ends all that waits for calls and all calls, and waits until no process is left. Then it can be used again.
     pub async fn stop(&self) {
-        let ends = self.pool.take_all().into_iter().map(Environment::end);
-        let all: tokio::task::JoinSet<_> = ends.collect();
-        drop(all.join_all().await);
+        let ends = self.pool.close().into_iter().map(Environment::end);
+        let idle: tokio::task::JoinSet<_> = ends.collect();
+        if !self.halt.all().await {
+            tracing::warn!("functions were told to end and are still there");
+        }
+        drop(idle.join_all().await);
+        self.pool.open();
     }
 
     /// Runs a function once, to its end.
@@ -187,6 +196,8 @@ impl Runner {
             revision: deployment.revision_id.clone(),
             confined,
         };
+        // Before it has a seat, so that whoever closes the pool first and calls then is heard by all who have one.
+        let mut halted = self.halt.ear();
         let Some(admitted) = self.pool.admit(&key, deployment.reserved, self.settings.environments_max)
         else {
             return FunctionOutcome::Throttled;
@@ -208,7 +219,10 @@ impl Runner {
             tail_from: 0,
             init_ms: None,
         };
-        let (environment, stream, answer) = match run.go(warm).await {
+        let Some(ran) = halted.until(Box::pin(run.go(warm))).await else {
+            return FunctionOutcome::Unavailable(String::from(HALTED));
+        };
+        let (environment, stream, answer) = match ran {
             Ok(ran) => ran,
             Err(Refused::Ours(why)) => {
                 tracing::error!(function = %deployment.arn, why, "a function could not be run");
@@ -503,6 +517,7 @@ impl Run<'_> {
             log_stream,
             endpoints,
             door: &runner.door,
+            halt: &runner.halt,
         })
         .await
         .map_err(Refused::Ours)
@@ -579,9 +594,8 @@ async fn scrubbed(backing: &dyn Backing, log: &mut Log, answer: &mut Answer) {
     for event in &mut log.events {
         scrub.text(&mut event.message);
     }
-    if let Ok(mut text) = String::from_utf8(answer.payload.expose().clone()) {
-        scrub.text(&mut text);
-        answer.payload = Secret::new(text.into_bytes());
+    if let Some(scrubbed) = scrub.bytes(answer.payload.expose()) {
+        answer.payload = Secret::new(scrubbed);
     }
 }
 

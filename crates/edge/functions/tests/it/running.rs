@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use coffer_core::FunctionOutcome;
 use coffer_functions::{Walls, runner::Confinement};
 use coffer_types::Secret;
 
@@ -75,6 +76,56 @@ def handler(event, context):
             streams.iter().all(|(place, _)| place == &streams[0].0 && place.stream.contains("/[$LATEST]"))
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stopped_is_gone_and_can_begin_again() {
+    for walls in BOTH {
+        if !can(walls).await {
+            continue;
+        }
+        let house = Arc::new(House::new(walls));
+        let text = r#"
+import time
+import urllib.request, os
+def handler(event, context):
+    if event == "hang":
+        urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"] + "/began").read()
+        time.sleep(60)
+    return event
+"#;
+        let function = Arc::new(house.python(text));
+        let mut warm = house.python(text);
+        warm.arn.push('2');
+        assert_eq!(house.call(&Arc::new(warm), "1").await, (String::from("1"), false));
+        let hanging = {
+            let (house, function) = (Arc::clone(&house), Arc::clone(&function));
+            tokio::spawn(async move { house.outcome(&function, "\"hang\"", None).await })
+        };
+        while !house.heard.lock().unwrap().contains(&String::from("/began")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(helpers(), 2, "{walls:?}");
+
+        let before = house.now();
+        house.runner.stop().await;
+        assert!(house.now() - before < Duration::from_secs(5), "{walls:?}");
+        // No process is left, and whoever waited is told.
+        assert_eq!(helpers(), 0, "{walls:?}");
+        let outcome = hanging.await.unwrap();
+        assert!(matches!(outcome, FunctionOutcome::Unavailable(_)), "{walls:?} {outcome:?}");
+
+        assert_eq!(house.call(&function, "2").await, (String::from("2"), false), "{walls:?}");
+        house.runner.stop().await;
+        assert_eq!(helpers(), 0, "{walls:?}");
+    }
+}
+
+/// Our children, which are helpers; each test has a process of its own.
+fn helpers() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let children = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    children.map(|children| children.split_whitespace().count()).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
