@@ -121,7 +121,8 @@ fn shown(rotation: &Rotation) -> String {
         if let (Some(group), Some(stream)) = (&failure.log_group, &failure.log_stream) {
             rows.push(("log", format!("{group} {stream}")));
             let command = "aws logs get-log-events --start-from-head --log-group-name";
-            rows.push(("", format!("{command} '{group}' --log-stream-name '{stream}'")));
+            let region = rotation.secret.split(':').nth(3).unwrap_or_default();
+            rows.push(("", format!("{command} '{group}' --log-stream-name '{stream}' --region {region}")));
         }
     }
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();

@@ -142,33 +142,22 @@ pub(crate) fn written(
     }
 }
 
-/// All groups: AWS asks about one without a name.
+/// What is asked about where there is no group: all of them, or one that is about to be made.
 #[derive(Debug)]
-pub(crate) struct All(String);
+pub(crate) struct Asked(String);
 
-impl All {
-    pub(crate) fn here(cx: &Cx<'_>) -> Self {
+impl Asked {
+    /// AWS asks about a group without a name.
+    pub(crate) fn all(cx: &Cx<'_>) -> Self {
         Self(stream_arn(cx, "", ""))
     }
-}
 
-impl Resource for All {
-    fn arn(&self) -> String {
-        self.0.clone()
-    }
-}
-
-/// Tags of a group that is about to be made.
-#[derive(Debug)]
-pub(crate) struct Tagged(String);
-
-impl Tagged {
     pub(crate) fn named(cx: &Cx<'_>, name: &str) -> Self {
         Self(arn(cx, name))
     }
 }
 
-impl Resource for Tagged {
+impl Resource for Asked {
     fn arn(&self) -> String {
         self.0.clone()
     }

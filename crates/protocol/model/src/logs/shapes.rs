@@ -532,7 +532,7 @@ impl TryFrom<&str> for EntityRejectionErrorType {
     }
 }
 
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Default)]
 pub struct FilterLogEventsRequest {
     pub log_group_name: Option<String>,
     pub log_group_identifier: Option<String>,
@@ -540,7 +540,7 @@ pub struct FilterLogEventsRequest {
     pub log_stream_name_prefix: Option<String>,
     pub start_time: Option<i64>,
     pub end_time: Option<i64>,
-    pub filter_pattern: Option<String>,
+    pub filter_pattern: Option<Secret<String>>,
     pub next_token: Option<String>,
     pub limit: Option<i64>,
     pub start_from_head: Option<bool>,
@@ -2034,7 +2034,7 @@ static FILTER_PATTERN: Schema = Schema {
     name: "FilterPattern",
     kind: Kind::String,
     limits: Limits { min: Some(0), max: Some(1024), ..Limits::NONE },
-    sensitive: false,
+    sensitive: true,
 };
 
 static FILTERED_LOG_EVENT_MEMBERS: [Member; 5] = [

@@ -29,7 +29,7 @@ pub(crate) fn filter_log_events(
     if input.start_from_head == Some(false) {
         return Err(LogsError::FromTail.into());
     }
-    let pattern = Pattern::parse(input.filter_pattern.as_deref().unwrap_or_default())?;
+    let pattern = Pattern::parse(input.filter_pattern.as_ref().map_or("", |pattern| pattern.expose()))?;
     if input.log_stream_names.is_some() && input.log_stream_name_prefix.is_some() {
         return Err(LogsError::NamesAndPrefix.into());
     }

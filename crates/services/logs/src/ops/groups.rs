@@ -12,7 +12,7 @@ use coffer_shape::{ApiError, Empty};
 
 use crate::{
     error::LogsError,
-    group::{All, GroupRecord, Tagged, arn, find, name_of, permitted, written},
+    group::{Asked, GroupRecord, arn, find, name_of, permitted, written},
     janitor,
     stream::StreamRecord,
 };
@@ -43,7 +43,7 @@ pub(crate) fn create_log_group(cx: &mut Cx<'_>, input: CreateLogGroupRequest) ->
 
     let named = find(cx, &name)?.permit(cx, action::CREATE_LOG_GROUP)?;
     if is_tagged {
-        cx.ask(action::TAG_RESOURCE, &Tagged::named(cx, &name))?;
+        cx.ask(action::TAG_RESOURCE, &Asked::named(cx, &name))?;
     }
     if named.exists() {
         return Err(LogsError::GroupExists.into());
@@ -112,7 +112,7 @@ pub(crate) fn describe_log_groups(
     };
     let query = DescribeLogGroupsRequest { limit: None, next_token: None, ..input.clone() };
 
-    let permit: Permit<GroupRecord> = cx.ask_through(action::DESCRIBE_LOG_GROUPS, &All::here(cx))?;
+    let permit: Permit<GroupRecord> = cx.ask_through(action::DESCRIBE_LOG_GROUPS, &Asked::all(cx))?;
     let class = input.log_group_class.as_deref();
     let admits = |group: &GroupRecord| {
         prefix.is_none_or(|prefix| group.name.starts_with(prefix))
@@ -128,7 +128,7 @@ pub(crate) fn describe_log_groups(
         refusal: || LogsError::Token.into(),
     };
     let page = pages.of_records(cx, permit, PageOf::default(), admits)?;
-    let permit = cx.ask_through(action::DESCRIBE_LOG_GROUPS, &All::here(cx))?;
+    let permit = cx.ask_through(action::DESCRIBE_LOG_GROUPS, &Asked::all(cx))?;
     let sizes = sizes(cx, permit, &page.items)?;
     let shown = page.items.iter().map(|group| shown(cx, group, sizes.get(&group.id).copied()));
     Ok(DescribeLogGroupsResponse { log_groups: Some(shown.collect()), next_token: page.marker })

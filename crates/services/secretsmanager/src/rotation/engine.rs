@@ -32,7 +32,7 @@ use crate::{
     error::StepTrouble,
     identifier::secret,
     secret::{CURRENT, PENDING, SecretRecord},
-    value::{open_version, store_version},
+    value::{nameless, open_version, store_version},
 };
 
 pub(crate) const NAME: &str = "rotation";
@@ -117,7 +117,13 @@ struct Said {
     refusal: Option<Refusal>,
     error_type: Option<String>,
     error_message: Option<String>,
+    /// What else it said is in its log.
+    is_logged: bool,
 }
+
+/// What is kept of the words of a function whose role may not read the secret.
+const HIDDEN: &str =
+    "nothing is kept of what it says, because its role may not read the secret that it rotates";
 
 /// Why a function was not run at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,6 +189,7 @@ impl Errand for Rotator {
                 refusal: Refusal::of(&error),
                 error_type: Some(error.code().to_owned()),
                 error_message: Some(error.message),
+                is_logged: false,
             }),
             Ok(answer) if answer.function_error.is_some() => Err(said(answer.payload.as_ref())),
             Ok(_) => Ok(()),
@@ -474,21 +481,33 @@ fn said(payload: Option<&Secret<Vec<u8>>>) -> Said {
         let text = parsed.as_ref()?.get(name)?.as_str()?;
         Some(text.chars().take(SAID_CHARS_MAX).collect())
     };
-    Said { refusal: None, error_type: text("errorType"), error_message: text("errorMessage") }
+    Said {
+        refusal: None,
+        error_type: text("errorType"),
+        error_message: text("errorMessage"),
+        is_logged: true,
+    }
 }
 
 /// Whatever a function says may have a value in it.
 fn without_values(cx: &mut Cx<'_>, secret: &SecretRecord, said: &Said) -> Said {
     let known = Known::of(cx, secret);
-    let clean =
-        |text: &Option<String>| text.clone().filter(|_| !known.is_hidden).map(|text| known.scrubbed(text));
+    if known.is_hidden {
+        return Said {
+            error_type: None,
+            error_message: Some(HIDDEN.to_owned()),
+            is_logged: false,
+            ..said.clone()
+        };
+    }
+    let clean = |text: &Option<String>| text.clone().map(|text| known.scrubbed(text));
     Said { error_type: clean(&said.error_type), error_message: clean(&said.error_message), ..said.clone() }
 }
 
 fn failure(cx: &Cx<'_>, note: &Note, message: String, said: &Said) -> FailureRecord {
     let name = note.function.parse::<Arn>().ok();
     let name = name.as_ref().and_then(|arn| arn.resource().strip_prefix("function:"));
-    let log_stream = note.log_stream.get().cloned();
+    let log_stream = note.log_stream.get().filter(|_| said.is_logged).cloned();
     FailureRecord {
         at: cx.now(),
         version_id: note.action.version_id.clone(),
@@ -526,14 +545,14 @@ impl Settling<'_> {
         if self.note.step == Step::Create && !has_value {
             let (arn, function) = (&self.secret.arn, &self.note.function);
             let message = StepTrouble::NotCreated { version_id, arn, function }.reason();
-            return self.give_up(cx, message, &Said::default());
+            return self.give_up(cx, message, &Said { is_logged: true, ..Said::default() });
         }
         if !self.run.advance(now) {
             self.run.failure = None;
             return cx.save(self.run);
         }
         if self.secret.holder(CURRENT).is_none_or(|current| current.id != *version_id) {
-            return self.failed(cx, &Said::default());
+            return self.failed(cx, &Said { is_logged: true, ..Said::default() });
         }
         self.secret.finish_rotation(now);
         cx.record_event(event("RotationSucceeded", &self.secret));
@@ -572,6 +591,9 @@ impl Settling<'_> {
 
     /// For now: it is tried again.
     fn give_up(mut self, cx: &mut Cx<'_>, message: String, said: &Said) -> Result<(), ApiError> {
+        let (secret, step, attempt) =
+            (nameless(&self.secret), self.note.step.name(), self.note.action.attempt);
+        tracing::warn!(secret, step, attempt, "a rotation failed; coffer rotation list shows which one");
         cx.record_event(failed_event(&self.secret, &message));
         let failure = failure(cx, self.note, message, said);
         let Some(rotation) = self.secret.rotation.as_deref() else { return Ok(()) };
