@@ -279,6 +279,8 @@ impl Node {
             && let State::Open(core) = self.change(State::Sealed)
         {
             self.let_go(core).await;
+            // Before it can be opened again, and does again what was under way.
+            self.world.functions.stop().await;
         }
         self.released().await
     }

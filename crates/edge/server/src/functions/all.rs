@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use coffer_client::Outbound;
-use coffer_core::{FunctionCall, FunctionOutcome, FunctionRun, Functions, Program};
-use coffer_functions::Local;
+use coffer_core::{FunctionCall, FunctionOutcome, FunctionRun, Functions, Program, Stopping};
+use coffer_functions::{Halt, Local};
 use coffer_rotators::Rotators;
 
 use super::webhook;
@@ -17,11 +17,13 @@ pub(super) struct All {
     local: Local,
     rotators: Rotators,
     outbound: Outbound,
+    /// Of webhooks and rotators that are under way.
+    halt: Arc<Halt>,
 }
 
 impl All {
     pub(super) fn new(local: Local, outbound: Outbound) -> Self {
-        Self { local, rotators: Rotators::new(outbound.clone()), outbound }
+        Self { local, rotators: Rotators::new(outbound.clone()), outbound, halt: Arc::default() }
     }
 }
 
@@ -52,12 +54,12 @@ impl Functions for All {
                 let FunctionCall { request_id, event, invoked_arn, .. } = call;
                 let clock = Arc::clone(&call.inside.world().clock);
                 let call = webhook::Call { hook, request_id, event, invoked_arn };
-                going(webhook::post(self.outbound.clone(), clock, call))
+                self.going(webhook::post(self.outbound.clone(), clock, call))
             }
             Program::BuiltIn(built_in) => {
                 let on_behalf_of = call.confined.and_then(|confined| confined.on_behalf_of);
                 let rotators = self.rotators.clone();
-                going(rotators.run(built_in, call.request_id, call.event, on_behalf_of, call.inside))
+                self.going(rotators.run(built_in, call.request_id, call.event, on_behalf_of, call.inside))
             }
         }
     }
@@ -65,12 +67,29 @@ impl Functions for All {
     fn forget(&self, function: &str) {
         self.local.forget(function);
     }
+
+    fn stop(&self) -> Stopping<'_> {
+        Box::pin(async {
+            let (all, ()) = tokio::join!(self.halt.all(), self.local.stop());
+            if !all {
+                tracing::warn!("webhooks and rotators were told to end and are still there");
+            }
+        })
+    }
 }
 
-/// What has begun goes on if nobody waits for it any more.
-fn going(run: impl Future<Output = FunctionOutcome> + Send + 'static) -> FunctionRun {
-    Box::pin(async move {
-        let run = tokio::spawn(run);
-        run.await.unwrap_or_else(|error| FunctionOutcome::Unavailable(error.to_string()))
-    })
+impl All {
+    /// What has begun goes on if nobody waits for it any more, until all are stopped.
+    fn going(&self, run: impl Future<Output = FunctionOutcome> + Send + 'static) -> FunctionRun {
+        let (halt, mut halted) = (Arc::clone(&self.halt), self.halt.ear());
+        Box::pin(async move {
+            let run = tokio::spawn(async move {
+                let running = halt.begin().await;
+                let outcome = halted.until(run).await;
+                drop(running);
+                outcome.unwrap_or_else(|| FunctionOutcome::Unavailable(String::from("it was stopped")))
+            });
+            run.await.unwrap_or_else(|error| FunctionOutcome::Unavailable(error.to_string()))
+        })
+    }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use coffer_barrier::{SlotKey, keyfile};
+use coffer_core::{FunctionCall, FunctionOutcome, FunctionRun, Functions, NoFunctions, Stopping, World};
 use coffer_server::{
     Mode, Node, Sealed, Settings,
     config::{Config, Flags, Home},
@@ -22,8 +23,62 @@ struct Place {
     node: Arc<Node>,
 }
 
+/// Nothing runs; to stop it takes until it is allowed.
+#[derive(Default)]
+struct Stubborn {
+    asked: tokio::sync::Notify,
+    allowed: tokio::sync::Notify,
+}
+
+impl Functions for Stubborn {
+    fn rotations_at_once(&self) -> usize {
+        0
+    }
+
+    fn run(&self, _: FunctionCall) -> FunctionRun {
+        Box::pin(std::future::ready(FunctionOutcome::Throttled))
+    }
+
+    fn forget(&self, _: &str) {}
+
+    fn stop(&self) -> Stopping<'_> {
+        Box::pin(async {
+            self.asked.notify_one();
+            self.allowed.notified().await;
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_not_opened_again_before_what_ran_has_ended() {
+    let functions = Arc::new(Stubborn::default());
+    let place = Place::with(Arc::clone(&functions) as Arc<dyn Functions>).await;
+    place.node.unseal(passphrase()).await.unwrap();
+    let sealing = {
+        let node = Arc::clone(&place.node);
+        tokio::spawn(async move { node.seal().await })
+    };
+    functions.asked.notified().await;
+    assert!(place.node.core().is_none());
+    let mut unsealing = {
+        let node = Arc::clone(&place.node);
+        tokio::spawn(async move { node.unseal(passphrase()).await })
+    };
+    let waits = tokio::time::timeout(Duration::from_secs(3), &mut unsealing).await;
+    assert!(waits.is_err() && place.node.core().is_none());
+    functions.allowed.notify_one();
+    assert_eq!(sealing.await.unwrap(), Sealed::KeysWiped);
+    unsealing.await.unwrap().unwrap();
+    assert!(place.node.core().is_some());
+    place.node.stop().await.unwrap();
+}
+
 impl Place {
     async fn sealed() -> Self {
+        Self::with(Arc::new(NoFunctions)).await
+    }
+
+    async fn with(functions: Arc<dyn Functions>) -> Self {
         let root = tempfile::tempdir().unwrap();
         let home = Home {
             data_directory: root.path().join("data"),
@@ -32,7 +87,7 @@ impl Place {
         };
         let config = Config::read(&Flags::default(), &home).unwrap();
         let directory = DataDir::prepare(&config.data_dir).unwrap();
-        let world = world::system(&directory.audit());
+        let world = World { functions, ..world::system(&directory.audit()) };
         let store = Arc::new(Store::take(directory, 0, &world).unwrap());
         let started = open::start(&store, &config, &world, open::With::Key(passphrase())).await.unwrap();
         let Opened::Core(core) = started.opened else { panic!("the passphrase opens it") };
