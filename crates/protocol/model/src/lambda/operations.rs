@@ -967,7 +967,7 @@ pub(super) static LIST_FUNCTION_EVENT_INVOKE_CONFIGS: OperationSpec = OperationS
     name: "ListFunctionEventInvokeConfigs",
     action: action::LIST_FUNCTION_EVENT_INVOKE_CONFIGS,
     read_only: true,
-    load: Load::Read,
+    load: Load::List,
     body_limit: 262_144,
     exposure: Exposure::Public,
     audit: AuditRule { request: &["FunctionName", "Marker", "MaxItems"], response: &[], read_only: true },

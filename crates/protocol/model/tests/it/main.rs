@@ -122,6 +122,7 @@ fn what_must_be_secret_is_secret() {
         "EnvironmentVariables",
         // What is logged.
         "EventMessage",
+        "FilterPattern",
         "PlaintextType",
         "RandomPasswordType",
         "RotationTokenType",
