@@ -124,7 +124,9 @@ impl Secret {
         let Request::Rotate { token, function, rules, immediately, .. } = request else { unreachable!() };
         let known = || self.rotation.as_ref().map(|rotation| rotation.function.clone());
         let function = function.clone().or_else(known).ok_or(STATE)?;
-        if !function.contains(":function:rotate") {
+        // A function of another region is none that can be invoked.
+        let region = self.arn.split(':').nth(3).unwrap_or_default();
+        if !function.starts_with(&format!("arn:aws:lambda:{region}:111122223333:function:rotate")) {
             return Err(DENIED);
         }
         if let Some(rules) = rules {

@@ -215,7 +215,7 @@ impl Chance {
                 name,
                 token: self.token(),
                 function: self.maybe(2, |chance| {
-                    format!("arn:aws:lambda:eu-west-1:111122223333:function:{}", chance.pick(&FUNCTIONS))
+                    format!("arn:aws:lambda:{region}:111122223333:function:{}", chance.pick(&FUNCTIONS))
                 }),
                 rules: self.maybe(2, Self::rules),
                 immediately: self.below(3) > 0,
