@@ -4,14 +4,19 @@ It finds the binary and the provider on this machine and downloads neither: the 
 is not what was tested. The provider comes from a directory in the layout that Terraform calls a filesystem mirror: the one that
 COFFER_TERRAFORM_MIRROR names, or one of the places where Terraform or a packager would put it.
 
-A command takes seconds before it does anything, because the provider describes its fifteen hundred resources first. So there are few
-commands, and what is to be known about a state is read from its file.
+A provider takes seconds before it does anything, because it describes its fifteen hundred resources first. So one process of it serves
+all commands of a workspace, as Terraform offers to those who debug a provider; there are few commands, and what is to be known about a
+state is read from its file.
 """
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
+import time
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +27,8 @@ PROVIDER = "*/hashicorp/aws"
 # Write-only arguments are new in 1.11.
 VERSION_MIN = (1, 11)
 SECONDS_MAX = 300
+PROVIDER_SECONDS_MAX = 60
+REATTACH = re.compile(r"TF_REATTACH_PROVIDERS='(.+)'")
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,12 @@ class Tools:
     binary: str = ""
     mirror: Path = Path()
     missing: str = ""
+
+    def provider(self) -> Path | None:
+        """The program, unless the mirror has it packed only."""
+        machine = "linux_arm64" if os.uname().machine == "aarch64" else "linux_amd64"
+        found = sorted(self.mirror.glob(f"{PROVIDER}/*/{machine}/terraform-provider-aws*"))
+        return found[-1] if found else None
 
 
 def _mirrors() -> list[Path]:
@@ -87,6 +100,36 @@ class Outcome:
         return [f"{error['summary']} {error['detail']}" for error in found if error["severity"] == "error"]
 
 
+class Provider:
+    """A provider that serves one command after the other."""
+
+    def __init__(self, program: Path, place: Path, environment: dict[str, str]):
+        output = place / "provider"
+        with open(output, "wb") as file:
+            self._process = subprocess.Popen(
+                [program, "-debug"], cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            )
+        # Also when the workspace is forgotten, or the tests end.
+        self._end = weakref.finalize(self, _stop, self._process)
+        deadline = time.monotonic() + PROVIDER_SECONDS_MAX
+        while not (found := REATTACH.search(output.read_text())):
+            assert self._process.poll() is None and time.monotonic() < deadline, output.read_text()
+            time.sleep(0.05)
+        self.words = found[1]
+
+    def stop(self) -> None:
+        self._end()
+
+
+def _stop(process: subprocess.Popen) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Workspace:
     """A configuration and its state."""
 
@@ -106,6 +149,10 @@ class Workspace:
             "TF_CLI_CONFIG_FILE": str(settings),
             "TF_IN_AUTOMATION": "1",
         }
+        program = tools.provider()
+        self._provider = Provider(program, place, self._environment) if program else None
+        if self._provider:
+            self._environment["TF_REATTACH_PROVIDERS"] = self._provider.words
         self.finish(self.start("init")).ok()
 
     def start(self, command: str, *words: str) -> subprocess.Popen:
@@ -131,7 +178,10 @@ class Workspace:
         return self.finish(self.start("plan", "-detailed-exitcode", f"-var=stage={stage}"))
 
     def destroy(self, stage: int) -> Outcome:
-        return self.finish(self.start("destroy", "-auto-approve", f"-var=stage={stage}")).ok()
+        destroyed = self.finish(self.start("destroy", "-auto-approve", f"-var=stage={stage}")).ok()
+        if self._provider:
+            self._provider.stop()
+        return destroyed
 
     def import_at_the_next_apply(self, resources: dict[str, dict]) -> None:
         blocks = [f"import {{\n  to = {address}\n  id = {json.dumps(known['id'])}\n}}\n" for address, known in resources.items()]

@@ -77,6 +77,22 @@ impl Database {
         })
     }
 
+    /// Somebody logs in so many times a second, as rotations do, until the answer is dropped.
+    pub fn be_logged_in_to(&self, user: &str, per_second: usize) -> Result<Visitors> {
+        let script = self.place.join("visit");
+        fs::write(&script, "SELECT 1;\n")?;
+        let mut visits = Command::new(postgres_program("pgbench"));
+        visits.env("PGPASSWORD", PASSWORD).arg("--no-vacuum").args([
+            "--connect",
+            "--protocol=simple",
+            "--time=600",
+        ]);
+        visits.args(["--client=16", "--jobs=2", &format!("--rate={per_second}")]).arg("--file").arg(script);
+        visits.args(["--host=127.0.0.1", &format!("--port={}", self.port), "--username", user, "postgres"]);
+        let child = visits.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Ok(Visitors(child.context("starting pgbench")?))
+    }
+
     pub fn make_user(&self, user: &str) -> Result<()> {
         self.make_users(&[user.to_owned()])
     }
@@ -106,6 +122,24 @@ impl Database {
             bail!("{}", String::from_utf8_lossy(&done.stderr));
         }
         Ok(())
+    }
+}
+
+/// Those who log in all the time.
+#[derive(Debug)]
+pub struct Visitors(Child);
+
+impl Visitors {
+    /// Whether they have not given up.
+    pub fn still_come(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_none())
+    }
+}
+
+impl Drop for Visitors {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

@@ -45,6 +45,8 @@ const SECRETS: usize = 1_000;
 /// One database host is worked on by one rotation at a time, and every address of this machine's own network is another host.
 const HOSTS: u8 = 16;
 const READERS: usize = 8;
+/// A rotation tries the new password, then the old one, and in the end the new one again.
+const LOGINS_PER_ROTATION: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(2);
 
@@ -63,6 +65,8 @@ pub struct Functions {
     many: Duration,
     peak_bytes: u64,
     alone: Histogram,
+    /// While the database is as busy, but nobody rotates.
+    beside_logins: Histogram,
     meanwhile: Histogram,
 }
 
@@ -91,7 +95,6 @@ pub async fn measure(programs: &Programs, place: &Path, window: Duration) -> Res
     found.rotation = stage.rotate_alone(&database).await?;
     stage.rotate_many(&database, window, &mut found).await?;
     server.stop()?;
-    floor.stop()?;
     Ok(found)
 }
 
@@ -290,6 +293,13 @@ impl Stage<'_> {
         }
         found.many = watch.elapsed();
         found.peak_bytes = self.server.peak_bytes()?;
+        let per_second = (LOGINS_PER_ROTATION * SECRETS) as f64 / found.many.as_secs_f64();
+        let visitor = format!("{FUNCTION}-visitor");
+        database.make_user(&visitor)?;
+        let mut visitors = database.be_logged_in_to(&visitor, per_second as usize)?;
+        sleep(Duration::from_secs(1)).await;
+        found.beside_logins = self.reads(phases).await?;
+        ensure!(visitors.still_come()?, "pgbench gave up");
         Ok(())
     }
 
@@ -343,12 +353,14 @@ impl Functions {
 
     fn many(&self) -> Vec<Vec<String>> {
         let row = |what: &str, found: String| vec![what.to_owned(), found];
+        let p99 = |latency: &Histogram| format!("{:.2} ms", millis(latency.quantile(990)));
         vec![
             row(&format!("{SECRETS} rotations due at once, at {HOSTS} hosts"), String::from("found")),
             row("until the last one ended", format!("{:.1} s", self.many.as_secs_f64())),
             row("memory of the server at most", format!("{} MiB", self.peak_bytes >> 20)),
-            row("GetSecretValue alone, p99", format!("{:.2} ms", millis(self.alone.quantile(990)))),
-            row("GetSecretValue meanwhile, p99", format!("{:.2} ms", millis(self.meanwhile.quantile(990)))),
+            row("GetSecretValue alone, p99", p99(&self.alone)),
+            row("GetSecretValue beside as many logins of others, p99", p99(&self.beside_logins)),
+            row("GetSecretValue meanwhile, p99", p99(&self.meanwhile)),
         ]
     }
 

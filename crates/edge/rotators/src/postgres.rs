@@ -4,6 +4,7 @@
 //! have made of it. So no log of statements has it.
 
 mod quote;
+mod scram;
 
 use bytes::BytesMut;
 use coffer_client::Outbound;
@@ -94,9 +95,9 @@ impl Session {
                         .await?;
                 }
                 Message::AuthenticationSaslContinue(body) => {
-                    let exchange = scram.as_mut().filter(|_| !is_proven);
+                    let exchange = scram.take().filter(|_| !is_proven);
                     let exchange = exchange.ok_or(Trouble::Strange("its login has no beginning"))?;
-                    exchange.update(body.data()).map_err(|_| Trouble::Strange("its login is none"))?;
+                    let exchange = scram.insert(scram::answer(exchange, body.data()).await?);
                     let answer = exchange.message().to_vec();
                     self.send(|buffer| frontend::sasl_response(&answer, buffer)).await?;
                 }
@@ -204,7 +205,7 @@ impl Session {
     async fn made_of(&mut self, user: &str, password: &str) -> Result<String, Trouble> {
         let how = self.query("SHOW password_encryption").await?;
         Ok(match how.first().map(String::as_str) {
-            Some("scram-sha-256") => password::scram_sha_256(password.as_bytes()),
+            Some("scram-sha-256") => scram::made_of(password).await?,
             Some("md5" | "on") => password::md5(password.as_bytes(), user),
             _ => password.to_owned(),
         })

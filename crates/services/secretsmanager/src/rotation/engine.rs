@@ -36,8 +36,9 @@ use crate::{
 };
 
 pub(crate) const NAME: &str = "rotation";
-/// Secrets that are looked at for one that may have its turn: the others wait for a database that another secret's function is at.
-const LOOKED_AT_MAX: usize = 1000;
+/// Secrets that are looked at for one that may have its turn: the others wait for a database that another secret's function is at. Mostly
+/// one of the first has, so few are looked at first.
+const LOOKED_AT: [usize; 3] = [16, 128, 1000];
 /// Secrets whose database is remembered.
 const HOSTS_MAX: usize = 10_000;
 /// A secret that cannot be worked on for a fault of ours is left alone for so long.
@@ -161,21 +162,28 @@ impl Errand for Rotator {
     }
 
     fn pick(&self, cx: &mut Cx<'_>, under_way: &BTreeSet<Piece>) -> Result<Picked<Self>, ApiError> {
-        let (due, next) = due(cx, under_way)?;
-        for run in due {
-            match cx.attempt(|cx| begin(cx, &run, under_way, &self.hosts)) {
-                Ok(Begun::Run(piece, load)) => return Ok(Picked::Load { key: piece, load: *load }),
-                Ok(Begun::Changed) => return Ok(Picked::Nothing(Next::Now)),
-                Ok(Begun::Busy) => {}
-                Err(fault) => {
-                    cx.goes_on_without(&fault);
-                    let due_at = Some(cx.now().plus(FAULT_WAIT));
-                    cx.save(RunRecord { due_at, ..(*run).clone() })?;
-                    return Ok(Picked::Nothing(Next::Now));
+        let mut seen = 0;
+        for most in LOOKED_AT {
+            let (due, next) = due(cx, under_way, most)?;
+            for run in due.iter().skip(seen) {
+                match cx.attempt(|cx| begin(cx, run, under_way, &self.hosts)) {
+                    Ok(Begun::Run(piece, load)) => return Ok(Picked::Load { key: piece, load: *load }),
+                    Ok(Begun::Changed) => return Ok(Picked::Nothing(Next::Now)),
+                    Ok(Begun::Busy) => {}
+                    Err(fault) => {
+                        cx.goes_on_without(&fault);
+                        let due_at = Some(cx.now().plus(FAULT_WAIT));
+                        cx.save(RunRecord { due_at, ..(**run).clone() })?;
+                        return Ok(Picked::Nothing(Next::Now));
+                    }
                 }
             }
+            if due.len() < most {
+                return Ok(Picked::Nothing(next));
+            }
+            seen = due.len();
         }
-        Ok(Picked::Nothing(next))
+        Ok(Picked::Nothing(Next::Idle))
     }
 
     async fn run(self: Arc<Self>, load: Load, inside: Inside) -> Ended {
@@ -213,8 +221,12 @@ impl Errand for Rotator {
     }
 }
 
-/// Those that are due and not under way, the longest due first; and when to look again.
-fn due(cx: &Cx<'_>, under_way: &BTreeSet<Piece>) -> Result<(Vec<Arc<RunRecord>>, Next), ApiError> {
+/// So many of those that are due and not under way, the longest due first; and when to look again, if these are all.
+fn due(
+    cx: &Cx<'_>,
+    under_way: &BTreeSet<Piece>,
+    most: usize,
+) -> Result<(Vec<Arc<RunRecord>>, Next), ApiError> {
     let permit = cx.ask_all::<RunRecord>(action::ROTATE_SECRET)?;
     let now = cx.now();
     let mut due = Vec::new();
@@ -227,11 +239,7 @@ fn due(cx: &Cx<'_>, under_way: &BTreeSet<Piece>) -> Result<(Vec<Arc<RunRecord>>,
             if !under_way.iter().any(|piece| piece.arn == run.secret_arn) {
                 due.push(Arc::clone(run));
             }
-            return if due.len() < LOOKED_AT_MAX {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            };
+            return if due.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
         };
         next = Next::At(at);
         ControlFlow::Break(())
