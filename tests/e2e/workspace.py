@@ -5,8 +5,8 @@ is not what was tested. The provider comes from a directory in the layout that T
 COFFER_TERRAFORM_MIRROR names, or one of the places where Terraform or a packager would put it.
 
 A provider takes seconds before it does anything, because it describes its fifteen hundred resources first. So one process of it serves
-all commands of a workspace, as Terraform offers to those who debug a provider; there are few commands, and what is to be known about a
-state is read from its file.
+all commands of a workspace that configures one, as Terraform offers to those who debug a provider; there are few commands, and what is
+to be known about a state is read from its file.
 """
 
 import json
@@ -149,7 +149,9 @@ class Workspace:
             "TF_CLI_CONFIG_FILE": str(settings),
             "TF_IN_AUTOMATION": "1",
         }
-        program = tools.provider()
+        # A process knows one region and one caller; two of them in one configuration need two.
+        is_one = sum(source.read_text().count('provider "aws"') for source in sources) == 1
+        program = tools.provider() if is_one else None
         self._provider = Provider(program, place, self._environment) if program else None
         if self._provider:
             self._environment["TF_REATTACH_PROVIDERS"] = self._provider.words

@@ -80,7 +80,7 @@ impl Database {
     /// Somebody logs in so many times a second, as rotations do, until the answer is dropped.
     pub fn be_logged_in_to(&self, user: &str, per_second: usize) -> Result<Visitors> {
         let script = self.place.join("visit");
-        fs::write(&script, "SELECT 1;\n")?;
+        fs::File::create(&script)?.write_all(b"SELECT 1;\n")?;
         let mut visits = Command::new(postgres_program("pgbench"));
         visits.env("PGPASSWORD", PASSWORD).arg("--no-vacuum").args([
             "--connect",

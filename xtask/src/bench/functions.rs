@@ -293,10 +293,11 @@ impl Stage<'_> {
         }
         found.many = watch.elapsed();
         found.peak_bytes = self.server.peak_bytes()?;
-        let per_second = (LOGINS_PER_ROTATION * SECRETS) as f64 / found.many.as_secs_f64();
+        let per_second =
+            LOGINS_PER_ROTATION * SECRETS * 1000 / usize::try_from(found.many.as_millis())?.max(1);
         let visitor = format!("{FUNCTION}-visitor");
         database.make_user(&visitor)?;
-        let mut visitors = database.be_logged_in_to(&visitor, per_second as usize)?;
+        let mut visitors = database.be_logged_in_to(&visitor, per_second)?;
         sleep(Duration::from_secs(1)).await;
         found.beside_logins = self.reads(phases).await?;
         ensure!(visitors.still_come()?, "pgbench gave up");
