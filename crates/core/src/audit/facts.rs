@@ -23,6 +23,8 @@ pub struct AuditFacts<'e> {
     pub recipient_account_id: Cow<'e, str>,
     pub read_only: bool,
     #[serde(borrow, default)]
+    event_type: Cow<'e, str>,
+    #[serde(borrow, default)]
     pub error_code: Option<Cow<'e, str>>,
     #[serde(borrow, default, rename = "sourceIPAddress")]
     pub source_address: Option<Cow<'e, str>>,
@@ -71,6 +73,11 @@ impl<'e> AuditFacts<'e> {
 
     pub fn time(&self) -> Option<Timestamp> {
         Timestamp::parse_iso(&self.event_time).ok()
+    }
+
+    /// Whether somebody asked for it. What a service does by itself has no outcome but the one in its name, such as `RotationFailed`.
+    pub fn is_call(&self) -> bool {
+        self.event_type != "AwsServiceEvent"
     }
 
     pub fn access_key_id(&self) -> Option<&str> {
@@ -198,6 +205,14 @@ mod tests {
             assert_eq!(resource_type(arn), kind, "{arn}");
         }
         assert_eq!(resource_name("arn:aws:iam::111122223333:user/team/ann"), Some("ann"));
+    }
+
+    #[test]
+    fn what_a_service_does_by_itself_is_no_call() {
+        for (kind, expected) in [("AwsApiCall", true), ("AwsServiceEvent", false), ("AwsConsoleSignIn", true)] {
+            let text = event("{}", &format!(",\"eventType\":\"{kind}\""));
+            assert_eq!(AuditFacts::read(&text).unwrap().is_call(), expected, "{kind}");
+        }
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn row(found: &Found<'_>) -> String {
         &facts.event_name,
         facts.user_name().unwrap_or("-"),
         facts.source_address.as_deref().unwrap_or("-"),
-        facts.error_code.as_deref().unwrap_or("ok"),
+        facts.error_code.as_deref().unwrap_or(if facts.is_call() { "ok" } else { "-" }),
         facts.resources().next().unwrap_or("-"),
     ])
 }

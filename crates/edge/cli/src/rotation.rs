@@ -13,7 +13,7 @@ use crate::{
     arguments::{Place, RotationList, RotationNamed, RotationRepair},
     configuration,
     examine::json,
-    print::{say, table},
+    print::{remark, say, table},
     seal::unexpected,
 };
 
@@ -49,7 +49,11 @@ pub(crate) fn show(arguments: &RotationNamed) -> Result<Exit, Complaint> {
 }
 
 pub(crate) fn retry(arguments: &RotationNamed) -> Result<Exit, Complaint> {
-    one(arguments, &about(Command::RotationRetry, arguments))
+    let exit = one(arguments, &about(Command::RotationRetry, arguments))?;
+    remark(
+        "The rotation is tried again at once; a failure above is one of before. How it ends, says `coffer rotation show`.",
+    );
+    Ok(exit)
 }
 
 pub(crate) fn repair(arguments: &RotationRepair) -> Result<Exit, Complaint> {
@@ -111,7 +115,10 @@ fn shown(rotation: &Rotation) -> String {
         ("AWSPREVIOUS", or_nothing(rotation.previous.as_ref())),
     ];
     if let Some(failure) = &rotation.failure {
-        rows.push(("failed", format!("{}, step {}, attempt {}", failure.at, failure.step, failure.attempt)));
+        rows.push((
+            "last failure",
+            format!("{}, step {}, attempt {}", failure.at, failure.step, failure.attempt),
+        ));
         rows.push(("", failure.message.clone()));
         let said = [&failure.error_type, &failure.error_message];
         let said: Vec<_> = said.into_iter().flatten().map(String::as_str).collect();

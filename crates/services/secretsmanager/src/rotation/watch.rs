@@ -79,7 +79,7 @@ impl RotationView {
             rotated_at: rotation.and_then(|rotation| rotation.rotated_at),
             failure: run.and_then(|run| run.failure.clone()),
             current: holder(CURRENT),
-            pending: secret.pending_rotation().map(str::to_owned),
+            pending: holder(PENDING),
             previous: holder(PREVIOUS),
         }
     }
