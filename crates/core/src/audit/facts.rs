@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn what_a_service_does_by_itself_is_no_call() {
-        for (kind, expected) in [("AwsApiCall", true), ("AwsServiceEvent", false), ("AwsConsoleSignIn", true)] {
+        for (kind, expected) in [("AwsApiCall", true), ("AwsServiceEvent", false), ("AwsConsoleSignIn", true)]
+        {
             let text = event("{}", &format!(",\"eventType\":\"{kind}\""));
             assert_eq!(AuditFacts::read(&text).unwrap().is_call(), expected, "{kind}");
         }
