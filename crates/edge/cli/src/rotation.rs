@@ -50,9 +50,11 @@ pub(crate) fn show(arguments: &RotationNamed) -> Result<Exit, Complaint> {
 
 pub(crate) fn retry(arguments: &RotationNamed) -> Result<Exit, Complaint> {
     let exit = one(arguments, &about(Command::RotationRetry, arguments))?;
-    remark(
-        "The rotation is tried again at once; a failure above is one of before. How it ends, says `coffer rotation show`.",
-    );
+    if !arguments.json {
+        remark(
+            "The rotation is tried again at once; a failure above is one of before. How it ends, says `coffer rotation show`.",
+        );
+    }
     Ok(exit)
 }
 

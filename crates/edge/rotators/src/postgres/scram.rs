@@ -32,8 +32,13 @@ pub(super) async fn made_of(password: &str) -> Result<String, Trouble> {
 }
 
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
-    let _turn = TURN.acquire().await;
-    spawn_blocking(work).await.map_err(|_| Trouble::Strange("its login cannot be answered"))
+    let turn = TURN.acquire().await;
+    // The turn lasts as long as the work does, also when whoever waits for it has given up.
+    let working = spawn_blocking(move || {
+        let _turn = turn;
+        work()
+    });
+    working.await.map_err(|_| Trouble::Strange("its login cannot be answered"))
 }
 
 /// `r=<nonce>,s=<salt>,i=<rounds>`, and perhaps more.
