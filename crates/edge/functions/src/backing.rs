@@ -1,6 +1,6 @@
 //! What the rest of Coffer does for a function. Tests have one of their own.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use coffer_core::BlobRef;
 use coffer_model::secretsmanager::{GetSecretValueRequest, GetSecretValueResponse};
@@ -12,8 +12,13 @@ pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// For one call: in its account, and in the name of its role.
 pub trait Backing: Send + Sync {
     fn package(&self, blob: &BlobRef) -> Later<Result<Secret<Vec<u8>>, String>>;
-    /// Credentials of the role for an hour, with which the function signs its calls.
-    fn credentials(&self, session_policy: Option<String>) -> Later<Result<Credentials, String>>;
+    /// Credentials of the role, with which the function signs its calls: for a call of this length, and for as long as one is usually given
+    /// if nothing confines them.
+    fn credentials(
+        &self,
+        session_policy: Option<String>,
+        call: Duration,
+    ) -> Later<Result<Credentials, String>>;
     /// A secret, as if the function had asked for it itself, through the extension of AWS.
     fn secret(&self, asked: GetSecretValueRequest) -> Later<Result<GetSecretValueResponse, ApiError>>;
     /// What must not be found in the output of a confined function, now that it has run.

@@ -1,6 +1,6 @@
 //! The runner as the rest of Coffer sees it: calls come from services, and credentials, packages and logs from the core.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use coffer_core::{
     BlobRef, Caller, FunctionCall, FunctionOutcome, FunctionRun, Functions, Inside, Partition, Principal,
@@ -25,6 +25,8 @@ const ROTATIONS_MAX: usize = 16;
 const SERVICE: &str = "lambda.amazonaws.com";
 /// The longest that every role allows.
 const CREDENTIALS_SECONDS: i64 = 3600;
+/// The shortest that STS gives.
+const CREDENTIALS_SECONDS_MIN: i64 = 900;
 
 /// Runs functions on this machine.
 #[derive(Debug, Clone)]
@@ -145,14 +147,22 @@ impl Backing for FromInside {
         Box::pin(async move { inside.blob(&home, &blob).await.map_err(reason) })
     }
 
-    fn credentials(&self, session_policy: Option<String>) -> Later<Result<Credentials, String>> {
+    fn credentials(
+        &self,
+        session_policy: Option<String>,
+        call: Duration,
+    ) -> Later<Result<Credentials, String>> {
         let inside = self.inside.clone();
         let Partition { account, region } = self.home.clone();
         let caller = Caller::service(account, region, SERVICE, self.request_id);
+        let as_long_as_the_call = || i64::try_from(call.as_secs()).unwrap_or(CREDENTIALS_SECONDS);
+        let seconds = session_policy.as_ref().map_or(CREDENTIALS_SECONDS, |_| {
+            as_long_as_the_call().clamp(CREDENTIALS_SECONDS_MIN, CREDENTIALS_SECONDS)
+        });
         let input = sts::AssumeRoleRequest {
             role_arn: self.role.clone(),
             role_session_name: session_name(&self.name),
-            duration_seconds: Some(CREDENTIALS_SECONDS),
+            duration_seconds: Some(seconds),
             policy: session_policy,
             ..sts::AssumeRoleRequest::default()
         };

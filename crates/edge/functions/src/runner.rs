@@ -39,8 +39,6 @@ pub(crate) const DISABLED: &str = "local function execution is disabled (functio
 /// What becomes of a call that was under way then.
 const HALTED: &str = "functions were stopped";
 const INIT_WAIT: Duration = Duration::from_secs(10);
-/// Credentials that end sooner are not used for another call.
-const CREDENTIALS_LEFT: Duration = Duration::from_secs(15 * 60);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const BOOTSTRAPS: &[(&str, &str)] = &[
     ("bootstrap.py", include_str!("../bootstrap/bootstrap.py")),
@@ -206,7 +204,7 @@ impl Runner {
         let seat = admitted.seat;
         let reporter = Reporter { of: &deployment, request_id: &job.request_id };
         let mut warm = admitted.warm;
-        if !warm.as_mut().is_some_and(|warm| warm.is_alive() && self.has_time(warm)) {
+        if !warm.as_mut().is_some_and(|warm| warm.is_alive() && self.has_time(warm, deployment.timeout)) {
             end_later(warm.take());
         }
         let mut run = Run {
@@ -255,8 +253,9 @@ impl Runner {
         })
     }
 
-    fn has_time(&self, environment: &Environment) -> bool {
-        environment.credentials_end > self.clock.now().plus(CREDENTIALS_LEFT)
+    /// Whether the credentials hold for a whole call.
+    fn has_time(&self, environment: &Environment, call: Duration) -> bool {
+        environment.credentials_end > self.clock.now().plus(call)
     }
 
     fn random(&self, bytes: usize) -> String {
@@ -476,7 +475,8 @@ impl Run<'_> {
         }
         let confined = self.job.confined.as_ref();
         let policy = confined.map(|confined| confined.session_policy.clone());
-        let credentials = self.backing.credentials(policy).await.map_err(Refused::Ours)?;
+        let credentials =
+            self.backing.credentials(policy, INIT_WAIT + deployment.timeout).await.map_err(Refused::Ours)?;
         let listed = &runner.settings.endpoints;
         let mut endpoints: Vec<(String, u16, bool)> =
             listed.iter().map(|(host, port)| (host.clone(), *port, true)).collect();

@@ -40,6 +40,8 @@ mod meanwhile;
 #[cfg(test)]
 mod on_record;
 #[cfg(test)]
+mod own_role;
+#[cfg(test)]
 mod pair;
 mod passwords;
 #[cfg(test)]

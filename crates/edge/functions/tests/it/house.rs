@@ -72,7 +72,7 @@ impl Backing for Memory {
         Box::pin(async move { found.map(Secret::new).ok_or_else(|| String::from("no such package")) })
     }
 
-    fn credentials(&self, _: Option<String>) -> Later<Result<Credentials, String>> {
+    fn credentials(&self, _: Option<String>, _: Duration) -> Later<Result<Credentials, String>> {
         let mut tokens = self.tokens.lock().unwrap();
         let token = format!("token-{}", tokens.len());
         tokens.push(token.clone());

@@ -631,7 +631,11 @@ pub(super) static PUT_SECRET_VALUE: OperationSpec = OperationSpec {
         response: &["ARN", "Name", "VersionId", "VersionStages"],
         read_only: false,
     },
-    conditions: &[],
+    conditions: &[ConditionRule {
+        key: "coffer:ClientRequestToken",
+        member: "ClientRequestToken",
+        inner: None,
+    }],
     rest: None,
     input: PutSecretValueRequest::SCHEMA,
     output: PutSecretValueResponse::SCHEMA,

@@ -161,8 +161,8 @@ impl Known {
             .fold(text, |text, value| if text.contains(value) { text.replace(value, "****") } else { text })
     }
 
-    /// The policy of the session that the function has.
-    pub(crate) fn session_policy(&self, secret_arn: &str) -> String {
+    /// The policy of the session that the function has. It puts the version of this rotation and no other.
+    pub(crate) fn session_policy(&self, secret_arn: &str, version_id: &str) -> String {
         let mut readable = vec![secret_arn];
         readable.extend(self.master_arn.as_deref());
         json!({
@@ -170,7 +170,13 @@ impl Known {
             "Statement": [
                 {
                     "Effect": "Allow",
-                    "Action": ["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"],
+                    "Action": "secretsmanager:PutSecretValue",
+                    "Resource": secret_arn,
+                    "Condition": { "StringEquals": { "coffer:ClientRequestToken": version_id } },
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": "secretsmanager:UpdateSecretVersionStage",
                     "Resource": secret_arn,
                 },
                 {

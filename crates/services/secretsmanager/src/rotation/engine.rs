@@ -355,7 +355,7 @@ fn prepare(
     let request = RequestId::random(cx.entropy());
     let service = Caller::service(cx.account(), cx.region().clone(), SERVICE.event_source, request);
     let confined = Confined {
-        session_policy: known.session_policy(&secret.arn),
+        session_policy: known.session_policy(&secret.arn, &action.version_id),
         endpoints: known.endpoints,
         scrub: confine::scrub(service, secret.name.clone()),
         log_stream: Arc::clone(log_stream),
