@@ -162,8 +162,12 @@ async fn a_function_puts_the_version_it_was_asked_for_and_no_other() {
     rotate(&stage).await;
     server.pass(Duration::ZERO).await;
     let refused = Err("AccessDeniedException");
-    let expected =
-        [(Some(token(3)), refused), (Some(token(1)), refused), (None, refused), (Some(token(2)), Ok(()))];
+    let expected = [
+        (Some(token(3)), refused),
+        (Some(token(1)), refused),
+        (None, Err("InvalidRequestException")),
+        (Some(token(2)), Ok(())),
+    ];
     assert_eq!(*told.lock().unwrap(), expected);
     server.end_suddenly().await;
 }
