@@ -93,6 +93,11 @@ def test_a_rotation_that_failed_five_times_waits_for_its_window_or_for_the_opera
     assert rotating.value(name) == words
     listed = {rotation["name"]: rotation for rotation in asked(rotating, "list")}
     assert listed[name]["failure"] == failure
+    due = [rotation for rotation in listed.values() if rotation["due"]]
+    failing = [rotation for rotation in due if "failure" in rotation]
+    findings = json.loads(rotating.attempt("doctor", "--json").stdout)
+    [finding] = [finding for finding in findings if finding["about"] == "rotations"]
+    assert finding["says"].startswith(f"{len(failing)} of {len(due)} in account "), finding
 
     # The cause is gone, and he says so.
     postgres.set_password(words["username"], words["password"])

@@ -217,7 +217,7 @@ impl Db {
     }
 
     /// Every account and region in which something was ever stored, in order.
-    pub(crate) fn partitions(&self) -> Vec<Partition> {
+    pub fn partitions(&self) -> Vec<Partition> {
         let mut partitions: Vec<_> = self.memory.applied().keys().cloned().collect();
         partitions.sort();
         partitions

@@ -471,7 +471,7 @@ fn ended(news: Option<News>, roster: &Roster, request_id: &str) -> Answer {
             return Answer::extension(request_id, Fault::Launch, &why);
         }
         Some(News::Failed(Who::Function, why)) => {
-            tracing::warn!(why, "a function could not be started");
+            tracing::warn!(request = request_id, why, "a function could not be started");
             Some(Ended::Exited(127))
         }
         Some(News::Ended(Who::Function, end)) => Some(end),

@@ -231,7 +231,7 @@ impl Runner {
         let (mut log, tail_from) = (std::mem::take(&mut run.log), run.tail_from);
         let mut answer = answer;
         if job.confined.is_some() {
-            scrubbed(&*backing, &mut log, &mut answer).await;
+            scrubbed(&*backing, &deployment.arn, &mut log, &mut answer).await;
         }
         if let Some(mut environment) = environment {
             if answer.ending.is_none() && environment.is_alive() {
@@ -578,11 +578,12 @@ impl Run<'_> {
 }
 
 /// Takes out what must not be found. When nobody can say what that is, nothing goes anywhere.
-async fn scrubbed(backing: &dyn Backing, log: &mut Log, answer: &mut Answer) {
+async fn scrubbed(backing: &dyn Backing, function: &str, log: &mut Log, answer: &mut Answer) {
     let scrub = match backing.scrub().await {
         Ok(values) => Scrub::new(&values),
         Err(why) => {
             tracing::warn!(
+                function,
                 why,
                 "the output of a function was left out, because it may have the secret in it"
             );

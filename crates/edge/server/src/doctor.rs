@@ -57,11 +57,11 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn good(about: &str, says: impl Into<String>) -> Self {
+    pub(crate) fn good(about: &str, says: impl Into<String>) -> Self {
         Self { about: about.to_owned(), grade: Grade::Good, says: says.into(), next: None }
     }
 
-    fn warning(about: &str, says: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(crate) fn warning(about: &str, says: impl Into<String>, next: impl Into<String>) -> Self {
         Self { about: about.to_owned(), grade: Grade::Warning, says: says.into(), next: Some(next.into()) }
     }
 

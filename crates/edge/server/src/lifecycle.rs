@@ -151,6 +151,7 @@ pub fn server(
         let outcome = run(&node, config, listening, || on_ready(&ready)).await;
         functions.stop().await;
         control.close();
+        tracing::info!("stopped");
         outcome
     })
 }
@@ -206,6 +207,7 @@ pub fn dev(config: &Config, on_ready: impl FnOnce(&Ready)) -> Result<(), Complai
         let outcome = run(&node, config, listening, || on_ready(&ready)).await;
         functions.stop().await;
         drop(std::fs::remove_dir_all(place));
+        tracing::info!("stopped");
         outcome
     })
 }
@@ -320,7 +322,6 @@ async fn run(
             .because(error)
             .next("check the disk, then start again")
     });
-    tracing::info!("stopped");
     outcome.and(closed)
 }
 

@@ -2,10 +2,11 @@
 //!
 //! No value is shown. Who takes a decision about two versions has tried them himself.
 
-use coffer_core::Cx;
+use coffer_core::{Core, Cx, Partition};
 use coffer_model::secretsmanager::err;
 use coffer_secretsmanager::{
-    ActionView, FailureRecord, Repair, RotationView, repair_rotation, retry_rotation, rotation, rotations,
+    ActionView, FailureRecord, Repair, RotationCount, RotationView, repair_rotation, retry_rotation,
+    rotation, rotation_count, rotations,
 };
 use coffer_shape::ApiError;
 use coffer_types::{AccountId, Region, Timestamp};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     accounts::{Deployment, record},
     complaint::Complaint,
+    doctor::Finding,
     open::local_caller,
     secret_policy::SecretAsked,
 };
@@ -95,6 +97,36 @@ impl From<RotationView> for Rotation {
             previous: view.previous,
         }
     }
+}
+
+/// Whether any of the whole store does not end.
+pub(crate) async fn examined(core: &Core) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut good = 0;
+    for Partition { account, region } in core.db().partitions() {
+        let caller = local_caller(core.world(), account, region.clone());
+        let counted = core.run_local(&caller, rotation_count).await;
+        match counted {
+            Ok(RotationCount { all, failed: 0 }) => good += all,
+            Ok(RotationCount { all, failed }) => findings.push(Finding::warning(
+                "rotations",
+                format!(
+                    "{failed} of {all} in account {account}, region {region} failed when they were last tried"
+                ),
+                format!("coffer rotation list --account {account} --region {region}"),
+            )),
+            Err(error) => findings.push(Finding::warning(
+                "rotations",
+                format!("those in account {account}, region {region} cannot be read: {error}"),
+                "coffer verify, with the server stopped",
+            )),
+        }
+    }
+    if findings.is_empty() {
+        findings
+            .push(Finding::good("rotations", format!("{good}, none of which failed when it was last tried")));
+    }
+    findings
 }
 
 /// All of one account and region.

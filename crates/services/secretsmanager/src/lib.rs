@@ -75,7 +75,10 @@ pub use policy::PolicyRecord;
 pub use replication::{LinkRecord, NewsRecord, ReplicaRecord};
 pub use rotation::{
     run::{FailureRecord, RunRecord},
-    watch::{ActionView, Repair, RotationView, repair_rotation, retry_rotation, rotation, rotations},
+    watch::{
+        ActionView, Repair, RotationCount, RotationView, repair_rotation, retry_rotation, rotation,
+        rotation_count, rotations,
+    },
 };
 pub use secret::SecretRecord;
 pub use value::VersionRecord;

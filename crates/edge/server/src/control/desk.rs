@@ -210,7 +210,12 @@ impl Desk {
                 let (store, config, world) = self.to_look();
                 let offline = aside(move || Ok(doctor::of_files(&config, store.directory(), &world))).await?;
                 let online = doctor::of_node(&self.node);
-                Ok(Reply::Findings(hardening.into_iter().chain(offline).chain(online).collect()))
+                let rotations = match self.node.core() {
+                    Some(core) => rotations::examined(&core).await,
+                    None => Vec::new(),
+                };
+                let findings = hardening.into_iter().chain(offline).chain(online).chain(rotations);
+                Ok(Reply::Findings(findings.collect()))
             }
             Command::Seal => {
                 // On record before it happens: afterwards there is no key to seal the record with.

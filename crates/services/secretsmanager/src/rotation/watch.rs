@@ -22,6 +22,12 @@ use crate::{
 /// More are not shown in one list.
 const SHOWN_MAX: usize = 10_000;
 
+#[derive(Debug, Default, Clone, Copy)]
+pub struct RotationCount {
+    pub all: usize,
+    pub failed: usize,
+}
+
 /// The rotation of one secret.
 #[derive(Debug)]
 pub struct RotationView {
@@ -101,6 +107,20 @@ pub fn rotations(cx: &mut Cx<'_>) -> Result<Vec<RotationView>, ApiError> {
         shown.extend(found.map(|secret| RotationView::of(&secret, Some(&run))));
     }
     Ok(shown)
+}
+
+/// How many there are in this account and region that are not off, and how many of them did not end well when they were last tried.
+pub fn rotation_count(cx: &mut Cx<'_>) -> Result<RotationCount, ApiError> {
+    let permit = cx.ask_all::<RunRecord>(action::LIST_SECRETS)?;
+    let mut count = RotationCount::default();
+    cx.walk::<RunRecord>(permit, Walk::default(), &mut |run| {
+        if run.due_at.is_some() {
+            count.all += 1;
+            count.failed += usize::from(run.failure.is_some());
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(count)
 }
 
 pub fn rotation(cx: &mut Cx<'_>, secret_id: &str) -> Result<RotationView, ApiError> {
