@@ -11,6 +11,15 @@ from rotators import MAY, TRUST, layer, skip_without_functions, until
 FUNCTION = '''
 import os
 import boto3
+from botocore.exceptions import ClientError
+
+def refused(call, **words):
+    try:
+        call(**words)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "AccessDeniedException", error
+    else:
+        raise AssertionError("it was not refused")
 
 def handler(event, context):
     client = boto3.client("secretsmanager", endpoint_url=os.environ["SECRETS_MANAGER_ENDPOINT"])
@@ -29,6 +38,10 @@ def handler(event, context):
     elif step == "setSecret" and "BROKEN" in os.environ:
         old = client.get_secret_value(SecretId=arn, VersionStage="AWSCURRENT")["SecretString"]
         raise SyntaxError("syntax error at or near " + old)
+    elif step == "testSecret":
+        # Its role allows both, and a rotation needs neither.
+        refused(client.get_secret_value, SecretId="somebody-else-s")
+        refused(client.put_secret_value, SecretId=arn, ClientRequestToken="0" * 32, SecretString="x", VersionStages=["AWSPENDING"])
     elif step == "finishSecret":
         current = next(version for version, labels in versions.items() if "AWSCURRENT" in labels)
         client.update_secret_version_stage(
@@ -60,6 +73,7 @@ def rotator(client_of):
             Code={"ZipFile": zipped(FUNCTION, "index.py")},
             Layers=[brought],
             Timeout=30,
+            LoggingConfig={"LogGroup": f"/rotations/{name}"},
             Environment={"Variables": {"SECRETS_MANAGER_ENDPOINT": endpoint, **variables}},
         )
         functions.add_permission(
@@ -73,6 +87,7 @@ def rotator(client_of):
 def test_three_rotations_in_a_row(sm, rotator, new_name):
     name, function = new_name("rotated"), rotator("rotates-well")
     sm.create_secret(Name=name, SecretString="the-first-one")
+    sm.create_secret(Name="somebody-else-s", SecretString="not-for-rotations")
     seen = ["the-first-one"]
     for _ in range(3):
         begun = sm.rotate_secret(SecretId=name, RotationLambdaARN=function, RotationRules={"AutomaticallyAfterDays": 30})
@@ -89,7 +104,7 @@ def test_three_rotations_in_a_row(sm, rotator, new_name):
     assert len(set(seen)) == 4
 
 
-def test_a_function_that_breaks_is_found_by_step_error_and_log(sm, rotator, new_name, server):
+def test_a_function_that_breaks_is_found_by_step_error_and_log(sm, rotator, new_name, server, client_of):
     name, function = new_name("broken"), rotator("rotates-badly", BROKEN="yes")
     sm.create_secret(Name=name, SecretString="stays-as-it-is-0123")
     sm.rotate_secret(SecretId=name, RotationLambdaARN=function, RotationRules={"AutomaticallyAfterDays": 30})
@@ -105,5 +120,7 @@ def test_a_function_that_breaks_is_found_by_step_error_and_log(sm, rotator, new_
     assert (failure["step"], failure["error_type"]) == ("setSecret", "SyntaxError")
     assert failure["error_message"] == "syntax error at or near ****"
     assert failure["message"] == f"Error when executing lambda {function} during setSecret step"
-    assert failure["log_group"] == "/aws/lambda/rotates-badly" and failure["log_stream"]
+    assert failure["log_group"] == "/rotations/rotates-badly"
+    kept = client_of("logs").get_log_events(logGroupName=failure["log_group"], logStreamName=failure["log_stream"])
+    assert "syntax error at or near ****" in "".join(event["message"] for event in kept["events"])
     assert sm.get_secret_value(SecretId=name)["SecretString"] == "stays-as-it-is-0123"

@@ -172,6 +172,13 @@ pub struct Deployment {
     pub traced: bool,
 }
 
+/// Where the log of a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPlace {
+    pub group: String,
+    pub stream: String,
+}
+
 /// What a service that has a function run wants of it beyond an answer.
 pub struct Confined {
     /// The policy of the session that the function gets: it may do at most that.
@@ -181,7 +188,9 @@ pub struct Confined {
     /// What must not be found in its logs; asked when the run is over, before anything of its output goes anywhere.
     pub scrub: Scrub,
     /// Where its log is, once that is known.
-    pub log_stream: Arc<OnceLock<String>>,
+    pub log: Arc<OnceLock<LogPlace>>,
+    /// Nobody will call with this policy again.
+    pub is_last: bool,
     /// Whoever wanted it, if he is still there: in his name one that comes along reads what it was not called for.
     pub on_behalf_of: Option<Principal>,
 }

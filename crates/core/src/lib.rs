@@ -48,7 +48,7 @@ pub use errand::{Errand, Picked};
 pub use examine::{Claim, Contradiction, Examination, Examined, Excluded, Need, Shared};
 pub use functions::{
     BuiltIn, Confined, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions,
-    NoFunctions, Program, Scrub, Stopping, Webhook,
+    LogPlace, NoFunctions, Program, Scrub, Stopping, Webhook,
 };
 pub use guarded::{Guarded, Permit, Resource, Unscoped};
 pub use identities::{FoundRole, Identities, Standing};

@@ -10,8 +10,8 @@ use std::{
 };
 
 use coffer_core::{
-    BlobRef, Cx, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions, Outside,
-    Principal, Program, Registry,
+    BlobRef, Cx, Deployment, FunctionAnswer, FunctionCall, FunctionOutcome, FunctionRun, Functions, LogPlace,
+    Outside, Principal, Program, Registry,
 };
 use coffer_model::lambda::{self, InvocationRequest, InvocationResponse};
 use coffer_shape::ApiError;
@@ -49,7 +49,8 @@ impl SimFunctions {
             Box::pin(async move {
                 let event = serde_json::from_slice(call.event.expose()).unwrap();
                 if let Some(confined) = &call.confined {
-                    drop(confined.log_stream.set(LOG_STREAM.to_owned()));
+                    let group = deployed(&call).log_group.clone();
+                    drop(confined.log.set(LogPlace { group, stream: LOG_STREAM.to_owned() }));
                 }
                 let (failed, payload) = match run(event, call).await {
                     Ok(()) => (false, Value::Null),

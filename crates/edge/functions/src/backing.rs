@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use coffer_core::BlobRef;
+use coffer_core::{BlobRef, LogPlace};
 use coffer_model::secretsmanager::{GetSecretValueRequest, GetSecretValueResponse};
 use coffer_shape::ApiError;
 use coffer_types::{Secret, Timestamp};
@@ -38,12 +38,6 @@ pub struct Credentials {
     pub secret_access_key: Secret<String>,
     pub session_token: Secret<String>,
     pub expires_at: Timestamp,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogPlace {
-    pub group: String,
-    pub stream: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,7 +35,7 @@ mod users;
 mod variables;
 mod ways;
 
-pub use backing::{Backing, Credentials, Door, Later, LogEvent, LogPlace};
+pub use backing::{Backing, Credentials, Door, Later, LogEvent};
 pub use halt::{Ear, Halt, Running};
 pub use local::Local;
 pub use report::Report;

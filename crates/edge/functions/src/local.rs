@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use coffer_core::{
-    BlobRef, Caller, FunctionCall, FunctionOutcome, FunctionRun, Functions, Inside, Partition, Principal,
-    Program, Scrub, Stopping, Transport,
+    BlobRef, Caller, FunctionCall, FunctionOutcome, FunctionRun, Functions, Inside, LogPlace, Partition,
+    Principal, Program, Scrub, Stopping, Transport,
 };
 use coffer_model::{
     secretsmanager::{GetSecretValue, GetSecretValueRequest, GetSecretValueResponse},
@@ -14,7 +14,7 @@ use coffer_shape::ApiError;
 use coffer_types::{RequestId, Secret};
 
 use crate::{
-    backing::{Backing, Credentials, Later, LogEvent, LogPlace},
+    backing::{Backing, Credentials, Later, LogEvent},
     extension, log,
     runner::{Confinement, DISABLED, Job, Runner},
 };
@@ -68,7 +68,8 @@ impl Functions for Local {
                 let inner = Confinement {
                     session_policy: confined.session_policy,
                     endpoints: confined.endpoints,
-                    log_stream: confined.log_stream,
+                    log: confined.log,
+                    is_last: confined.is_last,
                 };
                 (confined.scrub, inner)
             })

@@ -2,14 +2,14 @@
 //!
 //! Group and stream are made where they are missing. A role that may not write logs has none, as on AWS: nobody is told.
 
-use coffer_core::{Caller, Inside};
+use coffer_core::{Caller, Inside, LogPlace};
 use coffer_model::logs::{
     CreateLogGroup, CreateLogGroupRequest, CreateLogStream, CreateLogStreamRequest, InputLogEvent,
     PutLogEvents, PutLogEventsRequest, err,
 };
 use coffer_shape::{ApiError, ErrorSpec};
 
-use crate::backing::{LogEvent, LogPlace};
+use crate::backing::LogEvent;
 
 /// What one request takes, and what is counted for an event beside its message.
 const BYTES_MAX: usize = 1_048_576;

@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use coffer_core::{Deployment, FunctionAnswer, FunctionOutcome};
+use coffer_core::{Deployment, FunctionAnswer, FunctionOutcome, LogPlace};
 use coffer_crypto::sha256;
 use coffer_types::{Secret, encoding::HEXLOWER};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     answer::{Answer, Ending, Fault, RUNTIME_EXIT},
-    backing::{Backing, Door, LogPlace},
+    backing::{Backing, Door},
     desk::Work,
     environment::{Environment, OWN_PORTS, Parts, Ran, extensions},
     extension::{self, Berth, Extension, Ports},
@@ -63,7 +63,9 @@ pub struct Confinement {
     /// Host and port.
     pub endpoints: Vec<(String, u16)>,
     /// Told as soon as it is known.
-    pub log_stream: Arc<OnceLock<String>>,
+    pub log: Arc<OnceLock<LogPlace>>,
+    /// Nobody will call with this policy again.
+    pub is_last: bool,
 }
 
 /// Runs functions as processes of this machine.
@@ -234,7 +236,8 @@ impl Runner {
             scrubbed(&*backing, &deployment.arn, &mut log, &mut answer).await;
         }
         if let Some(mut environment) = environment {
-            if answer.ending.is_none() && environment.is_alive() {
+            let is_last = job.confined.as_ref().is_some_and(|confined| confined.is_last);
+            if answer.ending.is_none() && !is_last && environment.is_alive() {
                 end_later(self.pool.keep(&seat, key, environment, self.clock.monotonic()));
                 Self::sweep(&self);
             } else {
@@ -383,7 +386,8 @@ impl Run<'_> {
     fn tell_stream(&self, environment: &Environment) {
         if let Some(confined) = &self.job.confined {
             // It stays with the first, if one had to be replaced.
-            drop(confined.log_stream.set(environment.log_stream.clone()));
+            let group = self.job.deployment.log_group.clone();
+            drop(confined.log.set(LogPlace { group, stream: environment.log_stream.clone() }));
         }
     }
 

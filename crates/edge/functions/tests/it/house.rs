@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use coffer_core::{BlobRef, Deployment, FunctionAnswer, FunctionOutcome};
+use coffer_core::{BlobRef, Deployment, FunctionAnswer, FunctionOutcome, LogPlace};
 use coffer_crypto::SystemEntropy;
 use coffer_functions::{
-    Backing, Credentials, Door, Job, Later, LogEvent, LogPlace, Runner, Settings, Walls, runner::Confinement,
+    Backing, Credentials, Door, Job, Later, LogEvent, Runner, Settings, Walls, runner::Confinement,
 };
 use coffer_model::secretsmanager::{GetSecretValueRequest, GetSecretValueResponse};
 use coffer_shape::{ApiError, ErrorSpec};
@@ -64,6 +64,10 @@ pub(crate) struct Memory {
     pub(crate) asked: Mutex<Vec<String>>,
     /// Session tokens that were given out.
     pub(crate) tokens: Mutex<Vec<String>>,
+    /// With which policy, and for a call of which length.
+    pub(crate) sessions: Mutex<Vec<(Option<String>, Duration)>>,
+    /// How long credentials last; for ever if nothing is said.
+    pub(crate) credentials_last: Mutex<Option<Duration>>,
 }
 
 impl Backing for Memory {
@@ -72,16 +76,20 @@ impl Backing for Memory {
         Box::pin(async move { found.map(Secret::new).ok_or_else(|| String::from("no such package")) })
     }
 
-    fn credentials(&self, _: Option<String>, _: Duration) -> Later<Result<Credentials, String>> {
+    fn credentials(&self, policy: Option<String>, call: Duration) -> Later<Result<Credentials, String>> {
+        self.sessions.lock().unwrap().push((policy, call));
+        let lasting = *self.credentials_last.lock().unwrap();
+        let for_ever = Timestamp::from_seconds(9_999_999_999);
+        let expires_at = lasting.map_or(for_ever, |lasting| clock().now().plus(lasting));
         let mut tokens = self.tokens.lock().unwrap();
         let token = format!("token-{}", tokens.len());
         tokens.push(token.clone());
-        Box::pin(async {
+        Box::pin(async move {
             Ok(Credentials {
                 access_key_id: String::from("ASIAEXAMPLE"),
                 secret_access_key: Secret::new(String::from("key")),
                 session_token: Secret::new(token),
-                expires_at: Timestamp::from_seconds(9_999_999_999),
+                expires_at,
             })
         })
     }

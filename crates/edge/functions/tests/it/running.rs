@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use coffer_core::FunctionOutcome;
+use coffer_core::{FunctionOutcome, LogPlace};
 use coffer_functions::{Walls, runner::Confinement};
 use coffer_types::Secret;
 
@@ -369,11 +369,12 @@ def handler(event, context):
     raise ValueError(S)
 "#,
     ));
-    let log_stream = Arc::default();
+    let log = Arc::default();
     let confined = Confinement {
         session_policy: String::from("{}"),
         endpoints: Vec::new(),
-        log_stream: Arc::clone(&log_stream),
+        log: Arc::clone(&log),
+        is_last: false,
     };
     let outcome = house.outcome(&function, "{}", Some(confined)).await;
     let coffer_core::FunctionOutcome::Done(answer) = outcome else { panic!("{outcome:?}") };
@@ -384,7 +385,41 @@ def handler(event, context):
         String::from_utf8_lossy(answer.payload.expose())
     );
     assert!(all.contains("****") && !all.contains("canary") && !all.contains("Y2FuYXJ5"), "{all}");
-    assert_eq!(log_stream.get(), Some(&answer.log_stream));
+    let place = LogPlace { group: String::from("/aws/lambda/f"), stream: answer.log_stream };
+    assert_eq!(log.get(), Some(&place));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_environment_serves_one_policy_while_its_credentials_last_for_a_call() {
+    let house = House::new(Walls::Process);
+    let function = Arc::new(
+        house.python("import os\ndef handler(event, context): return os.environ['AWS_SESSION_TOKEN']"),
+    );
+    let call = async |policy: &str, is_last: bool| {
+        let confined = Confinement {
+            session_policy: policy.to_owned(),
+            endpoints: Vec::new(),
+            log: Arc::default(),
+            is_last,
+        };
+        let outcome = house.outcome(&function, "{}", Some(confined)).await;
+        let FunctionOutcome::Done(answer) = outcome else { panic!("{outcome:?}") };
+        String::from_utf8(answer.payload.expose().clone()).unwrap()
+    };
+    let lasts = |lasting: Duration| *house.memory.credentials_last.lock().unwrap() = Some(lasting);
+    // The time limit of the function is 20 s, and it may take 10 s to begin.
+    lasts(Duration::from_secs(60));
+    let (first, again, other) =
+        (call("one", false).await, call("one", true).await, call("other", false).await);
+    assert_eq!(again, first);
+    assert_ne!(other, first);
+    assert_ne!(call("one", false).await, first, "nobody was to call again");
+    lasts(Duration::from_secs(15));
+    let short = call("short", false).await;
+    assert_ne!(call("short", false).await, short, "they would not have lasted");
+    let policies = |policy: &str| (Some(policy.to_owned()), Duration::from_secs(30));
+    let asked = ["one", "other", "one", "short", "short"].map(policies);
+    assert_eq!(*house.memory.sessions.lock().unwrap(), asked);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

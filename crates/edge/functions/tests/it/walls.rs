@@ -252,7 +252,8 @@ async fn an_endpoint_that_cannot_be_is_not_there_and_the_function_runs() {
     let confined = Confinement {
         session_policy: String::from("{}"),
         endpoints: endpoints.iter().map(|(host, port)| ((*host).to_owned(), *port)).collect(),
-        log_stream: Arc::default(),
+        log: Arc::default(),
+        is_last: false,
     };
     let function = Arc::new(house.python("def handler(e, c): return open('/etc/hosts').read()"));
     let outcome = house.outcome(&function, "1", Some(confined)).await;

@@ -10,7 +10,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use coffer_core::{Cx, Principal, Scrub};
+use coffer_core::{Cx, Principal, Resource, Scrub};
 use coffer_model::{
     lambda::{self, GetFunctionConfiguration, GetFunctionConfigurationRequest},
     secretsmanager::{SERVICE, action},
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::SecretError,
-    identifier::secret,
+    identifier::{Target, is_complete, secret},
     secret::{CURRENT, SecretRecord},
     value::{SecretValue, open_version},
 };
@@ -38,6 +38,8 @@ const OPEN_MEMBERS: [&str; 9] = [
     "dbInstanceIdentifier",
     "dbClusterIdentifier",
 ];
+/// Longer ones are of no secret, and a policy of a session has little room.
+const ARN_BYTES_MAX: usize = 640;
 /// Shorter ones are in every text.
 const SCRUBBED_BYTES_MIN: usize = 4;
 
@@ -45,46 +47,58 @@ const SCRUBBED_BYTES_MIN: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     pub endpoints: Vec<(String, u16)>,
-    pub master_arn: Option<String>,
+    /// As the current value names it: an ARN, a part of one, or a name.
+    pub master: Option<String>,
+    /// What policies are asked about for it.
+    master_arn: Option<String>,
     pub values: Vec<Secret<Vec<u8>>>,
     /// The role of the function may not read the secret that it rotates. What it says is told to nobody.
     pub is_hidden: bool,
 }
 
 impl Known {
-    /// Of all versions that carry labels. One that does not open is for the function to stumble over.
+    /// Values of all versions that carry labels, and places of the current one: what the function itself has put opens no door to it while
+    /// it is pending. One that does not open is for the function to stumble over.
     pub(crate) fn of(cx: &mut Cx<'_>, record: &SecretRecord) -> Self {
         let mut known = Self::default();
         let role = role(cx, record);
-        let is_readable =
-            role.as_ref().is_some_and(|role| cx.in_the_name_of(role, |cx| known.add_secret(cx, &record.arn)));
+        let readable =
+            role.as_ref().and_then(|role| permitted(cx, role, &record.arn)).and_then(Target::if_any);
+        let is_readable = role
+            .as_ref()
+            .zip(readable)
+            .is_some_and(|(role, record)| cx.in_the_name_of(role, |cx| known.add_versions(cx, &record)));
         if !is_readable {
             // Its database is still the one that it is let through to.
             known.add_versions(cx, record);
             known.values.clear();
             known.is_hidden = true;
         }
-        if let (Some(master), Some(role)) = (known.master_arn.clone(), &role) {
-            let mut of_master = Self::default();
-            if cx.in_the_name_of(role, |cx| of_master.add_secret(cx, &master)) {
-                known.endpoints.append(&mut of_master.endpoints);
-                let is_told = !known.is_hidden;
-                for value in of_master.values.iter().filter(|_| is_told) {
-                    known.add_value(value.expose());
-                }
-            }
+        if let (Some(master), Some(role)) = (known.master.clone(), &role) {
+            known.add_master(cx, role, &master);
         }
         let mut seen = BTreeSet::new();
         known.endpoints.retain(|endpoint| seen.insert(endpoint.clone()));
         known
     }
 
-    /// What whoever is acting may read of a secret. Whether that is all of it.
-    fn add_secret(&mut self, cx: &mut Cx<'_>, secret_id: &str) -> bool {
-        let found = secret(cx, secret_id).and_then(|found| found.permit(cx, action::GET_SECRET_VALUE));
-        match found {
-            Ok(found) => found.if_any().is_some_and(|record| self.add_versions(cx, &record)),
-            Err(_) => false,
+    fn add_master(&mut self, cx: &mut Cx<'_>, role: &Principal, master: &str) {
+        let Some(target) = permitted(cx, role, master) else {
+            // Perhaps it may in another way: then only what is named completely.
+            let arn = master.parse::<Arn>().ok().filter(is_complete);
+            self.master_arn = arn.map(|arn| arn.to_string());
+            return;
+        };
+        let is_usable = |arn: &String| arn.len() <= ARN_BYTES_MAX && arn.parse::<Arn>().is_ok();
+        self.master_arn = Some(target.arn()).filter(is_usable);
+        let Some(record) = target.if_any() else { return };
+        let mut of_master = Self::default();
+        if cx.in_the_name_of(role, |cx| of_master.add_versions(cx, &record)) {
+            self.endpoints.append(&mut of_master.endpoints);
+            let is_told = !self.is_hidden;
+            for value in of_master.values.iter().filter(|_| is_told) {
+                self.add_value(value.expose());
+            }
         }
     }
 
@@ -92,29 +106,36 @@ impl Known {
     pub(crate) fn of_current(cx: &mut Cx<'_>, record: &SecretRecord) -> Self {
         let mut known = Self::default();
         if let Some(current) = record.holder(CURRENT).filter(|version| version.has_value) {
-            known.add_version(cx, record, &current.id);
+            known.add_version(cx, record, &current.id, true);
         }
         known
     }
 
     pub(crate) fn of_text(text: &Secret<String>) -> Self {
         let mut known = Self::default();
-        known.add_text(text);
+        known.add_text(text, true);
         known
     }
 
     /// Whether nobody was refused any of them.
     fn add_versions(&mut self, cx: &mut Cx<'_>, record: &SecretRecord) -> bool {
+        let current = record.holder(CURRENT).map(|version| version.id.as_str());
         let mut is_all = true;
         for version_id in labelled(record) {
-            is_all &= self.add_version(cx, record, version_id);
+            is_all &= self.add_version(cx, record, version_id, current == Some(version_id));
         }
         is_all
     }
 
-    fn add_version(&mut self, cx: &mut Cx<'_>, record: &SecretRecord, version_id: &str) -> bool {
+    fn add_version(
+        &mut self,
+        cx: &mut Cx<'_>,
+        record: &SecretRecord,
+        version_id: &str,
+        is_current: bool,
+    ) -> bool {
         match cx.attempt(|cx| open_version(cx, record, version_id)) {
-            Ok(SecretValue::String(text)) => self.add_text(&text),
+            Ok(SecretValue::String(text)) => self.add_text(&text, is_current),
             Ok(SecretValue::Binary(bytes)) => self.add_value(bytes.expose()),
             Err(error) => {
                 cx.goes_on_without(&error);
@@ -124,12 +145,12 @@ impl Known {
         true
     }
 
-    fn add_text(&mut self, text: &Secret<String>) {
+    fn add_text(&mut self, text: &Secret<String>, is_current: bool) {
         self.add_value(text.expose().as_bytes());
         let Ok(Value::Object(members)) = serde_json::from_str(text.expose()) else { return };
-        self.endpoints.extend(endpoint(&members));
-        if let Some(Value::String(arn)) = members.get("masterarn") {
-            self.master_arn = Some(arn.clone());
+        if is_current {
+            self.endpoints.extend(endpoint(&members));
+            self.master = members.get("masterarn").and_then(Value::as_str).map(str::to_owned);
         }
         for (name, value) in members {
             if let Value::String(value) = value
@@ -163,8 +184,9 @@ impl Known {
 
     /// The policy of the session that the function has. It puts the version of this rotation and no other.
     pub(crate) fn session_policy(&self, secret_arn: &str, version_id: &str) -> String {
-        let mut readable = vec![secret_arn];
-        readable.extend(self.master_arn.as_deref());
+        let (secret_arn, version_id) = (literal(secret_arn), literal(version_id));
+        let mut readable = vec![secret_arn.clone()];
+        readable.extend(self.master_arn.as_deref().map(literal));
         json!({
             "Version": "2012-10-17",
             "Statement": [
@@ -205,6 +227,24 @@ impl Known {
         })
         .to_string()
     }
+}
+
+/// A secret of which somebody may read the value, if it is there.
+fn permitted(cx: &mut Cx<'_>, who: &Principal, secret_id: &str) -> Option<Target> {
+    let found = |cx: &mut Cx<'_>| secret(cx, secret_id)?.permit(cx, action::GET_SECRET_VALUE);
+    cx.in_the_name_of(who, found).ok()
+}
+
+/// A text in a policy, where none of it is a sign for something else.
+fn literal(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for sign in text.chars() {
+        match sign {
+            '*' | '?' | '$' => written.extend(["${", sign.encode_utf8(&mut [0; 4]), "}"]),
+            _ => written.push(sign),
+        }
+    }
+    written
 }
 
 /// The versions that count while a secret is rotated. What one holds does not change any more.
@@ -262,6 +302,8 @@ pub(crate) fn scrub(caller: coffer_core::Caller, secret_name: String) -> Scrub {
 
 #[cfg(test)]
 mod tests {
+    use coffer_policy::{self as policy, Context, Document, Key, Kind, Policies, Policy, Request, Values};
+
     use super::*;
 
     fn known(text: &str) -> Known {
@@ -292,6 +334,66 @@ mod tests {
         let said = String::from("login of app at db.example.com with hunter2! failed 1 time");
         assert_eq!(known.scrubbed(said), "login of app at db.example.com with **** failed 1 time");
         assert_eq!(known.host(), None);
+    }
+
+    /// The token of a PutSecretValue.
+    struct Put<'t>(&'t str);
+
+    impl Context for Put<'_> {
+        fn values<'a>(&'a self, key: &'a Key) -> Option<Values<'a>> {
+            (key.as_lower() == "coffer:clientrequesttoken").then(|| Values::One(self.0.into()))
+        }
+    }
+
+    fn allows(policy: &str, action: &str, resource: &str, token: &str) -> bool {
+        let policy = Policy::new("session", &Document::parse(Kind::Inline, policy).unwrap());
+        let account = "111122223333".parse().unwrap();
+        let arn = "arn:aws:iam::111122223333:user/function";
+        let request = Request {
+            caller: policy::Caller::User { arn, account, id: None },
+            action: &format!("secretsmanager:{action}"),
+            resource: Some(resource),
+            resource_account: None,
+            context: &Put(token),
+            encryption_context: &[],
+        };
+        Policies { identity: &[&policy], ..Policies::default() }.decide(&request).is_allowed()
+    }
+
+    #[test]
+    fn a_session_reads_what_is_named_and_nothing_that_looks_like_it() {
+        let secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-abcdef";
+        let reads = |master: &str, version: &str, asked: &str, put: &str| {
+            let mut known = Known::default();
+            known.master_arn = Some(master.to_owned());
+            let policy = known.session_policy(secret_arn, version);
+            (allows(&policy, "GetSecretValue", asked, ""), allows(&policy, "PutSecretValue", secret_arn, put))
+        };
+        let master = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:master-abcdef";
+        let other = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:other-abcdef";
+        let odd = "${coffer:ClientRequestToken}-0123456789";
+        for (named, version, asked, put, expected) in [
+            (master, "v", master, "v", (true, true)),
+            (master, "v", other, "w", (false, false)),
+            ("arn:aws:secretsmanager:*:*:secret:*", "*", other, "w", (false, false)),
+            (
+                "arn:aws:secretsmanager:eu-west-1:111122223333:secret:mast??-abcdef",
+                "?",
+                master,
+                "w",
+                (false, false),
+            ),
+            (
+                "arn:aws:secretsmanager:eu-west-1:111122223333:secret:*",
+                odd,
+                other,
+                "${}-0123456789",
+                (false, false),
+            ),
+            (other, odd, other, odd, (true, true)),
+        ] {
+            assert_eq!(reads(named, version, asked, put), expected, "{named} {version}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use coffer_core::{
-    Caller, Confined, Cx, Errand, Inside, Next, Outside, Picked, Place, Principal, Walk, World,
+    Caller, Confined, Cx, Errand, Inside, LogPlace, Next, Outside, Picked, Place, Principal, Walk, World,
 };
 use coffer_model::{
     lambda,
@@ -103,7 +103,7 @@ struct Note {
     action: ActionRecord,
     step: Step,
     function: String,
-    log_stream: Arc<OnceLock<String>>,
+    log: Arc<OnceLock<LogPlace>>,
 }
 
 #[derive(Debug)]
@@ -308,19 +308,22 @@ fn begin(
     if is_busy(&host) {
         return Ok(Begun::Busy);
     }
-    let log_stream = Arc::<OnceLock<String>>::default();
+    let log = Arc::<OnceLock<LogPlace>>::default();
     let on_behalf_of = master::reader(cx, &run)?;
-    let prepared = prepare(cx, &secret, &action, step, known, on_behalf_of, &log_stream);
-    if prepared.as_ref().is_err_and(ApiError::is_fault) {
-        // Functions are off here. That is no attempt that failed.
-        run.due_at = Some(cx.now().plus(OFF_WAIT));
-        cx.save(run)?;
-        return Ok(Begun::Changed);
+    let prepared = prepare(cx, &secret, &action, step, known, on_behalf_of, &log);
+    if let Some(fault) = prepared.as_ref().err().filter(|error| error.is_fault()) {
+        if cx.functions().runs_no_code().is_some() {
+            // That is no attempt that failed.
+            run.due_at = Some(cx.now().plus(OFF_WAIT));
+            cx.save(run)?;
+            return Ok(Begun::Changed);
+        }
+        cx.goes_on_without(fault);
     }
     run.action = Some(ActionRecord { begun_at: Some(cx.now()), ..action.clone() });
     cx.save(run)?;
     let piece = Piece { arn: secret.arn, name: secret.name, host };
-    let note = Note { action, step, function, log_stream };
+    let note = Note { action, step, function, log };
     Ok(Begun::Run(piece, Box::new(Load { prepared, note })))
 }
 
@@ -350,7 +353,7 @@ fn prepare(
     step: Step,
     known: Known,
     on_behalf_of: Option<Principal>,
-    log_stream: &Arc<OnceLock<String>>,
+    log: &Arc<OnceLock<LogPlace>>,
 ) -> Result<Outside<lambda::InvocationResponse>, ApiError> {
     let request = RequestId::random(cx.entropy());
     let service = Caller::service(cx.account(), cx.region().clone(), SERVICE.event_source, request);
@@ -358,7 +361,8 @@ fn prepare(
         session_policy: known.session_policy(&secret.arn, &action.version_id),
         endpoints: known.endpoints,
         scrub: confine::scrub(service, secret.name.clone()),
-        log_stream: Arc::clone(log_stream),
+        log: Arc::clone(log),
+        is_last: step == Step::Finish || action.is_test,
         on_behalf_of,
     };
     let event = json!({
@@ -419,7 +423,7 @@ fn open_window(cx: &mut Cx<'_>, mut secret: SecretRecord, mut run: RunRecord) ->
                         action: ActionRecord::new(&token, String::new(), None),
                         step: Step::Create,
                         function: String::new(),
-                        log_stream: Arc::default(),
+                        log: Arc::default(),
                     };
                     secret.skip_window(now);
                     cx.record_event(failed_event(&secret, &message));
@@ -513,9 +517,8 @@ fn without_values(cx: &mut Cx<'_>, secret: &SecretRecord, said: &Said) -> Said {
 }
 
 fn failure(cx: &Cx<'_>, note: &Note, message: String, said: &Said) -> FailureRecord {
-    let name = note.function.parse::<Arn>().ok();
-    let name = name.as_ref().and_then(|arn| arn.resource().strip_prefix("function:"));
-    let log_stream = note.log_stream.get().filter(|_| said.is_logged).cloned();
+    let (log_group, log_stream) =
+        note.log.get().filter(|_| said.is_logged).cloned().map(|place| (place.group, place.stream)).unzip();
     FailureRecord {
         at: cx.now(),
         version_id: note.action.version_id.clone(),
@@ -524,7 +527,7 @@ fn failure(cx: &Cx<'_>, note: &Note, message: String, said: &Said) -> FailureRec
         message,
         error_type: said.error_type.clone(),
         error_message: said.error_message.clone(),
-        log_group: name.filter(|_| log_stream.is_some()).map(|name| format!("/aws/lambda/{name}")),
+        log_group,
         log_stream,
     }
 }

@@ -37,7 +37,7 @@ fn named_by(cx: &mut Cx<'_>, secret: &SecretRecord) -> Option<String> {
     let service = Principal::service(cx.account(), SERVICE.event_source);
     let opened = cx.in_the_name_of(&service, |cx| cx.attempt(|cx| open_version(cx, secret, &current)));
     match opened {
-        Ok(SecretValue::String(text)) => Known::of_text(&text).master_arn,
+        Ok(SecretValue::String(text)) => Known::of_text(&text).master,
         Ok(SecretValue::Binary(_)) => None,
         Err(error) => {
             cx.goes_on_without(&error);

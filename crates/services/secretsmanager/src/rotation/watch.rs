@@ -2,7 +2,7 @@
 //!
 //! He is shown versions and what a function said, never a value.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use coffer_core::{Cx, Walk};
 use coffer_model::secretsmanager::action;
@@ -139,7 +139,7 @@ pub fn retry_rotation(cx: &mut Cx<'_>, secret_id: &str) -> Result<RotationView, 
     let run = cx.part::<RunRecord>(&[&secret.arn])?;
     let is_on = secret.rotation.as_ref().is_some_and(|rotation| rotation.enabled);
     let Some(run) = run.filter(|_| is_on) else { return Err(SecretError::NoRotationFunction.into()) };
-    let mut run = std::sync::Arc::unwrap_or_clone(run);
+    let mut run = Arc::unwrap_or_clone(run);
     // One whose label was taken off is over, and another one begins.
     run.action = run.action.filter(|action| action.is_test || engine::is_wanted(&secret, &action.version_id));
     run.retry(cx.now());
@@ -167,6 +167,11 @@ pub fn repair_rotation(cx: &mut Cx<'_>, secret_id: &str, repair: Repair) -> Resu
     secret.move_label(PENDING, Some(&pending), None, now)?;
     let arn = secret.arn.clone();
     cx.save(secret.clone())?;
-    let run = cx.part::<RunRecord>(&[&arn])?;
-    Ok(RotationView::of(&secret, run.as_deref()))
+    let mut run = cx.part::<RunRecord>(&[&arn])?.map(Arc::unwrap_or_clone);
+    if let Some(run) = run.as_mut().filter(|_| repair == Repair::Promote) {
+        run.failure = None;
+        run.succeeded_at = Some(now);
+        cx.save(run.clone())?;
+    }
+    Ok(RotationView::of(&secret, run.as_ref()))
 }
