@@ -364,8 +364,7 @@ mod tests {
     fn a_session_reads_what_is_named_and_nothing_that_looks_like_it() {
         let secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-abcdef";
         let reads = |master: &str, version: &str, asked: &str, put: &str| {
-            let mut known = Known::default();
-            known.master_arn = Some(master.to_owned());
+            let known = Known { master_arn: Some(master.to_owned()), ..Known::default() };
             let policy = known.session_policy(secret_arn, version);
             (allows(&policy, "GetSecretValue", asked, ""), allows(&policy, "PutSecretValue", secret_arn, put))
         };
