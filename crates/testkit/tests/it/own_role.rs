@@ -190,7 +190,7 @@ async fn a_function_puts_the_version_it_was_asked_for_and_no_other() {
 type Step = (String, Result<(), &'static str>, Vec<String>);
 
 /// Has a function with all permissions rotate a secret that is `current`, and puts `pending` if there is some.
-async fn steps(server: &TestServer, current: &Value, pending: Option<Value>) -> Vec<Step> {
+async fn steps(server: &TestServer, current: &Value, pending: Option<(Value, &'static str)>) -> Vec<Step> {
     let told = Arc::<Mutex<Vec<Step>>>::default();
     let tell = Arc::clone(&told);
     server.world().functions.all_do(move |event, call| {
@@ -207,14 +207,14 @@ async fn steps(server: &TestServer, current: &Value, pending: Option<Value>) -> 
             let hosts = endpoints.map(|(host, _)| host.clone()).collect();
             let got = got.map(drop).map_err(|error| error.code());
             tell.lock().unwrap().push((text("Step"), got, hosts));
-            if let Some(pending) = pending
+            if let Some((pending, label)) = pending
                 && text("Step") == "createSecret"
             {
                 let put = sm::PutSecretValueRequest {
                     secret_id: text("SecretId"),
                     client_request_token: Some(text("ClientRequestToken")),
                     secret_string: Some(Secret::new(pending.to_string())),
-                    version_stages: Some(vec![String::from("AWSPENDING")]),
+                    version_stages: Some(vec![label.to_owned()]),
                     ..sm::PutSecretValueRequest::default()
                 };
                 call.inside.call::<sm::PutSecretValue>(&caller, put).await.unwrap();
@@ -235,18 +235,21 @@ async fn steps(server: &TestServer, current: &Value, pending: Option<Value>) -> 
 const REFUSED: Result<(), &str> = Err("AccessDeniedException");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_function_puts_opens_nothing_while_it_is_pending() {
-    let server = TestServer::start(Engine::Memory, 10).await;
-    let stage = Stage::new(&server, 0);
-    function(&stage, &everything()).await;
-    let arn = victim(&stage).await;
-    let current = json!({"engine": "postgres", "host": "db.example.com", "password": "old"});
-    let pending = json!({"engine": "postgres", "host": "evil.example.com", "port": 443, "masterarn": arn});
-    let seen = steps(&server, &current, Some(pending)).await;
-    let hosts = vec![String::from("db.example.com")];
-    let step = |name: &str| (name.to_owned(), REFUSED, hosts.clone());
-    assert_eq!(seen, [step("createSecret"), step("setSecret")]);
-    server.end_suddenly().await;
+async fn what_a_function_puts_opens_nothing_in_the_same_rotation() {
+    for label in ["AWSPENDING", "AWSCURRENT"] {
+        let server = TestServer::start(Engine::Memory, 10).await;
+        let stage = Stage::new(&server, 0);
+        function(&stage, &everything()).await;
+        let arn = victim(&stage).await;
+        let current = json!({"engine": "postgres", "host": "db.example.com", "password": "old"});
+        let pending =
+            json!({"engine": "postgres", "host": "evil.example.com", "port": 443, "masterarn": arn});
+        let seen = steps(&server, &current, Some((pending, label))).await;
+        let hosts = vec![String::from("db.example.com")];
+        let step = |name: &str| (name.to_owned(), REFUSED, hosts.clone());
+        assert_eq!(seen, [step("createSecret"), step("setSecret")], "{label}");
+        server.end_suddenly().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,6 +11,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use coffer_core::{Cx, Principal, Resource, Scrub};
+use coffer_crypto::sha256;
 use coffer_model::{
     lambda::{self, GetFunctionConfiguration, GetFunctionConfigurationRequest},
     secretsmanager::{SERVICE, action},
@@ -22,7 +23,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     error::SecretError,
     identifier::{Target, is_complete, secret},
-    secret::{CURRENT, SecretRecord},
+    secret::{CURRENT, PREVIOUS, SecretRecord},
     value::{SecretValue, open_version},
 };
 
@@ -52,26 +53,28 @@ pub(crate) struct Known {
     /// What policies are asked about for it.
     master_arn: Option<String>,
     pub values: Vec<Secret<Vec<u8>>>,
+    /// Of the values, to know each once however many there are.
+    digests: BTreeSet<[u8; 32]>,
     /// The role of the function may not read the secret that it rotates. What it says is told to nobody.
     pub is_hidden: bool,
 }
 
 impl Known {
-    /// Values of all versions that carry labels, and places of the current one: what the function itself has put opens no door to it while
-    /// it is pending. One that does not open is for the function to stumble over.
-    pub(crate) fn of(cx: &mut Cx<'_>, record: &SecretRecord) -> Self {
+    /// Values of all versions that carry labels, and places of the one that counted before this rotation. A version that does not open is
+    /// for the function to stumble over.
+    pub(crate) fn of(cx: &mut Cx<'_>, record: &SecretRecord, rotating: Option<&str>) -> Self {
         let mut known = Self::default();
         let role = role(cx, record);
         let readable =
             role.as_ref().and_then(|role| permitted(cx, role, &record.arn)).and_then(Target::if_any);
-        let is_readable = role
-            .as_ref()
-            .zip(readable)
-            .is_some_and(|(role, record)| cx.in_the_name_of(role, |cx| known.add_versions(cx, &record)));
+        let is_readable = role.as_ref().zip(readable).is_some_and(|(role, record)| {
+            cx.in_the_name_of(role, |cx| known.add_versions(cx, &record, rotating))
+        });
         if !is_readable {
             // Its database is still the one that it is let through to.
-            known.add_versions(cx, record);
+            known.add_versions(cx, record, rotating);
             known.values.clear();
+            known.digests.clear();
             known.is_hidden = true;
         }
         if let (Some(master), Some(role)) = (known.master.clone(), &role) {
@@ -93,7 +96,7 @@ impl Known {
         self.master_arn = Some(target.arn()).filter(is_usable);
         let Some(record) = target.if_any() else { return };
         let mut of_master = Self::default();
-        if cx.in_the_name_of(role, |cx| of_master.add_versions(cx, &record)) {
+        if cx.in_the_name_of(role, |cx| of_master.add_versions(cx, &record, None)) {
             self.endpoints.append(&mut of_master.endpoints);
             let is_told = !self.is_hidden;
             for value in of_master.values.iter().filter(|_| is_told) {
@@ -118,11 +121,11 @@ impl Known {
     }
 
     /// Whether nobody was refused any of them.
-    fn add_versions(&mut self, cx: &mut Cx<'_>, record: &SecretRecord) -> bool {
-        let current = record.holder(CURRENT).map(|version| version.id.as_str());
+    fn add_versions(&mut self, cx: &mut Cx<'_>, record: &SecretRecord, rotating: Option<&str>) -> bool {
+        let places = names_places(record, rotating);
         let mut is_all = true;
         for version_id in labelled(record) {
-            is_all &= self.add_version(cx, record, version_id, current == Some(version_id));
+            is_all &= self.add_version(cx, record, version_id, places == Some(version_id));
         }
         is_all
     }
@@ -132,10 +135,10 @@ impl Known {
         cx: &mut Cx<'_>,
         record: &SecretRecord,
         version_id: &str,
-        is_current: bool,
+        has_places: bool,
     ) -> bool {
         match cx.attempt(|cx| open_version(cx, record, version_id)) {
-            Ok(SecretValue::String(text)) => self.add_text(&text, is_current),
+            Ok(SecretValue::String(text)) => self.add_text(&text, has_places),
             Ok(SecretValue::Binary(bytes)) => self.add_value(bytes.expose()),
             Err(error) => {
                 cx.goes_on_without(&error);
@@ -145,10 +148,10 @@ impl Known {
         true
     }
 
-    fn add_text(&mut self, text: &Secret<String>, is_current: bool) {
+    fn add_text(&mut self, text: &Secret<String>, has_places: bool) {
         self.add_value(text.expose().as_bytes());
         let Ok(Value::Object(members)) = serde_json::from_str(text.expose()) else { return };
-        if is_current {
+        if has_places {
             self.endpoints.extend(endpoint(&members));
             self.master = members.get("masterarn").and_then(Value::as_str).map(str::to_owned);
         }
@@ -163,8 +166,7 @@ impl Known {
     }
 
     fn add_value(&mut self, value: &[u8]) {
-        let is_new = || !self.values.iter().any(|known| known.expose() == value);
-        if value.len() >= SCRUBBED_BYTES_MIN && is_new() {
+        if value.len() >= SCRUBBED_BYTES_MIN && self.digests.insert(sha256(value)) {
             self.values.push(Secret::new(value.to_vec()));
         }
     }
@@ -247,6 +249,14 @@ fn literal(text: &str) -> String {
     written
 }
 
+/// Which version says where the database is and who its master is: the current one, or the one before it where a rotation has come that
+/// far. What a function puts opens nothing to it in the same rotation, whichever labels it moves.
+pub(crate) fn names_places<'r>(record: &'r SecretRecord, rotating: Option<&str>) -> Option<&'r str> {
+    let holder = |label: &str| record.holder(label).map(|version| version.id.as_str());
+    let counted = |id: &&str| rotating.is_none_or(|rotating| *id != rotating);
+    holder(CURRENT).filter(counted).or_else(|| holder(PREVIOUS).filter(counted))
+}
+
 /// The versions that count while a secret is rotated. What one holds does not change any more.
 pub(crate) fn labelled(record: &SecretRecord) -> impl Iterator<Item = &str> {
     let labelled = record.versions.iter().filter(|version| version.has_value && !version.labels.is_empty());
@@ -292,7 +302,7 @@ pub(crate) fn scrub(caller: coffer_core::Caller, secret_name: String) -> Scrub {
         Box::pin(async move {
             let values = inside.work(&caller, &SERVICE, |cx| -> Result<_, ApiError> {
                 let found = secret(cx, &name)?.permit(cx, action::GET_SECRET_VALUE)?.if_any();
-                let known = found.map(|record| Known::of(cx, &record)).unwrap_or_default();
+                let known = found.map(|record| Known::of(cx, &record, None)).unwrap_or_default();
                 if known.is_hidden { Err(SecretError::OutputHidden.into()) } else { Ok(known.values) }
             });
             values.await

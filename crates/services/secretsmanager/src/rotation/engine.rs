@@ -63,23 +63,28 @@ struct Hosts(Mutex<BTreeMap<String, Seen>>);
 #[derive(Debug)]
 struct Seen {
     versions: Vec<String>,
+    /// The one that named the host.
+    from: Option<String>,
     host: Option<String>,
 }
 
 impl Hosts {
-    fn of(&self, secret: &SecretRecord) -> Option<Option<String>> {
+    fn of(&self, secret: &SecretRecord, rotating: &str) -> Option<Option<String>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = known.get(&secret.arn)?;
-        seen.versions.iter().map(String::as_str).eq(labelled(secret)).then(|| seen.host.clone())
+        let is_same = seen.from.as_deref() == confine::names_places(secret, Some(rotating))
+            && seen.versions.iter().map(String::as_str).eq(labelled(secret));
+        is_same.then(|| seen.host.clone())
     }
 
-    fn note(&self, secret: &SecretRecord, host: Option<String>) {
+    fn note(&self, secret: &SecretRecord, rotating: &str, host: Option<String>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= HOSTS_MAX {
             known.clear();
         }
         let versions = labelled(secret).map(str::to_owned).collect();
-        known.insert(secret.arn.clone(), Seen { versions, host });
+        let from = confine::names_places(secret, Some(rotating)).map(str::to_owned);
+        known.insert(secret.arn.clone(), Seen { versions, from, host });
     }
 }
 
@@ -296,15 +301,15 @@ fn begin(
     let step = action.step().ok_or_else(|| cx.internal("a rotation is at no known step"))?;
     let function = secret.function_that_rotates().unwrap_or_default().to_owned();
     let is_busy = |host: &Option<String>| host.is_some() && under_way.iter().any(|piece| piece.host == *host);
-    if hosts.of(&secret).as_ref().is_some_and(is_busy) {
+    if hosts.of(&secret, &action.version_id).as_ref().is_some_and(is_busy) {
         return Ok(Begun::Busy);
     }
     let known = match comes_along(cx, &function) {
         true => Known::of_current(cx, &secret),
-        false => Known::of(cx, &secret),
+        false => Known::of(cx, &secret, Some(&action.version_id)),
     };
     let host = known.host();
-    hosts.note(&secret, host.clone());
+    hosts.note(&secret, &action.version_id, host.clone());
     if is_busy(&host) {
         return Ok(Begun::Busy);
     }
@@ -312,8 +317,8 @@ fn begin(
     let on_behalf_of = master::reader(cx, &run)?;
     let prepared = prepare(cx, &secret, &action, step, known, on_behalf_of, &log);
     if let Some(fault) = prepared.as_ref().err().filter(|error| error.is_fault()) {
-        if cx.functions().runs_no_code().is_some() {
-            // That is no attempt that failed.
+        // What goes wrong here has a cause. That nothing is run has none, and is no attempt that failed.
+        if cx.functions().runs_no_code().is_some() && fault.cause.is_none() {
             run.due_at = Some(cx.now().plus(OFF_WAIT));
             cx.save(run)?;
             return Ok(Begun::Changed);
@@ -503,7 +508,7 @@ fn said(payload: Option<&Secret<Vec<u8>>>) -> Said {
 
 /// Whatever a function says may have a value in it.
 fn without_values(cx: &mut Cx<'_>, secret: &SecretRecord, said: &Said) -> Said {
-    let known = Known::of(cx, secret);
+    let known = Known::of(cx, secret, None);
     if known.is_hidden {
         return Said {
             error_type: None,
