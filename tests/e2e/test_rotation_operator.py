@@ -144,7 +144,7 @@ def test_the_operator_decides_which_of_two_versions_counts(rotating, postgres, b
     labels = {"AWSCURRENT", "AWSPREVIOUS"} if is_promoted else {"AWSCURRENT"}
     assert set().union(*described["VersionIdsToStages"].values()) == labels
     # The rotation is over, and the next one may begin.
-    assert instant(shown["due"]) > instant(before["failure"]["at"]) + datetime.timedelta(days=28)
+    assert instant(shown["due"]) > instant(before["failure"]["at"]) + datetime.timedelta(days=29)
     assert ("failure" in shown) != is_promoted
     ended = "RotationSucceeded" if is_promoted else "RotationAbandoned"
     assert told(rotating, shown["secret"]) == ["RotationStarted", "RotationFailed", ended, "RepairRotation"]
